@@ -1,0 +1,30 @@
+"""The Celery application: `celery -A gemchat worker -Q gemini,default`."""
+
+import os
+from typing import Any
+
+from celery import Celery, Task
+
+from gemchat.request_id import request_id
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
+
+
+class TracedTask(Task):
+    """A task that carries the id of the request that sent it, for its log lines."""
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        headers = {"request_id": request_id.get(), **(options.pop("headers", None) or {})}
+        return super().apply_async(*args, headers=headers, **options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        token = request_id.set((self.request.headers or {}).get("request_id", "-"))
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            request_id.reset(token)
+
+
+app = Celery("gemchat", task_cls=TracedTask)
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

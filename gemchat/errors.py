@@ -1,0 +1,156 @@
+"""Errors as clients see them: one problem document (RFC 9457) for whatever went wrong."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from redis.exceptions import RedisError
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from gemchat.request_id import request_id
+
+CONTENT_TYPE = "application/problem+json"
+DEPENDENCY_RETRY_SECONDS = 5
+
+
+class DomainError(Exception):
+    """What the program foresees going wrong; subclasses stand beside what raises them.
+
+    `retry_after` is in seconds and becomes the Retry-After header; `extra` holds further
+    members of the problem document.
+    """
+
+    code = "error"
+    message = "The request could not be carried out."
+    status = 400
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: float | None = None, **extra: Any
+    ) -> None:
+        super().__init__(message or self.message)
+        self.retry_after = retry_after
+        self.extra = extra
+
+
+class DependencyDown(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "dependency_unavailable"
+    default_detail = "The service is short of something that it needs. Try again in a moment."
+    wait = DEPENDENCY_RETRY_SECONDS
+
+
+def problem(*, status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
+    """The members of a problem document, for any status."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id.get(),
+        **members,
+    }
+
+
+def problem_response(*, status: int, code: str, detail: str, **members: Any) -> JsonResponse:
+    """A problem document outside DRF: for middleware and Django's own error views."""
+    return JsonResponse(
+        problem(status=status, code=code, detail=detail, **members),
+        status=status,
+        content_type=CONTENT_TYPE,
+    )
+
+
+def problem_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER. What nobody foresaw stays an exception, for the middleware."""
+    raised = _as_api_exception(exception)
+    response = exception_handler(raised, context)
+    if response is None or not isinstance(raised, exceptions.APIException):
+        return response
+    members: dict[str, Any] = getattr(exception, "extra", {})
+    if isinstance(raised, exceptions.ValidationError):
+        response.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+        members = {"errors": _field_errors(raised.detail)}
+    response.data = problem(
+        status=response.status_code, code=_code(raised), detail=_detail(raised), **members
+    )
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def _as_api_exception(exception: Exception) -> Exception:
+    if isinstance(exception, DomainError):
+        raised = exceptions.APIException(str(exception), exception.code)
+        raised.status_code = exception.status
+        if exception.retry_after is not None:
+            # DRF makes Retry-After of this attribute.
+            raised.wait = max(1, round(exception.retry_after))  # type: ignore[attr-defined]
+        return raised
+    if isinstance(exception, OperationalError | InterfaceError | RedisError):
+        return DependencyDown()
+    if isinstance(exception, Http404):
+        return exceptions.NotFound()
+    if isinstance(exception, PermissionDenied):
+        return exceptions.PermissionDenied()
+    return exception
+
+
+def _code(raised: exceptions.APIException) -> str:
+    if isinstance(raised, exceptions.ValidationError):
+        return "validation_error"
+    codes = raised.get_codes()
+    return codes if isinstance(codes, str) else raised.default_code
+
+
+def _detail(raised: exceptions.APIException) -> str:
+    if isinstance(raised, exceptions.ValidationError):
+        errors = _field_errors(raised.detail)
+        return " ".join(
+            f"{error['field']}: {error['message']}" if error["field"] else error["message"]
+            for error in errors
+        )
+    if isinstance(raised, exceptions.NotFound):
+        return "There is nothing here, or it is not yours."
+    return str(raised.detail)
+
+
+def _field_errors(detail: Any, field: str = "") -> list[dict[str, str]]:
+    """DRF's nested detail as a flat list; fields of nested objects are joined by dots."""
+    if isinstance(detail, dict):
+        return [
+            error
+            for name, inner in detail.items()
+            for error in _field_errors(
+                inner,
+                field
+                if name == "non_field_errors"
+                else ".".join(part for part in (field, str(name)) if part),
+            )
+        ]
+    if isinstance(detail, list):
+        return [error for inner in detail for error in _field_errors(inner, field)]
+    return [{"field": field, "message": str(detail), "code": detail.code}]
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    return problem_response(status=400, code="bad_request", detail="The request is malformed.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    return problem_response(status=403, code="permission_denied", detail="This is not allowed.")
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    return problem_response(status=404, code="not_found", detail="There is nothing at this URL.")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    return problem_response(
+        status=500,
+        code="server_error",
+        detail="Something went wrong here. Tell us the request id if it happens again.",
+    )

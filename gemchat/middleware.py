@@ -1,0 +1,54 @@
+"""What wraps every request: its id, and a problem document for what no view foresaw."""
+
+import logging
+from collections.abc import Callable
+
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+
+from gemchat.errors import DEPENDENCY_RETRY_SECONDS, DependencyDown, problem_response, server_error
+from gemchat.request_id import new_or_accepted, request_id
+
+logger = logging.getLogger(__name__)
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """X-Request-ID: taken from the caller or made here, and put on the answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        current = new_or_accepted(request.headers.get("X-Request-ID", ""))
+        token = request_id.set(current)
+        try:
+            response = self.get_response(request)
+        finally:
+            request_id.reset(token)
+        response["X-Request-ID"] = current
+        return response
+
+
+class ProblemMiddleware:
+    """Problem documents under /api/ for unforeseen exceptions, with DEBUG on as well as off."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not request.path_info.startswith("/api/"):
+            return None
+        if isinstance(exception, OperationalError | InterfaceError):
+            response = problem_response(
+                status=503, code=DependencyDown.default_code, detail=DependencyDown.default_detail
+            )
+            response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)
+            return response
+        got_request_exception.send(sender=type(self), request=request)
+        logger.exception("Unforeseen error at %s %s", request.method, request.path_info)
+        return server_error(request)

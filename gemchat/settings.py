@@ -1,0 +1,240 @@
+"""Settings, read from the environment. `.env.example` lists every variable."""
+
+from datetime import timedelta
+from typing import Any
+
+from gemchat.env import BASE_DIR, env
+
+DEBUG = env.bool("DEBUG", default=False)
+
+
+def secret(name: str) -> str:
+    """A secret has a stand-in in development only; elsewhere a missing one stops the start."""
+    if DEBUG:
+        return env.str(name, default=f"development-only-{name.lower().replace('_', '-')}-never-deploy")
+    return env.str(name)
+
+
+SECRET_KEY = secret("SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_celery_results",
+    "djstripe",
+    "accounts",
+    "chatrooms",
+    "messaging",
+    "billing",
+]
+
+MIDDLEWARE = [
+    "gemchat.middleware.RequestIdMiddleware",
+    "gemchat.middleware.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "gemchat.urls"
+ASGI_APPLICATION = "gemchat.asgi.application"
+WSGI_APPLICATION = "gemchat.wsgi.application"
+APPEND_SLASH = False  # each path answers in both forms, without a redirect
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+WEB_THREADS = env.int("WEB_THREADS", default=16)
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=100)
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20)
+
+
+def database() -> dict[str, Any]:
+    if env.str("DB_HOST", default=""):
+        config = {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": env.str("DB_HOST"),
+            "PORT": env.int("DB_PORT", default=5432),
+            "NAME": env.str("DB_NAME", default="gemchat"),
+            "USER": env.str("DB_USER", default="gemchat"),
+            "PASSWORD": env.str("DB_PASSWORD", default=""),
+        }
+    else:
+        config = env.db_url("DATABASE_URL")
+    # A pool, since threads that come and go would each keep a connection of their own.
+    pool = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5, "max_idle": 60}
+    config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 3}
+    config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# dj-stripe's own history takes a minute of CPU to apply; billing/djstripe_migrations says more.
+MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
+
+REDIS_URL = env.str("REDIS_URL")
+CACHE_TTL_SECONDS = env.int("CACHE_TTL_SECONDS", default=600)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "TIMEOUT": CACHE_TTL_SECONDS,
+        "KEY_PREFIX": "cache",
+    }
+}
+
+CELERY_BROKER_URL = env.str(
+    "CELERY_BROKER_URL", default=REDIS_URL.replace("unix://", "redis+socket://")
+)
+CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="django-db")
+CELERY_RESULT_EXTENDED = False  # would keep the arguments of failed tasks
+CELERY_RESULT_EXPIRES = timedelta(days=7)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"messaging.tasks.generate_reply": {"queue": "gemini"}}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Longer than any task may run, or a second worker is handed the same task.
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    "health_check_interval": 30,
+}
+# A send waits this long for a dead broker, no longer: the sweep sends the reply later.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
+CELERY_BEAT_SCHEDULE = {
+    "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": 15.0},
+}
+
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 8},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+JWT_SECRETS = [key.strip() for key in secret("JWT_SECRET").split(",")]
+JWT_ALGORITHM = env.str("JWT_ALGORITHM", default="HS256")
+JWT_LIFETIME = timedelta(hours=env.int("JWT_EXPIRATION_HOURS", default=24))
+OTP_SECRET = secret("OTP_SECRET")
+OTP_LIFETIME = timedelta(minutes=env.int("OTP_EXPIRATION_MINUTES", default=5))
+OTP_ECHO = env.bool("OTP_ECHO", default=False)
+SMS_BACKEND = env.str("SMS_BACKEND", default="accounts.sms.ConsoleBackend")
+SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
+SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[])
+PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", default="IN")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["gemchat.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "gemchat.errors.problem_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+GOOGLE_API_KEY = env.str("GOOGLE_API_KEY", default="")
+GEMINI_API_BASE = env.str("GEMINI_API_BASE", default="")
+GEMINI_BACKEND = env.str(
+    "GEMINI_BACKEND",
+    default=f"messaging.backends.{'google_genai' if GOOGLE_API_KEY else 'offline'}.Backend",
+)
+GEMINI_MODEL = env.str("GEMINI_MODEL", default="gemini-3.5-flash-lite")
+GEMINI_CONTEXT_TOKENS = env.int("GEMINI_CONTEXT_TOKENS", default=32_000)
+GEMINI_MAX_OUTPUT_TOKENS = env.int("GEMINI_MAX_OUTPUT_TOKENS", default=8_192)
+GEMINI_FIRST_BYTE_SECONDS = env.float("GEMINI_FIRST_BYTE_SECONDS", default=30.0)
+GEMINI_IDLE_SECONDS = env.float("GEMINI_IDLE_SECONDS", default=20.0)
+GEMINI_TOTAL_SECONDS = env.float("GEMINI_TOTAL_SECONDS", default=300.0)
+# A running reply renews its lease; one whose lease has run out is taken up again.
+REPLY_LEASE_SECONDS = env.float("REPLY_LEASE_SECONDS", default=30.0)
+
+BASIC_DAILY_LIMIT = env.int("BASIC_DAILY_LIMIT", default=5)
+PRO_DAILY_LIMIT = env.int("PRO_DAILY_LIMIT", default=999_999)
+BASIC_CONCURRENT_REPLIES = env.int("BASIC_CONCURRENT_REPLIES", default=1)
+PRO_CONCURRENT_REPLIES = env.int("PRO_CONCURRENT_REPLIES", default=5)
+
+STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
+STRIPE_PRO_PRICE_ID = env.str("STRIPE_PRO_PRICE_ID", default="")
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])
+STRIPE_SUCCESS_URL = env.str("STRIPE_SUCCESS_URL", default="")
+STRIPE_CANCEL_URL = env.str("STRIPE_CANCEL_URL", default="")
+STRIPE_LIVE_MODE = "_live_" in STRIPE_SECRET_KEY
+STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
+STRIPE_TEST_SECRET_KEY = "" if STRIPE_LIVE_MODE else STRIPE_SECRET_KEY
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = DEBUG
+
+MAX_BODY_BYTES = 256 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "gemchat.request_id.RequestIdFilter"}},
+    "formatters": {
+        "line": {
+            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": "line",
+        }
+    },
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,20 @@
+"""Every URL of the program. API paths answer with and without a trailing slash."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
+
+from gemchat import errors
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("accounts.urls")),
+    # With DEBUG on, Django would show a page of its own for an unknown URL.
+    re_path(r"^api/", errors.not_found),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.not_found
+handler500 = errors.server_error
