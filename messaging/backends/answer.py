@@ -1,0 +1,150 @@
+"""Folds one streamed answer of Gemini into deltas and a `Final`, the same for both SDKs."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from .base import Cancellation, Cancelled, Delta, Final, GeminiError, Request, Usage
+from .connections import reading_for
+from .failures import unavailable
+
+# https://ai.google.dev/api/generate-content#FinishReason
+_BLOCKED = frozenset(
+    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
+)
+_FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
+_BYTES_A_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One message of the stream, free of SDK types. Texts are without the model's thoughts.
+
+    `finish_reason` and `block_reason` are Google's names, or empty.
+    """
+
+    text: str = ""
+    finish_reason: str = ""
+    block_reason: str = ""
+    usage: Usage | None = None
+    model_version: str = ""
+
+
+def read_answer(
+    chunks: Generator[Chunk],
+    *,
+    request: Request,
+    cancelled: Cancellation,
+    failures: tuple[type[Exception], ...],
+    failure_of: Callable[[Exception], GeminiError],
+) -> Iterator[Delta | Final]:
+    """The body of both backends' `stream`; `failures` are what the SDK may raise.
+
+    Once text has been seen every failure is `interrupted`, and once a finish reason has been
+    seen there is none: the answer is whole, only the connection's end went wrong.
+    """
+    answer = _Answer(request)
+    failed: GeminiError | None = None
+    with closing(chunks):
+        while not cancelled.is_set:
+            try:
+                with reading_for(cancelled):
+                    chunk = next(chunks, None)
+            except failures as error:
+                failed = failure_of(error)
+                break
+            if chunk is None:
+                break
+            answer.take(chunk)
+            yield Delta(chunk.text)
+    # Raised here and not where it was caught: an SDK's exception quotes bodies and headers, and
+    # must not hang on ours as its context.
+    if cancelled.is_set and not answer.is_finished:
+        raise Cancelled(cancelled.reason, usage=answer.cost, model_version=answer.model_version)
+    yield answer.end(failed)
+
+
+class _Answer:
+    """What is known of an answer while its chunks come in."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._reported: Usage | None = None
+        self._chunks = 0
+        self._text_bytes = 0
+        self._finish_reason = ""
+        self._block_reason = ""
+        self.model_version = ""
+
+    def take(self, chunk: Chunk) -> None:
+        self._chunks += 1
+        self._text_bytes += len(chunk.text.encode())
+        self._finish_reason = chunk.finish_reason or self._finish_reason
+        self._block_reason = chunk.block_reason or self._block_reason
+        self.model_version = chunk.model_version or self.model_version
+        self._reported = chunk.usage or self._reported
+
+    def end(self, failed: GeminiError | None) -> Final:
+        error = self._failure(failed)
+        if error is not None:
+            error.usage = self.cost
+            error.model_version = self.model_version
+            raise error
+        return Final(
+            _FINISHED.get(self._finish_reason, "other"),
+            self._usage,
+            self.model_version or self._request.model,
+        )
+
+    def _failure(self, failed: GeminiError | None) -> GeminiError | None:
+        if self._block_reason:
+            return GeminiError(
+                "blocked", "Gemini's safety filters blocked the prompt. Word it differently."
+            )
+        if self._finish_reason in _BLOCKED:
+            return GeminiError(
+                "blocked",
+                "Gemini's safety filters ended the answer. Word the prompt differently.",
+            )
+        if not self._text_bytes:
+            return self._failure_without_text(failed)
+        if self._finish_reason:
+            return None
+        return GeminiError(
+            "interrupted", "The answer broke off before its end. Regenerate it to get a whole one."
+        )
+
+    def _failure_without_text(self, failed: GeminiError | None) -> GeminiError:
+        if failed is not None:
+            return failed
+        if not self._chunks:
+            return unavailable("Gemini sent an empty reply. Try again in a moment.")
+        if self._finish_reason == "MAX_TOKENS":
+            return GeminiError(
+                "empty",
+                "Gemini used up its answer's length on thinking. Ask for something smaller.",
+            )
+        return GeminiError("empty", "Gemini sent an answer without text. Try again.")
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self._finish_reason or self._block_reason)
+
+    @property
+    def cost(self) -> Usage | None:
+        """Of an answer that is not whole; None where nothing is known to have been generated."""
+        return self._usage if self._reported or self._text_bytes else None
+
+    @property
+    def _usage(self) -> Usage:
+        """As reported; without a report, four bytes of text for a token."""
+        if self._reported is not None:
+            return self._reported
+        sent = [self._request.system, *(turn.text for turn in self._request.turns)]
+        return Usage(
+            prompt_tokens=sum(len(text.encode()) for text in sent) // _BYTES_A_TOKEN,
+            output_tokens=-(-self._text_bytes // _BYTES_A_TOKEN),
+            cached_tokens=0,
+            thinking_tokens=0,
+            estimated=True,
+        )

@@ -1,0 +1,193 @@
+"""What every Gemini backend speaks: requests, deltas, the one error class, cancellation."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of the conversation, in Gemini's words for who said it."""
+
+    role: Literal["user", "model"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One reply to ask for. `turns` ends with the prompt; `system` may be empty."""
+
+    model: str
+    system: str
+    turns: tuple[Turn, ...]
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the answer, exactly as upstream sent it.
+
+    A backend may yield an empty one: a sign of life that carries no text (a thought, a usage
+    report). `stream_reply` keeps those to itself.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one generation; `output_tokens` does not include `thinking_tokens`.
+
+    `estimated` says that the provider sent no usage and the figures come from text lengths.
+    """
+
+    prompt_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    thinking_tokens: int
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The end of a whole answer; the last thing that a stream yields.
+
+    `finish_reason` is `stop`, `max_tokens` or `other` (one that this program does not know).
+    """
+
+    finish_reason: str
+    usage: Usage
+    model_version: str
+
+
+ErrorCode = Literal[
+    "blocked",
+    "rate_limited",
+    "unavailable",
+    "timeout",
+    "context_too_long",
+    "misconfigured",
+    "bad_request",
+    "interrupted",
+    "empty",
+]
+
+# Which failures the same request, sent again by a person a little later, may survive.
+_RETRYABLE = frozenset({"rate_limited", "unavailable", "timeout", "interrupted", "empty"})
+
+
+class GeminiError(Exception):
+    """The one error of every backend. Holds no key, no provider text and no user's text.
+
+    `detail` is a sentence that a person can act on. `permanent` says that the program shall
+    not send the request again by itself; `retryable` that a person may, a little later.
+    `retry_after` is in seconds, when the provider named a time. `scope` is set for
+    `rate_limited`: "minute" or "day". `clock` is set for `timeout`: "first_byte", "idle" or
+    "total". `usage` and `model_version` are what the provider reported before it failed.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        permanent: bool = True,
+        retry_after: float | None = None,
+        scope: Literal["", "minute", "day"] = "",
+        clock: str = "",
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.scope = scope
+        self.clock = clock
+        self.usage: Usage | None = None
+        self.model_version = ""
+
+    @property
+    def retryable(self) -> bool:
+        return self.code in _RETRYABLE
+
+
+class Cancelled(Exception):
+    """The stream was ended by our own side; what was streamed until then stands.
+
+    `usage` and `model_version` are as on `GeminiError`: a stopped generation has its cost too.
+    """
+
+    def __init__(self, reason: str, *, usage: Usage | None = None, model_version: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.usage = usage
+        self.model_version = model_version
+
+
+class Cancellation:
+    """A thread-safe request to end one stream, which can wake a thread that waits on a socket.
+
+    The first `cancel` wins. A callback runs at most once, in the thread that cancels, so it must
+    be quick and must not block; it may not touch this object.
+    """
+
+    def __init__(self) -> None:
+        # One lock around both the callbacks' run and their removal: once `calling` is left, its
+        # callback can no longer run, so it never shuts a socket that went on to serve another.
+        self._lock = threading.Lock()
+        self._set = threading.Event()
+        self._callbacks: dict[object, Callable[[], object]] = {}
+        self.reason = ""
+
+    @property
+    def is_set(self) -> bool:
+        return self._set.is_set()
+
+    def cancel(self, reason: str) -> None:
+        with self._lock:
+            if self._set.is_set():
+                return
+            self.reason = reason
+            self._set.set()
+            for callback in self._callbacks.values():
+                callback()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until cancelled or `seconds` have passed; true if cancelled."""
+        return self._set.wait(seconds)
+
+    def raise_if_set(self) -> None:
+        if self._set.is_set():
+            raise Cancelled(self.reason)
+
+    @contextmanager
+    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Run `callback` if cancelled within the block, or at once if that has been already."""
+        key = object()
+        with self._lock:
+            if self._set.is_set():
+                callback()
+            else:
+                self._callbacks[key] = callback
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.pop(key, None)
+
+
+class Backend:
+    """Streams one reply by one try; retries and deadlines are `stream_reply`'s.
+
+    A subclass is made without arguments, once per process, and is used by many threads at once.
+    """
+
+    def stream(self, request: Request, *, cancelled: Cancellation) -> Iterator[Delta | Final]:
+        """Yield deltas, then one `Final`.
+
+        Raises `GeminiError`, and `Cancelled` soon after `cancelled` is set, even while the
+        thread waits on a socket; the connection is then really closed.
+        """
+        raise NotImplementedError

@@ -1,0 +1,128 @@
+"""Gemini through google-genai, Google's current SDK: the default backend with a key.
+
+The SDK is imported when it is first used, since it costs 0.4 s and 50 MB that the web processes
+and the management commands shall not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from .answer import Chunk, read_answer
+from .base import Backend as BaseBackend
+from .base import Cancellation, Delta, Final, GeminiError, Request, Usage
+from .failures import failure_of_status, unavailable
+from .process import PerProcess
+
+if TYPE_CHECKING:
+    from google import genai
+    from google.genai import types
+
+_clients: PerProcess[genai.Client] = PerProcess()
+
+
+class Backend(BaseBackend):
+    """One try by `models.generate_content_stream`; the SDK's retries and timeouts are off."""
+
+    def stream(self, request: Request, *, cancelled: Cancellation) -> Iterator[Delta | Final]:
+        import httpx2
+        from google.genai import errors
+
+        # What the SDK makes of a body that is not Gemini's is any of the last four.
+        garbage = (ValueError, TypeError, AttributeError, KeyError)
+        return read_answer(
+            _chunks(_client(), request),
+            request=request,
+            cancelled=cancelled,
+            failures=(errors.APIError, httpx2.HTTPError, *garbage),
+            failure_of=_failure_of,
+        )
+
+
+def _chunks(client: genai.Client, request: Request) -> Generator[Chunk]:
+    for response in client.models.generate_content_stream(
+        model=request.model,
+        # Dicts, as the SDK's own classes cost twice the time for a long conversation.
+        contents=[{"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns],
+        config={
+            "system_instruction": request.system or None,
+            "max_output_tokens": request.max_output_tokens,
+            "automatic_function_calling": {"disable": True},
+            # Off: it would append a second generation to the first.
+            "automatic_continuation": False,
+        },
+    ):
+        yield _chunk(response)
+
+
+def _chunk(response: types.GenerateContentResponse) -> Chunk:
+    feedback = response.prompt_feedback
+    candidate = response.candidates[0] if response.candidates else None
+    parts = (candidate.content and candidate.content.parts or []) if candidate else []
+    return Chunk(
+        text="".join(part.text for part in parts if part.text and not part.thought),
+        finish_reason=_name(candidate and candidate.finish_reason, "FINISH_REASON_UNSPECIFIED"),
+        block_reason=_name(feedback and feedback.block_reason, "BLOCKED_REASON_UNSPECIFIED"),
+        usage=_usage(response.usage_metadata),
+        model_version=response.model_version or "",
+    )
+
+
+def _name(reason: Any, unspecified: str) -> str:
+    """An enum's name; one that the SDK does not know is kept as it came."""
+    name = str(getattr(reason, "value", reason) or "")
+    return "" if name == unspecified else name
+
+
+def _usage(reported: types.GenerateContentResponseUsageMetadata | None) -> Usage | None:
+    if reported is None:
+        return None
+    return Usage(
+        prompt_tokens=reported.prompt_token_count or 0,
+        output_tokens=reported.candidates_token_count or 0,
+        cached_tokens=reported.cached_content_token_count or 0,
+        thinking_tokens=reported.thoughts_token_count or 0,
+    )
+
+
+def _failure_of(error: Exception) -> GeminiError:
+    from google.genai import errors
+
+    if isinstance(error, errors.APIError) and isinstance(error.code, int):
+        headers = getattr(error.response, "headers", None) or {}
+        return failure_of_status(error.code, error.details, headers)
+    return unavailable()
+
+
+def _client() -> genai.Client:
+    key, base = settings.GOOGLE_API_KEY, settings.GEMINI_API_BASE
+    if not key:
+        raise GeminiError("misconfigured", "GOOGLE_API_KEY is not set. The operator must set it.")
+    return _clients.get((key, base), lambda: _make_client(key, base))
+
+
+def _make_client(key: str, base: str) -> genai.Client:
+    import httpx2
+    from google import genai
+    from google.genai import types
+
+    from .google_genai_network import make_interruptible
+
+    # Without limits: the worker's concurrency bounds the streams, and the pool's default of 100
+    # would keep the 101st waiting unseen.
+    http_client = httpx2.Client(
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    )
+    make_interruptible(http_client)
+    return genai.Client(
+        vertexai=False,
+        api_key=key,
+        http_options=types.HttpOptions(
+            base_url=base or None,
+            api_version="v1beta",  # v1 lacks the `-latest` aliases
+            httpx_client=http_client,
+        ),
+    )
