@@ -78,7 +78,7 @@ class _Answer:
 
     def take(self, chunk: Chunk) -> None:
         self._chunks += 1
-        self._text_bytes += len(chunk.text.encode())
+        self._text_bytes += len(chunk.text.encode(errors="replace"))
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
         self.model_version = chunk.model_version or self.model_version

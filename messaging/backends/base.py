@@ -75,7 +75,7 @@ ErrorCode = Literal[
 ]
 
 # Which failures the same request, sent again by a person a little later, may survive.
-_RETRYABLE = frozenset({"rate_limited", "unavailable", "timeout", "interrupted", "empty"})
+RETRYABLE_CODES = frozenset({"rate_limited", "unavailable", "timeout", "interrupted", "empty"})
 
 
 class GeminiError(Exception):
@@ -110,7 +110,7 @@ class GeminiError(Exception):
 
     @property
     def retryable(self) -> bool:
-        return self.code in _RETRYABLE
+        return self.code in RETRYABLE_CODES
 
 
 class Cancelled(Exception):
