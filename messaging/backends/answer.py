@@ -70,14 +70,14 @@ class _Answer:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._reported: Usage | None = None
-        self._chunks = 0
+        self._is_geminis = False
         self._text_bytes = 0
         self._finish_reason = ""
         self._block_reason = ""
         self.model_version = ""
 
     def take(self, chunk: Chunk) -> None:
-        self._chunks += 1
+        self._is_geminis = self._is_geminis or chunk != Chunk()
         self._text_bytes += len(chunk.text.encode(errors="replace"))
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
@@ -117,8 +117,8 @@ class _Answer:
     def _failure_without_text(self, failed: GeminiError | None) -> GeminiError:
         if failed is not None:
             return failed
-        if not self._chunks:
-            return unavailable("Gemini sent an empty reply. Try again in a moment.")
+        if not self._is_geminis:
+            return unavailable()
         if self._finish_reason == "MAX_TOKENS":
             return GeminiError(
                 "empty",

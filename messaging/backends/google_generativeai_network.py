@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
+from google.auth.transport.requests import AuthorizedSession
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -29,11 +30,13 @@ class StreamedError(Exception):
         self.status = code if isinstance(code, int) else 500
 
 
-def mend_session(session: requests.Session) -> None:
+def mend_session(session: AuthorizedSession) -> None:
     adapter = _Adapter(pool_maxsize=_KEPT_CONNECTIONS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.hooks["response"].append(_mend)
+    # On a 401 it would refresh the key, which can't be refreshed, and ask twice more.
+    session._refresh_status_codes = ()
 
 
 def json_of(response: requests.Response) -> Any:

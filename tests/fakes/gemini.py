@@ -148,6 +148,7 @@ class FakeGemini:
         self.requests: list[Received] = []
         self.default = default or Answer()
         self.open_connections = 0
+        self.accepted_connections = 0
         self._port = port
         self._script: deque[Answer] = deque()
         self._directed: Counter[str] = Counter()
@@ -242,6 +243,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
         self._fake.open_connections += 1
+        self._fake.accepted_connections += 1
         self._fake._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -1,0 +1,25 @@
+"""A fake Gemini on loopback, and the settings that lead to it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from messaging.tests.asking import KEY
+from tests.fakes.gemini import FakeGemini
+
+
+@pytest.fixture
+def gemini(settings) -> Iterator[FakeGemini]:
+    """A running fake, asked through the default backend with a key."""
+    with FakeGemini() as fake:
+        settings.GOOGLE_API_KEY = KEY
+        settings.GEMINI_API_BASE = fake.url
+        settings.GEMINI_BACKEND = "messaging.backends.google_genai.Backend"
+        yield fake
+
+
+@pytest.fixture(params=["google_genai", "google_generativeai"])
+def google(request, gemini, settings) -> FakeGemini:
+    """The same fake, asked through each of the two Google backends in turn."""
+    settings.GEMINI_BACKEND = f"messaging.backends.{request.param}.Backend"
+    return gemini

@@ -1,0 +1,204 @@
+"""What comes of Gemini's answers, good and bad, through either of Google's SDKs."""
+
+import pytest
+
+from messaging.backends import Turn
+from messaging.tests.asking import KEY, MODEL, Asking, ask, request_for
+from tests.fakes.gemini import Answer
+
+AWKWARD = ["Zażółć e\u0301\r\n", "👩‍👩‍👧‍👦 \u2028 \x85", ' \\" {[ ', "\ttab\n\n", "🇮🇳"]
+
+
+def test_answer_is_streamed_in_the_chunks_that_upstream_sent(google):
+    google.script(Answer(chunks=["One", " two", " three."]))
+
+    outcome = ask()
+
+    assert outcome.deltas == ["One", " two", " three."]
+    assert outcome.final.finish_reason == "stop"
+    assert outcome.final.model_version == MODEL
+
+
+@pytest.mark.parametrize("fragment_bytes", [0, 1, 7])
+def test_text_is_byte_for_byte_what_upstream_sent(google, fragment_bytes):
+    google.script(Answer(chunks=AWKWARD, fragment_bytes=fragment_bytes))
+
+    outcome = ask()
+
+    assert outcome.deltas == AWKWARD
+    assert outcome.final is not None
+
+
+def test_each_delta_comes_before_the_next_chunk_is_sent(google):
+    google.script(Answer(chunks=["first", "second"], ending="hang"))
+    asking = Asking()
+
+    google.wait_for(lambda _: asking.outcome.deltas == ["first", "second"])
+    asking.cancelled.cancel("test over")
+    asking.finish()
+
+
+def test_request_carries_the_conversation_the_system_prompt_and_the_key(google):
+    before = (Turn("user", "Hi"), Turn("model", "Hello! 👋"))
+
+    ask(request_for("And now?", system="Answer in verse.", before=before))
+
+    (received,) = google.requests
+    assert received.path.startswith(f"/v1beta/models/{MODEL}:streamGenerateContent")
+    assert received.headers["x-goog-api-key"] == KEY
+    assert KEY not in received.path
+    assert [(turn["role"], turn["parts"][0]["text"]) for turn in received.body["contents"]] == [
+        ("user", "Hi"),
+        ("model", "Hello! 👋"),
+        ("user", "And now?"),
+    ]
+    assert received.body["systemInstruction"]["parts"][0]["text"] == "Answer in verse."
+    assert received.body["generationConfig"]["maxOutputTokens"] == 256
+
+
+def test_empty_system_prompt_is_not_sent(google):
+    ask(request_for("Hello"))
+
+    assert not google.requests[0].body.get("systemInstruction")
+
+
+def test_usage_is_what_upstream_reported(google):
+    google.script(Answer(chunks=["12345678"]))
+
+    usage = ask().final.usage
+
+    assert usage.output_tokens == 2
+    assert usage.prompt_tokens > 0
+    assert not usage.estimated
+
+
+def test_usage_is_estimated_and_says_so_without_a_report(google):
+    google.script(Answer(chunks=["12345678"], usage=False))
+
+    usage = ask("1234").final.usage
+
+    assert (usage.prompt_tokens, usage.output_tokens, usage.estimated) == (1, 2, True)
+
+
+def test_thoughts_are_never_part_of_the_text(google):
+    google.script(Answer(thoughts=["They want", " a rhyme."], chunks=["Roses", " are red."]))
+
+    outcome = ask()
+
+    assert outcome.text == "Roses are red."
+    assert outcome.final.finish_reason == "stop"
+
+
+def test_thinking_tokens_are_counted_apart(gemini):
+    gemini.script(Answer(thoughts=["12345678"], chunks=["1234"]))
+
+    usage = ask().final.usage
+
+    assert (usage.thinking_tokens, usage.output_tokens) == (2, 1)
+
+
+def test_answer_of_the_longest_length_is_final(google):
+    google.script(Answer(chunks=["Once upon"], finish_reason="MAX_TOKENS"))
+
+    assert ask().final.finish_reason == "max_tokens"
+
+
+@pytest.mark.filterwarnings("ignore:NEVER_SEEN_BEFORE", "ignore:Unrecognized FinishReason")
+def test_unknown_finish_reason_is_other(google):
+    google.script(Answer(chunks=["Fine."], finish_reason="NEVER_SEEN_BEFORE"))
+
+    outcome = ask()
+
+    assert outcome.text == "Fine."
+    assert outcome.final.finish_reason == "other"
+
+
+def test_blocked_prompt_is_blocked_and_not_tried_again(google):
+    google.script(Answer(block_reason="SAFETY"))
+
+    outcome = ask()
+
+    assert (outcome.error.code, outcome.error.retryable) == ("blocked", False)
+    assert "prompt" in outcome.error.detail
+    assert len(google.requests) == 1
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT"])
+def test_blocked_answer_keeps_the_text_before_it(google, reason):
+    google.script(Answer(chunks=["It begins", " well"], finish_reason=reason))
+
+    outcome = ask()
+
+    assert outcome.text == "It begins well"
+    assert outcome.error.code == "blocked"
+    assert outcome.error.usage.output_tokens > 0
+
+
+def test_answer_without_content_is_empty(google):
+    google.script(Answer(chunks=[]))
+
+    outcome = ask()
+
+    assert (outcome.error.code, outcome.deltas) == ("empty", [])
+    assert len(google.requests) == 1
+
+
+def test_answer_of_thoughts_alone_is_empty(google):
+    google.script(Answer(chunks=[], thoughts=["Hm."], finish_reason="MAX_TOKENS"))
+
+    outcome = ask()
+
+    assert (outcome.error.code, outcome.deltas) == ("empty", [])
+
+
+@pytest.mark.parametrize("ending", ["drop", "error"])
+def test_stream_that_breaks_off_is_interrupted_and_nothing_is_joined_on(google, ending):
+    google.script(Answer(chunks=["One", " two"], ending=ending), Answer(chunks=["Other"]))
+
+    outcome = ask()
+
+    assert outcome.deltas == ["One", " two"]
+    assert (outcome.error.code, outcome.error.retryable) == ("interrupted", True)
+    assert outcome.error.usage.prompt_tokens > 0
+    assert len(google.requests) == 1
+
+
+def test_stream_without_a_finish_reason_is_interrupted(google):
+    google.script(Answer(chunks=["One", " two"], finish_reason=""))
+
+    outcome = ask()
+
+    assert outcome.text == "One two"
+    assert outcome.error.code == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(raw_body="<html><body>Welcome to the hotel Wi-Fi</body></html>"),
+        Answer(raw_body="<html>Bad gateway</html>", status=502),
+        Answer(raw_body="", raw_type="application/json"),
+        Answer(raw_body="", raw_type="application/json", status=500),
+        Answer(raw_body='{"candidates": [{', raw_type="application/json"),
+        Answer(raw_body="data: nonsense\r\n\r\n", raw_type="text/event-stream"),
+        Answer(raw_body="[1, 2]", raw_type="application/json"),
+        Answer(raw_body="Service Unavailable", raw_type="text/plain", status=503),
+    ],
+    ids=lambda answer: f"{answer.status}-{answer.raw_body[:12]!r}",
+)
+def test_body_that_is_not_geminis_is_unavailable_and_tried_again(google, answer):
+    google.script(answer, Answer(chunks=["Right."]))
+
+    outcome = ask()
+
+    assert outcome.text == "Right."
+    assert len(google.requests) == 2
+
+
+def test_garbage_every_time_ends_as_unavailable(google):
+    google.script(*[Answer(raw_body="<html>")] * 4)
+
+    outcome = ask()
+
+    assert (outcome.error.code, outcome.error.retryable) == ("unavailable", True)
+    assert len(google.requests) == 4

@@ -1,0 +1,197 @@
+"""Deadlines and stops: both end a thread that waits on the socket, and the connection."""
+
+import time
+
+import pytest
+
+from messaging.backends import Cancellation, Cancelled, stream_reply
+from messaging.tests.asking import QUICK, Asking, ask, request_for
+from tests.fakes.gemini import Answer
+
+LATE = 1.0  # how late a deadline may fire on a busy machine
+
+
+def is_closed_by_client(fake):
+    return fake.requests and fake.requests[-1].client_closed
+
+
+def timed(prompt="Hello"):
+    began = time.monotonic()
+    outcome = ask(prompt)
+    return outcome, time.monotonic() - began
+
+
+def cancelled_rest(events):
+    with pytest.raises(Cancelled) as ended:
+        list(events)
+    return ended.value
+
+
+def test_silence_before_the_first_byte_times_out(google, settings):
+    settings.GEMINI_FIRST_BYTE_SECONDS = 0.4
+    google.script(Answer(first_delay=60), Answer(chunks=["never asked for"]))
+
+    outcome, took = timed()
+
+    assert (outcome.error.code, outcome.error.clock) == ("timeout", "first_byte")
+    assert 0.4 <= took < 0.4 + LATE
+    assert outcome.error.retryable
+    google.wait_for(is_closed_by_client)
+    assert len(google.requests) == 1
+
+
+def test_hang_after_headers_counts_as_no_first_byte(google, settings):
+    settings.GEMINI_FIRST_BYTE_SECONDS = 0.4
+    google.script(Answer(chunks=[], ending="hang"))
+
+    outcome, took = timed()
+
+    assert (outcome.error.code, outcome.error.clock) == ("timeout", "first_byte")
+    assert 0.4 <= took < 0.4 + LATE
+
+
+def test_hang_in_mid_answer_times_out_and_keeps_the_text(google, settings):
+    settings.GEMINI_IDLE_SECONDS = 0.4
+    google.script(Answer(chunks=["One", " two"], ending="hang"))
+
+    outcome, took = timed()
+
+    assert (outcome.error.code, outcome.error.clock) == ("timeout", "idle")
+    assert outcome.text == "One two"
+    assert outcome.error.usage.output_tokens > 0
+    assert 0.4 <= took < 0.4 + LATE
+    google.wait_for(is_closed_by_client)
+
+
+def test_trickle_without_end_trips_the_total_deadline(google, settings):
+    settings.GEMINI_IDLE_SECONDS = 0.5
+    settings.GEMINI_TOTAL_SECONDS = 1.2
+    google.script(Answer(chunks=["tick "], ending="trickle", chunk_delay=0.1))
+
+    outcome, took = timed()
+
+    assert (outcome.error.code, outcome.error.clock) == ("timeout", "total")
+    assert len(outcome.deltas) > 3
+    assert 1.2 <= took < 1.2 + LATE
+    google.wait_for(is_closed_by_client)
+
+
+def test_thoughts_show_life_but_do_not_put_off_the_total_deadline(google, settings):
+    settings.GEMINI_FIRST_BYTE_SECONDS = 0.4
+    settings.GEMINI_IDLE_SECONDS = 0.4
+    settings.GEMINI_TOTAL_SECONDS = 1.2
+    google.script(Answer(thoughts=["Hm."], chunks=[], ending="trickle", chunk_delay=0.1))
+
+    outcome, took = timed()
+
+    assert (outcome.error.clock, outcome.deltas) == ("total", [])
+    assert took >= 1.2
+
+
+def test_answer_slower_than_the_first_byte_deadline_in_all_is_whole(google, settings):
+    settings.GEMINI_FIRST_BYTE_SECONDS = 0.5
+    settings.GEMINI_IDLE_SECONDS = 0.5
+    google.script(Answer(chunks=list("abcdefgh"), chunk_delay=0.1))
+
+    outcome, took = timed()
+
+    assert outcome.text == "abcdefgh"
+    assert outcome.final is not None
+    assert took > 0.7
+
+
+def test_slow_consumer_is_not_upstreams_silence(google, settings):
+    settings.GEMINI_IDLE_SECONDS = 0.3
+    google.script(Answer(chunks=["One", " two"], chunk_delay=0.05))
+    events = stream_reply(request_for("Hello"), cancelled=Cancellation(), retries=QUICK)
+
+    first = next(events)
+    time.sleep(0.5)
+    rest = list(events)
+
+    assert first.text + rest[0].text == "One two"
+    assert rest[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(first_delay=60),
+        Answer(chunks=["One", " two"], ending="hang"),
+        Answer(chunks=["One"], ending="trickle", chunk_delay=0.05),
+    ],
+    ids=["before-the-answer", "between-chunks", "while-chunks-come"],
+)
+def test_stop_ends_the_thread_and_closes_the_connection_within_a_second(google, answer):
+    google.script(answer)
+    asking = Asking()
+    google.wait_for(lambda fake: fake.requests)
+    if not answer.first_delay:
+        google.wait_for(lambda _: asking.outcome.deltas)
+
+    stopped_at = time.monotonic()
+    asking.cancelled.cancel("stopped")
+    outcome = asking.finish(seconds=1)
+    google.wait_for(is_closed_by_client)
+
+    assert outcome.cancelled.reason == "stopped"
+    assert outcome.error is None
+    assert google.requests[0].ended_at - stopped_at < 1
+    assert len(google.requests) == 1
+
+
+def test_stop_while_the_consumer_is_busy_closes_the_connection(google):
+    google.script(Answer(chunks=["One"], ending="hang"))
+    cancelled = Cancellation()
+    events = stream_reply(request_for("Hello"), cancelled=cancelled, retries=QUICK)
+    next(events)
+
+    cancelled.cancel("stopped")
+    ended = cancelled_rest(events)
+
+    assert ended.reason == "stopped"
+    assert ended.usage.output_tokens > 0
+    google.wait_for(is_closed_by_client)
+
+
+def test_stream_that_is_let_go_closes_the_connection(google):
+    google.script(Answer(chunks=["One"], ending="hang"))
+    events = stream_reply(request_for("Hello"), cancelled=Cancellation(), retries=QUICK)
+    next(events)
+
+    events.close()
+
+    google.wait_for(is_closed_by_client)
+
+
+def test_stop_before_the_start_asks_nothing(google):
+    cancelled = Cancellation()
+    cancelled.cancel("stopped")
+
+    outcome = ask(cancelled=cancelled)
+
+    assert outcome.cancelled.reason == "stopped"
+    assert google.requests == []
+
+
+def test_stop_of_one_stream_leaves_its_neighbours_alone(google):
+    google.script(*[Answer(chunks=list("abcdef"), chunk_delay=0.1) for _ in range(6)])
+    asked = [Asking(f"prompt {number}") for number in range(6)]
+    google.wait_for(lambda _: all(asking.outcome.deltas for asking in asked))
+
+    for asking in asked[::2]:
+        asking.cancelled.cancel("stopped")
+
+    assert all(asking.finish().cancelled for asking in asked[::2])
+    assert [asking.finish().text for asking in asked[1::2]] == ["abcdef"] * 3
+
+
+def test_connection_is_used_again_after_a_stop_of_its_earlier_stream(google):
+    earlier = Cancellation()
+    ask("first", cancelled=earlier)
+
+    earlier.cancel("too late")
+    outcome = ask("second")
+
+    assert "second" in outcome.text
+    assert google.accepted_connections == 1

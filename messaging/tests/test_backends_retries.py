@@ -1,0 +1,146 @@
+"""What is tried again, how often and when; what is not."""
+
+import pytest
+
+from messaging.backends import GeminiError, Retries
+from messaging.tests.asking import Asking, ask
+from tests.fakes.gemini import Answer
+
+OVERLOAD = GeminiError("unavailable", "Overloaded.", permanent=False)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_passing_failure_is_tried_again_until_one_reply_comes(google, status):
+    google.script(*[Answer.unavailable(status)] * 2, Answer(chunks=["Right", "."]))
+
+    outcome = ask()
+
+    assert outcome.deltas == ["Right", "."]
+    assert len(google.requests) == 3
+
+
+def test_passing_failure_is_tried_four_times_at_most(google):
+    google.script(*[Answer.unavailable()] * 5)
+
+    outcome = ask()
+
+    assert outcome.error.code == "unavailable"
+    assert len(google.requests) == 4
+
+
+def test_failure_after_the_first_thought_is_tried_again(google):
+    google.script(Answer(thoughts=["Hm."], chunks=[], ending="drop"), Answer(chunks=["Right."]))
+
+    outcome = ask()
+
+    assert outcome.deltas == ["Right."]
+
+
+def test_error_in_the_stream_before_any_text_is_tried_again(google):
+    google.script(Answer(chunks=[], ending="error"), Answer(chunks=["Right."]))
+
+    outcome = ask()
+
+    assert outcome.deltas == ["Right."]
+    assert len(google.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Answer.rate_limited(21, day=True), "rate_limited"),
+        (Answer.bad_key(), "misconfigured"),
+        (Answer(status=401), "misconfigured"),
+        (Answer(status=403), "misconfigured"),
+        (Answer(status=404), "misconfigured"),
+        (Answer(status=400, error_status="FAILED_PRECONDITION"), "misconfigured"),
+        (Answer.too_long(), "context_too_long"),
+        (Answer(status=400), "bad_request"),
+    ],
+    ids=["day-quota", "bad-key", "401", "403", "404", "region", "too-long", "400"],
+)
+def test_lasting_failure_is_one_request_and_typed(google, answer, code):
+    google.script(answer, Answer(chunks=["never asked for"]))
+
+    outcome = ask()
+
+    assert outcome.error.code == code
+    assert outcome.error.permanent
+    assert outcome.deltas == []
+    assert len(google.requests) == 1
+
+
+def test_quota_of_the_day_is_told_from_that_of_the_minute(google):
+    google.script(Answer.rate_limited(day=True), Answer.rate_limited(3600))
+
+    of_day, of_minute = ask().error, ask().error
+
+    assert (of_day.scope, of_day.retry_after) == ("day", None)
+    assert (of_minute.scope, of_minute.retry_after) == ("minute", 3600)
+
+
+@pytest.mark.parametrize("seconds", [0.7, 3])
+def test_second_request_waits_as_long_as_retry_info_asks(google, seconds):
+    google.script(Answer.rate_limited(seconds), Answer(chunks=["Right."]))
+
+    outcome = ask()
+
+    first, second = google.requests
+    assert outcome.text == "Right."
+    assert second.at - first.at >= seconds
+
+
+def test_retry_info_beyond_the_budget_is_left_to_the_caller(google):
+    google.script(Answer.rate_limited(46), Answer(chunks=["never asked for"]))
+
+    outcome = ask()
+
+    assert (outcome.error.code, outcome.error.retry_after) == ("rate_limited", 46)
+    assert not outcome.error.permanent
+    assert len(google.requests) == 1
+
+
+def test_connection_that_closes_when_used_again_is_tried_again(google):
+    google.script(Answer(chunks=["One."], ending="doomed"), Answer(chunks=["Two."]))
+
+    first, second = ask(), ask()
+
+    assert (first.text, second.text) == ("One.", "Two.")
+    assert second.error is None
+
+
+def test_refused_connection_is_unavailable(google, settings):
+    settings.GEMINI_API_BASE = "http://127.0.0.1:1"
+
+    outcome = ask()
+
+    assert outcome.error.code == "unavailable"
+    assert google.requests == []
+
+
+def test_wait_between_tries_ends_at_once_when_stopped(google):
+    google.script(Answer.rate_limited(30))
+    asking = Asking()
+    google.wait_for(lambda fake: fake.requests)
+
+    asking.cancelled.cancel("stopped")
+    outcome = asking.finish(seconds=1)
+
+    assert outcome.cancelled.reason == "stopped"
+    assert len(google.requests) == 1
+
+
+@pytest.mark.parametrize(("tried", "longest"), [(1, 2.0), (2, 4.0), (3, 8.0)])
+def test_waits_are_spread_from_half_a_second_to_a_doubling_bound(tried, longest):
+    waits = [Retries().wait_before_next(OVERLOAD, tried=tried, waited=0.0) for _ in range(2000)]
+
+    assert min(waits) >= 0.5
+    assert max(waits) <= longest
+    assert max(waits) - min(waits) > 0.8 * (longest - 0.5)
+
+
+def test_waits_of_one_reply_stay_within_the_budget():
+    error = GeminiError("unavailable", "Overloaded.", permanent=False, retry_after=30.0)
+
+    assert Retries().wait_before_next(error, tried=1, waited=0.0) >= 30.0
+    assert Retries().wait_before_next(error, tried=2, waited=30.0) is None
