@@ -1,0 +1,21 @@
+"""What each tier may do."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from accounts.models import User
+
+
+@dataclass(frozen=True)
+class Plan:
+    tier: str
+    daily_limit: int
+    concurrent_replies: int
+
+
+def plan_for(user: User) -> Plan:
+    """The plan of the user's tier, which is read with the user: no query."""
+    if user.is_pro:
+        return Plan(User.Tier.PRO, settings.PRO_DAILY_LIMIT, settings.PRO_CONCURRENT_REPLIES)
+    return Plan(User.Tier.BASIC, settings.BASIC_DAILY_LIMIT, settings.BASIC_CONCURRENT_REPLIES)

@@ -1,0 +1,44 @@
+"""The quota of a day as clients see it. The day is UTC."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from gemchat.errors import DomainError
+
+
+@dataclass(frozen=True)
+class Quota:
+    """`used` replies of `limit` on `day`. After a downgrade `used` may be over `limit`."""
+
+    limit: int
+    used: int
+    day: date
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.used)
+
+    @property
+    def resets_at(self) -> datetime:
+        return datetime.combine(self.day + timedelta(days=1), time(), UTC)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "limit": self.limit,
+            "used": self.used,
+            "remaining": self.remaining,
+            "resets_at": f"{self.resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+
+class QuotaExceeded(DomainError):
+    code = "quota_exceeded"
+    message = "Today's replies are used up. Wait for the reset, or upgrade to Pro."
+    status = 429
+
+    def __init__(self, quota: Quota) -> None:
+        until_reset = quota.resets_at - timezone.now()
+        super().__init__(retry_after=until_reset.total_seconds(), quota=quota.as_json())
