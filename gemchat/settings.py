@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+from celery.schedules import crontab
+
 from gemchat.env import BASE_DIR, env
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -11,7 +13,9 @@ DEBUG = env.bool("DEBUG", default=False)
 def secret(name: str) -> str:
     """A secret has a stand-in in development only; elsewhere a missing one stops the start."""
     if DEBUG:
-        return env.str(name, default=f"development-only-{name.lower().replace('_', '-')}-never-deploy")
+        return env.str(
+            name, default=f"development-only-{name.lower().replace('_', '-')}-never-deploy"
+        )
     return env.str(name)
 
 
@@ -21,7 +25,7 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "accounts.admin_app.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -30,6 +34,8 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "django_celery_results",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "djstripe",
     "accounts",
     "chatrooms",
@@ -121,7 +127,6 @@ CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"messaging.tasks.generate_reply": {"queue": "gemini"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -137,10 +142,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": 15.0},
+    "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
+    "prune": {"task": "accounts.tasks.prune", "schedule": crontab(hour="3", minute="17")},
 }
 
 AUTH_USER_MODEL = "accounts.User"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["accounts.hashers.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -157,6 +164,10 @@ OTP_SECRET = secret("OTP_SECRET")
 OTP_LIFETIME = timedelta(minutes=env.int("OTP_EXPIRATION_MINUTES", default=5))
 OTP_ECHO = env.bool("OTP_ECHO", default=False)
 SMS_BACKEND = env.str("SMS_BACKEND", default="accounts.sms.ConsoleBackend")
+TWILIO_API_BASE = env.str("TWILIO_API_BASE", default="https://api.twilio.com")
+TWILIO_ACCOUNT_SID = env.str("TWILIO_ACCOUNT_SID", default="")
+TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
+TWILIO_FROM = env.str("TWILIO_FROM", default="")
 SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
 SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[])
 PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", default="IN")

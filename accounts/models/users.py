@@ -1,10 +1,13 @@
-"""Users. A user is a mobile number that has been, or is yet to be, verified by a code."""
+"""Users: a mobile number that a code has verified. Signing up alone makes no row."""
 
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
+from django.db.models import Q
 from uuid_utils.compat import uuid7
+
+from accounts.models.sessions import Session
 
 
 class UserManager(BaseUserManager["User"]):
@@ -19,6 +22,16 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(
             mobile, password, is_staff=True, is_superuser=True, is_verified=True, **fields
         )
+
+    def verified(self, mobile: str) -> "User":
+        """The user of a number that a code has just verified; made when the number is new."""
+        user = self.filter(mobile=mobile).first()
+        if user is None:
+            return self.create_user(mobile, is_verified=True)
+        if not user.is_verified:
+            user.is_verified = True
+            user.save(update_fields=["is_verified"])
+        return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -44,16 +57,39 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="user_mobile_is_e164", condition=models.Q(mobile__regex=r"^\+[1-9][0-9]{6,14}$")
+                name="user_mobile_is_e164", condition=Q(mobile__regex=r"^\+[1-9][0-9]{6,14}$")
             ),
             models.CheckConstraint(
-                name="user_tier_is_known", condition=models.Q(tier__in=["basic", "pro"])
+                name="user_tier_is_known", condition=Q(tier__in=["basic", "pro"])
             ),
         ]
 
     def __str__(self) -> str:
         return self.mobile
 
+    def disable(self) -> None:
+        """Shut the user out from the next request on."""
+        self.is_active = False
+        self.save(update_fields=["is_active"])
+        Session.objects.filter(user=self).end(Session.Ending.DISABLED)
+
+    def enable(self) -> None:
+        self.is_active = True
+        self.save(update_fields=["is_active"])
+
+    def change_password(self, password: str, *, keep: "Session | None" = None) -> None:
+        """Set a password and end every session but `keep`."""
+        self.set_password(password)
+        self.save(update_fields=["password"])
+        others = Session.objects.filter(user=self)
+        if keep is not None:
+            others = others.exclude(pk=keep.pk)
+        others.end(Session.Ending.PASSWORD_CHANGED)
+
     @property
     def is_pro(self) -> bool:
         return self.tier == self.Tier.PRO
+
+    @property
+    def has_password(self) -> bool:
+        return self.has_usable_password()

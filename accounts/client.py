@@ -1,0 +1,60 @@
+"""Where a request comes from, for limits, sessions and the audit."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest
+
+USER_AGENT_LENGTH = 200
+UNKNOWN_NETWORK = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    ip: str | None = None
+    user_agent: str = ""
+
+    @property
+    def network(self) -> str:
+        """What limits count by: the address, or its /64 for IPv6, of which one client has all."""
+        if self.ip is None:
+            return UNKNOWN_NETWORK
+        address = ipaddress.ip_address(self.ip)
+        if address.version == 4:
+            return self.ip
+        return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def client_of(request: HttpRequest) -> Client:
+    user_agent = request.headers.get("User-Agent", "").replace("\0", "")
+    return Client(ip=client_ip(request), user_agent=user_agent[:USER_AGENT_LENGTH])
+
+
+def client_ip(request: HttpRequest) -> str | None:
+    """The client's address; None where the server does not know it (a Unix socket).
+
+    Each trusted proxy appends the address it was called from to X-Forwarded-For, so the client is
+    TRUSTED_PROXY_COUNT places from the end; what stands before that is whatever the client sent.
+    """
+    peer = read_address(request.META.get("REMOTE_ADDR", ""))
+    count = settings.TRUSTED_PROXY_COUNT
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if count == 0 or len(forwarded) < count:
+        return peer
+    return read_address(forwarded[-count]) or peer
+
+
+def read_address(text: str) -> str | None:
+    """An address as PostgreSQL's inet takes it: no port, no zone, IPv4 never inside IPv6."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)

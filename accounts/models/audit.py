@@ -1,0 +1,89 @@
+"""What happened to accounts, kept so that nobody can change it."""
+
+import hashlib
+import hmac
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+from uuid_utils.compat import uuid7
+
+from accounts.client import Client
+from gemchat.request_id import request_id
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    def record(
+        self,
+        action: "AuditEvent.Action",
+        *,
+        user_id: uuid.UUID | None = None,
+        mobile: str = "",
+        client: Client | None = None,
+        actor: str = "",
+        **details: Any,
+    ) -> "AuditEvent":
+        """`actor` is empty for the user, else `command` or the id of a member of staff."""
+        return self.create(
+            action=action,
+            user_id=user_id,
+            mobile_digest=mobile_digest(mobile) if mobile else "",
+            ip=client.ip if client else None,
+            actor=actor,
+            request_id=request_id.get(),
+            details=details,
+        )
+
+
+class AuditEvent(models.Model):
+    """What happened to accounts. Rows can be added only: a trigger refuses UPDATE and DELETE.
+
+    Nothing in them names a person, so an account can be erased and its events stay: there is no
+    foreign key, and a number is kept as a digest that only OTP_SECRET can make.
+    """
+
+    class Action(models.TextChoices):
+        SIGNED_IN = "signed_in"
+        STAFF_SIGNED_IN = "staff_signed_in"
+        LIMIT_REACHED = "limit_reached"
+        PASSWORD_CHANGED = "password_changed"  # noqa: S105
+        SESSIONS_ENDED = "sessions_ended"
+        REFRESH_REUSED = "refresh_reused"
+        CODE_SENT = "code_sent"
+        CODE_CLEARED = "code_cleared"
+        USER_DISABLED = "user_disabled"
+        USER_ENABLED = "user_enabled"
+        USER_EXPORTED = "user_exported"
+        USER_DELETED = "user_deleted"
+        SECOND_FACTOR_SET = "second_factor_set"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    action = models.CharField(max_length=24, choices=Action)
+    user_id = models.UUIDField(null=True)
+    mobile_digest = models.CharField(max_length=32, blank=True)
+    actor = models.CharField(max_length=64, blank=True)
+    ip = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=64)
+    details = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # What happened to a user, newest first.
+            models.Index("user_id", F("created_at").desc(), name="audit_of_user"),
+            # What happened to a number, an unknown one too.
+            models.Index("mobile_digest", F("created_at").desc(), name="audit_of_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+def mobile_digest(mobile: str) -> str:
+    """A number as audit events know it: 32 hexadecimal digits."""
+    key = settings.OTP_SECRET.encode()
+    return hmac.new(key, b"audit" + mobile.encode(), hashlib.sha256).hexdigest()[:32]

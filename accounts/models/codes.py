@@ -1,0 +1,169 @@
+"""One-time codes: their life, their tries, and their way to the phone."""
+
+import hmac
+import secrets
+import uuid
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+TRIES = 5
+KEPT = timedelta(days=7)
+DELIVERY_LEASE = timedelta(seconds=60)
+
+
+class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
+    def live(self) -> "OneTimeCodeQuerySet":
+        return self.filter(ended_at=None, expires_at__gt=timezone.now())
+
+    def issue(self, *, mobile: str, ip: str | None) -> "OneTimeCode":
+        """Make a number's new code, which ends the one before; in the caller's transaction."""
+        self.end(mobile=mobile, ending=OneTimeCode.Ending.REPLACED)
+        now = timezone.now()
+        return self.create(
+            mobile=mobile,
+            ip=ip,
+            created_at=now,
+            expires_at=now + settings.OTP_LIFETIME,
+            next_delivery_at=now,
+        )
+
+    def end(self, *, mobile: str, ending: "OneTimeCode.Ending") -> int:
+        return self.filter(mobile=mobile, ended_at=None).update(
+            ended_at=timezone.now(), ending=ending
+        )
+
+    def due_for_delivery(self) -> "OneTimeCodeQuerySet":
+        """Codes that nobody is sending, or whose sender has died."""
+        return self.live().filter(
+            delivery_status=OneTimeCode.Delivery.QUEUED, next_delivery_at__lte=timezone.now()
+        )
+
+    def claim_delivery(self, code_id: uuid.UUID) -> "OneTimeCode | None":
+        """Take the sending of a code for a minute; None when it is another's, or not due."""
+        claimed = (
+            self.due_for_delivery()
+            .filter(pk=code_id)
+            .update(
+                next_delivery_at=timezone.now() + DELIVERY_LEASE,
+                delivery_tries=F("delivery_tries") + 1,
+            )
+        )
+        return self.get(pk=code_id) if claimed else None
+
+    def prunable(self) -> "OneTimeCodeQuerySet":
+        return self.filter(created_at__lt=timezone.now() - KEPT)
+
+
+class OneTimeCode(models.Model):
+    """Six digits sent to a number.
+
+    The digits are in no row: they are the HMAC of the row's id and salt under OTP_SECRET, worked
+    out anew where they are needed. So the delivery task is given the id alone, and whoever reads
+    the database knows no code.
+    """
+
+    class Ending(models.TextChoices):
+        USED = "used"
+        REPLACED = "replaced"
+        TRIES_SPENT = "tries_spent"
+        CLEARED = "cleared"
+
+    class Delivery(models.TextChoices):
+        QUEUED = "queued"
+        SENT = "sent"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    mobile = models.CharField(max_length=16)
+    salt = models.BinaryField(max_length=16, default=partial(secrets.token_bytes, 16))
+    attempts_left = models.SmallIntegerField(default=TRIES)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    ending = models.CharField(max_length=12, choices=Ending, blank=True)
+    ip = models.GenericIPAddressField(null=True)
+    delivery_status = models.CharField(max_length=8, choices=Delivery, default=Delivery.QUEUED)
+    delivery_tries = models.SmallIntegerField(default=0)
+    delivery_error = models.CharField(max_length=200, blank=True)
+    # When the next try is due; while a worker is sending, when its lease runs out.
+    next_delivery_at = models.DateTimeField()
+
+    objects = OneTimeCodeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_live_code_a_number", fields=["mobile"], condition=Q(ended_at=None)
+            ),
+            models.CheckConstraint(
+                name="code_ends_for_a_reason",
+                condition=Q(ended_at=None, ending="") | (~Q(ended_at=None) & ~Q(ending="")),
+            ),
+            models.CheckConstraint(
+                name="code_tries_in_range",
+                condition=Q(attempts_left__gte=0, attempts_left__lte=TRIES),
+            ),
+        ]
+        indexes = [
+            # A number's codes, newest first: its last used one, and staff's view of it.
+            models.Index("mobile", F("created_at").desc(), name="code_of_number"),
+            # The sweep for codes that nobody has sent.
+            models.Index(
+                "next_delivery_at",
+                name="code_due_for_delivery",
+                condition=Q(delivery_status="queued", ended_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"code for {self.mobile}"
+
+    @property
+    def digits(self) -> str:
+        """The code itself. Never store it, log it, or hand it to anything but an SMS backend."""
+        digest = hmac.digest(
+            settings.OTP_SECRET.encode(), b"one-time code" + self.id.bytes + self.salt, "sha256"
+        )
+        # Of 256 bits, so that what modulo favours is far below anything to be measured.
+        return f"{int.from_bytes(digest) % 1_000_000:06d}"
+
+    def matches(self, digits: str) -> bool:
+        """`digits` are ASCII: compare_digest raises TypeError for other text."""
+        return hmac.compare_digest(self.digits, digits)
+
+    def use(self) -> bool:
+        """End the code as used; False when something else has ended it before."""
+        used = (
+            OneTimeCode.objects.live()
+            .filter(pk=self.pk)
+            .update(ended_at=timezone.now(), ending=self.Ending.USED)
+        )
+        return used == 1
+
+    def spend_try(self) -> None:
+        """Count a wrong try; the last one ends the code."""
+        tries = OneTimeCode.objects.filter(pk=self.pk, ended_at=None)
+        tries.filter(attempts_left__gt=0).update(attempts_left=F("attempts_left") - 1)
+        tries.filter(attempts_left=0).update(
+            ended_at=timezone.now(), ending=self.Ending.TRIES_SPENT
+        )
+
+    def record_sent(self) -> None:
+        self.delivery_status = self.Delivery.SENT
+        self.delivery_error = ""
+        self.save(update_fields=["delivery_status", "delivery_error"])
+
+    def record_failure(self, *, error: str, retry_at: datetime | None) -> None:
+        """Without `retry_at` the delivery is given up."""
+        if retry_at is None:
+            self.delivery_status = self.Delivery.FAILED
+        else:
+            self.next_delivery_at = retry_at
+        self.delivery_error = error[:200]
+        self.save(update_fields=["delivery_status", "next_delivery_at", "delivery_error"])
