@@ -24,3 +24,36 @@ run: $(INSTALLED)
 .PHONY: test
 test: $(INSTALLED)
 	@exec $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+# A deployment's settings, for the checks that hold for one.
+DEPLOYED := DEBUG=false SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \
+	JWT_SECRET=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-jwt \
+	OTP_SECRET=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-otp \
+	DATABASE_URL=postgres://lint@127.0.0.1:1/lint REDIS_URL=redis://127.0.0.1:1/0 \
+	ALLOWED_HOSTS=chat.example.com
+
+.PHONY: lint
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(DEPLOYED) $(PY) -m mypy
+	$(PY) -c "import importlinter.cli; importlinter.cli.lint_imports_command()"
+	$(PY) -m djlint templates --lint --quiet
+	$(DEPLOYED) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
+
+.PHONY: format
+format: $(INSTALLED)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+.PHONY: requirements
+requirements: $(INSTALLED)
+	cd requirements && for set in base dev; do \
+		../$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header \
+			--no-annotate --no-emit-index-url --no-emit-find-links $$set.in -o $$set.txt || exit; \
+	done
+
+.PHONY: clean
+clean:
+	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,47 @@
+"""What the processes of a development start find in their environment."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+# Lasting, or every restart would sign everybody out.
+SECRETS = ("SECRET_KEY", "JWT_SECRET", "OTP_SECRET")
+DEVELOPMENT = {"DEBUG": "true", "OTP_ECHO": "true"}
+
+
+def development_environment(given: Mapping[str, str], *, var: Path) -> dict[str, str]:
+    """`given`, completed by what development needs and nobody has set; empty counts as unset."""
+    defaults = {**DEVELOPMENT, **_kept_secrets(var / "secrets")}
+    unset = {name: value for name, value in defaults.items() if not given.get(name)}
+    # Output that waits in a buffer would show up after what it explains.
+    return {**given, **unset, "PYTHONUNBUFFERED": "1"}
+
+
+def names_database(environment: Mapping[str, str]) -> bool:
+    return bool(environment.get("DATABASE_URL") or environment.get("DB_HOST"))
+
+
+def names_redis(environment: Mapping[str, str]) -> bool:
+    return bool(environment.get("REDIS_URL"))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone can read, whole or not at all."""
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    unfinished.replace(path)
+
+
+def _kept_secrets(path: Path) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    if path.exists():
+        kept = dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+    missing = {name: secrets.token_urlsafe(48) for name in SECRETS if name not in kept}
+    if missing:
+        kept |= missing
+        write_private(path, "".join(f"{name}={value}\n" for name, value in kept.items()))
+    return kept

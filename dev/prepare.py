@@ -1,0 +1,83 @@
+"""Checks the settings, migrates, and makes the staff login: `python -m dev.prepare VAR`.
+
+One process for all of it, since most of what it costs is to load Django. It ends with status 1
+and one line on what is wrong, or leaves VAR/prepared.json for whoever started it:
+{"gemini_backend": str, "gemini_model": str, "staff": {"mobile", "password", "is_new"} | null}.
+"""
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from dev.environment import write_private
+
+# 555-0100 to 0199 are kept for fiction: https://nationalnanpa.com/number_resource_info/555_numbers.html
+STAFF_MOBILE = "+12025550100"
+
+
+def main() -> None:
+    var = Path(sys.argv[1])
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
+    try:
+        django.setup()
+        _check()
+        _migrate()
+        staff = _staff_login(var / "staff.json")
+    except ImproperlyConfigured as error:
+        sys.exit(f"error: {error}")
+    except OperationalError as error:
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        sys.exit(f"error: the database does not answer, see DATABASE_URL or DB_HOST: {lines[-1]}")
+    prepared = {
+        "gemini_backend": settings.GEMINI_BACKEND,
+        "gemini_model": settings.GEMINI_MODEL,
+        "staff": staff,
+    }
+    write_private(var / "prepared.json", json.dumps(prepared))
+
+
+def _check() -> None:
+    serious = [message for message in checks.run_checks() if message.is_serious()]
+    if serious:
+        raise ImproperlyConfigured(f"{serious[0].msg} ({serious[0].id})")
+
+
+def _migrate() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        print("Migrating the database", flush=True)
+        call_command("migrate", interactive=False, skip_checks=True)
+
+
+def _staff_login(path: Path) -> dict[str, Any] | None:
+    """The login kept in `path`, made first in a database where nobody is staff yet.
+
+    None where the database's staff was made elsewhere.
+    """
+    from django.contrib.auth import get_user_model  # Models exist after django.setup() alone.
+
+    users = get_user_model()._default_manager
+    if not users.filter(is_superuser=True).exists():
+        password = secrets.token_urlsafe(12)
+        users.filter(mobile=STAFF_MOBILE).delete()
+        users.create_superuser(mobile=STAFF_MOBILE, password=password)  # type: ignore[attr-defined]
+        write_private(path, json.dumps({"mobile": STAFF_MOBILE, "password": password}))
+        return {"mobile": STAFF_MOBILE, "password": password, "is_new": True}
+    if not path.exists():
+        return None
+    return {**json.loads(path.read_text()), "is_new": False}
+
+
+if __name__ == "__main__":
+    main()

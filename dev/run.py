@@ -1,0 +1,105 @@
+"""`make run`: the whole program under one terminal until Ctrl-C."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from django.core.exceptions import ImproperlyConfigured
+
+from dev.page import first_page
+from dev.processes import LIBC, PR_SET_PDEATHSIG, StartError
+from dev.stack import BASE_DIR, Stack
+
+COLOURS = {"setup": "35", "web": "36", "worker": "32", "beat": "33"}
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_printing = threading.Lock()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--var", type=Path, default=BASE_DIR / "var", help="where data is kept")
+    options = parser.parse_args()
+    _end_with_make()
+    try:
+        stack = _make_stack(options.var)
+        sys.exit(_run(stack))
+    except (StartError, ImproperlyConfigured) as error:
+        sys.exit(f"error: {error}")
+
+
+def _make_stack(var: Path) -> Stack:
+    from gemchat.env import env  # Reads .env as it is imported, which may fail.
+
+    port = env.int("PORT", default=8000)
+    host = env.str("HOST", default="127.0.0.1")
+    return Stack(var=var, environ=os.environ, host=host, port=port, output=_print_line)
+
+
+def _run(stack: Stack) -> int:
+    """Run until told to end, which is status 0, or until a process ends by itself, which is 1."""
+    _interrupt_at_next_signal(stack)
+    started = time.monotonic()
+    try:
+        with stack:
+            _print(first_page(stack, started_in_seconds=time.monotonic() - started))
+            reason = _watch(stack)
+            _hurry_at_next_signal(stack)
+            if reason:
+                _print(f"error: {reason}; ending the others")
+                return 1
+            _print("Ending; replies under way have 30 s, or none after another Ctrl-C")
+    except KeyboardInterrupt:  # Before everything was up, and all of it is ended again.
+        _print("Ended")
+    return 0
+
+
+def _watch(stack: Stack) -> str | None:
+    """Wait for a signal, which gives None, or for a sentence on what ended by itself."""
+    try:
+        while (reason := stack.ended()) is None:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return None
+    return reason
+
+
+def _interrupt_at_next_signal(stack: Stack) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        _hurry_at_next_signal(stack)
+        raise KeyboardInterrupt
+
+    for number in ENDING_SIGNALS:
+        signal.signal(number, interrupt)
+
+
+def _hurry_at_next_signal(stack: Stack) -> None:
+    for number in ENDING_SIGNALS:
+        signal.signal(number, lambda *_: stack.hurry())
+
+
+def _print_line(name: str, line: str) -> None:
+    prefix = f"{name:<6} |"
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        prefix = f"\033[{COLOURS[name]}m{prefix}\033[0m"
+    _print(f"{prefix} {line}")
+
+
+def _print(text: str) -> None:
+    with _printing, suppress(OSError):  # Whoever read it has gone; the program stays.
+        print(text, flush=True)
+
+
+def _end_with_make() -> None:
+    """Have a `make run` that is killed take this process along, on Linux."""
+    if LIBC is not None and "MAKELEVEL" in os.environ:
+        LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""The whole program on one machine: servers, web, worker and beat, started and ended as one."""
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dev.environment import development_environment, names_database, names_redis
+from dev.processes import StartError, lock_folder, spawn, stop
+from dev.servers import Server, start_postgres, start_valkey
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+WEB_START_SECONDS = 60
+# A worker lets replies run for 30 s before it puts them back; web ends its streams at once.
+STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
+LEFTOVER_SECONDS = 15  # What the servers of a killed start are given to end.
+
+Output = Callable[[str, str], None]
+
+
+class Stack:
+    """`with Stack(...) as stack:` web answers at `stack.url` inside, and all is ended after.
+
+    `environ` is the environment as the person set it; `output` takes the name of a process and
+    one line that it wrote, from any thread. Data is kept under `var`. Entering raises StartError.
+    Enter from the main thread: the children end with the thread that started them.
+    """
+
+    def __init__(
+        self,
+        *,
+        var: Path,
+        environ: Mapping[str, str],
+        port: int,
+        output: Output,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.var = var.absolute()
+        self.environ = environ
+        self.host = host
+        self.port = port
+        self.output = output
+        self.prepared: dict[str, Any] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._hurry = threading.Event()
+        self._servers: dict[str, Server] = {}
+        self._readers: list[threading.Thread] = []
+        self._lock = -1
+        self._cleanup = ExitStack()
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as cleanup:
+            self._cleanup = cleanup
+            self._take_folder()
+            self._check_port()
+            environment = development_environment(self.environ, var=self.var)
+            self._start_servers(environment)
+            self._prepare(environment)
+            self._start_processes(environment)
+            self._wait_for_web()
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def hurry(self) -> None:
+        """Make a stop that is under way kill what has not ended by itself."""
+        self._hurry.set()
+
+    def ended(self) -> str | None:
+        """One sentence on a process or server that ended by itself, if one has."""
+        servers = {name: server.process for name, server in self._servers.items()}
+        for name, process in {**servers, **self.processes}.items():
+            status = process.poll()
+            if status is not None:
+                how = f"with status {status}" if status >= 0 else f"by signal {-status}"
+                return f"{name} ended {how}"
+        return None
+
+    def _take_folder(self) -> None:
+        lock = lock_folder(self.var)
+        if lock is None and not _is_alive(_owner_of(self.var)):
+            lock = lock_folder(self.var, wait_seconds=LEFTOVER_SECONDS)
+        if lock is None:
+            raise StartError(
+                f"GemChatRoom is already running from this folder (process {_owner_of(self.var)})"
+            )
+        self._lock = lock
+        self._cleanup.callback(os.close, lock)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+    def _check_port(self) -> None:
+        """Raise StartError where web could not listen, before anything is started."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((self.host, self.port))
+            except (OSError, OverflowError) as error:
+                if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                    raise StartError(f"port {self.port} is taken: choose another by PORT") from None
+                raise StartError(f"cannot listen at {self.host}:{self.port}: {error}") from None
+
+    def _start_servers(self, environment: dict[str, str]) -> None:
+        """Start what the environment does not name, and name it there."""
+        if not names_database(environment):
+            postgres = start_postgres(self.var / "postgres", keep_open=[self._lock])
+            self._add_server("PostgreSQL", postgres)
+            environment["DATABASE_URL"] = postgres.url
+        if not names_redis(environment):
+            valkey = start_valkey(self.var / "valkey", keep_open=[self._lock])
+            self._add_server("Valkey", valkey)
+            environment["REDIS_URL"] = valkey.url
+
+    def _add_server(self, name: str, server: Server) -> None:
+        self._servers[name] = server
+        self._cleanup.callback(server.stop)
+
+    def _prepare(self, environment: Mapping[str, str]) -> None:
+        result = self.var / "prepared.json"
+        result.unlink(missing_ok=True)
+        process = self._spawn(["dev.prepare", str(self.var)], environment)
+        error = "the setup failed, see above"
+        try:
+            for line in _lines_of(process):
+                if line.startswith("error: "):
+                    error = line.removeprefix("error: ")
+                else:
+                    self.output("setup", line)
+            process.wait()
+        finally:
+            stop(process, signal.SIGTERM, within_seconds=10)
+        if process.returncode != 0:
+            raise StartError(error)
+        self.prepared = json.loads(result.read_text())
+
+    def _start_processes(self, environment: Mapping[str, str]) -> None:
+        self._cleanup.callback(self._stop_processes)
+        for name, arguments in self._commands().items():
+            process = self._spawn(arguments, environment)
+            self.processes[name] = process
+            reader = threading.Thread(target=self._relay, args=[name, process], daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def _commands(self) -> dict[str, list[str]]:
+        """The module that each process runs, and its arguments, as in production."""
+        return {
+            "web": [
+                *("uvicorn", "gemchat.asgi:application"),
+                *("--host", self.host, "--port", str(self.port)),
+                # Addresses behind proxies are the program's business, by TRUSTED_PROXY_COUNT.
+                *("--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
+                *("--timeout-graceful-shutdown", "5"),
+            ],
+            "worker": [
+                *("celery", "--app=gemchat", "--quiet", "worker", "--queues=gemini,default"),
+                # Alone here, it has nobody to greet; waiting for an answer takes a second.
+                *("--pool=threads", "--loglevel=INFO", "--without-gossip", "--without-mingle"),
+            ],
+            "beat": [
+                *("celery", "--app=gemchat", "--quiet", "beat", "--loglevel=WARNING"),
+                f"--schedule={self.var / 'beat-schedule'}",
+                "--pidfile=",
+            ],
+        }
+
+    def _spawn(
+        self, arguments: list[str], environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        return spawn(
+            [sys.executable, "-m", *arguments],
+            env=environment,
+            cwd=BASE_DIR,
+            stdout=subprocess.PIPE,
+            when_orphaned=signal.SIGKILL,
+            keep_open=[self._lock],
+        )
+
+    def _relay(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        for line in _lines_of(process):
+            self.output(name, line)
+
+    def _wait_for_web(self) -> None:
+        deadline = time.monotonic() + WEB_START_SECONDS
+        while time.monotonic() < deadline:
+            if reason := self.ended():
+                raise StartError(reason)
+            connection = HTTPConnection(self.host, self.port, timeout=2)
+            try:
+                connection.request("GET", "/livez")
+                connection.getresponse()
+            except (OSError, HTTPException):
+                time.sleep(0.05)
+            else:
+                return
+            finally:
+                connection.close()
+        raise StartError(f"web does not answer at {self.url} within {WEB_START_SECONDS} s")
+
+    def _stop_processes(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        started = time.monotonic()
+        for name, process in self.processes.items():
+            while process.poll() is None:
+                if self._hurry.is_set() or time.monotonic() - started > STOP_SECONDS[name]:
+                    process.kill()
+                    process.wait()
+                time.sleep(0.05)
+        for reader in self._readers:
+            reader.join(timeout=5)
+
+
+def _lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    if process.stdout is not None:
+        for line in process.stdout:
+            yield line.decode(errors="replace").rstrip()
+
+
+def _owner_of(folder: Path) -> int:
+    """The process that last took this folder, 0 if none has."""
+    text = (folder / "lock").read_text()
+    return int(text) if text.isdigit() else 0
+
+
+def _is_alive(process_id: int) -> bool:
+    if process_id == 0:
+        return False
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
