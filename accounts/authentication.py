@@ -1,5 +1,66 @@
+"""Bearer tokens to sessions: the one query that every authenticated request costs."""
+
+from datetime import timedelta
+
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.request import Request
+
+from accounts.models import Session, User
+from accounts.tokens import InvalidToken, read_access_token
+
+REFUSAL = "The access token is missing, expired or revoked."
+# `last_used_at` is for people to look at; it need not cost a write at each request.
+LAST_USED_PRECISION = timedelta(hours=1)
 
 
 class SessionTokenAuthentication(BaseAuthentication):
-    pass
+    """`Authorization: Bearer <access token>`; request.auth is the Session."""
+
+    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header:
+            return None
+        session = session_for(header)
+        return session.user, session
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def session_for(authorization_header: str) -> Session:
+    """The live session that a header's token belongs to, its user loaded.
+
+    Raises AuthenticationFailed for anything else. It is looked up each time, so that logout, a
+    password change, a ban and a deletion hold from the next request on.
+    """
+    scheme, _, token = authorization_header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise AuthenticationFailed(REFUSAL, "invalid_token")
+    try:
+        session_id, user_id = read_access_token(token.strip())
+    except InvalidToken as error:
+        raise AuthenticationFailed(REFUSAL, "invalid_token") from error
+    session = (
+        Session.objects.select_related("user")
+        .filter(pk=session_id, user=user_id, user__is_active=True, revoked_at=None)
+        .first()
+    )
+    if session is None:
+        raise AuthenticationFailed(REFUSAL, "invalid_token")
+    _touch(session)
+    return session
+
+
+def _touch(session: Session) -> None:
+    now = timezone.now()
+    if now - session.last_used_at > LAST_USED_PRECISION:
+        Session.objects.filter(pk=session.pk, revoked_at=None).update(last_used_at=now)
+
+
+def caller(request: Request) -> User:
+    """The user of a request that a permission class has let through."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user

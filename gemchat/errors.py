@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from redis.exceptions import RedisError
@@ -65,6 +65,39 @@ def problem_response(*, status: int, code: str, detail: str, **members: Any) -> 
     )
 
 
+# What `problem_for` has a document for.
+FORESEEN = (
+    exceptions.APIException,
+    DomainError,
+    OperationalError,
+    InterfaceError,
+    RedisError,
+    ObjectDoesNotExist,
+    Http404,
+    PermissionDenied,
+)
+
+
+def problem_for(exception: Exception) -> JsonResponse:
+    """The problem document of a foreseen exception, outside DRF's views."""
+    raised = _as_api_exception(exception)
+    if not isinstance(raised, exceptions.APIException):
+        raise exception
+    response = problem_response(
+        status=raised.status_code,
+        code=_code(raised),
+        detail=_detail(raised),
+        **getattr(exception, "extra", {}),
+    )
+    if header := getattr(raised, "auth_header", "Bearer" if raised.status_code == 401 else ""):
+        response["WWW-Authenticate"] = header
+    if seconds := getattr(raised, "wait", None):
+        response["Retry-After"] = str(seconds)
+    if isinstance(raised, exceptions.MethodNotAllowed):
+        response["Allow"] = "GET"
+    return response
+
+
 def problem_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER. What nobody foresaw stays an exception, for the middleware."""
     raised = _as_api_exception(exception)
@@ -92,7 +125,7 @@ def _as_api_exception(exception: Exception) -> Exception:
         return raised
     if isinstance(exception, OperationalError | InterfaceError | RedisError):
         return DependencyDown()
-    if isinstance(exception, Http404):
+    if isinstance(exception, Http404 | ObjectDoesNotExist):
         return exceptions.NotFound()
     if isinstance(exception, PermissionDenied):
         return exceptions.PermissionDenied()

@@ -127,6 +127,10 @@ CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "messaging.tasks.generate_reply": {"queue": "gemini"},
+    "messaging.tasks.name_room": {"queue": "gemini"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -247,5 +251,6 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "propagate": True},
         "uvicorn.access": {"level": "WARNING"},
+        "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
     },
 }

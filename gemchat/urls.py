@@ -4,12 +4,17 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from gemchat import errors
+from gemchat import errors, health
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    re_path(r"^livez/?$", health.live),
+    re_path(r"^readyz/?$", health.ready),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    re_path(r"^api/v1/health/?$", health.health, name="health"),
     path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("messaging.urls")),
+    path("api/v1/", include("billing.urls")),
     # With DEBUG on, Django would show a page of its own for an unknown URL.
     re_path(r"^api/", errors.not_found),
 ]

@@ -92,9 +92,6 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
 
 
 def _error_of(body: object) -> dict[str, Any]:
-    """On a stream the JSON error comes wrapped in an array."""
-    if isinstance(body, list) and body:
-        body = body[0]
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 

@@ -101,6 +101,7 @@ def test_answer_slower_than_the_first_byte_deadline_in_all_is_whole(google, sett
 
 
 def test_slow_consumer_is_not_upstreams_silence(google, settings):
+    settings.GEMINI_FIRST_BYTE_SECONDS = 0.3
     settings.GEMINI_IDLE_SECONDS = 0.3
     google.script(Answer(chunks=["One", " two"], chunk_delay=0.05))
     events = stream_reply(request_for("Hello"), cancelled=Cancellation(), retries=QUICK)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from messaging.backends import GeminiError, get_backend
+from messaging.backends.process import PerProcess
 from messaging.tests.asking import KEY, Asking, ask
 from tests.fakes.gemini import Answer
 
@@ -19,16 +20,20 @@ ROOT = Path(__file__).parents[2]
 
 FORKING = """
     import os, threading
-    from messaging.tests.asking import ask
+    from messaging.backends.process import PerProcess
+from messaging.tests.asking import ask
 
     assert "warm the client" in ask("warm the client").text
+    started, start = os.pipe()
 
     def child(name):
+        os.close(start)
+        os.read(started, 1)  # returns when the parent has forked all and closes its end
         wrong = []
         def run(thread):
             for number in range(5):
                 tag = f"<{name}-{thread}-{number}>"
-                if ask(tag).text.count("<") != 1 or tag not in ask(tag).text:
+                if ask(tag).text != f"You wrote: {tag}. That was {len(tag)} characters long.":
                     wrong.append(tag)
         threads = [threading.Thread(target=run, args=(n,)) for n in range(5)]
         [thread.start() for thread in threads]
@@ -41,9 +46,10 @@ FORKING = """
         if not pid:
             os._exit(child(name))
         children.append(pid)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    os.close(start)
+    wrong = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert wrong == [0, 0, 0, 0], wrong
     assert "still mine" in ask("still mine").text
-    assert codes == [0, 0, 0, 0], codes
 """
 
 
@@ -63,13 +69,33 @@ def run_python(code, settings):
 
 
 def test_no_reply_reaches_another_process_after_a_fork(google, settings):
-    google.default = Answer(chunk_delay=0.005)
+    google.default = Answer(first_delay=0.05)
 
     ran = run_python(FORKING, settings)
 
     assert ran.returncode == 0, ran.stderr
-    assert len(google.requests) == 2 + 4 * 25 * 2
-    assert len({received.prompt for received in google.requests}) == 2 + 4 * 25
+    # Not one more: a try that failed on another's bytes and was made again counts as a fault.
+    assert len(google.requests) == 4 * 5 * 5 + 2
+
+
+def test_what_is_made_once_per_process_is_made_once_by_many_threads():
+    cache, made, outcomes = PerProcess(), [], []
+    together = threading.Barrier(20)
+
+    def make():
+        made.append(object())
+        return made[-1]
+
+    def run():
+        together.wait()
+        outcomes.append(cache.get("key", make))
+
+    threads = [threading.Thread(target=run) for _ in range(20)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+    assert len(made) == 1
+    assert set(outcomes) == {made[0]}
 
 
 def test_hundreds_of_streams_run_at_once_in_one_process(google):

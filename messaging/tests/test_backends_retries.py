@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.backends import GeminiError, Retries
+from messaging.backends import Backend, Delta, GeminiError, Retries
 from messaging.tests.asking import Asking, ask
 from tests.fakes.gemini import Answer
 
@@ -68,6 +68,32 @@ def test_lasting_failure_is_one_request_and_typed(google, answer, code):
     assert outcome.error.permanent
     assert outcome.deltas == []
     assert len(google.requests) == 1
+
+
+def test_lasting_error_in_the_stream_is_one_request_and_typed(google):
+    google.script(Answer(chunks=[], ending="error", streamed_status=404))
+
+    outcome = ask()
+
+    assert outcome.error.code == "misconfigured"
+    assert len(google.requests) == 1
+
+
+class OverloadedAfterText(Backend):
+    """A backend that takes a failure in mid-answer for one that passes."""
+
+    def stream(self, request, *, cancelled):
+        yield Delta("Half of ")
+        raise OVERLOAD
+
+
+def test_nothing_is_tried_again_after_text_whatever_the_backend_says(settings):
+    settings.GEMINI_BACKEND = f"{__name__}.OverloadedAfterText"
+
+    outcome = ask()
+
+    assert outcome.deltas == ["Half of "]
+    assert outcome.error is OVERLOAD
 
 
 def test_quota_of_the_day_is_told_from_that_of_the_minute(google):

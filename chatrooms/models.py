@@ -1,0 +1,120 @@
+"""Chatrooms: what a user talks in. The messages themselves are messaging's."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models import User
+
+DEFAULT_TITLE = "New chat"
+TEMPORARY_LIFETIME = timedelta(hours=24)
+# A first guess at how much text one token holds; each room then learns its own figure.
+DEFAULT_CHARACTERS_PER_TOKEN = 4.0
+
+
+class ChatroomQuerySet(models.QuerySet["Chatroom"]):
+    def owned_by(self, user: User) -> "ChatroomQuerySet":
+        return self.filter(user=user)
+
+    def listed(self, *, archived: bool) -> "ChatroomQuerySet":
+        """Rooms of a list, in its order: pinned before all, then the newest activity."""
+        return self.filter(archived=archived, expires_at=None).order_by(
+            "-pinned", "-last_message_at", "-id"
+        )
+
+    def locked(self, *, user: User, chatroom_id: uuid.UUID) -> "Chatroom":
+        """The user's room, its row locked until the transaction ends; DoesNotExist otherwise."""
+        return self.select_for_update(no_key=True).get(pk=chatroom_id, user=user)
+
+    def untitled(self) -> "ChatroomQuerySet":
+        """Rooms that neither a person nor their first exchange has named."""
+        return self.filter(is_title_given=False, title=DEFAULT_TITLE)
+
+    def open(
+        self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False
+    ) -> "Chatroom":
+        """Make a room. Without a title it is named after its first exchange."""
+        now = timezone.now()
+        return self.create(
+            user=user,
+            title=title or DEFAULT_TITLE,
+            is_title_given=bool(title),
+            system_prompt=system_prompt,
+            created_at=now,
+            updated_at=now,
+            last_message_at=now,
+            expires_at=now + TEMPORARY_LIFETIME if temporary else None,
+        )
+
+    def record_exchange(
+        self, *, chatroom_id: uuid.UUID, active_leaf: uuid.UUID, added: int, at: datetime
+    ) -> None:
+        """`added` messages have come, and the branch that ends in `active_leaf` is shown."""
+        self.filter(pk=chatroom_id).update(
+            active_leaf=active_leaf,
+            message_count=F("message_count") + added,
+            last_message_at=at,
+            updated_at=at,
+        )
+
+
+class Chatroom(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="chatrooms", db_index=False
+    )
+    title = models.CharField(max_length=100)
+    # A title that a person gave is never overwritten by one that was made.
+    is_title_given = models.BooleanField(default=False)
+    system_prompt = models.TextField(blank=True)
+    pinned = models.BooleanField(default=False)
+    archived = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    # When the room was opened, as long as nothing has been said: the order of lists.
+    last_message_at = models.DateTimeField()
+    message_count = models.PositiveIntegerField(default=0)
+    # The message that ends the branch which is shown. No foreign key: messaging depends on
+    # this app, and the row is always written under this room's lock.
+    active_leaf = models.UUIDField(null=True, editable=False)
+    characters_per_token = models.FloatField(default=DEFAULT_CHARACTERS_PER_TOKEN, editable=False)
+    # Set on temporary rooms, which are in no list and no export.
+    expires_at = models.DateTimeField(null=True)
+
+    objects = ChatroomQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="chatroom_title_is_not_empty", condition=~Q(title="")),
+            models.CheckConstraint(
+                name="chatroom_characters_per_token_is_positive",
+                condition=Q(characters_per_token__gt=0),
+            ),
+        ]
+        indexes = [
+            # GET /chatroom/: a user's rooms in the order of the list, and all rooms of a user.
+            models.Index(
+                "user",
+                "archived",
+                F("pinned").desc(),
+                F("last_message_at").desc(),
+                F("id").desc(),
+                name="chatroom_list",
+            ),
+            # The erasure of temporary rooms that have expired.
+            models.Index("expires_at", name="chatroom_expiry", condition=~Q(expires_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def rename(self, title: str) -> None:
+        self.title = title
+        self.is_title_given = True
+        self.updated_at = timezone.now()
+        self.save(update_fields=["title", "is_title_given", "updated_at"])

@@ -1,0 +1,42 @@
+"""The chatroom as clients see it, and what they may send to make or change one."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from chatrooms.models import Chatroom
+from gemchat.text import NoBidiControls
+
+
+class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
+    user_id = serializers.UUIDField(read_only=True)
+    last_message_at = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Chatroom
+        fields = [
+            "id",
+            "title",
+            "user_id",
+            "created_at",
+            "updated_at",
+            "last_message_at",
+            "pinned",
+            "archived",
+            "system_prompt",
+            "message_count",
+        ]
+        read_only_fields = fields
+
+    def get_last_message_at(self, room: Chatroom) -> str | None:
+        if not room.message_count:
+            return None
+        return serializers.DateTimeField().to_representation(room.last_message_at)
+
+
+class OpenChatroomSerializer(serializers.Serializer[Any]):
+    title = serializers.CharField(
+        required=False, allow_blank=False, max_length=100, validators=[NoBidiControls()]
+    )
+    system_prompt = serializers.CharField(required=False, allow_blank=True, max_length=8_000)
+    temporary = serializers.BooleanField(required=False)

@@ -1,0 +1,94 @@
+"""Takes a request's body in before a thread is given to it.
+
+Under WSGI a slow client would hold a thread, and Django reads a chunked body, which has no
+Content-Length, as empty. So the body is read here, bounded in size and time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from django.conf import settings
+
+from gemchat.errors import problem_response
+from gemchat.live import Message, Receive, Scope, Send
+from gemchat.request_id import new_or_accepted, request_id
+
+BODY_SECONDS = 15.0
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class BodyTooLarge(Exception):
+    pass
+
+
+class ClientGone(Exception):
+    pass
+
+
+class BodyIntake:
+    """ASGI middleware: answers 413 over MAX_BODY_BYTES and 408 after 15 s by itself."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await asyncio.wait_for(self._read(scope, receive), BODY_SECONDS)
+        except BodyTooLarge:
+            limit = settings.MAX_BODY_BYTES // 1024
+            await refuse(scope, send, 413, "body_too_large", f"A body may have {limit} KiB.")
+        except TimeoutError:
+            await refuse(scope, send, 408, "request_timeout", "The body did not arrive in time.")
+        except ClientGone:
+            return
+        else:
+            await self.app(with_length(scope, len(body)), replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > settings.MAX_BODY_BYTES:
+            raise BodyTooLarge
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            if len(body) > settings.MAX_BODY_BYTES:
+                raise BodyTooLarge
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def with_length(scope: Scope, length: int) -> Scope:
+    """The scope of a request whose whole body is here, chunked or not."""
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in (b"transfer-encoding", b"content-length")
+    ]
+    return {**scope, "headers": [*headers, (b"content-length", str(length).encode())]}
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that was read, then whatever else comes."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return first.pop() if first else await receive()
+
+    return replayed
+
+
+async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+    """A problem document, after which the connection is closed: the body was not read."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    token = request_id.set(new_or_accepted(given))
+    response = problem_response(status=status, code=code, detail=detail)
+    response["X-Request-ID"] = request_id.get()
+    response["Connection"] = "close"
+    request_id.reset(token)
+    headers = [(name.encode(), value.encode()) for name, value in response.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})

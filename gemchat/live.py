@@ -1,0 +1,70 @@
+"""Serves native async views beside the WSGI application, at the cost of a coroutine each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
+from typing import Any
+
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from gemchat.request_id import new_or_accepted, request_id
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class LiveHandler(ASGIHandler):
+    """Django's async handler without what would hold a thread for each open stream.
+
+    That is the site's middleware, most of it synchronous, and the `request_started` signal, whose
+    synchronous receivers get a thread of their own that lives as long as the request. Views here
+    close their database connections themselves.
+    """
+
+    def __init__(self, *, urlconf: str) -> None:
+        super().__init__()
+        self.urlconf = urlconf
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        self._middleware_chain = self._with_request_id
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request, response = self.create_request(scope, BytesIO())
+        if request is not None:
+            request.urlconf = self.urlconf
+        serving = asyncio.create_task(self._serve(request, response, send))
+        leaving = asyncio.create_task(self._client_leaves(receive))
+        try:
+            await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            serving.cancel()
+        await asyncio.gather(serving, leaving, return_exceptions=True)
+        if not serving.cancelled() and (error := serving.exception()):
+            raise error
+
+    async def _serve(self, request: Any, response: Any, send: Send) -> None:
+        response = response or await self.get_response_async(request)
+        try:
+            await self.send_response(response, send)
+        finally:
+            response.close()
+
+    async def _client_leaves(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _with_request_id(self, request: HttpRequest) -> HttpResponseBase:
+        current = new_or_accepted(request.headers.get("X-Request-ID", ""))
+        request_id.set(current)
+        response = await convert_exception_to_response(self._get_response_async)(request)
+        response["X-Request-ID"] = current
+        return response

@@ -1,0 +1,21 @@
+"""The Redis connection of this process, for what may be lost: live streams, marks, heartbeats."""
+
+from functools import cache
+
+import redis
+import redis.asyncio
+from django.conf import settings
+
+# Redis answers in under a millisecond or not at all; nobody should wait long to find out.
+TIMEOUTS = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0}
+
+
+@cache
+def client() -> redis.Redis:
+    """Shared by all threads; the pool beneath opens connections anew after a fork."""
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **TIMEOUTS)
+
+
+def async_client() -> redis.asyncio.Redis:
+    """A new client for one event loop; whoever makes it closes it."""
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True, **TIMEOUTS)

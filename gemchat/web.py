@@ -1,0 +1,69 @@
+"""The web process: which requests go where, and how it starts and ends."""
+
+import asyncio
+import re
+import signal
+from types import FrameType
+from typing import Any
+
+from gemchat.intake import App
+from gemchat.live import LiveHandler, Receive, Scope, Send
+from messaging.hub import Hub
+
+
+class WebProcess:
+    """One ASGI application: live reads to native async views, all else to Django's."""
+
+    def __init__(self, *, views: App, live: LiveHandler, live_path: re.Pattern[str]) -> None:
+        self.views = views
+        self.live = live
+        self.live_path = live_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live_and_end(scope, receive, send)
+        elif self._is_live(scope):
+            await self.live(scope, receive, send)
+        else:
+            await self.views(scope, receive, send)
+
+    def _is_live(self, scope: Scope) -> bool:
+        match = self.live_path.fullmatch(scope["path"])
+        if match is None:
+            return False
+        waits = scope["method"] == "GET" and b"wait=" in scope["query_string"]
+        return match["stream"] is not None or waits
+
+    async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The server's lifespan; the hub lives as long."""
+        await receive()
+        hub = Hub()
+        hub.open()
+        end_streams_at_exit(hub)
+        scope["state"]["hub"] = hub
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await hub.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def end_streams_at_exit(hub: Hub) -> None:
+    """End open streams as soon as the server is told to exit.
+
+    It waits for open responses before it ends the lifespan, so that the lifespan's own shutdown
+    comes too late for a response that would last ten minutes.
+    """
+    loop = asyncio.get_running_loop()
+
+    def chain(number: signal.Signals) -> None:
+        before: Any = signal.getsignal(number)
+
+        def end_then(received: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(hub.end_streams)
+            if callable(before):
+                before(received, frame)
+
+        signal.signal(number, end_then)
+
+    chain(signal.SIGTERM)
+    chain(signal.SIGINT)

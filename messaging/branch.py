@@ -1,0 +1,121 @@
+"""Reading the active branch of a room, at a cost that depends on the page and not on the room."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db import connection
+
+from chatrooms.models import Chatroom
+from messaging.models import Message
+
+# Points every ancestor of a message at the branch that leads to it. Steps that lead there
+# already are not written again.
+SHOW = """
+WITH RECURSIVE branch (id, parent_id) AS (
+    SELECT id, parent_id FROM messaging_message WHERE id = %(message)s
+    UNION ALL
+    SELECT above.id, above.parent_id
+    FROM branch JOIN messaging_message above ON above.id = branch.parent_id
+)
+UPDATE messaging_message above SET active_child = branch.id
+FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT FROM branch.id
+"""
+# How far from its end the branch that is shown is looked through for a parent.
+NEAR = 200
+
+# Walks from a message towards the root. Each step is one look-up by primary key.
+UPWARDS = """
+WITH RECURSIVE branch (id, parent_id, height) AS (
+    SELECT id, parent_id, 1 FROM messaging_message WHERE id = %(start)s
+    UNION ALL
+    SELECT above.id, above.parent_id, branch.height + 1
+    FROM branch JOIN messaging_message above ON above.id = branch.parent_id
+    WHERE branch.height < %(limit)s
+)
+SELECT messaging_message.* FROM branch JOIN messaging_message USING (id)
+ORDER BY branch.height DESC
+"""
+
+# Walks from a message towards the leaf: over the child that is shown, where there are several,
+# and over the newest where nobody has chosen. Each step is one look-up in `message_children`.
+DOWNWARDS = """
+WITH RECURSIVE branch (id, active_child, depth) AS (
+    SELECT id, active_child, 0 FROM messaging_message WHERE id = %(start)s
+    UNION ALL
+    SELECT below.id, below.active_child, branch.depth + 1
+    FROM branch CROSS JOIN LATERAL (
+        SELECT child.id, child.active_child FROM messaging_message child
+        WHERE child.parent_id = branch.id
+        ORDER BY (child.id = branch.active_child) DESC NULLS LAST, child.id DESC
+        LIMIT 1
+    ) below
+    WHERE branch.depth < %(limit)s
+)
+SELECT messaging_message.* FROM branch JOIN messaging_message USING (id)
+WHERE branch.depth > 0 ORDER BY branch.depth
+"""
+
+
+def upwards(start: uuid.UUID | None, *, limit: int) -> list[Message]:
+    """At most `limit` messages that end with `start`, oldest first."""
+    if start is None:
+        return []
+    return list(Message.objects.raw(UPWARDS, {"start": start, "limit": limit}))
+
+
+def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
+    """At most `limit` messages that follow `start` on the branch that is shown, oldest first."""
+    return list(Message.objects.raw(DOWNWARDS, {"start": start, "limit": limit}))
+
+
+def show(message: Message, *, room: Chatroom) -> None:
+    """Make a message part of the branch that is shown.
+
+    Where its parent is among the latest that are shown, as it mostly is, everything above leads
+    there already, and one row is written. Otherwise every step from the root on is looked at.
+    """
+    if message.parent_id is None:
+        return
+    if any(shown.pk == message.parent_id for shown in upwards(room.active_leaf, limit=NEAR)):
+        Message.objects.filter(pk=message.parent_id).update(active_child=message.pk)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(SHOW, {"message": message.pk})
+
+
+def leaf_below(start: uuid.UUID) -> uuid.UUID:
+    """The end of the branch that is shown below a message; the message itself if it is the end."""
+    page = downwards(start, limit=1000)
+    leaf = start
+    while page:
+        leaf = page[-1].pk
+        page = downwards(leaf, limit=1000)
+    return leaf
+
+
+def latest(room: Chatroom, *, limit: int) -> tuple[list[Message], bool]:
+    """The last `limit` messages of the active branch, oldest first, and if any precede them."""
+    messages = upwards(room.active_leaf, limit=limit + 1)
+    return messages[-limit:], len(messages) > limit
+
+
+def with_siblings(messages: Iterable[Message]) -> list[Message]:
+    """Put `sibling_ids` on each message: the ids of its turn's variants, oldest first, itself among
+    them. Two queries, however many messages."""
+    page = list(messages)
+    parents = {message.parent_id for message in page if message.parent_id}
+    rooms = {message.chatroom_id for message in page if not message.parent_id}
+    variants: dict[tuple[uuid.UUID, uuid.UUID | None], list[uuid.UUID]] = defaultdict(list)
+    found = Message.objects.none()
+    if parents:
+        found = Message.objects.filter(parent__in=parents)
+    if rooms:
+        found = found | Message.objects.filter(chatroom__in=rooms, parent=None)
+    for chatroom_id, parent_id, pk in found.order_by("id").values_list(
+        "chatroom_id", "parent_id", "id"
+    ):
+        variants[chatroom_id, parent_id].append(pk)
+    for message in page:
+        message.sibling_ids = variants[message.chatroom_id, message.parent_id]
+    return page

@@ -1,0 +1,97 @@
+"""The live text of a reply: a Redis Stream that workers write and web processes read.
+
+What stands here may be lost, the row may not. An entry's id is `attempt-offset`: the attempt that
+made the text, and the number of characters (code points) of the reply up to and with this entry.
+So an event's id tells a reader just where it stands, whoever serves it and whether Redis still
+has the buffer or not; and Redis itself refuses an entry of an attempt that was overtaken, since
+ids must grow.
+"""
+
+import logging
+import uuid
+from dataclasses import dataclass
+
+from redis.client import Pipeline
+from redis.exceptions import RedisError
+
+from gemchat.redis import client
+
+logger = logging.getLogger(__name__)
+
+# Kept for readers that reconnect; after that the row answers.
+KEPT_SECONDS = 300
+
+
+def stream_key(reply_id: uuid.UUID) -> str:
+    """The stream's key, and the channel on which its readers are woken."""
+    return f"reply:{reply_id}"
+
+
+def stop_key(reply_id: uuid.UUID) -> str:
+    """The mark that asks the worker to stop a reply."""
+    return f"stop:{reply_id}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a reply, and the id of the event that ends there."""
+
+    attempt: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Raises ValueError for what is no event id of ours."""
+        attempt, separator, offset = text.partition("-")
+        if not (
+            separator
+            and len(text) <= 32
+            and text.isascii()
+            and attempt.isdigit()
+            and offset.isdigit()
+        ):
+            raise ValueError("not an event id")
+        return cls(int(attempt), int(offset))
+
+
+def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
+    """Mark that an attempt starts, with no text yet."""
+    key = stream_key(reply_id)
+    pipe.xadd(key, {"text": ""}, id=str(Position(attempt, 0)))
+    pipe.expire(key, KEPT_SECONDS)
+    pipe.publish(key, "")
+
+
+def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str, *, make: bool) -> None:
+    """Add `text`, which ends at `end`. Without `make` the answer of XADD is None where the buffer
+    is lost, so that the writer knows to send the whole text again."""
+    key = stream_key(reply_id)
+    pipe.xadd(key, {"text": text}, id=str(end), nomkstream=not make)
+    pipe.expire(key, KEPT_SECONDS)
+    pipe.publish(key, "")
+
+
+def tell_readers(reply_id: uuid.UUID, last: Position) -> None:
+    """Announce that the row has the reply's end. `last` is where its text ends."""
+    key = stream_key(reply_id)
+    pipe = client().pipeline(transaction=False)
+    pipe.xadd(key, {"end": "1"}, id=str(Position(last.attempt, last.offset + 1)))
+    pipe.expire(key, KEPT_SECONDS)
+    pipe.publish(key, "")
+    try:
+        # An id that is there already is a second announcement, with nothing to add.
+        pipe.execute(raise_on_error=False)
+    except RedisError as error:
+        # Readers look at the row now and then, and find the end there.
+        logger.warning("The end of reply %s was not announced: %s", reply_id, error)
+
+
+def mark_for_stop(reply_id: uuid.UUID) -> None:
+    """Ask the worker that has the reply to stop it. The row's flag stands in for a lost mark."""
+    try:
+        client().set(stop_key(reply_id), "1", ex=KEPT_SECONDS)
+    except RedisError as error:
+        logger.warning("The stop of reply %s was not announced: %s", reply_id, error)

@@ -1,0 +1,98 @@
+"""The models that users may ask for, as data that staff edit: prices, tier, retirement."""
+
+from datetime import date
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import User
+from gemchat.errors import DomainError
+
+TOKENS_PRICED = 1_000_000
+
+
+class ModelNotInPlan(DomainError):
+    code = "model_not_in_plan"
+    message = "This model is part of Pro. Choose another, or upgrade."
+    status = 403
+
+
+class UnknownModel(DomainError):
+    code = "unknown_model"
+    message = "There is no such model. Leave `model` out for the default one."
+    status = 422
+
+
+class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
+    def chosen_by(self, user: User, name: str) -> "GeminiModel":
+        """The model of that name, if the user's plan has it."""
+        chosen = self.filter(name=name, is_enabled=True).first()
+        if chosen is None:
+            raise UnknownModel
+        if chosen.tier == User.Tier.PRO and not user.is_pro:
+            raise ModelNotInPlan
+        return chosen
+
+    def serving(self, name: str, *, on: date) -> "GeminiModel | None":
+        """The model that answers for `name` that day: itself, or its fallback once it has retired.
+
+        None for a name that is not in the table; it is then asked for as it stands.
+        """
+        found = {model.name: model for model in self.all()}
+        current, seen = found.get(name), set()
+        while current and current.has_retired(on) and current.name not in seen:
+            seen.add(current.name)
+            following = found.get(current.fallback_id or "")
+            if following is None:
+                break
+            current = following
+        return current
+
+
+class GeminiModel(models.Model):
+    name = models.CharField(max_length=64, primary_key=True, help_text="As Gemini calls it.")
+    # Micro-USD for a million tokens; thinking is charged as output.
+    input_price = models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens in.")
+    cached_price = models.PositiveBigIntegerField(
+        help_text="Micro-USD for a million tokens that Gemini had cached."
+    )
+    output_price = models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens out.")
+    tier = models.CharField(max_length=8, choices=User.Tier, default=User.Tier.BASIC)
+    is_enabled = models.BooleanField(default=True)
+    retires_on = models.DateField(null=True, blank=True)
+    fallback = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = GeminiModelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="gemini_model_tier_is_known", condition=Q(tier__in=["basic", "pro"])
+            ),
+            models.CheckConstraint(
+                name="gemini_model_is_not_its_own_fallback",
+                condition=Q(fallback=None) | ~Q(fallback=F("name")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if self.retires_on and not self.fallback_id:
+            raise ValidationError({"fallback": "A model that retires needs a fallback."})
+
+    def has_retired(self, on: date) -> bool:
+        return self.retires_on is not None and self.retires_on <= on
+
+    def cost_micro_usd(
+        self, *, prompt_tokens: int, cached_tokens: int, output_tokens: int, thinking_tokens: int
+    ) -> int:
+        """The cost of a reply at this model's prices, rounded up. Cached tokens are prompt's."""
+        total = (
+            (prompt_tokens - cached_tokens) * self.input_price
+            + cached_tokens * self.cached_price
+            + (output_tokens + thinking_tokens) * self.output_price
+        )
+        return -(-total // TOKENS_PRICED)

@@ -1,0 +1,176 @@
+"""What a person does in a conversation. Each call is one transaction; the queue hears of it after.
+
+Order of locks everywhere: the room, then the day's quota, then messages.
+"""
+
+import uuid
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import DailyQuota
+from billing.quota import Quota
+from chatrooms.models import Chatroom
+from gemchat.errors import DomainError
+from messaging import branch
+from messaging.buffer import Position, mark_for_stop, tell_readers
+from messaging.models import RESEND_AFTER, Message
+from messaging.tasks import send_next, send_to_queue
+
+
+class NotAReply(DomainError):
+    code = "not_a_reply"
+    message = "That can be done with a reply only, and this is a prompt."
+    status = 409
+
+
+class NotAPrompt(DomainError):
+    code = "not_a_prompt"
+    message = "Only a prompt can be edited, and this is a reply."
+    status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A prompt that was taken on: both of its rows, and the quota as it now stands.
+
+    The rows have their `sibling_ids`.
+    """
+
+    message: Message
+    reply: Message
+    quota: Quota
+
+
+def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str = "") -> Accepted:
+    """Store a prompt at the end of the active branch, and its reply as `queued`.
+
+    Raises Chatroom.DoesNotExist for a room that is not the user's, QuotaExceeded over the quota.
+    """
+    with transaction.atomic():
+        room = Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
+        quota = DailyQuota.objects.reserve(user=user)
+        message = new_prompt(room=room, parent_id=room.active_leaf, content=prompt)
+        reply = new_reply(message=message, model=model)
+        Message.objects.bulk_create([message, reply])
+        Chatroom.objects.record_exchange(
+            chatroom_id=room.pk, active_leaf=reply.pk, added=2, at=message.created_at
+        )
+        transaction.on_commit(partial(send_to_queue, reply.pk))
+    # At the end of a branch neither has variants yet.
+    message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
+    return Accepted(message, reply, quota)
+
+
+def new_prompt(*, room: Chatroom, parent_id: uuid.UUID | None, content: str) -> Message:
+    return Message(
+        chatroom_id=room.pk,
+        user_id=room.user_id,
+        parent_id=parent_id,
+        sender=Message.Sender.USER,
+        status=Message.Status.COMPLETE,
+        content=content,
+        created_at=timezone.now(),
+    )
+
+
+def new_reply(*, message: Message, model: str) -> Message:
+    """The reply to come; it has taken a place of today's quota."""
+    now = timezone.now()
+    return Message(
+        chatroom_id=message.chatroom_id,
+        user_id=message.user_id,
+        parent_id=message.pk,
+        sender=Message.Sender.GEMINI,
+        status=Message.Status.QUEUED,
+        model=model or settings.GEMINI_MODEL,
+        created_at=now,
+        resend_at=now + RESEND_AFTER,
+        quota_day=now.date(),
+    )
+
+
+def regenerate(*, user: User, reply: Message) -> Accepted:
+    """Another reply to the same prompt, beside the one given, and show it.
+
+    Raises NotAReply for a prompt, QuotaExceeded over the quota.
+    """
+    if not reply.is_reply:
+        raise NotAReply
+    with transaction.atomic():
+        room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
+        quota = DailyQuota.objects.reserve(user=user)
+        message = Message.objects.get(children=reply)
+        variant = new_reply(message=message, model="")
+        Message.objects.bulk_create([variant])
+        show(room=room, variant=variant, leaf=variant, added=1)
+        transaction.on_commit(partial(send_to_queue, variant.pk))
+    branch.with_siblings([message, variant])
+    return Accepted(message, variant, quota)
+
+
+def edit(*, user: User, message: Message, prompt: str) -> Accepted:
+    """Another wording of a prompt, beside the one given, with a reply of its own, and show it.
+
+    The old branch stays. Raises NotAPrompt for a reply, QuotaExceeded over the quota.
+    """
+    if message.is_reply:
+        raise NotAPrompt
+    with transaction.atomic():
+        room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
+        quota = DailyQuota.objects.reserve(user=user)
+        wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt)
+        reply = new_reply(message=wording, model="")
+        Message.objects.bulk_create([wording, reply])
+        show(room=room, variant=wording, leaf=reply, added=2)
+        transaction.on_commit(partial(send_to_queue, reply.pk))
+    branch.with_siblings([wording, reply])
+    return Accepted(wording, reply, quota)
+
+
+def select(*, user: User, message: Message) -> Message:
+    """Show the branch that holds a message: down to it, and below it as it was last shown."""
+    with transaction.atomic():
+        room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
+        leaf = Message.objects.get(pk=branch.leaf_below(message.pk))
+        branch.show(message, room=room)
+        Chatroom.objects.filter(pk=room.pk).update(active_leaf=leaf.pk)
+    return message
+
+
+def stop(*, reply: Message) -> Message:
+    """End a reply that is under way; one that has ended stays as it is.
+
+    A queued one ends here. One that is being generated is ended by its worker, which looks for
+    the mark four times a second, and for the row's flag should Redis lose the mark.
+    """
+    if not reply.is_reply:
+        raise NotAReply
+    if Message.objects.stop_queued(reply=reply):
+        tell_readers(reply.pk, Position(reply.attempt + 1, 0))
+        send_next(reply.user_id)
+    elif Message.objects.ask_to_stop(reply=reply):
+        mark_for_stop(reply.pk)
+    reply.refresh_from_db()
+    return reply
+
+
+def rate(*, reply: Message, rating: int, comment: str = "") -> None:
+    """Keep what a person thinks of a reply: 1, -1, or 0 to take it back."""
+    if not reply.is_reply:
+        raise NotAReply
+    reply.rating = rating
+    reply.feedback_comment = comment
+    reply.save(update_fields=["rating", "feedback_comment"])
+
+
+def show(*, room: Chatroom, variant: Message, leaf: Message, added: int) -> None:
+    """Show the branch of a new variant of a turn, which ends in `leaf`."""
+    branch.show(variant, room=room)
+    Chatroom.objects.record_exchange(
+        chatroom_id=room.pk, active_leaf=leaf.pk, added=added, at=leaf.created_at
+    )

@@ -1,0 +1,188 @@
+"""One attempt at a reply, from its claim to its end."""
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from billing.models import DailyQuota, UsageRecord
+from chatrooms.models import Chatroom
+from messaging.backends import Cancelled, Delta, Final, GeminiError, Usage, stream_reply
+from messaging.buffer import tell_readers
+from messaging.catalog import GeminiModel
+from messaging.context import Context, build_context, calibrated
+from messaging.models import INTERNAL, Message
+from messaging.running import STOP, RunningReply, running_replies
+
+logger = logging.getLogger(__name__)
+
+# Failures that lie in what the user sent; all others give the day's place back.
+OWN_FAILURES = frozenset({"blocked", "bad_request", "context_too_long"})
+INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended. `status` is `queued` for one that is to be made again."""
+
+    status: Message.Status
+    error_code: str = ""
+    error_detail: str = ""
+    finish_reason: str = ""
+    model_version: str = ""
+    usage: Usage | None = None
+    wait_seconds: float = 0.0
+
+
+def generate(*, reply_id: uuid.UUID) -> Message | None:
+    """Claim a reply, stream it and store its end. Returns it as claimed, None if it was not.
+
+    Between the claim and the end no database connection is held.
+    """
+    reply = Message.objects.claim(reply_id=reply_id, now=timezone.now())
+    if reply is None:
+        return None
+    running = running_replies.start(reply.pk, reply.attempt)
+    try:
+        ending = stream(reply, running)
+    except Exception:
+        # The edge of the task: whatever it was, the reply must not stay under way for ever.
+        end(reply, running, Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL))
+        raise
+    finally:
+        running_replies.finish(running)
+    end(reply, running, ending)
+    return reply
+
+
+def stream(reply: Message, running: RunningReply) -> Ending:
+    """Ask Gemini for the reply, once more with half the context if that was too long."""
+    priced = GeminiModel.objects.serving(reply.model, on=timezone.now().date())
+    if priced:
+        reply.model = priced.name
+    budget = settings.GEMINI_CONTEXT_TOKENS
+    ending = ask(reply, running, build_context(reply, budget_tokens=budget))
+    if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
+        ending = ask(reply, running, build_context(reply, budget_tokens=budget // 2))
+    return ending
+
+
+def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
+    reply.context_messages = len(context.turns)
+    reply.context_tokens = context.tokens
+    reply.context_truncated = context.truncated
+    connection.close()
+    try:
+        for event in stream_reply(context.request(reply.model), cancelled=running.cancellation):
+            if isinstance(event, Delta):
+                if running.add(event.text):
+                    reply.first_token_at = timezone.now()
+                    running_replies.publish([running])
+            else:
+                final = event
+    except Cancelled as cancelled:
+        status = Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED
+        return Ending(status)
+    except GeminiError as error:
+        return failure(error, running)
+    return success(reply, context, final)
+
+
+def success(reply: Message, context: Context, final: Final) -> Ending:
+    if not final.usage.estimated:
+        figure = calibrated(reply.chatroom, context, prompt_tokens=final.usage.prompt_tokens)
+        Chatroom.objects.filter(pk=reply.chatroom_id).update(characters_per_token=figure)
+    return Ending(
+        Message.Status.COMPLETE,
+        finish_reason=final.finish_reason,
+        model_version=final.model_version,
+        usage=final.usage,
+    )
+
+
+def failure(error: GeminiError, running: RunningReply) -> Ending:
+    """A failure that names a time, before any text, is waited for in the queue and not here."""
+    if error.retry_after is not None and not error.permanent and not running.content:
+        return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after)
+    logger.warning("Reply %s failed: %s", running.reply_id, error)
+    return Ending(
+        Message.Status.FAILED,
+        error_code=error.code,
+        error_detail=error.detail,
+        model_version=error.model_version,
+        usage=error.usage,
+    )
+
+
+def end(reply: Message, running: RunningReply, ending: Ending) -> None:
+    """Write how the attempt ended, unless another attempt has the reply, and tell the readers."""
+    if ending.status == Message.Status.QUEUED:
+        wait = timedelta(seconds=ending.wait_seconds)
+        not_before = timezone.now() + wait if wait else None
+        Message.objects.put_back(reply.pk, reply.attempt, not_before=not_before)
+        return
+    with transaction.atomic():
+        if not store_end(reply, content=running.content, ending=ending):
+            logger.warning("Reply %s was taken up by another attempt", reply.pk)
+            return
+        record_usage(reply, ending)
+    tell_readers(reply.pk, running.position)
+
+
+def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
+    """One conditional update; the day's place is given back where the user is not to pay."""
+    gives_back = (
+        ending.status == Message.Status.FAILED and ending.error_code not in OWN_FAILURES
+    ) or (ending.status == Message.Status.STOPPED and not content)
+    usage = ending.usage
+    ended = Message.objects.filter(
+        pk=reply.pk, attempt=reply.attempt, status=Message.Status.GENERATING
+    ).update(
+        status=ending.status,
+        content=content,
+        model=ending.model_version or reply.model,
+        lease_expires_at=None,
+        resend_at=None,
+        quota_day=None if gives_back else reply.quota_day,
+        first_token_at=reply.first_token_at,
+        ended_at=timezone.now(),
+        error_code=ending.error_code,
+        error_detail=ending.error_detail,
+        finish_reason=ending.finish_reason,
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        cached_tokens=usage.cached_tokens if usage else None,
+        thinking_tokens=usage.thinking_tokens if usage else None,
+        context_messages=reply.context_messages,
+        context_tokens=reply.context_tokens,
+        context_truncated=reply.context_truncated,
+    )
+    if ended and gives_back and reply.quota_day:
+        DailyQuota.objects.release(user_id=reply.user_id, day=reply.quota_day)
+    return bool(ended)
+
+
+def record_usage(reply: Message, ending: Ending) -> None:
+    """One row in the ledger for each attempt that reached Gemini, at the price of the day."""
+    usage = ending.usage or Usage(0, 0, 0, 0, estimated=True)
+    tokens = {
+        "prompt_tokens": usage.prompt_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "thinking_tokens": usage.thinking_tokens,
+    }
+    priced = GeminiModel.objects.filter(pk=reply.model).first()
+    UsageRecord.objects.record(
+        user_id=reply.user_id,
+        reply_id=reply.pk,
+        attempt=reply.attempt,
+        model=ending.model_version or reply.model,
+        outcome=ending.status,
+        cost_micro_usd=priced.cost_micro_usd(**tokens) if priced else 0,
+        estimated=usage.estimated,
+        **tokens,
+    )

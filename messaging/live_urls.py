@@ -1,0 +1,21 @@
+"""The reads that may last for minutes; `gemchat.asgi` gives them to native async views."""
+
+import re
+
+from django.urls import re_path
+
+from gemchat import errors
+from messaging.stream import stream, wait
+
+UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+LIVE_PATH = re.compile(rf"/api/v1/message/{UUID}(?P<stream>/stream)?/?")
+
+urlpatterns = [
+    re_path(rf"^api/v1/message/(?P<message_id>{UUID})/stream/?$", stream),
+    re_path(rf"^api/v1/message/(?P<message_id>{UUID})/?$", wait),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.not_found
+handler500 = errors.server_error

@@ -1,0 +1,322 @@
+"""Messages: a tree in each chatroom, in which the branches are variants of one conversation.
+
+A reply is a row from the moment that its prompt is accepted, and every step of its life is one
+conditional update that names the status and the attempt which it expects: whoever comes second,
+or from an attempt that was given up, changes nothing.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models import User
+from billing.models import DailyQuota
+from billing.plans import plan_for
+from chatrooms.models import Chatroom
+from messaging.catalog import GeminiModel
+
+__all__ = ["GeminiModel", "Message"]
+
+# The sweep sends a queued reply again when nobody has claimed it for so long.
+RESEND_AFTER = timedelta(seconds=30)
+# The error code of a reply that failed by a fault of this program.
+INTERNAL = "internal"
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def owned_by(self, user: User) -> "MessageQuerySet":
+        return self.filter(user=user)
+
+    def under_way(self) -> "MessageQuerySet":
+        return self.filter(status__in=UNDER_WAY)
+
+    def siblings_of(self, message: "Message") -> "MessageQuerySet":
+        """The variants of one turn, the message itself among them, oldest first."""
+        return self.filter(chatroom=message.chatroom_id, parent=message.parent_id).order_by("id")
+
+    def claim(self, *, reply_id: uuid.UUID, now: datetime) -> "Message | None":
+        """Take a queued reply for generation; None when it is not to be had now.
+
+        It is not when it is over or already being generated, when an earlier one of its room
+        is under way, when it is to wait, or when its user has as many under way as the plan
+        allows. The user's row is locked, so that two workers do not both take the last place.
+        """
+        with transaction.atomic():
+            reply = (
+                self.select_related("chatroom")
+                .filter(pk=reply_id, status=Message.Status.QUEUED)
+                .first()
+            )
+            if reply is None:
+                return None
+            owner = User.objects.select_for_update(no_key=True).get(pk=reply.user_id)
+            if self.free_places(owner) <= 0:
+                return None
+            attempt = reply.attempt + 1
+            lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
+            claimed = (
+                self.claimable(user_id=owner.pk, now=now)
+                .filter(pk=reply_id, attempt=reply.attempt)
+                .update(
+                    status=Message.Status.GENERATING,
+                    attempt=attempt,
+                    lease_expires_at=lease,
+                    started_at=now,
+                )
+            )
+        if not claimed:
+            return None
+        reply.status, reply.attempt = Message.Status.GENERATING, attempt
+        reply.lease_expires_at, reply.started_at = lease, now
+        return reply
+
+    def claimable(self, *, user_id: uuid.UUID, now: datetime) -> "MessageQuerySet":
+        """The user's queued replies that nothing in their rooms keeps waiting, oldest first."""
+        earlier = Message.objects.under_way().filter(
+            user_id=user_id, chatroom=OuterRef("chatroom"), id__lt=OuterRef("id")
+        )
+        generating = Message.objects.filter(
+            user_id=user_id, chatroom=OuterRef("chatroom"), status=Message.Status.GENERATING
+        )
+        return (
+            self.filter(user_id=user_id, status=Message.Status.QUEUED)
+            .filter(Q(not_before=None) | Q(not_before__lte=now))
+            .filter(~Exists(earlier), ~Exists(generating))
+            .order_by("id")
+        )
+
+    def free_places(self, user: User) -> int:
+        """How many more replies of the user may be generated at the same time."""
+        generating = self.filter(user=user, status=Message.Status.GENERATING).count()
+        return plan_for(user).concurrent_replies - generating
+
+    def renew_leases(
+        self, *, attempts: dict[uuid.UUID, int], now: datetime
+    ) -> dict[uuid.UUID, bool]:
+        """Keep running replies. Those that are still this worker's, each with `stop_requested`."""
+        held = {
+            pk: stop_requested
+            for pk, attempt, stop_requested in self.filter(
+                pk__in=attempts, status=Message.Status.GENERATING
+            ).values_list("pk", "attempt", "stop_requested")
+            if attempts[pk] == attempt
+        }
+        lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
+        # One statement for all; an attempt that ends in between is not generating any more.
+        self.filter(pk__in=held, status=Message.Status.GENERATING).update(lease_expires_at=lease)
+        return held
+
+    def take_back_expired(self, *, now: datetime) -> list[uuid.UUID]:
+        """Queue the replies whose worker has died; returns their ids."""
+        expired = list(
+            self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now).values_list(
+                "pk", "attempt"
+            )
+        )
+        return [pk for pk, attempt in expired if self.put_back(pk, attempt, expired_at=now)]
+
+    def put_back(
+        self,
+        reply_id: uuid.UUID,
+        attempt: int,
+        *,
+        expired_at: datetime | None = None,
+        not_before: datetime | None = None,
+    ) -> bool:
+        """Queue a reply again whose attempt was given up; False if it is not that attempt's.
+
+        `expired_at` asks besides that the lease has run out by then: a worker that has renewed it
+        in the meantime keeps its reply.
+        """
+        held = self.filter(pk=reply_id, attempt=attempt, status=Message.Status.GENERATING)
+        if expired_at is not None:
+            held = held.filter(lease_expires_at__lte=expired_at)
+        due = not_before or timezone.now()
+        return bool(
+            held.update(
+                status=Message.Status.QUEUED,
+                lease_expires_at=None,
+                not_before=not_before,
+                resend_at=due + RESEND_AFTER,
+            )
+        )
+
+    def stop_queued(self, *, reply: "Message") -> bool:
+        """End a reply that no worker has; its place of the day's quota is given back.
+
+        It counts as an attempt, so that text of an earlier one, if there was any, is void.
+        """
+        with transaction.atomic():
+            stopped = self.filter(pk=reply.pk, status=Message.Status.QUEUED).update(
+                status=Message.Status.STOPPED,
+                attempt=F("attempt") + 1,
+                ended_at=timezone.now(),
+                resend_at=None,
+                quota_day=None,
+            )
+            if stopped and reply.quota_day:
+                DailyQuota.objects.release(user_id=reply.user_id, day=reply.quota_day)
+        return bool(stopped)
+
+    def ask_to_stop(self, *, reply: "Message") -> bool:
+        """Flag a reply that a worker has; False once it has ended."""
+        return bool(
+            self.filter(pk=reply.pk, status=Message.Status.GENERATING).update(stop_requested=True)
+        )
+
+    def take_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
+        """Queued replies that the queue may never have heard of; each is given out once a while."""
+        due = (
+            self.filter(status=Message.Status.QUEUED, resend_at__lte=now)
+            .order_by("resend_at")
+            .values_list("pk", flat=True)[:limit]
+        )
+        ids = list(due)
+        self.filter(pk__in=ids, status=Message.Status.QUEUED).update(resend_at=now + RESEND_AFTER)
+        return ids
+
+
+class Message(models.Model):
+    class Sender(models.TextChoices):
+        USER = "user"
+        GEMINI = "gemini"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        GENERATING = "generating"
+        COMPLETE = "complete"
+        FAILED = "failed"
+        STOPPED = "stopped"
+
+    # Version 7, so that ids sort by time: the order of a room, and of the variants of a turn.
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    chatroom = models.ForeignKey(Chatroom, models.CASCADE, related_name="messages", db_index=False)
+    # The room's owner, who never changes: here too, so that the claims of one user need no join.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
+    )
+    parent = models.ForeignKey(
+        "self", models.CASCADE, null=True, related_name="children", db_index=False
+    )
+    # Which variant of the next turn is shown, where there are several.
+    active_child = models.UUIDField(null=True, editable=False)
+    sender = models.CharField(max_length=8, choices=Sender)
+    status = models.CharField(max_length=12, choices=Status)
+    content = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    # The rest is of replies only.
+    model = models.CharField(max_length=64, blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True)
+    resend_at = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True)
+    stop_requested = models.BooleanField(default=False)
+    # The day whose quota this reply took; empty once it has been given back.
+    quota_day = models.DateField(null=True)
+    started_at = models.DateTimeField(null=True)
+    first_token_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=32, blank=True)
+    error_detail = models.CharField(max_length=200, blank=True)
+    finish_reason = models.CharField(max_length=32, blank=True)
+    prompt_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    thinking_tokens = models.PositiveIntegerField(null=True)
+    context_messages = models.PositiveIntegerField(null=True)
+    context_tokens = models.PositiveIntegerField(null=True)
+    context_truncated = models.BooleanField(null=True)
+    rating = models.SmallIntegerField(default=0)
+    feedback_comment = models.TextField(blank=True)
+
+    # Set by `branch.with_siblings` on messages that are shown.
+    sibling_ids: list[uuid.UUID]
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="message_sender_is_known", condition=Q(sender__in=["user", "gemini"])
+            ),
+            models.CheckConstraint(
+                name="message_status_fits_sender",
+                condition=Q(sender="user", status="complete")
+                | Q(
+                    sender="gemini",
+                    status__in=["queued", "generating", "complete", "failed", "stopped"],
+                ),
+            ),
+            models.CheckConstraint(
+                name="message_reply_has_a_prompt",
+                condition=Q(sender="user") | Q(parent__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="message_lease_while_generating",
+                condition=Q(status="generating", lease_expires_at__isnull=False)
+                | (~Q(status="generating") & Q(lease_expires_at=None)),
+            ),
+            models.CheckConstraint(
+                name="message_error_when_failed",
+                condition=(Q(status="failed") & ~Q(error_code=""))
+                | (~Q(status="failed") & Q(error_code="")),
+            ),
+            models.CheckConstraint(
+                name="message_end_when_ended",
+                condition=Q(sender="user")
+                | Q(status__in=["queued", "generating"], ended_at=None)
+                | Q(status__in=["complete", "failed", "stopped"], ended_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="message_rating_is_known", condition=Q(rating__in=[-1, 0, 1])
+            ),
+            models.UniqueConstraint(
+                "chatroom",
+                name="message_one_generating_in_a_room",
+                condition=Q(status="generating"),
+            ),
+        ]
+        indexes = [
+            # All messages of a room: export, deletion.
+            models.Index("chatroom", "id", name="message_room"),
+            # The variants of a turn and the way down a branch.
+            models.Index("parent", "id", name="message_children"),
+            # The variants of a room's first turn.
+            models.Index("chatroom", "id", name="message_roots", condition=Q(parent__isnull=True)),
+            # Claims: a user's replies under way, and the next one of a room.
+            models.Index(
+                "user",
+                "chatroom",
+                "id",
+                name="message_under_way",
+                condition=Q(status__in=["queued", "generating"]),
+            ),
+            # The sweep for queued replies that nobody has claimed.
+            models.Index("resend_at", name="message_resend", condition=Q(status="queued")),
+            # The sweep for replies whose worker has died.
+            models.Index(
+                "lease_expires_at", name="message_lease", condition=Q(status="generating")
+            ),
+            # All messages of a user, by time: usage, erasure, staff.
+            models.Index("user", "id", name="message_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sender} {self.id}"
+
+    @property
+    def is_reply(self) -> bool:
+        return self.sender == self.Sender.GEMINI
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status not in UNDER_WAY
+
+
+UNDER_WAY = [Message.Status.QUEUED, Message.Status.GENERATING]

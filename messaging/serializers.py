@@ -1,0 +1,111 @@
+"""The message as clients see it, and what they may send."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from chatrooms.models import Chatroom
+from chatrooms.serializers import ChatroomSerializer
+from messaging.backends.base import RETRYABLE_CODES
+from messaging.models import INTERNAL, Message
+
+PROMPT_MAX_CHARACTERS = 32_000
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    """Wants messages that `branch.with_siblings` has been over."""
+
+    chatroom_id = serializers.UUIDField(read_only=True)
+    parent_id = serializers.UUIDField(read_only=True)
+    sibling_ids = serializers.ListField(child=serializers.UUIDField(), read_only=True)
+    model = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    usage = serializers.SerializerMethodField()
+    context = serializers.SerializerMethodField()
+    finish_reason = serializers.SerializerMethodField()
+    feedback = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Message
+        fields = [
+            "id",
+            "chatroom_id",
+            "sender",
+            "content",
+            "created_at",
+            "status",
+            "parent_id",
+            "sibling_ids",
+            "error",
+            "model",
+            "usage",
+            "context",
+            "finish_reason",
+            "feedback",
+        ]
+        read_only_fields = fields
+
+    def get_model(self, message: Message) -> str | None:
+        return message.model or None
+
+    def get_error(self, message: Message) -> dict[str, Any] | None:
+        if not message.error_code:
+            return None
+        return {
+            "code": message.error_code,
+            "detail": message.error_detail,
+            "retryable": message.error_code in RETRYABLE_CODES | {INTERNAL},
+        }
+
+    def get_usage(self, message: Message) -> dict[str, int | None] | None:
+        if message.prompt_tokens is None:
+            return None
+        return {
+            "prompt_tokens": message.prompt_tokens,
+            "output_tokens": message.output_tokens,
+            "cached_tokens": message.cached_tokens,
+            "thinking_tokens": message.thinking_tokens,
+        }
+
+    def get_context(self, message: Message) -> dict[str, Any] | None:
+        if message.context_messages is None:
+            return None
+        return {
+            "messages": message.context_messages,
+            "tokens": message.context_tokens,
+            "truncated": message.context_truncated,
+        }
+
+    def get_finish_reason(self, message: Message) -> str | None:
+        return message.finish_reason or None
+
+    def get_feedback(self, message: Message) -> dict[str, Any] | None:
+        if not message.rating:
+            return None
+        return {"rating": message.rating, "comment": message.feedback_comment}
+
+
+class ConversationSerializer(ChatroomSerializer):
+    """A chatroom with the latest of its active branch: wants `shown` and `previous_cursor` set."""
+
+    messages = MessageSerializer(many=True, read_only=True, source="shown")
+    previous_cursor = serializers.CharField(read_only=True, allow_null=True)
+
+    class Meta(ChatroomSerializer.Meta):
+        model = Chatroom
+        fields = [*ChatroomSerializer.Meta.fields, "messages", "previous_cursor"]
+        read_only_fields = fields
+
+
+class PromptSerializer(serializers.Serializer[Any]):
+    prompt = serializers.CharField(max_length=PROMPT_MAX_CHARACTERS)
+    model = serializers.CharField(required=False, max_length=64)
+
+
+class EditSerializer(serializers.Serializer[Any]):
+    prompt = serializers.CharField(max_length=PROMPT_MAX_CHARACTERS)
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    rating = serializers.ChoiceField(choices=[1, 0, -1])
+    comment = serializers.CharField(required=False, allow_blank=True, max_length=2_000)

@@ -1,0 +1,228 @@
+"""A reply as Server-Sent Events, and a read that waits for its end: native async views.
+
+The joined deltas of a stream are byte for byte the content of the row, over any number of
+reconnects: an event's id tells the place in the text, and what the buffer in Redis cannot give,
+the row gives once the reply has ended. A `reply.restarted` event says that a worker was lost and
+the reply is being made anew: what came before it is void.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from contextvars import copy_context
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from redis.exceptions import RedisError
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.renderers import JSONRenderer
+
+from accounts.authentication import session_for
+from gemchat.errors import FORESEEN, problem_for, problem_response
+from messaging import branch
+from messaging.buffer import Position, stream_key
+from messaging.hub import Hub
+from messaging.models import Message
+from messaging.serializers import MessageSerializer
+
+PING_SECONDS = 15.0
+LONGEST_STREAM_SECONDS = 600.0
+LONGEST_WAIT_SECONDS = 30
+REDIS_DOWN_LOOK_SECONDS = 1.0
+
+TERMINAL_EVENTS = {
+    Message.Status.COMPLETE: "reply.completed",
+    Message.Status.FAILED: "reply.failed",
+    Message.Status.STOPPED: "reply.stopped",
+}
+
+Result = TypeVar("Result")
+# Few threads: each holds a database connection for a millisecond or two.
+threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="live")
+
+
+async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    """Run a function that uses the database, and give its connection back to the pool."""
+
+    def run() -> Result:
+        try:
+            return function(*args)
+        finally:
+            connection.close()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
+
+
+View = Callable[[ASGIRequest, str], Awaitable[HttpResponseBase]]
+
+
+def read_only(view: View) -> View:
+    """What DRF does for the other views: GET alone, and problem documents for what is foreseen."""
+
+    @wraps(view)
+    async def guarded(request: ASGIRequest, message_id: str) -> HttpResponseBase:
+        if request.method != "GET":
+            return problem_for(MethodNotAllowed(request.method or ""))
+        try:
+            return await view(request, message_id)
+        except FORESEEN as error:
+            return problem_for(error)
+
+    return guarded
+
+
+@read_only
+async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
+    """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after that event."""
+    hub: Hub = request.scope["state"]["hub"]
+    given = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id") or "0-0"
+    try:
+        position = Position.parse(given)
+    except ValueError:
+        return problem_response(
+            status=400, code="invalid_event_id", detail="Last-Event-ID is not one of this stream."
+        )
+    reply = await in_thread(own_message, request, message_id)
+    if not reply.is_reply:
+        return problem_response(
+            status=409, code="not_a_reply", detail="Only replies are streamed; this is a prompt."
+        )
+    if reply.has_ended and position == end_of(reply):
+        # The client has seen the end; this keeps an EventSource from asking again.
+        return HttpResponse(status=204)
+    response = StreamingHttpResponse(
+        events(reply, position, hub), content_type="text/event-stream; charset=utf-8"
+    )
+    response["Cache-Control"] = "no-store"
+    # Asks a proxy not to buffer (nginx's name, which others understand too).
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+@read_only
+async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
+    """GET /message/{id}?wait=0..30: the message as soon as it has ended, or when time is up."""
+    hub: Hub = request.scope["state"]["hub"]
+    seconds = request.GET.get("wait", "")
+    if not (seconds.isascii() and seconds.isdigit() and int(seconds[:9]) <= LONGEST_WAIT_SECONDS):
+        message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
+        return problem_response(
+            status=422,
+            code="validation_error",
+            detail=f"wait: {message}",
+            errors=[{"field": "wait", "message": message, "code": "invalid"}],
+        )
+    message = await in_thread(own_message, request, message_id)
+    if not message.has_ended:
+        try:
+            async with (
+                asyncio.timeout(int(seconds)),
+                aclosing(events(message, Position(0, 0), hub)) as until_end,
+            ):
+                async for _ in until_end:
+                    pass
+        except TimeoutError:
+            pass
+        message = await in_thread(own_message, request, message_id)
+    return JsonResponse(await in_thread(described, message))
+
+
+def own_message(request: HttpRequest, message_id: str) -> Message:
+    """The caller's message; raises AuthenticationFailed or Message.DoesNotExist."""
+    session = session_for(request.headers.get("Authorization", ""))
+    return Message.objects.owned_by(session.user).get(pk=message_id)
+
+
+def stored(reply: Message) -> Message:
+    return Message.objects.get(pk=reply.pk)
+
+
+def described(message: Message) -> Any:
+    [message] = branch.with_siblings([message])
+    return MessageSerializer(message).data
+
+
+def end_of(reply: Message) -> Position:
+    """The id of a reply's terminal event."""
+    return Position(reply.attempt, len(reply.content) + 1)
+
+
+async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator[bytes]:
+    """The rest of a reply after `position`, then its terminal event.
+
+    Ends without one after ten minutes, or when the server shuts down: the client resumes.
+    """
+    loop = asyncio.get_running_loop()
+    closes_at = loop.time() + LONGEST_STREAM_SECONDS
+    async with hub.listening(reply.pk) as woken:
+        look_at_row = True
+        while loop.time() < closes_at and not hub.closing.is_set():
+            woken.clear()
+            patience = PING_SECONDS
+            try:
+                entries = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+")
+            except RedisError:
+                entries, look_at_row, patience = [], True, REDIS_DOWN_LOOK_SECONDS
+            for entry_id, fields in entries:
+                if "end" in fields:
+                    look_at_row = True
+                    break
+                entry = Position.parse(entry_id)
+                text = unseen(entry, fields["text"], position)
+                if text is None:
+                    break
+                if entry.attempt > position.attempt and position.offset:
+                    yield event("reply.restarted", Position(entry.attempt, 0), {})
+                position = entry
+                if text:
+                    yield event("reply.delta", position, {"text": text})
+            if look_at_row:
+                look_at_row = False
+                reply = await in_thread(stored, reply)
+                if reply.has_ended:
+                    for last in await ending(reply, position):
+                        yield last
+                    return
+            try:
+                async with asyncio.timeout(patience):
+                    await woken.wait()
+            except TimeoutError:
+                look_at_row = True
+                yield b": ping\n\n"
+
+
+def unseen(entry: Position, text: str, seen: Position) -> str | None:
+    """What a reader at `seen` has not got of an entry; None if text before it is missing.
+
+    Entries may overlap, since a worker that was not sure that Redis had the text sends it again.
+    """
+    start = entry.offset - len(text)
+    offset = seen.offset if entry.attempt == seen.attempt else 0
+    if start > offset:
+        return None
+    return text[offset - start :]
+
+
+async def ending(reply: Message, position: Position) -> list[bytes]:
+    """What is left of a reply that has ended, and the terminal event with the whole message."""
+    last = []
+    if position.attempt < reply.attempt:
+        if position.offset:
+            last.append(event("reply.restarted", Position(reply.attempt, 0), {}))
+        position = Position(reply.attempt, 0)
+    if rest := reply.content[position.offset :]:
+        until = Position(reply.attempt, len(reply.content))
+        last.append(event("reply.delta", until, {"text": rest}))
+    message = await in_thread(described, reply)
+    last.append(event(TERMINAL_EVENTS[Message.Status(reply.status)], end_of(reply), message))
+    return last
+
+
+def event(name: str, position: Position, payload: Any) -> bytes:
+    body = JSONRenderer().render(payload)
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(position).encode(), name.encode(), body)

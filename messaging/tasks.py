@@ -1,0 +1,77 @@
+"""What the workers do. Every task may run twice, or late, or after its reply is over."""
+
+import logging
+import uuid
+from contextlib import suppress
+
+from celery import shared_task
+from django.db import connection
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from accounts.models import User
+from chatrooms.models import Chatroom
+from messaging.generation import generate
+from messaging.models import Message
+from messaging.titles import title_room
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="messaging.tasks.generate_reply")
+def generate_reply(reply_id: str) -> None:
+    """Make a reply, then tell the queue of those of its user that had to wait for it."""
+    try:
+        reply = generate(reply_id=uuid.UUID(reply_id))
+        if reply is not None:
+            send_next(reply.user_id)
+            if Chatroom.objects.untitled().filter(pk=reply.chatroom_id).exists():
+                # With the broker down the room is named after its next exchange.
+                with suppress(OperationalError):
+                    name_room.delay(str(reply.chatroom_id))
+    finally:
+        # This thread may wait long for its next task; the pool has use for the connection.
+        connection.close()
+
+
+@shared_task(name="messaging.tasks.name_room")
+def name_room(chatroom_id: str) -> None:
+    """Name a room after its first exchange."""
+    try:
+        title_room(chatroom_id=uuid.UUID(chatroom_id))
+    finally:
+        connection.close()
+
+
+@shared_task(name="messaging.tasks.sweep_replies")
+def sweep_replies() -> dict[str, int]:
+    """Send what the queue lost or never heard of: this makes the loss of the queue harmless."""
+    now = timezone.now()
+    taken_back = Message.objects.take_back_expired(now=now)
+    unsent = Message.objects.take_unsent(now=now)
+    for reply_id in [*taken_back, *unsent]:
+        send_to_queue(reply_id)
+    return {"taken_back": len(taken_back), "unsent": len(unsent)}
+
+
+def send_next(user_id: uuid.UUID) -> None:
+    """Send the user's next replies, as many as may run now."""
+    user = User.objects.filter(pk=user_id).first()
+    if user is None:
+        return
+    free = Message.objects.free_places(user)
+    if free > 0:
+        waiting = Message.objects.claimable(user_id=user_id, now=timezone.now())
+        for reply_id in waiting.values_list("pk", flat=True)[:free]:
+            send_to_queue(reply_id)
+
+
+def send_to_queue(reply_id: uuid.UUID) -> None:
+    """Tell the workers of a queued reply. If the broker is down, the sweep tells them later."""
+    try:
+        generate_reply.delay(str(reply_id))
+    except OperationalError:
+        logger.warning("The broker is down; reply %s waits for the sweep", reply_id)
+        Message.objects.filter(pk=reply_id, status=Message.Status.QUEUED).update(
+            resend_at=timezone.now()
+        )

@@ -1,0 +1,393 @@
+"""What becomes of a reply: claimed once, streamed, ended once, and paid for only if it is due."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import DailyQuota, UsageRecord
+from chatrooms.models import Chatroom
+from gemchat.redis import client
+from messaging import conversation
+from messaging.buffer import stream_key
+from messaging.models import GeminiModel, Message
+from messaging.tasks import generate_reply, sweep_replies
+from messaging.tests.rooms import exchange, make_room
+from tests.fakes.gemini import Answer, FakeGemini
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def post(room: Chatroom, prompt: str = "Hello") -> Message:
+    return conversation.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt).reply
+
+
+def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:
+    """Run what a worker's thread would, with a database connection of its own."""
+    thread = threading.Thread(target=function, args=args, daemon=True)
+    thread.start()
+    return thread
+
+
+def run(reply: Message) -> Message:
+    """Do the reply's task as a worker would, and return its row as it is then."""
+    thread = in_thread(generate_reply, str(reply.pk))
+    thread.join(30)
+    assert not thread.is_alive(), "the reply's task did not end"
+    reply.refresh_from_db()
+    return reply
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
+    return found
+
+
+def used_today(user: User) -> int:
+    return DailyQuota.objects.usage(user=user).used
+
+
+def test_reply_is_stored_whole_with_its_usage(alice: User, gemini: FakeGemini) -> None:
+    gemini.script(Answer(chunks=["Good", " mor", "ning 🦄"]))
+
+    reply = run(post(make_room(alice)))
+
+    assert (reply.status, reply.content) == ("complete", "Good morning 🦄")
+    assert (reply.attempt, reply.finish_reason, reply.error_code) == (1, "stop", "")
+    assert reply.lease_expires_at is None
+    assert reply.prompt_tokens > 0
+    assert reply.output_tokens > 0
+    assert reply.started_at <= reply.first_token_at <= reply.ended_at
+    assert used_today(alice) == 1
+    record = UsageRecord.objects.get()
+    assert (record.reply_id, record.attempt, record.user_id) == (reply.pk, 1, alice.pk)
+    assert record.prompt_tokens == reply.prompt_tokens
+
+
+def test_cost_is_taken_from_the_model_table(alice: User, gemini: FakeGemini, settings: Any) -> None:
+    GeminiModel.objects.update_or_create(
+        name=settings.GEMINI_MODEL,
+        defaults={"input_price": 1_000_000, "cached_price": 0, "output_price": 2_000_000},
+    )
+
+    reply = run(post(make_room(alice)))
+
+    record = UsageRecord.objects.get()
+    expected = reply.prompt_tokens - reply.cached_tokens
+    expected += 2 * (reply.output_tokens + reply.thinking_tokens)
+    assert record.cost_micro_usd == expected
+
+
+def test_retired_model_is_replaced_by_its_fallback(alice: User, gemini: FakeGemini) -> None:
+    prices = {"input_price": 1, "cached_price": 1, "output_price": 1}
+    newer = GeminiModel.objects.create(name="gemini-new", **prices)
+    GeminiModel.objects.create(
+        name="gemini-old", retires_on=timezone.now().date(), fallback=newer, **prices
+    )
+    room = make_room(alice)
+    accepted = conversation.post_message(
+        user=alice, chatroom_id=room.pk, prompt="Hello", model="gemini-old"
+    )
+
+    run(accepted.reply)
+
+    assert [asked.model for asked in gemini.requests] == ["gemini-new"]
+
+
+def test_task_delivered_eight_times_at_once_asks_gemini_once(
+    alice: User, gemini: FakeGemini
+) -> None:
+    reply = post(make_room(alice))
+
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(generate_reply, [str(reply.pk)] * 8))
+
+    reply.refresh_from_db()
+    assert reply.status == "complete"
+    assert len(gemini.requests) == 1
+    assert UsageRecord.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "gives_back"),
+    [
+        (Answer.bad_key(), "misconfigured", True),
+        (Answer.unavailable(404), "misconfigured", True),
+        (Answer.rate_limited(day=True), "rate_limited", True),
+        (Answer(chunks=[]), "empty", True),
+        (Answer(chunks=["Half an ans", "wer"], ending="drop"), "interrupted", True),
+        (Answer(block_reason="SAFETY"), "blocked", False),
+        (Answer(chunks=["Well"], finish_reason="SAFETY"), "blocked", False),
+    ],
+)
+def test_failure_has_a_code_and_gives_the_quota_back_if_not_the_users_own(
+    answer: Answer, code: str, gives_back: bool, alice: User, gemini: FakeGemini
+) -> None:
+    gemini.script(answer)
+
+    reply = run(post(make_room(alice)))
+
+    assert (reply.status, reply.error_code) == ("failed", code)
+    assert reply.error_detail.endswith(".")
+    assert used_today(alice) == (0 if gives_back else 1)
+    assert len(gemini.requests) == 1
+
+
+def test_interrupted_reply_keeps_its_partial_text(alice: User, gemini: FakeGemini) -> None:
+    gemini.script(Answer(chunks=["One ", "two ", "three"], ending="drop"))
+
+    reply = run(post(make_room(alice)))
+
+    assert (reply.status, reply.error_code) == ("failed", "interrupted")
+    assert "One two ".startswith(reply.content) or reply.content == "One two three"
+    assert reply.content
+    assert len(gemini.requests) == 1
+
+
+def test_unforeseen_error_fails_the_reply_and_is_raised(
+    alice: User, gemini: FakeGemini, settings: Any
+) -> None:
+    settings.GEMINI_BACKEND = "messaging.backends.nowhere.Backend"
+    reply = post(make_room(alice))
+
+    with pytest.raises(ImportError):
+        generate_reply(str(reply.pk))
+
+    reply.refresh_from_db()
+    assert (reply.status, reply.error_code) == ("failed", "internal")
+    assert used_today(alice) == 0
+
+
+def test_rate_limit_beyond_the_budget_is_waited_for_in_the_queue(
+    alice: User, gemini: FakeGemini
+) -> None:
+    gemini.script(Answer.rate_limited(90))
+
+    reply = run(post(make_room(alice)))
+
+    assert reply.status == "queued"
+    assert reply.not_before - timezone.now() > timedelta(seconds=60)
+    assert used_today(alice) == 1
+    assert run(reply).status == "queued"
+    assert len(gemini.requests) == 1
+
+    Message.objects.update(not_before=timezone.now())
+    assert run(reply).status == "complete"
+
+
+def test_stop_of_a_queued_reply_ends_it_and_gives_the_quota_back(
+    alice: User, gemini: FakeGemini
+) -> None:
+    reply = post(make_room(alice))
+
+    conversation.stop(reply=reply)
+
+    assert (run(reply).status, reply.content) == ("stopped", "")
+    assert used_today(alice) == 0
+    assert gemini.requests == []
+
+
+def test_stop_in_mid_reply_keeps_the_text_and_closes_the_connection(
+    alice: User, gemini: FakeGemini
+) -> None:
+    gemini.script(Answer(chunks=["Once upon", " a time"], ending="hang"))
+    reply = post(make_room(alice))
+    thread = in_thread(generate_reply, str(reply.pk))
+    eventually(lambda: Message.objects.filter(pk=reply.pk, status="generating").exists())
+    gemini.wait_for(lambda fake: fake.requests)
+    reply.refresh_from_db()
+    eventually(lambda: live_text(reply) == "Once upon a time")
+
+    conversation.stop(reply=reply)
+
+    thread.join(1)
+    assert not thread.is_alive(), "the reply was not stopped within a second"
+    reply.refresh_from_db()
+    assert (reply.status, reply.content) == ("stopped", "Once upon a time")
+    assert used_today(alice) == 1
+    gemini.wait_for(lambda fake: fake.requests[0].client_closed)
+
+
+def test_stop_reaches_the_worker_though_redis_lost_its_mark(
+    alice: User, gemini: FakeGemini, settings: Any
+) -> None:
+    settings.REPLY_LEASE_SECONDS = 1.0
+    gemini.script(Answer(chunks=["Once"], ending="hang"))
+    reply = post(make_room(alice))
+    thread = in_thread(generate_reply, str(reply.pk))
+    eventually(lambda: live_text(reply) == "Once")
+
+    Message.objects.ask_to_stop(reply=reply)
+
+    thread.join(5)
+    reply.refresh_from_db()
+    assert (reply.status, reply.content) == ("stopped", "Once")
+
+
+def test_second_stop_answers_as_the_first(alice: User, gemini: FakeGemini) -> None:
+    reply = post(make_room(alice))
+
+    first = conversation.stop(reply=reply)
+    second = conversation.stop(reply=first)
+
+    assert (second.status, second.ended_at) == (first.status, first.ended_at)
+    assert used_today(alice) == 0
+
+
+def live_text(reply: Message) -> str:
+    return "".join(fields.get("text", "") for _, fields in client().xrange(stream_key(reply.pk)))
+
+
+def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -> None:
+    reply = post(make_room(alice))
+    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+
+    swept = sweep_replies()
+
+    assert swept["taken_back"] == 1
+    assert (run(reply).status, reply.attempt) == ("complete", 2)
+    assert used_today(alice) == 1
+
+
+def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:
+    reply = post(make_room(alice))
+    claimed = Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    Message.objects.renew_leases(attempts={reply.pk: claimed.attempt}, now=timezone.now())
+
+    assert sweep_replies()["taken_back"] == 0
+
+
+def test_attempt_that_was_overtaken_writes_nothing(
+    alice: User, gemini: FakeGemini, settings: Any
+) -> None:
+    """The first worker is cut off from the database so long that a second makes the reply."""
+    gemini.script(Answer(chunks=["Of the first"], ending="hang"), Answer(chunks=["Of the second"]))
+    reply = post(make_room(alice))
+    first = in_thread(generate_reply, str(reply.pk))
+    eventually(lambda: live_text(reply) == "Of the first")
+    Message.objects.put_back(reply.pk, 1)
+
+    assert run(reply).content == "Of the second"
+
+    first.join(settings.REPLY_LEASE_SECONDS)
+    reply.refresh_from_db()
+    assert (reply.status, reply.content, reply.attempt) == ("complete", "Of the second", 2)
+    assert UsageRecord.objects.get().attempt == 2
+
+
+def test_room_makes_one_reply_at_a_time_in_order(carol: User, gemini: FakeGemini) -> None:
+    room = make_room(carol)
+    first, second = post(room, "First"), post(room, "Second")
+
+    assert run(second).status == "queued"
+    assert run(first).status == "complete"
+    assert run(second).status == "complete"
+    assert [asked.prompt for asked in gemini.requests] == ["First", "Second"]
+
+
+def test_user_has_no_more_under_way_than_the_plan_allows(alice: User, gemini: FakeGemini) -> None:
+    replies = [post(make_room(alice)) for _ in range(5)]
+
+    def claim(reply: Message) -> bool:
+        try:
+            return bool(Message.objects.claim(reply_id=reply.pk, now=timezone.now()))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(5) as workers:
+        claimed = list(workers.map(claim, replies))
+
+    assert sum(claimed) == 1
+
+
+def test_end_of_a_reply_sends_the_next_one(alice: User, gemini: FakeGemini) -> None:
+    room = make_room(alice)
+    first, second = post(room, "First"), post(room, "Second")
+    client().delete("gemini")
+
+    run(first)
+
+    queued = [json.loads(sent)["headers"] for sent in client().lrange("gemini", 0, -1)]
+    assert [h["argsrepr"] for h in queued if "generate_reply" in h["task"]] == [f"('{second.pk}',)"]
+    assert run(second).status == "complete"
+
+
+def test_sweep_sends_what_the_queue_never_heard_of(alice: User, gemini: FakeGemini) -> None:
+    post(make_room(alice))
+    client().delete("gemini")
+    assert sweep_replies()["unsent"] == 0
+
+    Message.objects.filter(sender="gemini").update(resend_at=timezone.now())
+
+    assert sweep_replies()["unsent"] == 1
+    assert client().llen("gemini") == 1
+    assert sweep_replies()["unsent"] == 0
+
+
+def test_context_is_the_branch_with_the_system_prompt_apart(
+    carol: User, gemini: FakeGemini
+) -> None:
+    room = make_room(carol, system_prompt="Answer in rhyme.")
+    exchange(room, "One", "Fun")
+
+    reply = run(post(room, "Two"))
+
+    asked = gemini.requests[0].body
+    said = [(turn["role"], turn["parts"][0]["text"]) for turn in asked["contents"]]
+    assert said == [("user", "One"), ("model", "Fun"), ("user", "Two")]
+    assert asked["systemInstruction"]["parts"][0]["text"] == "Answer in rhyme."
+    assert (reply.context_messages, reply.context_truncated) == (3, False)
+
+
+def test_context_leaves_out_older_turns_whole(
+    carol: User, gemini: FakeGemini, settings: Any
+) -> None:
+    settings.GEMINI_CONTEXT_TOKENS = 100
+    room = make_room(carol)
+    exchange(room, "Long ago " * 100, "Yes")
+    exchange(room, "Lately", "Yes")
+
+    reply = run(post(room, "Now"))
+
+    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
+    assert said == ["Lately", "Yes", "Now"]
+    assert reply.context_truncated is True
+
+
+def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini) -> None:
+    room = make_room(carol)
+    for number in range(70):
+        exchange(room, f"Q{number}", f"A{number}")
+
+    run(post(room, "Last"))
+
+    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
+    assert said == [text for n in range(70) for text in (f"Q{n}", f"A{n}")] + ["Last"]
+
+
+def test_context_that_is_too_long_is_halved_once(carol: User, gemini: FakeGemini) -> None:
+    room = make_room(carol)
+    exchange(room)
+    gemini.script(Answer.too_long(), Answer(chunks=["Done"]))
+
+    assert run(post(room, "Again")).content == "Done"
+
+
+def test_estimate_learns_from_what_gemini_counted(alice: User, gemini: FakeGemini) -> None:
+    room = make_room(alice)
+
+    run(post(room, "word " * 500))
+
+    room.refresh_from_db()
+    assert room.characters_per_token != 4.0

@@ -1,0 +1,10 @@
+from rest_framework.routers import SimpleRouter
+
+from messaging.views import ConversationViewSet, MessageViewSet
+
+router = SimpleRouter()
+router.trailing_slash = "/?"
+router.register("chatroom", ConversationViewSet, basename="chatroom")
+router.register("message", MessageViewSet, basename="message")
+
+urlpatterns = router.urls

@@ -1,0 +1,170 @@
+"""Conversations over HTTP. The stream and the waiting read are in `messaging.stream`."""
+
+import uuid
+from typing import Any
+
+from django.http import Http404
+from rest_framework import viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from accounts.authentication import caller
+from accounts.idempotency import idempotent
+from chatrooms.models import Chatroom
+from chatrooms.views import ChatroomViewSet
+from gemchat.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
+from messaging import branch, conversation
+from messaging.catalog import GeminiModel
+from messaging.conversation import Accepted
+from messaging.models import Message, MessageQuerySet
+from messaging.serializers import (
+    ConversationSerializer,
+    EditSerializer,
+    FeedbackSerializer,
+    MessageSerializer,
+    PromptSerializer,
+)
+
+CURSOR_SALT = "messages"
+UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
+
+class ConversationViewSet(ChatroomViewSet):
+    """Chatrooms, of which each one shows the latest of its conversation."""
+
+    lookup_value_regex = UUID
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        room: Any = self.get_object()
+        messages, has_more = branch.latest(room, limit=DEFAULT_LIMIT)
+        room.shown = branch.with_siblings(messages)
+        room.previous_cursor = cursor_at(messages[0]) if has_more else None
+        return Response(ConversationSerializer(room).data)
+
+
+class MessageViewSet(viewsets.GenericViewSet[Message]):
+    serializer_class = MessageSerializer
+    lookup_value_regex = UUID
+
+    def get_queryset(self) -> MessageQuerySet:
+        return Message.objects.owned_by(caller(self.request))
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(self.described(self.get_object()))
+
+    @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
+    def conversation(self, request: Request, chatroom_id: str) -> Response:
+        """A page of the active branch: the latest, or those before or after a cursor."""
+        room = Chatroom.objects.owned_by(caller(request)).filter(pk=chatroom_id).first()
+        if room is None:
+            raise Http404
+        limit = page_limit(request)
+        before, after = (request.query_params.get(name) for name in ("before", "after"))
+        if before and after:
+            raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
+        if after:
+            start = read_position(after, room)
+            page = branch.downwards(start, limit=limit + 1)
+            messages, has_next, has_previous = page[:limit], len(page) > limit, True
+        elif before:
+            earlier = Message.objects.filter(pk=read_position(before, room)).first()
+            page = branch.upwards(earlier.parent_id if earlier else None, limit=limit + 1)
+            messages, has_next, has_previous = page[-limit:], True, len(page) > limit
+        else:
+            messages, has_previous = branch.latest(room, limit=limit)
+            has_next = False
+        return Response(
+            {
+                "results": MessageSerializer(branch.with_siblings(messages), many=True).data,
+                "previous": cursor_at(messages[0]) if messages and has_previous else None,
+                "next": cursor_at(messages[-1]) if messages and has_next else None,
+            }
+        )
+
+    @conversation.mapping.post
+    @idempotent
+    def send(self, request: Request, chatroom_id: str) -> Response:
+        fields = PromptSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        if model := fields.validated_data.get("model", ""):
+            GeminiModel.objects.chosen_by(caller(request), model)
+        try:
+            accepted = conversation.post_message(
+                user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields.validated_data
+            )
+        except Chatroom.DoesNotExist as error:
+            raise Http404 from error
+        return self.accepted(accepted)
+
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def regenerate(self, request: Request, pk: str) -> Response:
+        return self.accepted(conversation.regenerate(reply=self.get_object(), user=caller(request)))
+
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def edit(self, request: Request, pk: str) -> Response:
+        message = self.get_object()
+        fields = EditSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self.accepted(
+            conversation.edit(message=message, user=caller(request), **fields.validated_data)
+        )
+
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        reply = conversation.stop(reply=self.get_object())
+        return Response(envelope("The reply is being stopped.", self.described(reply)), status=202)
+
+    @action(detail=True, methods=["post"])
+    def select(self, request: Request, pk: str) -> Response:
+        message = conversation.select(user=caller(request), message=self.get_object())
+        return Response(envelope("This branch is shown now.", self.described(message)))
+
+    @action(detail=True, methods=["put"])
+    def feedback(self, request: Request, pk: str) -> Response:
+        message = self.get_object()
+        fields = FeedbackSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        conversation.rate(reply=message, **fields.validated_data)
+        return Response(self.described(message))
+
+    def described(self, message: Message) -> Any:
+        [message] = branch.with_siblings([message])
+        return self.get_serializer(message).data
+
+    def accepted(self, accepted: Accepted) -> Response:
+        quota = accepted.quota
+        body = {
+            "message": self.get_serializer(accepted.message).data,
+            "reply": self.get_serializer(accepted.reply).data,
+            "quota": quota.as_json(),
+        }
+        location = reverse("message-detail", args=[accepted.reply.pk], request=self.request)
+        headers = {
+            "Location": location,
+            "X-Quota-Limit": str(quota.limit),
+            "X-Quota-Remaining": str(quota.remaining),
+            "X-Quota-Reset": quota.as_json()["resets_at"],
+        }
+        return Response(envelope("Message is being processed.", body), status=202, headers=headers)
+
+
+def envelope(message: str, body: Any) -> dict[str, Any]:
+    """The answer of an action."""
+    return {"success": True, "message": message, "data": body}
+
+
+def cursor_at(message: Message) -> str:
+    return sign_cursor([str(message.chatroom_id), str(message.pk)], salt=CURSOR_SALT)
+
+
+def read_position(cursor: str, room: Chatroom) -> uuid.UUID:
+    """The message that a cursor stands at; 400 for one that was given out for another room."""
+    chatroom_id, message_id = read_cursor(cursor, salt=CURSOR_SALT)
+    if chatroom_id != str(room.pk):
+        raise ParseError("This cursor is of another chatroom.", "invalid_cursor")
+    return uuid.UUID(message_id)

@@ -1,0 +1,68 @@
+"""What tests of whole processes need: databases of their own, free ports, running stacks."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from dev.stack import Stack
+from tests.fakes.gemini import FakeGemini
+
+# Tests in this process use the lower half of the server's sixteen databases.
+STACK_REDIS_OFFSET = 8
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def gemini_server() -> Iterator[FakeGemini]:
+    with FakeGemini() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def stack_stores(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """DATABASE_URL and REDIS_URL of a new, migrated database and an empty Redis one."""
+    server = urlsplit(os.environ["DATABASE_URL"])
+    name = f"stack_{os.getpid()}"
+    template = os.environ.get("TEST_DATABASE_TEMPLATE") or "template1"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        redis = urlsplit(os.environ["REDIS_URL"])
+        number = int(redis.path.strip("/") or 0) + STACK_REDIS_OFFSET
+        yield {
+            "DATABASE_URL": server._replace(path=f"/{name}").geturl(),
+            "REDIS_URL": redis._replace(path=f"/{number}").geturl(),
+        }
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="module")
+def start_stack(
+    stack_stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Stack]]:
+    """Starts the processes that `make run` starts, on those stores; ends them after the module."""
+    with ExitStack() as running:
+
+        def start(**environ: Any) -> Stack:
+            var: Path = tmp_path_factory.mktemp("var")
+            development = {"DEBUG": "true", "OTP_ECHO": "true"}
+            return running.enter_context(
+                Stack(
+                    var=var,
+                    environ={**os.environ, **stack_stores, **development, **environ},
+                    port=free_port(),
+                    output=lambda name, line: print(f"{name:6} | {line}"),
+                )
+            )
+
+        yield start

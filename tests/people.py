@@ -1,0 +1,88 @@
+"""A person who uses the API over HTTP, as the tests of whole processes need one."""
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+_numbers = itertools.count(9_810_000_000)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One Server-Sent Event."""
+
+    id: str
+    name: str
+    body: Any
+
+
+class Person:
+    """Signs up at `url` by mobile and code (OTP_ECHO is on there) and keeps the token."""
+
+    def __init__(self, url: str, mobile: str = "") -> None:
+        self.url = f"{url}/api/v1"
+        self.mobile = mobile or f"+91{next(_numbers)}"
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def sign_in(self) -> "Person":
+        self.post("auth/signup", {"mobile": self.mobile})
+        otp = self.post("auth/send-otp", {"mobile": self.mobile})["data"]["otp"]
+        tokens = self.post("auth/verify-otp", {"mobile": self.mobile, "otp": otp})
+        self.session.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        return self
+
+    def post(self, path: str, body: Any = None, **options: Any) -> Any:
+        return self._answer("POST", path, json=body if body is not None else {}, **options)
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self._answer("GET", path, **options)
+
+    def _answer(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.session.request(method, f"{self.url}/{path}", timeout=40, **options)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def open_room(self, title: str = "Room") -> str:
+        return self.post("chatroom/", {"title": title})["id"]
+
+    def send(self, room: str, prompt: str, **options: Any) -> str:
+        """Send a prompt; the id of its reply."""
+        sent = self.post(f"message/chatroom/{room}/message", {"prompt": prompt}, **options)
+        return sent["data"]["reply"]["id"]
+
+    def reply(self, reply_id: str, seconds: float = 60) -> Any:
+        """The reply once it has ended."""
+        deadline = time.monotonic() + seconds
+        while True:
+            message = self.get(f"message/{reply_id}?wait=5")
+            if message["status"] not in ("queued", "generating"):
+                return message
+            assert time.monotonic() < deadline, f"the reply is still {message['status']}"
+
+    def stream(self, reply_id: str, *, after: str = "", url: str = "") -> Iterator[Event]:
+        """The reply's events after the event `after`, from the web process at `url`."""
+        headers = {"Last-Event-ID": after} if after else {}
+        base = f"{url}/api/v1" if url else self.url
+        with self.session.get(
+            f"{base}/message/{reply_id}/stream", headers=headers, stream=True, timeout=40
+        ) as answer:
+            assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+            yield from parse(answer.iter_lines(chunk_size=1, delimiter=b"\n"))
+
+
+def parse(lines: Iterator[bytes]) -> Iterator[Event]:
+    """Server-Sent Events of lines, https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.decode().partition(": ")
+            fields[name] = value
+        elif "event" in fields:
+            yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
+            fields = {}
