@@ -15,6 +15,13 @@ REFUSAL = "The access token is missing, expired or revoked."
 LAST_USED_PRECISION = timedelta(hours=1)
 
 
+class AuthenticatedRequest(Request):
+    """For annotations: what a request is to a view that needs a token."""
+
+    user: User
+    auth: Session
+
+
 class SessionTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token>`; request.auth is the Session."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 USER_AGENT_LENGTH = 200
 UNKNOWN_NETWORK = "unknown"
@@ -26,12 +27,12 @@ class Client:
         return str(ipaddress.ip_network((address, 64), strict=False))
 
 
-def client_of(request: HttpRequest) -> Client:
+def client_of(request: HttpRequest | Request) -> Client:
     user_agent = request.headers.get("User-Agent", "").replace("\0", "")
     return Client(ip=client_ip(request), user_agent=user_agent[:USER_AGENT_LENGTH])
 
 
-def client_ip(request: HttpRequest) -> str | None:
+def client_ip(request: HttpRequest | Request) -> str | None:
     """The client's address; None where the server does not know it (a Unix socket).
 
     Each trusted proxy appends the address it was called from to X-Forwarded-For, so the client is

@@ -1,0 +1,40 @@
+"""Mobile numbers: every way of writing one gives the same E.164."""
+
+import re
+
+import phonenumbers
+from django.conf import settings
+from phonenumbers import PhoneNumberType
+
+SEPARATORS = re.compile(r"[ ().-]")
+# ASCII digits alone: `\d` would take those of every script.
+ACCEPTED = re.compile(r"\+?[0-9]{10,15}")
+# Texting these costs whoever sends, which is how SMS fraud earns.
+REFUSED_TYPES = {
+    PhoneNumberType.PREMIUM_RATE,
+    PhoneNumberType.SHARED_COST,
+    PhoneNumberType.TOLL_FREE,
+}
+
+
+class InvalidMobile(ValueError):
+    """The text is no mobile number that this program takes; str() says why."""
+
+
+def to_e164(text: str) -> str:
+    """`+911234567890` from `+` and 10 to 15 digits, or from PHONE_DEFAULT_REGION's own format."""
+    digits = SEPARATORS.sub("", text)
+    if not ACCEPTED.fullmatch(digits):
+        raise InvalidMobile("Give a mobile number: + and 10 to 15 digits.")
+    try:
+        number = phonenumbers.parse(digits, settings.PHONE_DEFAULT_REGION)
+    except phonenumbers.NumberParseException as error:
+        raise InvalidMobile("This is not a phone number.") from error
+    if not phonenumbers.is_possible_number(number):
+        raise InvalidMobile("This is not a phone number.")
+    if phonenumbers.number_type(number) in REFUSED_TYPES:
+        raise InvalidMobile("Codes are not sent to numbers of this kind.")
+    region = phonenumbers.region_code_for_number(number)
+    if settings.SMS_ALLOWED_COUNTRIES and region not in settings.SMS_ALLOWED_COUNTRIES:
+        raise InvalidMobile("Codes are not sent to this country.")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,16 @@
+"""What accounts keep for a time only."""
+
+from accounts.models import IdempotencyRecord, LimitHit, OneTimeCode, Session
+
+
+def prune_accounts(*, dry_run: bool = False) -> dict[str, int]:
+    """Delete what is past its time; how many rows of each kind (with `dry_run`, would be)."""
+    expired = {
+        "codes": OneTimeCode.objects.prunable(),
+        "sessions": Session.objects.prunable(),
+        "idempotency_records": IdempotencyRecord.objects.prunable(),
+        "limit_hits": LimitHit.objects.prunable(),
+    }
+    if dry_run:
+        return {name: rows.count() for name, rows in expired.items()}
+    return {name: rows.delete()[0] for name, rows in expired.items()}

@@ -1,0 +1,81 @@
+"""How codes reach phones. SMS_BACKEND is the dotted path of one of these, or of one like them."""
+
+import sys
+from typing import ClassVar, NamedTuple, Protocol
+
+import requests
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+CONNECT_SECONDS, READ_SECONDS = 5, 15
+
+
+class SmsError(Exception):
+    """An SMS that was not taken. Its text is kept and shown to staff, so it quotes no message.
+
+    `permanent` says that sending the same again cannot help.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+
+
+class Backend(Protocol):
+    def send(self, *, to: str, body: str) -> None:
+        """Hand over one message, to a number in E.164. Raises SmsError."""
+
+
+class ConsoleBackend:
+    """For development: writes messages to the terminal, past the log."""
+
+    def send(self, *, to: str, body: str) -> None:
+        sys.stderr.write(f"SMS to {to}: {body}\n")
+        sys.stderr.flush()
+
+
+class Sms(NamedTuple):
+    to: str
+    body: str
+
+
+class MemoryBackend:
+    """For tests: keeps messages in this process."""
+
+    outbox: ClassVar[list[Sms]] = []
+
+    def send(self, *, to: str, body: str) -> None:
+        self.outbox.append(Sms(to, body))
+
+
+class TwilioBackend:
+    """Twilio's Messages resource: https://www.twilio.com/docs/messaging/api/message-resource"""
+
+    def send(self, *, to: str, body: str) -> None:
+        account = settings.TWILIO_ACCOUNT_SID
+        try:
+            response = requests.post(
+                f"{settings.TWILIO_API_BASE}/2010-04-01/Accounts/{account}/Messages.json",
+                data={"To": to, "From": settings.TWILIO_FROM, "Body": body},
+                auth=(account, settings.TWILIO_AUTH_TOKEN),
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+            )
+        except requests.RequestException as error:
+            raise SmsError(f"no answer: {type(error).__name__}", permanent=False) from None
+        if not response.ok:
+            raise self._error(response)
+
+    def _error(self, response: requests.Response) -> SmsError:
+        try:
+            vendor_code = response.json()["code"]
+        except (ValueError, LookupError, TypeError):
+            vendor_code = "none"
+        is_permanent = response.status_code < 500 and response.status_code != 429
+        return SmsError(
+            f"HTTP {response.status_code}, Twilio error {vendor_code}", permanent=is_permanent
+        )
+
+
+def backend() -> Backend:
+    chosen: Backend = import_string(settings.SMS_BACKEND)()
+    return chosen

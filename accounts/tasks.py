@@ -1,0 +1,70 @@
+"""What accounts leave to Celery: sending codes, and forgetting what is no longer needed."""
+
+import logging
+import uuid
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from accounts.models import OneTimeCode
+from accounts.pruning import prune_accounts
+from accounts.sms import SmsError, backend
+
+logger = logging.getLogger(__name__)
+
+DELIVERY_TRIES = 5
+FIRST_BACKOFF_SECONDS = 2
+# A code that its task has not claimed by then was lost on the way.
+SWEEP_AFTER = timedelta(seconds=10)
+MESSAGE = "{digits} is your GemChatRoom code. It ends in {minutes} minutes. Give it to nobody."
+
+
+def send_to_queue(code_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
+    """Have a code delivered. With the broker down the sweep does it later."""
+    try:
+        deliver_code.apply_async([str(code_id)], countdown=delay_seconds or None)
+    except OperationalError:
+        logger.warning("The broker is down; code %s waits for the sweep", code_id)
+
+
+@shared_task
+def deliver_code(code_id: str) -> None:
+    """Send a code by SMS, once: whoever claims the row sends it, and it says when to try again."""
+    code = OneTimeCode.objects.claim_delivery(uuid.UUID(code_id))
+    if code is None:
+        return
+    minutes = round(settings.OTP_LIFETIME.total_seconds() / 60)
+    try:
+        backend().send(to=code.mobile, body=MESSAGE.format(digits=code.digits, minutes=minutes))
+    except SmsError as error:
+        _record_failure(code, error)
+    else:
+        code.record_sent()
+
+
+def _record_failure(code: OneTimeCode, error: SmsError) -> None:
+    if error.permanent or code.delivery_tries >= DELIVERY_TRIES:
+        logger.error("Code %s could not be sent: %s", code.pk, error)
+        code.record_failure(error=str(error), retry_at=None)
+        return
+    backoff_seconds = FIRST_BACKOFF_SECONDS * 2 ** (code.delivery_tries - 1)
+    retry_at = timezone.now() + timedelta(seconds=backoff_seconds)
+    code.record_failure(error=str(error), retry_at=retry_at)
+    send_to_queue(code.pk, delay_seconds=backoff_seconds)
+
+
+@shared_task
+def sweep_codes() -> None:
+    """Send again what the queue has lost, or a worker died over."""
+    due = OneTimeCode.objects.due_for_delivery()
+    lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
+    for code_id in lost.values_list("pk", flat=True):
+        send_to_queue(code_id)
+
+
+@shared_task
+def prune() -> None:
+    logger.info("Pruned %s", prune_accounts())

@@ -1,0 +1,113 @@
+"""Tokens: access tokens are JWTs that simplejwt signs and verifies, refresh tokens are opaque."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import jwt
+from django.conf import settings
+from django.utils import timezone
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenBackendError
+
+from accounts.models import Session
+
+ISSUER = "gemchat"
+AUDIENCE = "gemchat-api"
+# Ours have some 400; nothing longer is parsed, as deep JSON in a header would exhaust the stack.
+LONGEST_TOKEN = 2_000
+TAG_BYTES = 16
+NIL = uuid.UUID(int=0)
+
+
+class InvalidToken(Exception):
+    """An access token that this program has not signed, or that has expired."""
+
+
+class Key(TokenBackend):
+    """simplejwt's backend for one key, which names the key in the token's header."""
+
+    def __init__(self, secret: str, *, algorithm: str) -> None:
+        super().__init__(algorithm, secret, audience=AUDIENCE, issuer=ISSUER)
+        self.kid = hashlib.sha256(b"kid" + secret.encode()).hexdigest()[:8]
+
+    def encode(self, payload: dict[str, Any]) -> str:
+        claims = {**payload, "aud": self.audience, "iss": self.issuer}
+        return jwt.encode(
+            claims, self.prepared_signing_key, self.algorithm, headers={"kid": self.kid}
+        )
+
+
+@cache
+def _keyring(secrets: tuple[str, ...], algorithm: str) -> Mapping[str, Key]:
+    keys = [Key(secret, algorithm=algorithm) for secret in secrets]
+    return {key.kid: key for key in keys}
+
+
+def keyring() -> Mapping[str, Key]:
+    """Every key by its id: the first signs, all verify."""
+    return _keyring(tuple(settings.JWT_SECRETS), settings.JWT_ALGORITHM)
+
+
+def sign_access_token(session: Session) -> str:
+    now = int(timezone.now().timestamp())
+    signing_key = next(iter(keyring().values()))
+    return signing_key.encode(
+        {
+            "sub": str(session.user_id),
+            "sid": str(session.pk),
+            "iat": now,
+            "exp": now + int(settings.JWT_LIFETIME.total_seconds()),
+        }
+    )
+
+
+def read_access_token(token: str) -> tuple[uuid.UUID, uuid.UUID]:
+    """The ids of session and user. Raises InvalidToken."""
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidToken
+    try:
+        key = keyring()[jwt.get_unverified_header(token)["kid"]]
+        claims = key.decode(cast(Any, token))
+    except (TokenBackendError, jwt.InvalidTokenError, LookupError, TypeError) as error:
+        raise InvalidToken from error
+    return uuid.UUID(claims["sid"]), uuid.UUID(claims["sub"])
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """Names its session under a tag, so that an old one, of which no digest is left, is known."""
+
+    text: str
+
+    @classmethod
+    def new(cls, session_id: uuid.UUID) -> "RefreshToken":
+        content = session_id.bytes + secrets.token_bytes(32)
+        return cls(base64.urlsafe_b64encode(content + _tag(content)).decode())
+
+    @property
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.text.encode()).digest()
+
+    @property
+    def session_id(self) -> uuid.UUID:
+        """The session that it was made for; the nil UUID when this program did not make it."""
+        try:
+            raw = base64.urlsafe_b64decode(self.text)
+        except ValueError:
+            return NIL
+        content, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
+        if len(content) != 48 or not hmac.compare_digest(tag, _tag(content)):
+            return NIL
+        return uuid.UUID(bytes=content[:16])
+
+
+def _tag(content: bytes) -> bytes:
+    key = settings.SECRET_KEY.encode()
+    return hmac.digest(key, b"refresh token" + content, "sha256")[:TAG_BYTES]
