@@ -7,7 +7,12 @@ from pathlib import Path
 
 # Lasting, or every restart would sign everybody out.
 SECRETS = ("SECRET_KEY", "JWT_SECRET", "OTP_SECRET")
-DEVELOPMENT = {"DEBUG": "true", "OTP_ECHO": "true"}
+DEVELOPMENT = {
+    "DEBUG": "true",
+    "OTP_ECHO": "true",
+    # Celery's advice is for servers; a container or a fresh machine may well have root alone.
+    "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+}
 
 
 def development_environment(given: Mapping[str, str], *, var: Path) -> dict[str, str]:

@@ -31,14 +31,16 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
     try:
         django.setup()
+        # One connection is all this needs, and a pool would keep the reason of a failure to itself.
+        connection.settings_dict["OPTIONS"].pop("pool", None)
         _check()
         _migrate()
         staff = _staff_login(var / "staff.json")
     except ImproperlyConfigured as error:
         sys.exit(f"error: {error}")
     except OperationalError as error:
-        lines = str(error).strip().splitlines() or ["no reason given"]
-        sys.exit(f"error: the database does not answer, see DATABASE_URL or DB_HOST: {lines[-1]}")
+        reason = " ".join(str(error).split())
+        sys.exit(f"error: the database does not answer, see DATABASE_URL or DB_HOST: {reason}")
     prepared = {
         "gemini_backend": settings.GEMINI_BACKEND,
         "gemini_model": settings.GEMINI_MODEL,

@@ -14,7 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from dev.page import first_page
 from dev.processes import LIBC, PR_SET_PDEATHSIG, StartError
-from dev.stack import BASE_DIR, Stack
+from dev.schema import BASE_DIR
+from dev.stack import Stack
 
 COLOURS = {"setup": "35", "web": "36", "worker": "32", "beat": "33"}
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

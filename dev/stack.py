@@ -18,9 +18,9 @@ from typing import Any, Self
 
 from dev.environment import development_environment, names_database, names_redis
 from dev.processes import StartError, lock_folder, spawn, stop
+from dev.schema import BASE_DIR, schema_fingerprint
 from dev.servers import Server, start_postgres, start_valkey
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 WEB_START_SECONDS = 60
 # A worker lets replies run for 30 s before it puts them back; web ends its streams at once.
 STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
@@ -71,8 +71,12 @@ class Stack:
             self._check_port()
             environment = development_environment(self.environ, var=self.var)
             self._start_servers(environment)
-            self._prepare(environment)
-            self._start_processes(environment)
+            self._cleanup.callback(self._stop_processes)
+            self._start_web_and_prepare(environment)
+            self._start("worker", environment)
+            self._start("beat", environment)
+            for name in self.processes:
+                self._relay(name)
             self._wait_for_web()
             self._cleanup = cleanup.pop_all()
         return self
@@ -139,6 +143,23 @@ class Stack:
         self._servers[name] = server
         self._cleanup.callback(server.stop)
 
+    def _start_web_and_prepare(self, environment: Mapping[str, str]) -> None:
+        """Start web beside the checks where there is nothing to migrate, else after them.
+
+        Loading Django takes each of them a second or two. What web says is read only later: over
+        a bad setting it fails as well, and the checks have the better words for it.
+        """
+        migrated = self.var / "migrated"
+        database = [environment.get(name, "") for name in ("DB_HOST", "DB_PORT", "DB_NAME")]
+        schema = schema_fingerprint(self.environ.get("DATABASE_URL", ""), *database)
+        is_migrated = migrated.exists() and migrated.read_text() == schema
+        if is_migrated:
+            self._start("web", environment)
+        self._prepare(environment)
+        if not is_migrated:
+            migrated.write_text(schema)
+            self._start("web", environment)
+
     def _prepare(self, environment: Mapping[str, str]) -> None:
         result = self.var / "prepared.json"
         result.unlink(missing_ok=True)
@@ -156,15 +177,10 @@ class Stack:
         if process.returncode != 0:
             raise StartError(error)
         self.prepared = json.loads(result.read_text())
+        result.unlink()
 
-    def _start_processes(self, environment: Mapping[str, str]) -> None:
-        self._cleanup.callback(self._stop_processes)
-        for name, arguments in self._commands().items():
-            process = self._spawn(arguments, environment)
-            self.processes[name] = process
-            reader = threading.Thread(target=self._relay, args=[name, process], daemon=True)
-            reader.start()
-            self._readers.append(reader)
+    def _start(self, name: str, environment: Mapping[str, str]) -> None:
+        self.processes[name] = self._spawn(self._commands()[name], environment)
 
     def _commands(self) -> dict[str, list[str]]:
         """The module that each process runs, and its arguments, as in production."""
@@ -200,9 +216,14 @@ class Stack:
             keep_open=[self._lock],
         )
 
-    def _relay(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        for line in _lines_of(process):
-            self.output(name, line)
+    def _relay(self, name: str) -> None:
+        def relay() -> None:
+            for line in _lines_of(self.processes[name]):
+                self.output(name, line)
+
+        reader = threading.Thread(target=relay, daemon=True)
+        reader.start()
+        self._readers.append(reader)
 
     def _wait_for_web(self) -> None:
         deadline = time.monotonic() + WEB_START_SECONDS

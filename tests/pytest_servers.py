@@ -6,7 +6,6 @@ REDIS_URL, name others, and ends them with the run; xdist's workers inherit the 
 not meet: each works on a copy of a migrated cluster that is kept until a migration changes.
 """
 
-import hashlib
 import ipaddress
 import os
 import shutil
@@ -22,9 +21,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from dev.processes import StartError, lock_folder
+from dev.schema import BASE_DIR, schema_fingerprint
 from dev.servers import start_postgres, start_valkey
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 TEST_FOLDER = BASE_DIR / "var" / "test"
 TEMPLATE_DATABASE = "template_gemchat"
 TEMPLATES_KEPT = 3
@@ -139,22 +138,16 @@ def _copy_template(destination: Path) -> None:
     if lock is None:
         raise StartError(f"another test run holds {templates} for too long")
     try:
-        template = templates / f"cluster-{_fingerprint()}"
+        template = (
+            templates
+            / f"cluster-{schema_fingerprint((BASE_DIR / 'dev' / 'servers.py').read_text())}"
+        )
         if not template.exists():
             _make_template(template, lock=lock)
         os.utime(template)
         shutil.copytree(template, destination)
     finally:
         os.close(lock)
-
-
-def _fingerprint() -> str:
-    """Of all that decides the schema: migrations, what they import, and the packages' versions."""
-    files = sorted([*BASE_DIR.glob("*/*migration*.py"), *BASE_DIR.glob("*/*migrations/*.py")])
-    digest = hashlib.sha256()
-    for path in [BASE_DIR / "requirements" / "dev.txt", BASE_DIR / "dev" / "servers.py", *files]:
-        digest.update(str(path.relative_to(BASE_DIR)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _make_template(template: Path, *, lock: int) -> None:
