@@ -58,7 +58,10 @@ class Backend(BaseBackend):
 def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chunk]:
     from google import generativeai
 
-    model = generativeai.GenerativeModel(request.model, system_instruction=request.system or None)
+    # Any, as the SDK's own annotations do not say what its attributes hold at run time.
+    model: Any = generativeai.GenerativeModel(
+        request.model, system_instruction=request.system or None
+    )
     # `configure` is global and lazy, and would send every key's requests with the last one.
     model._client = client
     try:
@@ -136,7 +139,7 @@ def _make_client(key: str, base: str) -> GenerativeServiceClient:
 
     from .google_generativeai_network import mend_session
 
-    client = GenerativeServiceClient(
+    client: Any = GenerativeServiceClient(
         transport="rest",
         client_options={"api_key": key, **({"api_endpoint": base} if base else {})},
     )

@@ -56,7 +56,7 @@ def _mend(response: requests.Response, **_: Any) -> None:
             response._content = json.dumps(first if isinstance(first, dict) else {}).encode()
         return
     # By chunks as they come: the SDK asks for one byte at a time.
-    texts = response.iter_content(chunk_size=None, decode_unicode=True)
+    texts: Any = response.iter_content(chunk_size=None, decode_unicode=True)
     mended = _mended_array(response, texts)
     response.iter_content = lambda **_: mended  # type: ignore[method-assign,assignment]
 

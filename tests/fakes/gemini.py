@@ -53,8 +53,8 @@ class Answer:
 
     `chunks` None stands for a text about the prompt, in five pieces. `ending` is what follows
     the last chunk: `end` as it should be; `drop` closes without the stream's end; `error` sends
-    an error of 503 inside the stream; `hang` sends nothing more; `trickle` repeats the last chunk
-    for ever; `doomed` ends well, but closes when the connection is used again.
+    an error of `streamed_status` inside the stream; `hang` sends nothing more; `trickle` repeats
+    the last chunk for ever; `doomed` ends well, but closes when the connection is used again.
     """
 
     chunks: list[str] | None = None
@@ -62,6 +62,7 @@ class Answer:
     first_delay: float = 0.0
     chunk_delay: float = 0.0
     ending: Literal["end", "drop", "error", "hang", "trickle", "doomed"] = "end"
+    streamed_status: int = 503
     finish_reason: str = "STOP"
     block_reason: str = ""
     usage: bool = True
@@ -237,6 +238,7 @@ class _Connection(asyncio.Protocol):
         self._fake = fake
         self._buffer = b""
         self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._received: Received | None = None
         self._doomed = False
 
@@ -276,7 +278,12 @@ class _Connection(asyncio.Protocol):
         method, path, _ = request_line.split(" ")
         body = json.loads(rest[:length] or b"{}")
         received = Received(method, unquote(path), headers, body, time.monotonic())
-        self._task = asyncio.get_running_loop().create_task(self._serve(received))
+        self._task = asyncio.get_running_loop().create_task(self._serve_in_turn(received))
+
+    async def _serve_in_turn(self, received: Received) -> None:
+        """Two requests at once come over one connection only if two processes share it."""
+        async with self._turn:
+            await self._serve(received)
 
     async def _serve(self, received: Received) -> None:
         if received.path.startswith("/_control/"):
@@ -325,7 +332,7 @@ class _Connection(asyncio.Protocol):
         if answer.ending == "hang":
             await asyncio.get_running_loop().create_future()
         if answer.ending == "error":
-            self._write(form.message(_error_body(Answer.unavailable())), 0)
+            self._write(form.message(_error_body(Answer(status=answer.streamed_status))), 0)
         if answer.ending == "drop":
             received.ended_at = time.monotonic()
             self._transport.close()
