@@ -1,5 +1,16 @@
 from django.apps import AppConfig
+from django.core import checks
 
 
 class BillingConfig(AppConfig):
     name = "billing"
+
+    def ready(self) -> None:
+        # Imports that need the models of all apps.
+        from billing import checks as billing_checks
+        from billing import stripe_api, webhooks
+
+        stripe_api.configure()
+        webhooks.connect_receivers()
+        checks.register(billing_checks.check_settings)
+        billing_checks.leave_out_database_checks()

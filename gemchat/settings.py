@@ -148,6 +148,15 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": 15.0},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
     "prune": {"task": "accounts.tasks.prune", "schedule": crontab(hour="3", minute="17")},
+    "reconcile-subscriptions": {
+        "task": "billing.tasks.reconcile_subscriptions",
+        "schedule": crontab(hour="2", minute="41"),
+    },
+    "end-expired-grants": {"task": "billing.tasks.end_expired_grants", "schedule": 300.0},
+    "prune-webhooks": {
+        "task": "billing.tasks.prune_webhooks",
+        "schedule": crontab(hour="3", minute="47"),
+    },
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -209,15 +218,22 @@ PRO_CONCURRENT_REPLIES = env.int("PRO_CONCURRENT_REPLIES", default=5)
 STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
-STRIPE_PRO_PRICE_ID = env.str("STRIPE_PRO_PRICE_ID", default="")
+# The first is sold; all of them are Pro, so that a price can be replaced.
+STRIPE_PRO_PRICE_IDS = env.list("STRIPE_PRO_PRICE_ID", default=[])
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])
 STRIPE_SUCCESS_URL = env.str("STRIPE_SUCCESS_URL", default="")
 STRIPE_CANCEL_URL = env.str("STRIPE_CANCEL_URL", default="")
+STRIPE_PORTAL_CONFIGURATION = env.str("STRIPE_PORTAL_CONFIGURATION", default="")
+# The version that dj-stripe's models are written for, not the SDK's newer one.
+STRIPE_API_VERSION = "2026-05-27.dahlia"
 STRIPE_LIVE_MODE = "_live_" in STRIPE_SECRET_KEY
 STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
 STRIPE_TEST_SECRET_KEY = "" if STRIPE_LIVE_MODE else STRIPE_SECRET_KEY
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
+# The link from user to customer is User.stripe_customer_id; dj-stripe's own would follow whatever
+# metadata says at Stripe.
+DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -1,0 +1,57 @@
+"""Where Stripe sends a person back to. The state shown is Stripe's, never the query string's."""
+
+import logging
+
+import stripe
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from djstripe.models import Session
+
+from accounts.models import User
+from billing import mirror
+from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_safe
+def success(request: HttpRequest) -> HttpResponse:
+    """Bring the payer up to date before the webhook does, and say what has come of it.
+
+    The browser that returns has no access token. A session's id that this program gave out is
+    known to its payer alone, and says nothing but whether Pro is on.
+    """
+    user = _payer(request.GET.get("session_id", ""))
+    return render(request, "billing/success.html", {"is_pro": user.is_pro if user else None})
+
+
+@never_cache
+@require_safe
+def cancel(request: HttpRequest) -> HttpResponse:
+    return render(request, "billing/cancel.html")
+
+
+def _payer(session_id: str) -> User | None:
+    """The user who owns the Checkout session, brought up to date; None for any other string."""
+    if not session_id.isascii() or not session_id.isprintable():
+        return None
+    known = Session.objects.filter(id=session_id).first()
+    if known is None or not known.customer_id:
+        return None
+    owners = User.objects.filter(
+        stripe_customer_id=known.customer_id, pk=known.stripe_data["client_reference_id"]
+    )
+    if not owners.exists():
+        return None
+    try:
+        with stripe_calls():
+            session = stripe.checkout.Session.retrieve(known.id)
+            Session.sync_from_stripe_data(session, api_key=settings.STRIPE_SECRET_KEY)
+            mirror.sync_customer(known.customer_id)
+    except (PaymentUnavailable, BillingNotConfigured):
+        logger.warning("The success page shows what is known here; the webhook will follow")
+    return owners.first()

@@ -1,0 +1,27 @@
+"""What beat has billing do."""
+
+import logging
+
+from celery import shared_task
+
+from billing import grants, pruning
+from billing.reconciliation import reconcile
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def reconcile_subscriptions() -> None:
+    differences = reconcile()
+    if differences.subscriptions or differences.tiers:
+        logger.warning("Reconciled with Stripe: %s", differences.as_json())
+
+
+@shared_task
+def end_expired_grants() -> None:
+    grants.end_expired_grants()
+
+
+@shared_task
+def prune_webhooks() -> None:
+    pruning.prune_webhooks()

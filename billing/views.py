@@ -1,0 +1,71 @@
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+
+from accounts.authentication import caller
+from accounts.idempotency import idempotent_over_network
+from billing import checkout, subscriptions
+from billing.models import UsageRecord, totals
+
+MOST_DAYS = 366
+
+
+class DaysSerializer(serializers.Serializer[dict[str, Any]]):
+    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, default=30)
+
+
+class UsageView(APIView):
+    """What the user's replies took, by day (UTC)."""
+
+    def get(self, request: Request) -> Response:
+        asked = DaysSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        rows = UsageRecord.objects.daily(
+            user_id=caller(request).pk, days=asked.validated_data["days"]
+        )
+        return Response({"results": rows, "totals": totals(rows)})
+
+
+class SubscriptionViewSet(ViewSet):
+    @action(detail=False, methods=["post"], url_path="subscribe/pro")
+    @idempotent_over_network
+    def subscribe(self, request: Request) -> Response:
+        session = checkout.start_checkout(
+            user=caller(request),
+            success_url=settings.STRIPE_SUCCESS_URL or _page(request, "billing-success"),
+            cancel_url=settings.STRIPE_CANCEL_URL or _page(request, "billing-cancel"),
+        )
+        return Response({"checkout_url": session.url, "session_id": session.id})
+
+    @action(detail=False, methods=["post"])
+    def portal(self, request: Request) -> Response:
+        return_url = _page(request, "billing-success")
+        return Response(
+            {"portal_url": checkout.open_portal(user=caller(request), return_url=return_url)}
+        )
+
+    @action(detail=False, methods=["post"])
+    def cancel(self, request: Request) -> Response:
+        subscriptions.cancel_at_period_end(user=caller(request))
+        return Response(subscriptions.billing_status(caller(request)))
+
+    @action(detail=False, methods=["post"])
+    def resume(self, request: Request) -> Response:
+        subscriptions.resume(user=caller(request))
+        return Response(subscriptions.billing_status(caller(request)))
+
+    # The first GemChatRoom had it under the longer path.
+    @action(detail=False, methods=["get"], url_path="(?:subscription/)?status")
+    def status(self, request: Request) -> Response:
+        return Response(subscriptions.billing_status(caller(request)))
+
+
+def _page(request: Request, name: str) -> str:
+    return request.build_absolute_uri(reverse(name))
