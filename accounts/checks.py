@@ -1,0 +1,63 @@
+"""Settings of accounts that must not reach a running server: each is one sentence and an id."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import phonenumbers
+from django.conf import settings
+from django.core.checks import Error, Tags, register
+
+SHORTEST_SECRET_BYTES = 32  # RFC 7518, 3.2: no shorter than the hash's output
+ALGORITHMS = ("HS256", "HS384", "HS512")
+CONSOLE = "accounts.sms.ConsoleBackend"
+TWILIO = "accounts.sms.TwilioBackend"
+TWILIO_SETTINGS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")
+
+
+@register(Tags.security)
+def check_account_settings(**kwargs: Any) -> list[Error]:
+    return [*_check_values(), *([] if settings.DEBUG else _check_production())]
+
+
+def _check_values() -> Iterator[Error]:
+    if settings.JWT_ALGORITHM not in ALGORITHMS:
+        yield Error(f"JWT_ALGORITHM must be one of {', '.join(ALGORITHMS)}.", id="gemchat.E003")
+    if settings.TRUSTED_PROXY_COUNT < 0:
+        yield Error("TRUSTED_PROXY_COUNT must be 0 or more.", id="gemchat.E004")
+    if settings.PHONE_DEFAULT_REGION not in phonenumbers.SUPPORTED_REGIONS:
+        yield Error(
+            "PHONE_DEFAULT_REGION must be a country of two capital letters, such as IN.",
+            id="gemchat.E005",
+        )
+    if timedelta() >= settings.OTP_LIFETIME:
+        yield Error("OTP_EXPIRATION_MINUTES must be more than 0.", id="gemchat.E006")
+    if timedelta() >= settings.JWT_LIFETIME:
+        yield Error("JWT_EXPIRATION_HOURS must be more than 0.", id="gemchat.E007")
+    if settings.SMS_BACKEND == TWILIO:
+        missing = [name for name in TWILIO_SETTINGS if not getattr(settings, name)]
+        if missing:
+            yield Error(f"The Twilio backend needs {', '.join(missing)}.", id="gemchat.E008")
+
+
+def _check_production() -> Iterator[Error]:
+    if settings.OTP_ECHO:
+        yield Error(
+            "OTP_ECHO gives codes to whoever asks for them: it goes with DEBUG only.",
+            id="gemchat.E001",
+        )
+    if any(len(key.encode()) < SHORTEST_SECRET_BYTES for key in settings.JWT_SECRETS):
+        yield Error(
+            f"Every key in JWT_SECRET must have {SHORTEST_SECRET_BYTES} bytes or more.",
+            id="gemchat.E002",
+        )
+    if len(settings.OTP_SECRET.encode()) < SHORTEST_SECRET_BYTES:
+        yield Error(
+            f"OTP_SECRET must have {SHORTEST_SECRET_BYTES} bytes or more.", id="gemchat.E009"
+        )
+    if settings.SMS_BACKEND == CONSOLE:
+        yield Error(
+            "SMS_BACKEND is the console, which shows codes: name another with DEBUG off,"
+            f" such as {TWILIO}.",
+            id="gemchat.E010",
+        )

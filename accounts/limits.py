@@ -190,6 +190,21 @@ def clear(*, mobile: str) -> int:
     return deleted
 
 
+def sends_of(mobile: str) -> int:
+    """SMS to a number in the last 24 hours."""
+    return _hits_of_day(LimitHit.Kind.SEND, mobile)
+
+
+def failures_of(mobile: str) -> int:
+    """Wrong codes and passwords for a number in the last 24 hours."""
+    return _hits_of_day(LimitHit.Kind.FAILURE, mobile)
+
+
+def _hits_of_day(kind: LimitHit.Kind, subject: str) -> int:
+    since = timezone.now() - DAY
+    return LimitHit.objects.filter(kind=kind, subject=subject, created_at__gt=since).count()
+
+
 def _count(counters: list[Counter], now: datetime) -> list[LimitHit]:
     return LimitHit.objects.bulk_create(
         [LimitHit(kind=each.kind, subject=each.subject, created_at=now) for each in counters]

@@ -144,8 +144,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # A send waits this long for a dead broker, no longer: the sweep sends the reply later.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
+# How often replies that the queue or a worker lost are looked for.
+REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULE = {
-    "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": 15.0},
+    "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
     "prune": {"task": "accounts.tasks.prune", "schedule": crontab(hour="3", minute="17")},
     "reconcile-subscriptions": {
@@ -169,6 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+OTP_TOTP_ISSUER = "GemChatRoom"
 
 JWT_SECRETS = [key.strip() for key in secret("JWT_SECRET").split(",")]
 JWT_ALGORITHM = env.str("JWT_ALGORITHM", default="HS256")

@@ -1,0 +1,15 @@
+from typing import Any
+
+from accounts import limits
+from accounts.console import COMMAND, MobileCommand
+from accounts.models import AuditEvent, OneTimeCode
+
+
+class Command(MobileCommand):
+    help = "End a number's live code and forget what its limits have counted."
+
+    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+        ended = OneTimeCode.objects.end(mobile=mobile, ending=OneTimeCode.Ending.CLEARED)
+        hits = limits.clear(mobile=mobile)
+        AuditEvent.objects.record(AuditEvent.Action.CODE_CLEARED, mobile=mobile, actor=COMMAND)
+        return {"codes_ended": ended, "limit_hits_forgotten": hits}

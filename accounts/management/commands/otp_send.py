@@ -1,0 +1,25 @@
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from accounts.client import Client
+from accounts.console import COMMAND, MobileCommand
+from accounts.limits import RateLimited, SmsBudgetSpent
+from accounts.models import AuditEvent
+from accounts.sign_in import send_code
+
+
+class Command(MobileCommand):
+    help = "Send a new one-time code to a number, under the limits that hold for everybody."
+
+    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+        try:
+            issued = send_code(mobile=mobile, client=Client())
+        except (RateLimited, SmsBudgetSpent) as error:
+            seconds = round(error.retry_after or 0)
+            raise CommandError(f"{error} The next is possible in {seconds} seconds.") from error
+        AuditEvent.objects.record(AuditEvent.Action.CODE_SENT, mobile=mobile, actor=COMMAND)
+        return {
+            "expires_at": issued.code.expires_at,
+            "resend_after_seconds": issued.resend_after_seconds,
+        }

@@ -1,0 +1,18 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from accounts.console import JsonCommand
+from accounts.pruning import prune_accounts
+
+
+class Command(JsonCommand):
+    help = "Delete codes, sessions, idempotency records and limit counts that are past their time."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--dry-run", action="store_true", help="count them and delete nothing")
+
+    def report(self, **options: Any) -> dict[str, Any]:
+        dry_run = options["dry_run"]
+        return {"dry_run": dry_run, **prune_accounts(dry_run=dry_run)}

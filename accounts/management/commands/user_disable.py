@@ -1,0 +1,13 @@
+from typing import Any
+
+from accounts.console import UserCommand, record
+from accounts.models import AuditEvent, User
+
+
+class Command(UserCommand):
+    help = "Shut a user out: every session ends, and no sign-in succeeds until user_enable."
+
+    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+        user.disable()
+        record(AuditEvent.Action.USER_DISABLED, user)
+        return {"is_active": user.is_active}

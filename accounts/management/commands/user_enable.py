@@ -1,0 +1,13 @@
+from typing import Any
+
+from accounts.console import UserCommand, record
+from accounts.models import AuditEvent, User
+
+
+class Command(UserCommand):
+    help = "Let a disabled user sign in again."
+
+    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+        user.enable()
+        record(AuditEvent.Action.USER_ENABLED, user)
+        return {"is_active": user.is_active}

@@ -1,0 +1,13 @@
+from typing import Any
+
+from accounts.console import COMMAND, UserCommand
+from accounts.models import Session, User
+from accounts.sessions import end_all_sessions
+
+
+class Command(UserCommand):
+    help = "End every session of a user, who may sign in again."
+
+    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+        ended = end_all_sessions(user=user, reason=Session.Ending.ENDED_BY_STAFF, actor=COMMAND)
+        return {"sessions_ended": ended}
