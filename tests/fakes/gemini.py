@@ -23,6 +23,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -170,6 +171,10 @@ class FakeGemini:
 
     def __exit__(self, *exc: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def serve(self) -> None:
+        """Wait until the server ends, which is for ever."""
         self._thread.join()
 
     def script(self, *answers: Answer) -> None:
@@ -495,18 +500,20 @@ def main() -> None:
     parser.add_argument("--first-delay", type=float, default=0.0, help="seconds to the first token")
     parser.add_argument("--tokens", type=int, default=0, help="0: a text about the prompt")
     parser.add_argument("--tokens-per-second", type=float, default=0.0, help="0: at once")
+    parser.add_argument("--tokens-per-chunk", type=int, default=8)
     told = parser.parse_args()
     answer = Answer(first_delay=told.first_delay)
     if told.tokens:
-        answer = replace(answer, chunks=[f"token{number} " for number in range(told.tokens)])
+        words = [f"token{number} " for number in range(told.tokens)]
+        size = told.tokens_per_chunk
+        chunks = ["".join(words[start : start + size]) for start in range(0, len(words), size)]
+        answer = replace(answer, chunks=chunks)
     if told.tokens_per_second:
-        answer = replace(answer, chunk_delay=1 / told.tokens_per_second)
+        answer = replace(answer, chunk_delay=told.tokens_per_chunk / told.tokens_per_second)
     with FakeGemini(port=told.port, default=answer) as gemini:
         print(f"fake Gemini on {gemini.url}", flush=True)
-        try:
-            gemini._thread.join()
-        except KeyboardInterrupt:
-            return
+        with suppress(KeyboardInterrupt):
+            gemini.serve()
 
 
 if __name__ == "__main__":
