@@ -13,8 +13,15 @@ class ChatroomAdmin(admin.ModelAdmin):
     list_select_related = ["user"]
     search_fields = ["user__mobile"]
     show_full_result_count = False
-    fields = ["user", "created_at", "updated_at", "last_message_at", "message_count", "archived"]
-    readonly_fields = fields
+    readonly_fields = [
+        "user",
+        "created_at",
+        "updated_at",
+        "last_message_at",
+        "message_count",
+        "archived",
+    ]
+    fields = readonly_fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chatroom]:
         return super().get_queryset(request).order_by("-id")

@@ -57,6 +57,7 @@ class Stack:
         self._servers: dict[str, Server] = {}
         self._readers: list[threading.Thread] = []
         self._lock = -1
+        self._environment: dict[str, str] = {}
         self._cleanup = ExitStack()
 
     @property
@@ -70,6 +71,7 @@ class Stack:
             self._take_folder()
             self._check_port()
             environment = development_environment(self.environ, var=self.var)
+            self._environment = environment
             self._start_servers(environment)
             self._cleanup.callback(self._stop_processes)
             self._start_web_and_prepare(environment)
@@ -92,6 +94,13 @@ class Stack:
     def hurry(self) -> None:
         """Make a stop that is under way kill what has not ended by itself."""
         self._hurry.set()
+
+    def restart(self, name: str) -> None:
+        """Start a process again, killed first as by a crash if it has not ended."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+        self._start(name, self._environment)
+        self._relay(name)
 
     def ended(self) -> str | None:
         """One sentence on a process or server that ended by itself, if one has."""

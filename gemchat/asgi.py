@@ -5,6 +5,7 @@ reads that wait for minutes (a reply's stream, `?wait=`) are native async views 
 """
 
 import os
+from typing import Any, cast
 
 from django.core.wsgi import get_wsgi_application
 
@@ -20,8 +21,11 @@ from gemchat.live import LiveHandler  # noqa: E402
 from gemchat.web import WebProcess  # noqa: E402
 from messaging.live_urls import LIVE_PATH  # noqa: E402
 
+# a2wsgi's annotations are narrower than ASGI's own and than Django's.
+threaded: Any = WSGIMiddleware(cast(Any, wsgi), workers=settings.WEB_THREADS)
+
 application = WebProcess(
-    views=BodyIntake(WSGIMiddleware(wsgi, workers=settings.WEB_THREADS)),
+    views=BodyIntake(threaded),
     live=LiveHandler(urlconf="messaging.live_urls"),
     live_path=LIVE_PATH,
 )

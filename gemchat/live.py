@@ -51,7 +51,7 @@ class LiveHandler(ASGIHandler):
         if not serving.cancelled() and (error := serving.exception()):
             raise error
 
-    async def _serve(self, request: Any, response: Any, send: Send) -> None:
+    async def _serve(self, request: Any, response: Any, send: Any) -> None:
         response = response or await self.get_response_async(request)
         try:
             await self.send_response(response, send)
@@ -65,6 +65,7 @@ class LiveHandler(ASGIHandler):
     async def _with_request_id(self, request: HttpRequest) -> HttpResponseBase:
         current = new_or_accepted(request.headers.get("X-Request-ID", ""))
         request_id.set(current)
-        response = await convert_exception_to_response(self._get_response_async)(request)
+        view: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
+        response = await view(request)
         response["X-Request-ID"] = current
         return response

@@ -1,13 +1,14 @@
 """The Redis connection of this process, for what may be lost: live streams, marks, heartbeats."""
 
 from functools import cache
+from typing import Any
 
 import redis
 import redis.asyncio
 from django.conf import settings
 
 # Redis answers in under a millisecond or not at all; nobody should wait long to find out.
-TIMEOUTS = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0}
+TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0}
 
 
 @cache

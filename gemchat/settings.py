@@ -270,6 +270,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "propagate": True},
         "uvicorn.access": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
         "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
     },
 }

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
+from billing.urls import page_urlpatterns as billing_pages
 from gemchat import errors, health
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("messaging.urls")),
     path("api/v1/", include("billing.urls")),
+    *billing_pages,
     # With DEBUG on, Django would show a page of its own for an unknown URL.
     re_path(r"^api/", errors.not_found),
 ]

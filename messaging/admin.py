@@ -14,7 +14,7 @@ class MessageAdmin(admin.ModelAdmin):
     list_select_related = ["user"]
     search_fields = ["user__mobile"]
     show_full_result_count = False
-    fields = [
+    readonly_fields = [
         "user",
         "chatroom_id",
         "sender",
@@ -37,7 +37,7 @@ class MessageAdmin(admin.ModelAdmin):
         "context_truncated",
         "rating",
     ]
-    readonly_fields = fields
+    fields = readonly_fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).defer("content").order_by("-id")

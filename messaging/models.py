@@ -96,19 +96,23 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return plan_for(user).concurrent_replies - generating
 
     def renew_leases(
-        self, *, attempts: dict[uuid.UUID, int], now: datetime
-    ) -> dict[uuid.UUID, bool]:
-        """Keep running replies. Those that are still this worker's, each with `stop_requested`."""
+        self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime
+    ) -> dict[tuple[uuid.UUID, int], bool]:
+        """Keep running attempts at replies. Those that still hold theirs, with `stop_requested`."""
+        generating = self.filter(
+            pk__in=[pk for pk, _ in attempts], status=Message.Status.GENERATING
+        )
+        asked = set(attempts)
         held = {
-            pk: stop_requested
-            for pk, attempt, stop_requested in self.filter(
-                pk__in=attempts, status=Message.Status.GENERATING
-            ).values_list("pk", "attempt", "stop_requested")
-            if attempts[pk] == attempt
+            (pk, attempt): stop_requested
+            for pk, attempt, stop_requested in generating.values_list(
+                "pk", "attempt", "stop_requested"
+            )
+            if (pk, attempt) in asked
         }
         lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
         # One statement for all; an attempt that ends in between is not generating any more.
-        self.filter(pk__in=held, status=Message.Status.GENERATING).update(lease_expires_at=lease)
+        generating.filter(pk__in=[pk for pk, _ in held]).update(lease_expires_at=lease)
         return held
 
     def take_back_expired(self, *, now: datetime) -> list[uuid.UUID]:

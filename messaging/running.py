@@ -88,14 +88,14 @@ class RunningReplies:
     """The registry of a process; its thread lives only while something runs."""
 
     def __init__(self) -> None:
-        self._replies: dict[uuid.UUID, RunningReply] = {}
+        self._replies: set[RunningReply] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self, reply_id: uuid.UUID, attempt: int) -> RunningReply:
         running = RunningReply(reply_id, attempt)
         with self._lock:
-            self._replies[reply_id] = running
+            self._replies.add(running)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look_after, daemon=True)
                 self._thread.start()
@@ -105,8 +105,7 @@ class RunningReplies:
     def finish(self, running: RunningReply) -> None:
         """Stop looking after a reply, its last text sent."""
         with self._lock:
-            if self._replies.get(running.reply_id) is running:
-                del self._replies[running.reply_id]
+            self._replies.discard(running)
         if running.has_news:
             self.publish([running])
 
@@ -155,7 +154,7 @@ class RunningReplies:
 
     def _current(self) -> list[RunningReply]:
         with self._lock:
-            return list(self._replies.values())
+            return list(self._replies)
 
     def _look_after(self) -> None:
         next_stop_look = next_renewal = 0.0
@@ -165,7 +164,7 @@ class RunningReplies:
                 if not self._replies:
                     self._thread = None
                     return
-                replies = list(self._replies.values())
+                replies = list(self._replies)
             now = time.monotonic()
             if news := [running for running in replies if running.has_news]:
                 self.publish(news)
@@ -190,7 +189,7 @@ class RunningReplies:
     @staticmethod
     def _renew_leases(replies: list[RunningReply]) -> None:
         """Also finds stops whose mark Redis has lost, and replies that another attempt has."""
-        attempts = {running.reply_id: running.attempt for running in replies}
+        attempts = [(running.reply_id, running.attempt) for running in replies]
         try:
             held = Message.objects.renew_leases(attempts=attempts, now=timezone.now())
         except DatabaseError as error:
@@ -200,10 +199,10 @@ class RunningReplies:
             return
         finally:
             connection.close()
-        for running in replies:
-            if running.reply_id not in held:
+        for running, attempt in zip(replies, attempts, strict=True):
+            if attempt not in held:
                 running.cancellation.cancel(LEASE_LOST)
-            elif held[running.reply_id]:
+            elif held[attempt]:
                 running.cancellation.cancel(STOP)
 
 

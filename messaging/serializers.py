@@ -21,7 +21,8 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     model = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     usage = serializers.SerializerMethodField()
-    context = serializers.SerializerMethodField()
+    # The name is the API's; a serializer has an attribute of that name too.
+    context = serializers.SerializerMethodField()  # type: ignore[assignment]
     finish_reason = serializers.SerializerMethodField()
     feedback = serializers.SerializerMethodField()
 

@@ -117,19 +117,19 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
             detail=f"wait: {message}",
             errors=[{"field": "wait", "message": message, "code": "invalid"}],
         )
-    message = await in_thread(own_message, request, message_id)
-    if not message.has_ended:
+    found = await in_thread(own_message, request, message_id)
+    if not found.has_ended:
         try:
             async with (
                 asyncio.timeout(int(seconds)),
-                aclosing(events(message, Position(0, 0), hub)) as until_end,
+                aclosing(events(found, Position(0, 0), hub)) as until_end,
             ):
                 async for _ in until_end:
                     pass
         except TimeoutError:
             pass
-        message = await in_thread(own_message, request, message_id)
-    return JsonResponse(await in_thread(described, message))
+        found = await in_thread(stored, found)
+    return JsonResponse(await in_thread(described, found))
 
 
 def own_message(request: HttpRequest, message_id: str) -> Message:
@@ -165,7 +165,7 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
             woken.clear()
             patience = PING_SECONDS
             try:
-                entries = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+")
+                entries = await buffered(hub, reply, position)
             except RedisError:
                 entries, look_at_row, patience = [], True, REDIS_DOWN_LOOK_SECONDS
             for entry_id, fields in entries:
@@ -194,6 +194,11 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
             except TimeoutError:
                 look_at_row = True
                 yield b": ping\n\n"
+
+
+async def buffered(hub: Hub, reply: Message, position: Position) -> list[Any]:
+    """The buffer's entries after a position: pairs of id and fields."""
+    return await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
 
 
 def unseen(entry: Position, text: str, seen: Position) -> str | None:

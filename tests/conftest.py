@@ -3,8 +3,6 @@
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,22 +45,18 @@ def stack_stores(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def start_stack(
+def make_stack(
     stack_stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Stack]]:
-    """Starts the processes that `make run` starts, on those stores; ends them after the module."""
-    with ExitStack() as running:
+) -> Callable[..., Stack]:
+    """Makes the processes that `make run` starts, on those stores; `with` runs and ends them."""
 
-        def start(**environ: Any) -> Stack:
-            var: Path = tmp_path_factory.mktemp("var")
-            development = {"DEBUG": "true", "OTP_ECHO": "true"}
-            return running.enter_context(
-                Stack(
-                    var=var,
-                    environ={**os.environ, **stack_stores, **development, **environ},
-                    port=free_port(),
-                    output=lambda name, line: print(f"{name:6} | {line}"),
-                )
-            )
+    def make(**environ: Any) -> Stack:
+        development = {"DEBUG": "true", "OTP_ECHO": "true", "TRUSTED_PROXY_COUNT": "1"}
+        return Stack(
+            var=tmp_path_factory.mktemp("var"),
+            environ={**os.environ, **stack_stores, **development, **environ},
+            port=free_port(),
+            output=lambda name, line: print(f"{name:6} | {line}"),
+        )
 
-        yield start
+    return make

@@ -22,9 +22,9 @@ def gemini_environment(backend: str, gemini: FakeGemini) -> dict[str, str]:
 
 @pytest.mark.parametrize("backend", ["offline", "google_genai", "google_generativeai"])
 def test_person_signs_up_and_is_answered(
-    backend: str, gemini_server: FakeGemini, start_stack: Callable[..., Stack]
+    backend: str, gemini_server: FakeGemini, make_stack: Callable[..., Stack]
 ) -> None:
-    with start_stack(**gemini_environment(backend, gemini_server)) as stack:
+    with make_stack(**gemini_environment(backend, gemini_server)) as stack:
         person = Person(stack.url).sign_in()
         room = person.post("chatroom/", {})["id"]
 

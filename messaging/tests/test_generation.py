@@ -22,8 +22,9 @@ from messaging.models import GeminiModel, Message
 from messaging.tasks import generate_reply, sweep_replies
 from messaging.tests.rooms import exchange, make_room
 from tests.fakes.gemini import Answer, FakeGemini
+from tests.marks import committed
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = committed
 
 
 def post(room: Chatroom, prompt: str = "Hello") -> Message:
@@ -263,7 +264,7 @@ def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -
 def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:
     reply = post(make_room(alice))
     claimed = Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
-    Message.objects.renew_leases(attempts={reply.pk: claimed.attempt}, now=timezone.now())
+    Message.objects.renew_leases(attempts=[(reply.pk, claimed.attempt)], now=timezone.now())
 
     assert sweep_replies()["taken_back"] == 0
 
@@ -272,6 +273,7 @@ def test_attempt_that_was_overtaken_writes_nothing(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
     """The first worker is cut off from the database so long that a second makes the reply."""
+    settings.REPLY_LEASE_SECONDS = 5.0
     gemini.script(Answer(chunks=["Of the first"], ending="hang"), Answer(chunks=["Of the second"]))
     reply = post(make_room(alice))
     first = in_thread(generate_reply, str(reply.pk))
@@ -281,6 +283,7 @@ def test_attempt_that_was_overtaken_writes_nothing(
     assert run(reply).content == "Of the second"
 
     first.join(settings.REPLY_LEASE_SECONDS)
+    assert not first.is_alive(), "the first worker did not see that it was overtaken"
     reply.refresh_from_db()
     assert (reply.status, reply.content, reply.attempt) == ("complete", "Of the second", 2)
     assert UsageRecord.objects.get().attempt == 2

@@ -1,0 +1,239 @@
+"""The stream of a reply, read from real web processes while a real worker makes it."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+import requests
+
+from dev.stack import Stack
+from tests.fakes.gemini import Answer, FakeGemini, directive
+from tests.people import Event, Person
+
+PIECES = [
+    "Zwölf ",
+    "👩‍👩‍👧‍👦",
+    " e\u0301",
+    "\r\n",
+    "\u0301 combining",
+    " 🏳️‍🌈\r",
+    "\n\ttab ",
+    "\u2028 end",
+]
+
+
+@pytest.fixture(scope="module")
+def stacks(
+    make_stack: Callable[..., Stack], gemini_server: FakeGemini
+) -> Iterator[tuple[Stack, Stack]]:
+    """Two of every process, on the same stores."""
+    environ = {
+        "GOOGLE_API_KEY": "test-key",
+        "GEMINI_API_BASE": gemini_server.url,
+        "BASIC_DAILY_LIMIT": "1000",
+    }
+    with make_stack(**environ) as first, make_stack(**environ) as second:
+        yield first, second
+
+
+@pytest.fixture(scope="module")
+def stack(stacks: tuple[Stack, Stack]) -> Stack:
+    return stacks[0]
+
+
+@pytest.fixture(scope="module")
+def second_web(stacks: tuple[Stack, Stack]) -> str:
+    return stacks[1].url
+
+
+@pytest.fixture
+def person(stack: Stack) -> Person:
+    return Person(stack.url).sign_in()
+
+
+def joined(events: list[Event]) -> str:
+    return "".join(event.body["text"] for event in events if event.name == "reply.delta")
+
+
+def test_stream_gives_the_deltas_then_the_whole_message(person: Person) -> None:
+    answer = Answer(chunks=PIECES, chunk_delay=0.1)
+    reply = person.send(person.open_room(), directive(answer))
+
+    events = list(person.stream(reply))
+
+    assert [event.name for event in events[:-1]] == ["reply.delta"] * (len(events) - 1)
+    assert len(events) > 3
+    assert events[-1].name == "reply.completed"
+    assert events[-1].body == person.get(f"message/{reply}")
+    assert joined(events) == events[-1].body["content"] == "".join(PIECES)
+
+
+def test_stream_that_is_cut_twenty_times_joins_to_the_same_bytes(
+    person: Person, second_web: str
+) -> None:
+    answer = Answer(chunks=PIECES * 10, chunk_delay=0.06)
+    reply = person.send(person.open_room(), directive(answer))
+    webs = [person.url.removesuffix("/api/v1"), second_web]
+    seen: list[Event] = []
+    connections = 0
+
+    while not seen or seen[-1].name == "reply.delta":
+        after = seen[-1].id if seen else ""
+        stream = person.stream(reply, after=after, url=webs[connections % 2])
+        connections += 1
+        seen.append(next(stream))
+        stream.close()
+
+    assert connections > 20
+    assert seen[-1].name == "reply.completed"
+    assert joined(seen) == "".join(PIECES * 10)
+    assert joined(seen).encode() == person.get(f"message/{reply}")["content"].encode()
+
+
+def test_finished_reply_gives_its_whole_text_and_the_end(person: Person) -> None:
+    reply = person.send(person.open_room(), "Hello")
+    content = person.reply(reply)["content"]
+
+    assert joined(list(person.stream(reply))) == content
+
+
+def test_text_that_redis_has_lost_comes_from_the_row(
+    person: Person, stack_stores: dict[str, str]
+) -> None:
+    reply = person.send(person.open_room(), directive(Answer(chunks=PIECES, chunk_delay=0.05)))
+    first = next(stream := person.stream(reply))
+    stream.close()
+    person.reply(reply)
+    redis.Redis.from_url(stack_stores["REDIS_URL"]).delete(f"reply:{reply}")
+
+    rest = list(person.stream(reply, after=first.id))
+
+    assert joined([first, *rest]) == "".join(PIECES)
+    assert [event.name for event in rest] == ["reply.delta", "reply.completed"]
+
+
+def test_redis_that_is_flushed_in_mid_reply_loses_nothing(
+    person: Person, stack_stores: dict[str, str]
+) -> None:
+    answer = Answer(chunks=PIECES * 3, chunk_delay=0.08)
+    reply = person.send(person.open_room(), directive(answer))
+    events = []
+
+    for event in person.stream(reply):
+        events.append(event)
+        if len(events) == 2:
+            redis.Redis.from_url(stack_stores["REDIS_URL"]).delete(f"reply:{reply}")
+
+    assert joined(events) == "".join(PIECES * 3)
+    assert events[-1].name == "reply.completed"
+
+
+def test_end_that_was_seen_is_not_given_again(person: Person) -> None:
+    reply = person.send(person.open_room(), "Hello")
+    last = list(person.stream(reply))[-1]
+
+    answer = person.session.get(
+        f"{person.url}/message/{reply}/stream", headers={"Last-Event-ID": last.id}, timeout=10
+    )
+
+    assert answer.status_code == 204
+
+
+def test_stop_ends_the_stream_within_a_second_with_the_text_so_far(person: Person) -> None:
+    answer = Answer(chunks=["Once", " upon"], chunk_delay=0.05, ending="hang")
+    reply = person.send(person.open_room(), directive(answer))
+    events: list[Event] = []
+    stream: Iterator[Event] = person.stream(reply)
+    while joined(events) != "Once upon":
+        events.append(next(stream))
+
+    first = person.post(f"message/{reply}/stop")
+    events += list(stream)
+    second = person.post(f"message/{reply}/stop")
+
+    assert events[-1].name == "reply.stopped"
+    assert events[-1].body["content"] == joined(events) == "Once upon"
+    assert first["success"]
+    assert second["data"]["status"] == "stopped"
+
+
+def test_failed_reply_ends_its_stream_with_the_reason(person: Person) -> None:
+    reply = person.send(person.open_room(), directive(Answer(chunks=["Half"], ending="drop")))
+
+    events = list(person.stream(reply))
+
+    assert events[-1].name == "reply.failed"
+    assert events[-1].body["error"]["code"] == "interrupted"
+    assert events[-1].body["error"]["retryable"] is True
+    assert joined(events) == events[-1].body["content"] == "Half"
+
+
+def test_wait_answers_as_soon_as_the_reply_has_ended(person: Person) -> None:
+    reply = person.send(person.open_room(), directive(Answer(chunks=["Done"], first_delay=0.5)))
+
+    message = person.get(f"message/{reply}?wait=30")
+
+    assert message["content"] == "Done"
+
+
+def test_wait_answers_with_the_message_as_it_is_when_time_is_up(person: Person) -> None:
+    reply = person.send(person.open_room(), directive(Answer(chunks=["So"], ending="hang")))
+
+    message = person.get(f"message/{reply}?wait=1")
+
+    assert message["status"] in ("queued", "generating")
+    person.post(f"message/{reply}/stop")
+
+
+@pytest.mark.parametrize("wait", ["31", "-1", "x", "", "²", "1.5"])
+def test_wait_of_a_bad_length_is_unprocessable(wait: str, person: Person) -> None:
+    answer = person.session.get(f"{person.url}/message/{uuid.uuid4()}?wait={wait}", timeout=10)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "wait"
+
+
+@pytest.mark.parametrize("path", ["stream", "?wait=1", "stream/"])
+def test_strangers_and_the_anonymous_read_nothing(path: str, person: Person, stack: Stack) -> None:
+    reply = person.send(person.open_room(), "Hello")
+    url = f"{person.url}/message/{reply}/{path}"
+    stranger = Person(stack.url).sign_in()
+
+    assert requests.get(url, timeout=10).status_code == 401
+    assert requests.get(url, timeout=10).headers["WWW-Authenticate"] == "Bearer"
+    assert stranger.session.get(url, timeout=10).status_code == 404
+    refused = person.session.post(f"{person.url}/message/{reply}/stream", timeout=10)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize("given", ["x", "1", "1-", "-1", "1-²", "9" * 40, "1-2-3"])
+def test_event_id_that_was_not_given_out_is_refused(given: str, person: Person) -> None:
+    reply = person.send(person.open_room(), "Hello")
+
+    answer = person.session.get(
+        f"{person.url}/message/{reply}/stream",
+        headers={"Last-Event-ID": given.encode()},
+        timeout=10,
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event_id")
+
+
+def test_prompt_is_not_streamed(person: Person) -> None:
+    room = person.open_room()
+    sent = person.post(f"message/chatroom/{room}/message", {"prompt": "Hello"})["data"]
+
+    answer = person.session.get(f"{person.url}/message/{sent['message']['id']}/stream", timeout=10)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_a_reply")
+
+
+def test_request_id_comes_back_on_live_answers(person: Person) -> None:
+    reply = person.send(person.open_room(), "Hello")
+
+    answer = person.session.get(
+        f"{person.url}/message/{reply}?wait=0", headers={"X-Request-ID": "abc.1"}, timeout=10
+    )
+
+    assert answer.headers["X-Request-ID"] == "abc.1"
