@@ -96,7 +96,7 @@ def _start_servers() -> None:
         return
     folder, lock = _make_run_folder()
     if not has_database:
-        _copy_template(folder / "postgres")
+        os.environ["TEST_CLUSTER"] = str(_copy_template(folder / "postgres"))
         postgres = start_postgres(folder / "postgres", durable=False, keep_open=[lock])
         _running.callback(postgres.stop)
         os.environ["DATABASE_URL"] = postgres.url
@@ -132,8 +132,8 @@ def _remove_if_free(folder: Path) -> None:
         os.close(lock)
 
 
-def _copy_template(destination: Path) -> None:
-    """Copy the migrated cluster, made first when no earlier run has made it."""
+def _copy_template(destination: Path) -> Path:
+    """Copy the migrated cluster, made first when no earlier run has made it, and return it."""
     templates = TEST_FOLDER / "templates"
     lock = lock_folder(templates, wait_seconds=TEMPLATE_WAIT_SECONDS)
     if lock is None:
@@ -149,6 +149,7 @@ def _copy_template(destination: Path) -> None:
         shutil.copytree(template, destination)
     finally:
         os.close(lock)
+    return template
 
 
 def _make_template(template: Path, *, lock: int) -> None:
