@@ -14,7 +14,7 @@ from djstripe.models import Customer, Session
 from accounts.models import User
 from billing import mirror
 from billing.entitlement import ENTITLING, pro_subscriptions
-from billing.stripe_api import is_missing, stripe_calls
+from billing.stripe_api import is_missing, plain, stripe_calls
 from gemchat.errors import DomainError
 
 # A Checkout page that ends sooner than this is not given out again.
@@ -147,7 +147,7 @@ def _open_session(
     latest = next(iter(stripe.checkout.Session.list(customer=customer_id, limit=1).data), None)
     urls = hashlib.sha256(f"{success_url}\n{cancel_url}".encode()).hexdigest()[:16]
     if latest is not None and latest.status == "open":
-        metadata = latest.metadata or {}
+        metadata = plain(latest)["metadata"]
         lasts = latest.expires_at > time.time() + LEAST_SECONDS_LEFT
         if lasts and metadata.get("price") == price and metadata.get("urls") == urls:
             return latest

@@ -4,7 +4,7 @@ What Stripe knows is mirrored in dj-stripe's tables.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -80,10 +80,10 @@ class DailyQuota(models.Model):
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
     def record(self, *, reply_id: uuid.UUID, attempt: int, **fields: Any) -> None:
         """Note what an attempt took; the same attempt again changes nothing."""
-        row = UsageRecord(reply_id=reply_id, attempt=attempt, **fields)
+        row = self.model(reply_id=reply_id, attempt=attempt, **fields)
         self.bulk_create([row], ignore_conflicts=True)
 
-    def daily(self, *, user_id: uuid.UUID, days: int = 30) -> list[dict[str, Any]]:
+    def daily(self, *, user_id: uuid.UUID, days: int = 30) -> Sequence[Mapping[str, Any]]:
         """A row for each of the last `days` days (UTC, with today) that has usage, newest first.
 
         `replies` counts replies, each once however many attempts it took.
@@ -182,7 +182,7 @@ class Grant(models.Model):
 class FlagQuerySet(models.QuerySet["Flag"]):
     def raise_once(self, *, kind: str, stripe_id: str, user: User | None, note: str) -> None:
         """Show staff what they have to judge; the same thing at Stripe is shown once."""
-        row = Flag(kind=kind, stripe_id=stripe_id, user=user, note=note)
+        row = self.model(kind=kind, stripe_id=stripe_id, user=user, note=note)
         self.bulk_create([row], ignore_conflicts=True)
 
 
@@ -212,8 +212,7 @@ class Flag(models.Model):
         return f"{self.kind} {self.stripe_id}"
 
 
-def totals(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """The sums of `UsageRecord.objects.daily()`'s rows."""
     names = ("replies", "prompt_tokens", "output_tokens", "cost_micro_usd")
-    listed = list(rows)
-    return {name: sum(row[name] for row in listed) for name in names}
+    return {name: sum(row[name] for row in rows) for name in names}

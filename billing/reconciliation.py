@@ -8,7 +8,7 @@ from djstripe.models import Subscription
 
 from billing import mirror
 from billing.entitlement import ENDED, refresh_all_tiers, wrong_tiers
-from billing.stripe_api import is_configured, stripe_calls
+from billing.stripe_api import is_configured, plain, stripe_calls
 
 PAGE = 100
 # For all pages together, not for a request that somebody waits for.
@@ -42,10 +42,7 @@ def reconcile(*, dry_run: bool = False) -> Differences:
         with stripe_calls(within_seconds=TOTAL_SECONDS):
             listed = _compare_listed(differences)
             _compare_unlisted(differences, listed)
-    if dry_run:
-        tiers = wrong_tiers()
-    else:
-        tiers = refresh_all_tiers()
+    tiers = wrong_tiers() if dry_run else refresh_all_tiers()
     differences.tiers = {str(user_id): tier for user_id, tier in tiers.items()}
     return differences
 
@@ -66,7 +63,7 @@ def _compare_page(page: list[stripe.Subscription], differences: Differences) -> 
     ids = {subscription.id for subscription in page}
     known = dict(Subscription.objects.filter(id__in=ids).values_list("id", "stripe_data"))
     for subscription in page:
-        here, there = known.get(subscription.id), subscription.to_dict()
+        here, there = known.get(subscription.id), plain(subscription)
         if here is None or _essence(here) != _essence(there):
             _heal(
                 differences,

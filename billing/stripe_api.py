@@ -3,6 +3,7 @@
 dj-stripe uses the SDK's module-wide settings, so these are set there, for all calls alike.
 """
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,11 @@ def stripe_calls(*, within_seconds: float = REQUEST_SECONDS) -> Iterator[None]:
         raise PaymentUnavailable from error
     finally:
         _ends_at.reset(token)
+
+
+def plain(found: stripe.StripeObject) -> dict[str, Any]:
+    """An object of the SDK's as the JSON that it came as, all the way down."""
+    return json.loads(str(found))
 
 
 def is_missing(error: stripe.InvalidRequestError) -> bool:

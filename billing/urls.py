@@ -1,4 +1,4 @@
-from django.urls import URLPattern, re_path
+from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from billing import pages
@@ -9,7 +9,7 @@ router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("subscription", SubscriptionViewSet, basename="subscription")
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^subscription/webhook/stripe/?$", stripe_webhook, name="stripe-webhook"),
     re_path(r"^user/me/usage/?$", UsageView.as_view(), name="usage"),
     *router.urls,

@@ -56,11 +56,14 @@ def squashed() -> str:
     """The source of the one migration."""
     from billing.migration_operations import CreateModelsTogether
 
-    migration = Migration("0001_initial", "djstripe")
-    migration.initial = True
-    migration.dependencies = [("__setting__", "AUTH_USER_MODEL")]
     models = final_state(UPSTREAM).models.values()
-    migration.operations = [CreateModelsTogether([_create(model) for model in models])]
+
+    class Squashed(Migration):
+        initial = True
+        dependencies = [("__setting__", "AUTH_USER_MODEL")]
+        operations = [CreateModelsTogether([_create(model) for model in models])]
+
+    migration = Squashed("0001_initial", "djstripe")
     source = MigrationWriter(migration, include_header=False).as_string()
     return HEADER.format(version=version("dj-stripe")) + source
 

@@ -1,0 +1,28 @@
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
+
+from accounts.console import UserCommand
+from accounts.models import User
+from billing.grants import grant_pro
+
+
+class Command(UserCommand):
+    help = "Make a user Pro for some days, without Stripe."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--days", type=int, required=True, help="for how long, from now")
+        parser.add_argument("--reason", required=True, help="kept with the grant")
+
+    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+        if not 1 <= options["days"] <= 3660:
+            raise CommandError("--days must be from 1 to 3660.")
+        if not 1 <= len(options["reason"]) <= 200:
+            raise CommandError("--reason must have 1 to 200 characters.")
+        until = timezone.now() + timedelta(days=options["days"])
+        grant = grant_pro(user=user, until=until, reason=options["reason"], by=None)
+        user.refresh_from_db(fields=["tier"])
+        return {"tier": user.tier, "until": grant.until, "reason": grant.reason}

@@ -1,0 +1,13 @@
+from typing import Any
+
+from accounts.console import UserCommand
+from accounts.models import User
+from billing.models import DailyQuota
+
+
+class Command(UserCommand):
+    help = "Give a user all of today's replies back."
+
+    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+        used = DailyQuota.objects.reset(user=user)
+        return {"given_back": used, **DailyQuota.objects.usage(user=user).as_json()}
