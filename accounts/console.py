@@ -42,7 +42,7 @@ class MobileCommand(JsonCommand):
             mobile = to_e164(options["mobile"])
         except InvalidMobile as error:
             raise CommandError(str(error)) from error
-        return {"mobile": mobile, **self.report_on(mobile, **options)}
+        return {"mobile": mobile, **self.report_on(**{**options, "mobile": mobile})}
 
     def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
         raise NotImplementedError
