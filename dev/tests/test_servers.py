@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -77,9 +78,14 @@ def test_postgres_recovers_from_a_kill(postgres):
 
 def test_postgres_starts_where_another_process_has_its_old_number(postgres):
     number = postgres.folder / "data" / "postmaster.pid"
+    # Of the same user, or PostgreSQL would see by itself that it is no server of its own.
+    owner = {"user": postgres.folder.stat().st_uid} if os.geteuid() == 0 else {}
+    other = subprocess.Popen(["sleep", "60"], **owner)
 
-    postgres.restart(meanwhile=lambda: number.write_text(f"{os.getpid()}\n"))
+    postgres.restart(meanwhile=lambda: number.write_text(f"{other.pid}\n"))
 
+    other.kill()
+    other.wait()
     assert run_sql(postgres.url, "SELECT 1") == [(1,)]
 
 
