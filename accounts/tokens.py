@@ -75,9 +75,9 @@ def read_access_token(token: str) -> tuple[uuid.UUID, uuid.UUID]:
     try:
         key = keyring()[jwt.get_unverified_header(token)["kid"]]
         claims = key.decode(cast(Any, token))
-    except (TokenBackendError, jwt.InvalidTokenError, LookupError, TypeError) as error:
+        return uuid.UUID(str(claims["sid"])), uuid.UUID(str(claims["sub"]))
+    except (TokenBackendError, jwt.InvalidTokenError, LookupError, TypeError, ValueError) as error:
         raise InvalidToken from error
-    return uuid.UUID(claims["sid"]), uuid.UUID(claims["sub"])
 
 
 @dataclass(frozen=True, slots=True)

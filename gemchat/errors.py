@@ -1,9 +1,10 @@
 """Errors as clients see them: one problem document (RFC 9457) for whatever went wrong."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from redis.exceptions import RedisError
@@ -121,7 +122,14 @@ def _as_api_exception(exception: Exception) -> Exception:
         raised.status_code = exception.status
         if exception.retry_after is not None:
             # DRF makes Retry-After of this attribute.
-            raised.wait = max(1, round(exception.retry_after))  # type: ignore[attr-defined]
+            raised.wait = max(1, ceil(exception.retry_after))  # type: ignore[attr-defined]
+        if exception.status == status.HTTP_401_UNAUTHORIZED:
+            raised.auth_header = "Bearer"  # type: ignore[attr-defined]
+        return raised
+    if isinstance(exception, RequestDataTooBig):
+        # The web process answers this itself, before Django has the request; other servers not.
+        raised = exceptions.APIException("The body is too large.", "body_too_large")
+        raised.status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
         return raised
     if isinstance(exception, OperationalError | InterfaceError | RedisError):
         return DependencyDown()

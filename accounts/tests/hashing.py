@@ -1,9 +1,13 @@
-"""A password hasher that counts how often it is asked, and is quick."""
+"""Password hashers that are quick, and let a test see or hold their work."""
+
+import threading
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 
 class CountingHasher(PBKDF2PasswordHasher):
+    """Remembers how often it hashed."""
+
     algorithm = "counting"
     iterations = 1
     hashed: list[str] = []
@@ -11,3 +15,27 @@ class CountingHasher(PBKDF2PasswordHasher):
     def encode(self, password, salt, iterations=None):
         self.hashed.append(salt)
         return super().encode(password, salt, iterations)
+
+
+class GatedHasher(PBKDF2PasswordHasher):
+    """Stops after it has checked a password, until the test lets it go on."""
+
+    algorithm = "gated"
+    iterations = 1
+    reached = threading.Event()
+    gate = threading.Event()
+
+    @classmethod
+    def close(cls):
+        cls.reached.clear()
+        cls.gate.clear()
+
+    @classmethod
+    def wait_until_reached(cls):
+        assert cls.reached.wait(10), "no password was checked"
+
+    def verify(self, password, encoded):
+        matches = super().verify(password, encoded)
+        self.reached.set()
+        assert self.gate.wait(10), "the gate stayed shut"
+        return matches
