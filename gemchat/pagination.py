@@ -13,9 +13,11 @@ MAX_LIMIT = 100
 def page_limit(request: Request) -> int:
     """`limit` of the query: 50 if left out, at most 100; 422 for what is no whole number >= 1."""
     given = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    if not (given.isascii() and given.isdigit() and 0 < len(given) <= 9 and int(given) > 0):
+    digits = given.lstrip("0")
+    if not (given.isascii() and given.isdigit() and digits):
         raise ValidationError({"limit": "Give a whole number from 1 to 100."})
-    return min(int(given), MAX_LIMIT)
+    # However many digits there are, no more than these are read.
+    return MAX_LIMIT if len(digits) > len(str(MAX_LIMIT)) else min(int(digits), MAX_LIMIT)
 
 
 def sign_cursor(position: Any, *, salt: str) -> str:

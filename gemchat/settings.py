@@ -96,6 +96,8 @@ def database() -> dict[str, Any]:
     # A pool, since threads that come and go would each keep a connection of their own.
     pool = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5, "max_idle": 60}
     config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 3}
+    # The pool asks a connection whether it still lives, so that a restart of PostgreSQL heals.
+    config["CONN_HEALTH_CHECKS"] = True
     config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
     return config
 
@@ -270,6 +272,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "propagate": True},
         "uvicorn.access": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
         "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
     },

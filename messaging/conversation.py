@@ -18,7 +18,7 @@ from chatrooms.models import Chatroom
 from gemchat.errors import DomainError
 from messaging import branch
 from messaging.buffer import Position, mark_for_stop, tell_readers
-from messaging.models import RESEND_AFTER, Message
+from messaging.models import Message, resend_after
 from messaging.tasks import send_next, send_to_queue
 
 
@@ -89,7 +89,7 @@ def new_reply(*, message: Message, model: str) -> Message:
         status=Message.Status.QUEUED,
         model=model or settings.GEMINI_MODEL,
         created_at=now,
-        resend_at=now + RESEND_AFTER,
+        resend_at=now + resend_after(),
         quota_day=now.date(),
     )
 

@@ -1,12 +1,13 @@
 """One attempt at a reply, from its claim to its end."""
 
 import logging
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from billing.models import DailyQuota, UsageRecord
@@ -23,6 +24,11 @@ logger = logging.getLogger(__name__)
 # Failures that lie in what the user sent; all others give the day's place back.
 OWN_FAILURES = frozenset({"blocked", "bad_request", "context_too_long"})
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
+# A reply that takes its worker down each time, or is told to come later each time, ends here.
+MOST_ATTEMPTS = 10
+DATABASE_LOST = (OperationalError, InterfaceError)
+# A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
+OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Ending:
     finish_reason: str = ""
     model_version: str = ""
     usage: Usage | None = None
+    characters_per_token: float | None = None
     wait_seconds: float = 0.0
 
 
@@ -49,18 +56,23 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     running = running_replies.start(reply.pk, reply.attempt)
     try:
         ending = stream(reply, running)
+    except DATABASE_LOST:
+        # The lease runs out, and the sweep gives the reply to a worker that has a database.
+        raise
     except Exception:
         # The edge of the task: whatever it was, the reply must not stay under way for ever.
         end(reply, running, Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL))
         raise
     finally:
         running_replies.finish(running)
-    end(reply, running, ending)
+    end_in_spite_of_outages(reply, running, ending)
     return reply
 
 
 def stream(reply: Message, running: RunningReply) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
+    if reply.attempt > MOST_ATTEMPTS:
+        return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
     priced = GeminiModel.objects.serving(reply.model, on=timezone.now().date())
     if priced:
         reply.model = priced.name
@@ -79,35 +91,45 @@ def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
     try:
         for event in stream_reply(context.request(reply.model), cancelled=running.cancellation):
             if isinstance(event, Delta):
-                if running.add(event.text):
+                if running.add(storable(event.text)):
                     reply.first_token_at = timezone.now()
                     running_replies.publish([running])
             else:
                 final = event
     except Cancelled as cancelled:
-        status = Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED
-        return Ending(status)
+        return Ending(
+            Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED,
+            model_version=cancelled.model_version,
+            usage=cancelled.usage,
+        )
     except GeminiError as error:
         return failure(error, running)
     return success(reply, context, final)
 
 
+def storable(text: str) -> str:
+    """Text as PostgreSQL, Redis and UTF-8 can hold it: no NUL, no half of a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
 def success(reply: Message, context: Context, final: Final) -> Ending:
-    if not final.usage.estimated:
-        figure = calibrated(reply.chatroom, context, prompt_tokens=final.usage.prompt_tokens)
-        Chatroom.objects.filter(pk=reply.chatroom_id).update(characters_per_token=figure)
+    usage = final.usage
     return Ending(
         Message.Status.COMPLETE,
         finish_reason=final.finish_reason,
         model_version=final.model_version,
-        usage=final.usage,
+        usage=usage,
+        characters_per_token=None
+        if usage.estimated
+        else calibrated(reply.chatroom, context, prompt_tokens=usage.prompt_tokens),
     )
 
 
 def failure(error: GeminiError, running: RunningReply) -> Ending:
     """A failure that names a time, before any text, is waited for in the queue and not here."""
-    if error.retry_after is not None and not error.permanent and not running.content:
-        return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after)
+    has_time = error.retry_after is not None and not error.permanent
+    if has_time and not running.content and running.attempt < MOST_ATTEMPTS:
+        return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0)
     logger.warning("Reply %s failed: %s", running.reply_id, error)
     return Ending(
         Message.Status.FAILED,
@@ -116,6 +138,21 @@ def failure(error: GeminiError, running: RunningReply) -> Ending:
         model_version=error.model_version,
         usage=error.usage,
     )
+
+
+def end_in_spite_of_outages(reply: Message, running: RunningReply, ending: Ending) -> None:
+    """Write the end, waiting for a database that is being restarted.
+
+    The answer is here and paid for; if the lease is lost meanwhile, nothing is written.
+    """
+    for wait in OUTAGE_WAITS_SECONDS:
+        try:
+            return end(reply, running, ending)
+        except DATABASE_LOST as error:
+            logger.warning("The end of reply %s waits for the database: %s", reply.pk, error)
+            connection.close()
+            time.sleep(wait)
+    return end(reply, running, ending)
 
 
 def end(reply: Message, running: RunningReply, ending: Ending) -> None:
@@ -130,6 +167,10 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
             logger.warning("Reply %s was taken up by another attempt", reply.pk)
             return
         record_usage(reply, ending)
+        if ending.characters_per_token:
+            Chatroom.objects.filter(pk=reply.chatroom_id).update(
+                characters_per_token=ending.characters_per_token
+            )
     tell_readers(reply.pk, running.position)
 
 

@@ -22,10 +22,13 @@ from messaging.catalog import GeminiModel
 
 __all__ = ["GeminiModel", "Message"]
 
-# The sweep sends a queued reply again when nobody has claimed it for so long.
-RESEND_AFTER = timedelta(seconds=30)
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
+
+
+def resend_after() -> timedelta:
+    """A queued reply that nobody has claimed for so long is sent to the queue again."""
+    return timedelta(seconds=2 * settings.REPLY_SWEEP_SECONDS)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -146,7 +149,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 status=Message.Status.QUEUED,
                 lease_expires_at=None,
                 not_before=not_before,
-                resend_at=due + RESEND_AFTER,
+                resend_at=due + resend_after(),
             )
         )
 
@@ -181,7 +184,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
             .values_list("pk", flat=True)[:limit]
         )
         ids = list(due)
-        self.filter(pk__in=ids, status=Message.Status.QUEUED).update(resend_at=now + RESEND_AFTER)
+        self.filter(pk__in=ids, status=Message.Status.QUEUED).update(resend_at=now + resend_after())
         return ids
 
 

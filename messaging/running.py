@@ -124,7 +124,7 @@ class RunningReplies:
             lost = self._append(sent, make=False)
             self._append([(running, running.news(whole=True)) for running in lost], make=True)
         except RedisError as error:
-            logger.warning("Live text is not going out, Redis is down: %s", error)
+            logger.warning("Live text is not going out; Redis is down: %s", error)
             return
         for running, news in sent:
             running.mark_published(news)
@@ -150,7 +150,7 @@ class RunningReplies:
         try:
             pipe.execute(raise_on_error=False)
         except RedisError as error:
-            logger.warning("Live text is not going out, Redis is down: %s", error)
+            logger.warning("Live text is not going out; Redis is down: %s", error)
 
     def _current(self) -> list[RunningReply]:
         with self._lock:

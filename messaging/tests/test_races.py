@@ -1,0 +1,99 @@
+"""Many requests at the same time."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import connection
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from billing.models import DailyQuota
+from conftest import api_for
+from messaging.models import Message
+from messaging.tests.rooms import make_room, url_of
+from tests.marks import committed
+
+pytestmark = committed
+
+
+def at_once(times: int, request: Callable[[], Any]) -> list[Any]:
+    def closing(_: int) -> Any:
+        try:
+            return request()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(closing, range(times)))
+
+
+def test_last_place_of_the_quota_is_taken_once(alice: User) -> None:
+    api = api_for(alice)
+    room = make_room(alice)
+    for _ in range(4):
+        assert api.post(url_of(room), {"prompt": "Hello"}).status_code == 202
+
+    answers = at_once(20, lambda: api.post(url_of(room), {"prompt": "Hello"}))
+
+    assert Counter(answer.status_code for answer in answers) == {202: 1, 429: 19}
+    assert DailyQuota.objects.usage(user=alice).used == 5
+    assert Message.objects.filter(sender="gemini").count() == 5
+
+
+def test_sends_to_one_room_form_one_branch(carol: User) -> None:
+    api = api_for(carol)
+    room = make_room(carol)
+
+    at_once(20, lambda: api.post(url_of(room), {"prompt": "Hello"}))
+
+    room.refresh_from_db()
+    assert room.message_count == 40
+    parents = Counter(Message.objects.values_list("parent_id", flat=True))
+    assert max(parents.values()) == 1
+    leaves = Message.objects.filter(children=None)
+    assert [leaf.pk for leaf in leaves] == [room.active_leaf]
+
+
+def test_same_key_ten_times_at_once_makes_one_reply(alice: User) -> None:
+    api: APIClient = api_for(alice)
+    room = make_room(alice)
+
+    def send() -> Any:
+        return api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
+
+    answers = at_once(10, send)
+    replayed = send()
+
+    assert Message.objects.filter(sender="gemini").count() == 1
+    assert DailyQuota.objects.usage(user=alice).used == 1
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    accepted = {
+        answer.json()["data"]["reply"]["id"] for answer in answers if answer.status_code == 202
+    }
+    assert len(accepted) == 1
+    assert replayed["Idempotent-Replayed"] == "true"
+    assert replayed.json()["data"]["reply"]["id"] in accepted
+
+
+def test_key_with_another_body_is_refused(alice: User) -> None:
+    api = api_for(alice)
+    room = make_room(alice)
+    api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
+
+    answer = api.post(url_of(room), {"prompt": "Else"}, HTTP_IDEMPOTENCY_KEY="k1")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_refused_send_may_be_sent_again_under_its_key(alice: User, settings: Any) -> None:
+    settings.BASIC_DAILY_LIMIT = 0
+    api = api_for(alice)
+    room = make_room(alice)
+    refused = api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
+    settings.BASIC_DAILY_LIMIT = 5
+
+    accepted = api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
+
+    assert (refused.status_code, accepted.status_code) == (429, 202)
