@@ -4,6 +4,8 @@ from django.http import HttpRequest
 
 from chatrooms.models import Chatroom
 
+SHOWN = ("user", "created_at", "updated_at", "last_message_at", "message_count", "archived")
+
 
 @admin.register(Chatroom)
 class ChatroomAdmin(admin.ModelAdmin):
@@ -13,15 +15,8 @@ class ChatroomAdmin(admin.ModelAdmin):
     list_select_related = ["user"]
     search_fields = ["user__mobile"]
     show_full_result_count = False
-    readonly_fields = [
-        "user",
-        "created_at",
-        "updated_at",
-        "last_message_at",
-        "message_count",
-        "archived",
-    ]
-    fields = readonly_fields
+    readonly_fields = SHOWN
+    fields = SHOWN
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chatroom]:
         return super().get_queryset(request).order_by("-id")

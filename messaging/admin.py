@@ -4,6 +4,30 @@ from django.http import HttpRequest
 
 from messaging.models import GeminiModel, Message
 
+SHOWN = (
+    "user",
+    "chatroom_id",
+    "sender",
+    "status",
+    "model",
+    "attempt",
+    "created_at",
+    "started_at",
+    "first_token_at",
+    "ended_at",
+    "error_code",
+    "error_detail",
+    "finish_reason",
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "thinking_tokens",
+    "context_messages",
+    "context_tokens",
+    "context_truncated",
+    "rating",
+)
+
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):
@@ -14,30 +38,8 @@ class MessageAdmin(admin.ModelAdmin):
     list_select_related = ["user"]
     search_fields = ["user__mobile"]
     show_full_result_count = False
-    readonly_fields = [
-        "user",
-        "chatroom_id",
-        "sender",
-        "status",
-        "model",
-        "attempt",
-        "created_at",
-        "started_at",
-        "first_token_at",
-        "ended_at",
-        "error_code",
-        "error_detail",
-        "finish_reason",
-        "prompt_tokens",
-        "output_tokens",
-        "cached_tokens",
-        "thinking_tokens",
-        "context_messages",
-        "context_tokens",
-        "context_truncated",
-        "rating",
-    ]
-    fields = readonly_fields
+    readonly_fields = SHOWN
+    fields = SHOWN
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).defer("content").order_by("-id")

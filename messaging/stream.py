@@ -7,7 +7,7 @@ the reply is being made anew: what came before it is void.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
@@ -58,7 +58,7 @@ async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
     return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
 
 
-View = Callable[[ASGIRequest, str], Awaitable[HttpResponseBase]]
+View = Callable[[ASGIRequest, str], Coroutine[Any, Any, HttpResponseBase]]
 
 
 def read_only(view: View) -> View:
