@@ -20,15 +20,15 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from djstripe.models import WebhookEndpoint, WebhookEventTrigger
-from djstripe.signals import webhook_post_process, webhook_pre_process
+from djstripe.models import Event, WebhookEndpoint, WebhookEventTrigger
+from djstripe.signals import WEBHOOK_SIGNALS, webhook_pre_process
 
 from accounts.client import client_ip
 from accounts.models import User
 from billing import mirror
 from billing.entitlement import refresh_customer
 from billing.models import Flag
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
+from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, plain, stripe_calls
 from gemchat.errors import DomainError, problem_response
 
 logger = logging.getLogger(__name__)
@@ -57,8 +57,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         return response
     if not settings.STRIPE_WEBHOOK_SECRETS:
         return _unavailable(BillingNotConfigured())
-    # Not from request.headers, which would keep what _store takes out.
-    secret = signing_secret(request.body, request.META.get("HTTP_STRIPE_SIGNATURE", ""))
+    secret = signing_secret(request.body, request.headers.get("Stripe-Signature", ""))
     event = read_event(request.body)
     if secret is None or event is None:
         return problem_response(
@@ -101,6 +100,8 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
     request.META["REMOTE_ADDR"] = client_ip(request) or "0.0.0.0"  # noqa: S104
     request.META.pop("HTTP_X_FORWARDED_FOR", None)
     request.META.pop("HTTP_X_DJSTRIPE_WEBHOOK_SECRET", None)
+    # Made of META at its first use, which was in a middleware.
+    request.__dict__.pop("headers", None)
     mirror.forget_old_keys()
     endpoint = _endpoint(request)
     # For dj-stripe's own check. Not saved: the secrets stay in the environment.
@@ -134,48 +135,47 @@ def _endpoint(request: HttpRequest) -> WebhookEndpoint:
 
 def connect_receivers() -> None:
     webhook_pre_process.connect(lock_customer, dispatch_uid="billing.lock_customer")
-    webhook_post_process.connect(derive_tier, dispatch_uid="billing.derive_tier")
-    webhook_post_process.connect(flag_for_staff, dispatch_uid="billing.flag_for_staff")
+    # dj-stripe's handlers of the same signals come first. Not webhook_post_process: what raises
+    # there leaves dj-stripe saving a link to the event that it has just rolled back.
+    for signal in WEBHOOK_SIGNALS.values():
+        signal.connect(derive_tier, sender=Event, dispatch_uid="billing.derive_tier")
+    WEBHOOK_SIGNALS["charge.refunded"].connect(flag_refund, sender=Event)
+    WEBHOOK_SIGNALS["charge.dispute.created"].connect(flag_dispute, sender=Event)
 
 
 def lock_customer(*, instance: WebhookEventTrigger, **kwargs: Any) -> None:
-    customer_id = _customer_id(_subject(instance))
+    customer_id = _customer_id(instance.json_body["data"]["object"])
     if customer_id:
         mirror.lock_customer(customer_id)
 
 
-def derive_tier(*, instance: WebhookEventTrigger, **kwargs: Any) -> None:
+def derive_tier(*, event: Event, **kwargs: Any) -> None:
     """After any event of a customer, whatever it was."""
-    subject = _subject(instance)
-    customer_id = _customer_id(subject)
-    if not customer_id:
-        return
-    if instance.json_body["type"] == "customer.deleted":
+    customer_id = _customer_id(event.data["object"])
+    if customer_id and event.type == "customer.deleted":
         mirror.forget_link(customer_id)
-    else:
+    elif customer_id:
         refresh_customer(customer_id)
 
 
-def flag_for_staff(*, instance: WebhookEventTrigger, **kwargs: Any) -> None:
+def flag_refund(*, event: Event, **kwargs: Any) -> None:
     """A refund or a dispute is a person's to judge; the tier follows the subscription alone."""
-    event, subject = instance.json_body, _subject(instance)
-    if event["type"] == "charge.refunded":
-        _flag(Flag.Kind.REFUND, subject, charge=subject)
-    elif event["type"] == "charge.dispute.created":
-        _flag(Flag.Kind.DISPUTE, subject, charge=stripe.Charge.retrieve(subject["charge"]))
+    charge = event.data["object"]
+    _flag(Flag.Kind.REFUND, charge, amount=charge["amount_refunded"], charge=charge)
 
 
-def _flag(kind: str, subject: dict[str, Any], *, charge: Any) -> None:
-    amount = f"{subject.get('amount_refunded') or subject['amount']} {subject['currency']}"
+def flag_dispute(*, event: Event, **kwargs: Any) -> None:
+    dispute = event.data["object"]
+    charge = plain(stripe.Charge.retrieve(_id(dispute["charge"])))
+    _flag(Flag.Kind.DISPUTE, dispute, amount=dispute["amount"], charge=charge)
+
+
+def _flag(kind: str, subject: dict[str, Any], *, amount: int, charge: dict[str, Any]) -> None:
     customer_id = _id(charge.get("customer"))
     user = User.objects.filter(stripe_customer_id=customer_id).first() if customer_id else None
-    note = f"{amount} of {customer_id or 'an unknown customer'}, in the smallest unit."
+    paid_by = customer_id or "an unknown customer"
+    note = f"{amount} {subject['currency']} of {paid_by}, in the smallest unit."
     Flag.objects.raise_once(kind=kind, stripe_id=subject["id"], user=user, note=note)
-
-
-def _subject(instance: WebhookEventTrigger) -> dict[str, Any]:
-    """The object that the event is about, as it was then."""
-    return instance.json_body["data"]["object"]
 
 
 def _customer_id(subject: dict[str, Any]) -> str | None:
