@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -69,25 +70,34 @@ def let_pass(period: timedelta) -> None:
     Session.objects.exclude(rotated_at=None).update(rotated_at=F("rotated_at") - period)
 
 
+def in_background(call: Callable[[], Any]) -> Future:
+    """What a call gives that another thread, with a connection of its own, has begun."""
+    future: Future = Future()
+
+    def run() -> None:
+        try:
+            result = call()
+        except Exception as error:
+            connection.close()
+            future.set_exception(error)
+        else:
+            # Before the test goes on, which may end with the tables being emptied.
+            connection.close()
+            future.set_result(result)
+
+    threading.Thread(target=run).start()
+    return future
+
+
 def at_once(count: int, call: Callable[[], Any]) -> list[Any]:
     """What `count` threads get that call at the same moment."""
     barrier = threading.Barrier(count)
-    results: list[Any] = []
 
-    def run() -> None:
+    def run() -> Any:
         barrier.wait()
-        try:
-            results.append(call())
-        finally:
-            connection.close()
+        return call()
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == count
-    return results
+    return [future.result(60) for future in [in_background(run) for _ in range(count)]]
 
 
 def statuses(answers: list[Response]) -> list[int]:

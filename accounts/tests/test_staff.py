@@ -1,0 +1,185 @@
+"""Staff sign-in to the admin: limits, and the second factor outside development."""
+
+import time
+
+import pytest
+from django.test import Client as Browser
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from accounts.models import AuditEvent, Session, User
+from accounts.tests.phones import status_of_me
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def browser():
+    return Browser()
+
+
+@pytest.fixture
+def device(staff):
+    return TOTPDevice.objects.create(user=staff, name="authenticator", confirmed=True)
+
+
+def token_of(device: TOTPDevice) -> str:
+    totp = TOTP(device.bin_key)
+    totp.time = time.time()
+    return f"{totp.token():06d}"
+
+
+def sign_in(browser, mobile, password=PASSWORD, token=""):
+    form = {"username": mobile, "password": password, "otp_token": token}
+    return browser.post("/admin/login/?next=/admin/", form)
+
+
+def is_in(browser) -> bool:
+    return browser.get("/admin/").status_code == 200
+
+
+def test_staff_sign_in_with_password_and_second_factor(browser, staff, device):
+    answer = sign_in(browser, "09800000009", token=token_of(device))
+
+    assert answer.status_code == 302
+    assert is_in(browser)
+    event = AuditEvent.objects.get()
+    assert (event.action, event.user_id) == (AuditEvent.Action.STAFF_SIGNED_IN, staff.pk)
+
+
+@pytest.mark.parametrize("token", ["", "000000", "abcdef", "1234567", "٠٠٠٠٠٠"])
+def test_staff_without_the_second_factor_are_refused(browser, staff, device, token):
+    assert sign_in(browser, staff.mobile, token=token).status_code == 200
+    assert not is_in(browser)
+
+
+def test_staff_who_have_no_second_factor_are_refused(browser, staff):
+    sign_in(browser, staff.mobile, token="123456")
+
+    assert not is_in(browser)
+
+
+def test_second_factor_of_somebody_else_is_refused(browser, staff, device):
+    other = User.objects.create_superuser("+919800000008", PASSWORD)
+
+    sign_in(browser, other.mobile, token=token_of(device))
+
+    assert not is_in(browser)
+
+
+def test_second_factor_is_good_once(browser, staff, device):
+    token = token_of(device)
+    sign_in(browser, staff.mobile, token=token)
+
+    sign_in(Browser(), staff.mobile, token=token)
+    second = Browser()
+    sign_in(second, staff.mobile, token=token)
+
+    assert not is_in(second)
+
+
+def test_session_ends_when_its_second_factor_is_replaced(browser, staff, device):
+    sign_in(browser, staff.mobile, token=token_of(device))
+
+    device.delete()
+
+    assert not is_in(browser)
+
+
+def test_session_without_second_factor_is_not_let_in(browser, staff):
+    browser.force_login(staff)
+
+    assert not is_in(browser)
+
+
+def test_development_needs_no_second_factor(browser, staff, settings):
+    settings.DEBUG = True
+
+    sign_in(browser, staff.mobile)
+
+    assert is_in(browser)
+
+
+def test_users_who_are_no_staff_are_refused(browser, alice, settings):
+    settings.DEBUG = True
+    alice.set_password(PASSWORD)
+    alice.save(update_fields=["password"])
+
+    sign_in(browser, alice.mobile)
+
+    assert not is_in(browser)
+
+
+@pytest.mark.parametrize("mobile", ["", "x", "+919812345678", "\0"])
+def test_unknown_numbers_are_refused(browser, staff, settings, mobile):
+    settings.DEBUG = True
+
+    assert sign_in(browser, mobile).status_code == 200
+    assert not is_in(browser)
+
+
+def test_guesses_at_a_staff_password_are_limited(browser, staff, settings):
+    settings.DEBUG = True
+    for _ in range(20):
+        sign_in(browser, staff.mobile, "wrong one")
+
+    answer = sign_in(browser, staff.mobile)
+
+    assert "Too many tries" in answer.content.decode()
+    assert not is_in(browser)
+
+
+def test_guesses_at_a_second_factor_are_limited(browser, staff, device):
+    for _ in range(20):
+        sign_in(browser, staff.mobile, token="000000")
+
+    TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
+    answer = sign_in(browser, staff.mobile, token=token_of(device))
+
+    assert "Too many tries" in answer.content.decode()
+
+
+def test_password_change_in_the_admin_ends_sessions_at_the_api(browser, staff, settings):
+    settings.DEBUG = True
+    sign_in(browser, staff.mobile)
+    tokens = browser.post(
+        "/api/v1/auth/login",
+        {"mobile": staff.mobile, "password": PASSWORD},
+        content_type="application/json",
+    ).json()
+
+    answer = browser.post(
+        "/admin/password_change/",
+        {"old_password": PASSWORD, "new_password1": "a new one 1", "new_password2": "a new one 1"},
+    )
+
+    assert answer.status_code == 302
+    assert is_in(browser)
+    assert status_of_me(tokens["access_token"]) == 401
+
+
+def test_staff_disable_a_user(browser, staff, alice, alice_api, settings):
+    settings.DEBUG = True
+    browser.force_login(staff)
+
+    browser.post(
+        "/admin/accounts/user/", {"action": "disable", "_selected_action": [str(alice.pk)]}
+    )
+
+    assert alice_api.get("/api/v1/user/me").status_code == 401
+    assert Session.objects.get().revoked_reason == Session.Ending.DISABLED
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor) == (AuditEvent.Action.USER_DISABLED, str(staff.pk))
+
+
+def test_audit_events_cannot_be_changed_in_the_admin(browser, staff, settings):
+    settings.DEBUG = True
+    browser.force_login(staff)
+    event = AuditEvent.objects.record(AuditEvent.Action.SIGNED_IN)
+
+    changed = browser.post(f"/admin/accounts/auditevent/{event.pk}/change/", {"action": "x"})
+    deleted = browser.post(f"/admin/accounts/auditevent/{event.pk}/delete/", {"post": "yes"})
+
+    assert (changed.status_code, deleted.status_code) == (403, 403)
