@@ -109,7 +109,7 @@ def end_session(
 ) -> None:
     """End one session of a user. Raises Session.DoesNotExist for any other."""
     with transaction.atomic():
-        session = Session.objects.live().get(pk=session_id, user=user)
+        session = Session.objects.get(pk=session_id, user=user, revoked_at=None)
         session.end(reason)
         _record_ending(user, 1, reason, client)
 

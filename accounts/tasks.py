@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from celery import shared_task
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -36,6 +37,8 @@ def deliver_code(code_id: str) -> None:
     code = OneTimeCode.objects.claim_delivery(uuid.UUID(code_id))
     if code is None:
         return
+    # The vendor may take seconds; other tasks of this process can use the connection meanwhile.
+    connection.close()
     minutes = round(settings.OTP_LIFETIME.total_seconds() / 60)
     try:
         backend().send(to=code.mobile, body=MESSAGE.format(digits=code.digits, minutes=minutes))

@@ -18,6 +18,9 @@ from accounts.tests.phones import NUMBER, at_once, code_for, let_pass
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
 from tests.marks import committed
 
+# Sending lets go of the connection, which would end a transaction around the test.
+pytestmark = committed
+
 DEAD_BROKER = "redis://127.0.0.1:1"
 QUEUED, SENT, FAILED = OneTimeCode.Delivery
 
@@ -41,7 +44,7 @@ def outbox(settings):
 
 
 @pytest.fixture
-def code(db):
+def code():
     return OneTimeCode.objects.issue(mobile=NUMBER, ip=None)
 
 
@@ -119,7 +122,6 @@ def test_wrong_credentials_are_a_lasting_failure(twilio, code, settings):
     assert code.delivery_status == FAILED
 
 
-@committed
 def test_task_that_is_delivered_many_times_sends_one_message(outbox):
     code_for()
     code_id = str(OneTimeCode.objects.get().pk)
@@ -129,7 +131,6 @@ def test_task_that_is_delivered_many_times_sends_one_message(outbox):
     assert len(outbox) == 1
 
 
-@pytest.mark.django_db
 @pytest.mark.parametrize("ending", ["replaced", "expired"])
 def test_code_that_has_ended_is_not_sent(outbox, code, ending):
     if ending == "replaced":
@@ -142,7 +143,6 @@ def test_code_that_has_ended_is_not_sent(outbox, code, ending):
     assert outbox == []
 
 
-@committed
 def test_code_is_kept_while_the_broker_is_down_and_swept_when_it_is_back(outbox, settings):
     server = urlsplit(os.environ["DATABASE_URL"])
     database = server._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
@@ -162,7 +162,6 @@ def test_code_is_kept_while_the_broker_is_down_and_swept_when_it_is_back(outbox,
     assert [message.to for message in outbox] == [NUMBER]
 
 
-@committed
 def test_sweep_leaves_codes_alone_that_are_being_sent(outbox, code, settings):
     OneTimeCode.objects.claim_delivery(code.pk)
 
@@ -171,7 +170,6 @@ def test_sweep_leaves_codes_alone_that_are_being_sent(outbox, code, settings):
     assert queue_length(settings) == 0
 
 
-@committed
 def test_sweep_takes_up_a_code_whose_worker_died(outbox, code, settings):
     OneTimeCode.objects.claim_delivery(code.pk)
     OneTimeCode.objects.update(next_delivery_at=timezone.now() - timedelta(seconds=11))
@@ -183,7 +181,6 @@ def test_sweep_takes_up_a_code_whose_worker_died(outbox, code, settings):
     assert len(outbox) == 1
 
 
-@pytest.mark.django_db
 def test_console_shows_the_message_past_the_log(settings, code, capsys, caplog):
     settings.SMS_BACKEND = "accounts.sms.ConsoleBackend"
 
