@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from djstripe.models import Subscription
 
 from accounts.models import User
@@ -52,12 +52,11 @@ def entitled() -> Q:
 
 
 def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Derive these users' tiers anew; returns those that changed.
+    """Derive these users' tiers anew; returns those that changed, with what they are now.
 
     The users are locked before anything is read: of two that change what a tier is derived from
     at the same time, the second to lock sees what the first has done.
     """
-    changed: dict[uuid.UUID, str] = {}
     with transaction.atomic():
         locked = list(
             User.objects.select_for_update(no_key=True)
@@ -65,26 +64,23 @@ def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
             .order_by("pk")
             .values_list("pk", flat=True)
         )
-        users = User.objects.filter(pk__in=locked)
-        for tier, condition in ((User.Tier.PRO, entitled()), (User.Tier.BASIC, ~entitled())):
-            moving = list(users.filter(condition).exclude(tier=tier).values_list("pk", flat=True))
-            users.filter(pk__in=moving).update(tier=tier)
-            changed |= dict.fromkeys(moving, tier.value)
-    return changed
+        wrong = wrong_tiers(User.objects.filter(pk__in=locked))
+        for tier in set(wrong.values()):
+            moving = [pk for pk, right in wrong.items() if right == tier]
+            User.objects.filter(pk__in=moving).update(tier=tier)
+    return wrong
 
 
-def wrong_tiers() -> dict[uuid.UUID, str]:
-    """Every user whose tier is not what it should be, with what it should be; one statement."""
-    wrong = User.objects.filter(
-        (entitled() & ~Q(tier=User.Tier.PRO)) | (~entitled() & ~Q(tier=User.Tier.BASIC))
-    ).values_list("pk", "tier")
-    other = {User.Tier.PRO.value: User.Tier.BASIC.value, User.Tier.BASIC.value: User.Tier.PRO.value}
-    return {pk: other[tier] for pk, tier in wrong}
+def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
+    """Those of the users whose tier is not what it should be, with what it should be."""
+    right = Case(When(entitled(), then=Value(User.Tier.PRO)), default=Value(User.Tier.BASIC))
+    wrong = users.annotate(right=right).exclude(tier=F("right"))
+    return dict(wrong.values_list("pk", "right"))
 
 
 def refresh_all_tiers() -> dict[uuid.UUID, str]:
     """Put every wrong tier right, a batch a transaction; returns those that changed."""
-    wrong = list(wrong_tiers())
+    wrong = list(wrong_tiers(User.objects.all()))
     changed: dict[uuid.UUID, str] = {}
     for start in range(0, len(wrong), BATCH):
         changed |= refresh_tiers(wrong[start : start + BATCH])

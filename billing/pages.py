@@ -42,10 +42,8 @@ def _payer(session_id: str) -> User | None:
     known = Session.objects.filter(id=session_id).first()
     if known is None or not known.customer_id:
         return None
-    owners = User.objects.filter(
-        stripe_customer_id=known.customer_id, pk=known.stripe_data["client_reference_id"]
-    )
-    if not owners.exists():
+    owner = User.objects.filter(stripe_customer_id=known.customer_id).first()
+    if owner is None or str(owner.pk) != known.stripe_data["client_reference_id"]:
         return None
     try:
         with stripe_calls():
@@ -54,4 +52,5 @@ def _payer(session_id: str) -> User | None:
             mirror.sync_customer(known.customer_id)
     except (PaymentUnavailable, BillingNotConfigured):
         logger.warning("The success page shows what is known here; the webhook will follow")
-    return owners.first()
+    owner.refresh_from_db(fields=["tier"])
+    return owner

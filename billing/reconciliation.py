@@ -6,6 +6,7 @@ from typing import Any
 import stripe
 from djstripe.models import Subscription
 
+from accounts.models import User
 from billing import mirror
 from billing.entitlement import ENDED, refresh_all_tiers, wrong_tiers
 from billing.stripe_api import is_configured, plain, stripe_calls
@@ -42,7 +43,7 @@ def reconcile(*, dry_run: bool = False) -> Differences:
         with stripe_calls(within_seconds=TOTAL_SECONDS):
             listed = _compare_listed(differences)
             _compare_unlisted(differences, listed)
-    tiers = wrong_tiers() if dry_run else refresh_all_tiers()
+    tiers = wrong_tiers(User.objects.all()) if dry_run else refresh_all_tiers()
     differences.tiers = {str(user_id): tier for user_id, tier in tiers.items()}
     return differences
 

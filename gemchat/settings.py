@@ -228,6 +228,8 @@ STRIPE_PRO_PRICE_IDS = env.list("STRIPE_PRO_PRICE_ID", default=[])
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])
 STRIPE_SUCCESS_URL = env.str("STRIPE_SUCCESS_URL", default="")
 STRIPE_CANCEL_URL = env.str("STRIPE_CANCEL_URL", default="")
+# All calls to Stripe that one request waits for, together.
+STRIPE_REQUEST_SECONDS = env.float("STRIPE_REQUEST_SECONDS", default=8.0)
 STRIPE_PORTAL_CONFIGURATION = env.str("STRIPE_PORTAL_CONFIGURATION", default="")
 # The version that dj-stripe's models are written for, not the SDK's newer one.
 STRIPE_API_VERSION: Any = "2026-05-27.dahlia"

@@ -322,7 +322,7 @@ class FakeStripe:
         if found is None:
             raise Refusal(404, f"Unrecognized request URL ({request.method}: {request.path}).")
         kind, object_id, verb = found["kind"], found["id"], found["verb"]
-        params = request.params
+        params = copy.deepcopy(request.params)
         if verb == "features":
             return objects.listing([], url=request.path)
         if verb == "expire":
