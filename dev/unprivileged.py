@@ -21,8 +21,9 @@ from dev.processes import LIBC, StartError
 NOBODY = 65534
 NAMESPACE_ID = 1000  # Any number but 0 makes PostgreSQL content.
 
-# linux/prctl.h, linux/capability.h, linux/sched.h
-PR_SET_KEEPCAPS = 8
+# linux/prctl.h, linux/securebits.h, linux/capability.h, linux/sched.h
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -75,7 +76,9 @@ def _guises_of_root(folder: Path) -> Iterator[Guise]:
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
 
         def change_user_and_keep(capability: int = capability) -> None:
-            _libc("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0)
+            # Without this bit the change of user drops capabilities, and access(2), with which
+            # PostgreSQL looks for its programs, answers as if there were none.
+            _libc("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
             change_user()
             _set_capability(capability)
             _libc("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
@@ -109,6 +112,8 @@ def _works(guise: Guise, *, program: Path, folder: Path) -> bool:
         if guise.become is not None:
             guise.become()
         os.chdir(folder)
+        if not os.access(program, os.X_OK):
+            raise PermissionError(program)
         if os.stat(folder).st_uid != os.geteuid():  # A file system that ignores chown.
             raise PermissionError(folder)
 
