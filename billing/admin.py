@@ -5,9 +5,11 @@ through its URLs, without a permission and without a trace; it shows keys and le
 that only Stripe may change; and its search and its invoices fail on what Stripe sends today.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -174,10 +176,19 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
 
 
+class GrantForm(ModelForm):
+    def clean_until(self) -> datetime:
+        until: datetime = self.cleaned_data["until"]
+        if until <= timezone.now():
+            raise ValidationError("This is over already.")
+        return until
+
+
 @admin.register(Grant)
 class GrantAdmin(admin.ModelAdmin):
     """Given once and never edited; taken back by the action."""
 
+    form = GrantForm
     list_display = ["user", "until", "reason", "granted_by", "created_at"]
     list_select_related = ["user", "granted_by"]
     search_fields = ["user__mobile", "reason"]

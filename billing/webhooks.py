@@ -166,7 +166,7 @@ def flag_refund(*, event: Event, **kwargs: Any) -> None:
 
 def flag_dispute(*, event: Event, **kwargs: Any) -> None:
     dispute = event.data["object"]
-    charge = plain(stripe.Charge.retrieve(_id(dispute["charge"])))
+    charge = plain(stripe.Charge.retrieve(str(_id(dispute["charge"]))))
     _flag(Flag.Kind.DISPUTE, dispute, amount=dispute["amount"], charge=charge)
 
 
