@@ -121,6 +121,17 @@ def test_subscriber_whose_webhook_was_lost_is_refused_and_made_pro(alice, alice_
     assert tier_of(alice) == "pro"
 
 
+def test_subscriber_to_something_else_may_subscribe(alice, alice_api, stripe):
+    stripe.add_price("price_mug")
+    alice_api.post(SUBSCRIBE)
+    alice.refresh_from_db()
+    stripe.subscribe(alice.stripe_customer_id, "price_mug")
+    deliver_all(stripe)
+
+    assert status_of(alice_api)["subscription"] is None
+    assert alice_api.post(SUBSCRIBE).status_code == 200
+
+
 def test_former_subscriber_may_subscribe_again(alice, alice_api, stripe):
     subscription = pro(alice_api, stripe)
     stripe.change(subscription["id"], status="canceled")
@@ -246,6 +257,30 @@ def test_two_checkouts_at_once_are_one(alice, stripe):
     assert len({answer["session_id"] for answer in answers}) == 1
     assert len(stripe.objects["customers"]) == 1
     assert len(stripe.objects["checkout/sessions"]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checkout_that_overtakes_another_is_the_same(alice, stripe):
+    expired = api_for(alice).post(SUBSCRIBE).json()["session_id"]
+    stripe.objects["checkout/sessions"][expired]["status"] = "expired"
+
+    def subscribe_and_close():
+        try:
+            return api_for(alice).post(SUBSCRIBE).json()
+        finally:
+            connection.close()
+
+    with (
+        ThreadPoolExecutor(1) as threads,
+        stripe.hold("GET", "/v1/checkout/sessions") as slow,
+    ):
+        first = threads.submit(subscribe_and_close)
+        assert slow.arrived.wait(20)
+        second = api_for(alice).post(SUBSCRIBE).json()
+        slow.release.set()
+        assert first.result() == second
+
+    assert set(stripe.objects["checkout/sessions"]) == {expired, second["session_id"]}
 
 
 def test_portal_leads_to_stripe(alice_api, stripe, settings):
