@@ -84,7 +84,11 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
     list_filter = ["delivery_status", "ending"]
     search_fields = ["mobile"]
     ordering = ["-id"]
-    exclude = ["salt"]
+    # Named one by one: the salt is not among them.
+    fields = [
+        *["mobile", "created_at", "expires_at", "attempts_left", "ended_at", "ending", "ip"],
+        *["delivery_status", "delivery_tries", "delivery_error", "next_delivery_at"],
+    ]
 
 
 @admin.register(Session)
@@ -93,7 +97,11 @@ class SessionAdmin(ReadOnlyAdmin):
     list_select_related = ["user"]
     search_fields = ["user__mobile"]
     ordering = ["-id"]
-    exclude = ["refresh_digest", "previous_digest"]
+    # Named one by one: the digests are not among them.
+    fields = [
+        *["user", "auth_method", "authenticated_at", "created_at", "last_used_at", "rotated_at"],
+        *["ip", "user_agent", "revoked_at", "revoked_reason"],
+    ]
 
 
 @admin.register(AuditEvent)

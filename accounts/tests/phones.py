@@ -1,6 +1,7 @@
 """What the tests of accounts do over and over: ask for codes, sign in, let time pass, race."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
@@ -98,6 +99,21 @@ def at_once(count: int, call: Callable[[], Any]) -> list[Any]:
         return call()
 
     return [future.result(60) for future in [in_background(run) for _ in range(count)]]
+
+
+def wait_until_blocked(count: int) -> None:
+    """Until so many connections wait for a row or a lock that another one holds."""
+    deadline = time.monotonic() + 20
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0] >= count:
+                return
+    raise AssertionError(f"fewer than {count} connections are waiting")
 
 
 def statuses(answers: list[Response]) -> list[int]:

@@ -8,6 +8,7 @@ import jwt
 import pytest
 from rest_framework.test import APIClient
 
+from accounts.authentication import session_for
 from accounts.models import Session
 from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, sign_in, status_of_me
 from accounts.tokens import AUDIENCE, ISSUER, keyring
@@ -196,6 +197,17 @@ def test_bad_token_does_not_stand_in_the_way_of_signing_in():
     answer = post("auth/verify-otp", {"mobile": NUMBER, "otp": otp}, HTTP_AUTHORIZATION="Bearer x")
 
     assert answer.status_code == 200
+
+
+def test_session_and_user_are_as_the_orm_reads_them(tokens):
+    post("auth/refresh", {"refresh_token": tokens["refresh_token"]})
+
+    session = session_for(f"Bearer {tokens['access_token']}")
+
+    expected = Session.objects.select_related("user").get()
+    for found, read in [(session, expected), (session.user, expected.user)]:
+        for field in read._meta.concrete_fields:
+            assert getattr(found, field.attname) == getattr(read, field.attname), field
 
 
 def test_authenticated_request_costs_one_query(tokens, django_assert_num_queries):

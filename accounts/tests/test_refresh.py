@@ -3,9 +3,18 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from accounts.models import AuditEvent, Session
-from accounts.tests.phones import at_once, let_pass, post, sign_in, status_of_me, statuses
+from accounts.tests.phones import (
+    in_background,
+    let_pass,
+    post,
+    sign_in,
+    status_of_me,
+    statuses,
+    wait_until_blocked,
+)
 from tests.marks import committed
 
 GRACE = timedelta(seconds=10)
@@ -19,7 +28,12 @@ def refresh(token, **options):
 def test_eight_refreshes_at_once_give_one_new_token_and_the_session_lives():
     tokens = sign_in()
 
-    answers = at_once(8, lambda: refresh(tokens["refresh_token"]))
+    # All eight have found the session before the first of them may change it.
+    with transaction.atomic():
+        Session.objects.select_for_update().get()
+        under_way = [in_background(lambda: refresh(tokens["refresh_token"])) for _ in range(8)]
+        wait_until_blocked(8)
+    answers = [each.result(20) for each in under_way]
 
     assert statuses(answers) == [200] + [409] * 7
     assert status_of_me(tokens["access_token"]) == 200

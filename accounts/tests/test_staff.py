@@ -4,6 +4,7 @@ import time
 
 import pytest
 from django.test import Client as Browser
+from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -84,6 +85,16 @@ def test_session_ends_when_its_second_factor_is_replaced(browser, staff, device)
     sign_in(browser, staff.mobile, token=token_of(device))
 
     device.delete()
+
+    assert not is_in(browser)
+
+
+def test_device_of_somebody_else_does_not_count_in_a_session(browser, staff, device):
+    other = User.objects.create_superuser("+919800000008", PASSWORD)
+    browser.force_login(other)
+    session = browser.session
+    session[DEVICE_ID_SESSION_KEY] = device.persistent_id
+    session.save()
 
     assert not is_in(browser)
 
