@@ -6,8 +6,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from tests.fakes.stripe_api import FakeStripe, signed
+from tests.fakes.stripe_api import FakeStripe
 from tests.fakes.stripe_objects import Object
+from tests.fakes.stripe_wire import signed
 
 KEY = "sk_test_FakeFakeFakeFakeFakeFake"
 SECRET = "whsec_fake"

@@ -11,7 +11,8 @@ import stripe as sdk
 from stripe import billing_portal, checkout
 
 from billing.tests.paying import PRICE, pro
-from tests.fakes.stripe_api import FakeStripe, read_params
+from tests.fakes.stripe_api import FakeStripe
+from tests.fakes.stripe_wire import read_params
 
 CLASSES = {
     "customer": sdk.Customer,

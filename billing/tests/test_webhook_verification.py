@@ -7,7 +7,7 @@ import pytest
 from djstripe.models import Event, WebhookEventTrigger
 
 from billing.tests.paying import SECRET, WEBHOOK, deliver, post, subscribe, tier_of
-from tests.fakes.stripe_api import signed
+from tests.fakes.stripe_wire import signed
 
 
 @pytest.fixture

@@ -19,21 +19,19 @@ arguments of a method as JSON.
 import argparse
 import copy
 import hashlib
-import hmac
 import json
 import re
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes import stripe_objects as objects
 from tests.fakes.stripe_objects import Object
+from tests.fakes.stripe_wire import Refusal, Request, handler_for, public, signed
 
 # The path of each kind of object, with its maker and the prefix of its ids.
 KINDS: dict[str, tuple[str, Callable[..., Object]]] = {
@@ -55,14 +53,6 @@ ENDED = ("canceled", "incomplete_expired")
 PATH = re.compile(
     rf"/v1/(?P<kind>{'|'.join(KINDS)})(/(?P<id>[^/]+))?(/(?P<verb>expire|features))?$"
 )
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    params: dict[str, Any]
-    idempotency_key: str | None
 
 
 @dataclass
@@ -89,14 +79,6 @@ class Held:
     release: threading.Event = field(default_factory=threading.Event)
 
 
-class Refusal(Exception):
-    def __init__(self, status: int, message: str, **fields: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        kind = fields.pop("type", "invalid_request_error")
-        self.body = {"error": {"message": message, "type": kind, **fields}}
-
-
 class FakeStripe:
     def __init__(self, port: int = 0, secret_key: str = "") -> None:
         self.objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
@@ -109,7 +91,7 @@ class FakeStripe:
         self._held: dict[int, Held] = {}
         self._count = 0
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler_for(self))
         self._server.daemon_threads = True
 
     @property
@@ -199,6 +181,13 @@ class FakeStripe:
             subscription["items"]["data"] = [item]
             return self.change(subscription_id)
 
+    def cancel_in_portal(self, customer_id: str) -> None:
+        """The person ends all subscriptions with what is paid for."""
+        with self._lock:
+            for subscription in self.objects["subscriptions"].values():
+                if subscription["customer"] == customer_id and subscription["status"] not in ENDED:
+                    self.change(subscription["id"], cancel_at_period_end=True)
+
     def delete_customer(self, customer_id: str) -> Object:
         with self._lock:
             customer = self._get("customers", customer_id)
@@ -282,7 +271,7 @@ class FakeStripe:
                 status, body = self._once(request)
             except Refusal as refusal:
                 status, body = refusal.status, refusal.body
-            return status, _public(body), fault
+            return status, public(body), fault
 
     def _take_fault(self, request: Request) -> Fault | None:
         for fault in self._faults:
@@ -456,7 +445,7 @@ class FakeStripe:
         return made
 
     def _note(self, kind: str, about: Object) -> None:
-        event = objects.event(kind=kind, about=_public(about), id=self._new_id("evt"))
+        event = objects.event(kind=kind, about=public(about), id=self._new_id("evt"))
         self.events.append(event)
         self.on_event(event)
 
@@ -464,23 +453,6 @@ class FakeStripe:
         with self._lock:
             self._count += 1
             return f"{prefix}_Fake{self._count:010d}"
-
-
-def signed(
-    event: Object | bytes,
-    secret: str,
-    *,
-    timestamp: float | None = None,
-    scheme: str = "v1",
-) -> tuple[bytes, dict[str, str]]:
-    """The body of a delivery and its headers: docs.stripe.com/webhooks#verify-manually."""
-    body = event if isinstance(event, bytes) else json.dumps(event, indent=2).encode()
-    at = int(time.time() if timestamp is None else timestamp)
-    signature = hmac.new(secret.encode(), b"%d.%s" % (at, body), hashlib.sha256).hexdigest()
-    return body, {
-        "Content-Type": "application/json; charset=utf-8",
-        "Stripe-Signature": f"t={at},{scheme}={signature}",
-    }
 
 
 def _missing(name: str, object_id: str, param: str) -> Refusal:
@@ -493,110 +465,6 @@ def _fits(each: Object, name: str, wanted: Any) -> bool:
     if isinstance(each.get(name), bool):
         return each[name] == (wanted == "true")
     return each.get(name) == wanted
-
-
-def _public(body: Object) -> Object:
-    """Without what the fake keeps for itself."""
-    if isinstance(body, dict):
-        return {k: _public(v) for k, v in body.items() if not k.startswith("_")}
-    if isinstance(body, list):
-        return [_public(each) for each in body]
-    return body
-
-
-def read_params(encoded: str) -> dict[str, Any]:
-    """Stripe's form encoding: `a[b]=1`, `list[0][c]=2`, `list[]=3`."""
-    read: dict[str, Any] = {}
-    for name, value in parse_qsl(encoded, keep_blank_values=True):
-        parts = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name)
-        at = read
-        for part in parts[:-1]:
-            at = at.setdefault(part, {})
-        at[parts[-1] or str(len(at))] = value
-    return _with_lists(read)
-
-
-def _with_lists(read: Any) -> Any:
-    if not isinstance(read, dict):
-        return read
-    if read and all(key.isdigit() for key in read):
-        return [_with_lists(read[key]) for key in sorted(read, key=int)]
-    return {key: _with_lists(value) for key, value in read.items()}
-
-
-def _handler(fake: FakeStripe) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Headers and body in two packets would wait for the client's delayed acknowledgement.
-        wbufsize = -1
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        do_POST = do_DELETE = do_GET
-
-        def _serve(self) -> None:
-            url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            if not url.path.startswith("/v1/"):
-                self._serve_people(url.path, body)
-                return
-            request = Request(
-                method=self.command,
-                path=url.path,
-                params=read_params("&".join(filter(None, [url.query, body]))),
-                idempotency_key=self.headers.get("Idempotency-Key"),
-            )
-            key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            status, answer, fault = fake.answer(request, key)
-            if fault:
-                if fault.gate:
-                    fault.gate.wait(30)
-                time.sleep(fault.delay)
-                if fault.drop:
-                    self.close_connection = True
-                    return
-            self._send(status, json.dumps(answer), "application/json")
-
-        def _serve_people(self, path: str, body: str) -> None:
-            """The Checkout page, the portal, and the control of a fake in another process."""
-            *_, place, subject = path.split("/")
-            if place == "_control":
-                try:
-                    answer = getattr(fake, subject)(**json.loads(body or "{}"))
-                except Refusal as refusal:
-                    self._send(refusal.status, json.dumps(refusal.body), "application/json")
-                    return
-                self._send(200, json.dumps(_public(answer)), "application/json")
-            elif self.command == "POST" and place == "pay":
-                session = fake.objects["checkout/sessions"][subject]
-                fake.pay(subject)
-                to = session["success_url"].replace("{CHECKOUT_SESSION_ID}", subject)
-                self._send(303, "", "text/html", Location=to)
-            elif self.command == "POST":
-                for subscription in fake.objects["subscriptions"].values():
-                    if subscription["customer"] == subject and subscription["status"] not in ENDED:
-                        fake.change(subscription["id"], cancel_at_period_end=True)
-                self._send(200, "It ends with what is paid for.", "text/html")
-            else:
-                verb = "Pay" if place == "pay" else "Cancel"
-                self._send(200, f"<form method=post><button>{verb}</button></form>", "text/html")
-
-        def _send(self, status: int, text: str, content_type: str, **headers: str) -> None:
-            sent = text.encode()
-            self.send_response(status)
-            for name, value in (headers | {"Content-Type": content_type}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(sent)))
-            self.end_headers()
-            self.wfile.write(sent)
-            self.wfile.flush()
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    return Handler
 
 
 def main() -> None:
