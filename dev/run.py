@@ -62,8 +62,12 @@ def _run(stack: Stack) -> int:
 
 def _watch(stack: Stack) -> str | None:
     """Wait for a signal, which gives None, or for a sentence on what ended by itself."""
+    has_terminal = sys.stdout.isatty()
     try:
         while (reason := stack.ended()) is None:
+            if has_terminal and not sys.stdout.isatty():
+                # It was closed. Where make leads the session, make alone is told, and waits.
+                return None
             time.sleep(0.2)
     except KeyboardInterrupt:
         return None
