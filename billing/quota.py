@@ -33,6 +33,13 @@ class Quota:
             "resets_at": f"{self.resets_at:%Y-%m-%dT%H:%M:%SZ}",
         }
 
+    def as_headers(self) -> dict[str, str]:
+        return {
+            "X-Quota-Limit": str(self.limit),
+            "X-Quota-Remaining": str(self.remaining),
+            "X-Quota-Reset": f"{self.resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
 
 class QuotaExceeded(DomainError):
     code = "quota_exceeded"
@@ -41,4 +48,8 @@ class QuotaExceeded(DomainError):
 
     def __init__(self, quota: Quota) -> None:
         until_reset = quota.resets_at - timezone.now()
-        super().__init__(retry_after=until_reset.total_seconds(), quota=quota.as_json())
+        super().__init__(
+            retry_after=until_reset.total_seconds(),
+            headers=quota.as_headers(),
+            quota=quota.as_json(),
+        )

@@ -36,16 +36,21 @@ NO_POSTGRES = (
 NO_VALKEY = "no Valkey or Redis is here for this platform: install one, or set REDIS_URL"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     """A running server and the URL with which clients reach it."""
 
     process: subprocess.Popen[bytes]
     url: str
     stop_signal: signal.Signals
+    launch: Callable[[], subprocess.Popen[bytes]]
 
     def stop(self, how: signal.Signals | None = None) -> None:
         stop(self.process, how or self.stop_signal, within_seconds=20)
+
+    def start_again(self) -> None:
+        """Launch a stopped server on the same port; it answers a little later."""
+        self.process = self.launch()
 
 
 def start_postgres(
@@ -99,7 +104,12 @@ def start_postgres(
 
     process, address = _start("PostgreSQL", launch, _postgres_answers, log=folder / "log")
     _ensure_database(address, database)
-    return Server(process, f"{address}/{database}", signal.SIGINT if durable else signal.SIGQUIT)
+    return Server(
+        process,
+        f"{address}/{database}",
+        signal.SIGINT if durable else signal.SIGQUIT,
+        lambda: launch(_port_of(address))[0],
+    )
 
 
 def start_valkey(folder: Path, *, durable: bool = True, keep_open: Sequence[int] = ()) -> Server:
@@ -130,7 +140,12 @@ def start_valkey(folder: Path, *, durable: bool = True, keep_open: Sequence[int]
         return process, f"redis://:{password}@127.0.0.1:{port}"
 
     process, address = _start("Valkey", launch, _valkey_answers, log=folder / "log")
-    return Server(process, f"{address}/0", signal.SIGTERM if durable else signal.SIGKILL)
+    return Server(
+        process,
+        f"{address}/0",
+        signal.SIGTERM if durable else signal.SIGKILL,
+        lambda: launch(_port_of(address))[0],
+    )
 
 
 def _start(
@@ -153,6 +168,10 @@ def _start(
             break
     lines = log.read_text(errors="replace").splitlines() or ["it said nothing"]
     raise StartError(f"{name} does not start ({log}): {lines[-1].strip()}")
+
+
+def _port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 def _postgres_answers(address: str) -> bool:

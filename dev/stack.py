@@ -54,7 +54,7 @@ class Stack:
         self.prepared: dict[str, Any] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._hurry = threading.Event()
-        self._servers: dict[str, Server] = {}
+        self.servers: dict[str, Server] = {}
         self._readers: list[threading.Thread] = []
         self._lock = -1
         self._environment: dict[str, str] = {}
@@ -104,7 +104,7 @@ class Stack:
 
     def ended(self) -> str | None:
         """One sentence on a process or server that ended by itself, if one has."""
-        servers = {name: server.process for name, server in self._servers.items()}
+        servers = {name: server.process for name, server in self.servers.items()}
         for name, process in {**servers, **self.processes}.items():
             status = process.poll()
             if status is not None:
@@ -149,7 +149,7 @@ class Stack:
             environment["REDIS_URL"] = valkey.url
 
     def _add_server(self, name: str, server: Server) -> None:
-        self._servers[name] = server
+        self.servers[name] = server
         self._cleanup.callback(server.stop)
 
     def _start_web_and_prepare(self, environment: Mapping[str, str]) -> None:

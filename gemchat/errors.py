@@ -22,7 +22,7 @@ class DomainError(Exception):
     """What the program foresees going wrong; subclasses stand beside what raises them.
 
     `retry_after` is in seconds and becomes the Retry-After header; `extra` holds further
-    members of the problem document.
+    members of the problem document, `headers` further headers.
     """
 
     code = "error"
@@ -30,10 +30,16 @@ class DomainError(Exception):
     status = 400
 
     def __init__(
-        self, message: str | None = None, *, retry_after: float | None = None, **extra: Any
+        self,
+        message: str | None = None,
+        *,
+        retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
+        **extra: Any,
     ) -> None:
         super().__init__(message or self.message)
         self.retry_after = retry_after
+        self.headers = headers or {}
         self.extra = extra
 
 
@@ -113,6 +119,8 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> Response |
         status=response.status_code, code=_code(raised), detail=_detail(raised), **members
     )
     response.content_type = CONTENT_TYPE
+    for name, value in getattr(exception, "headers", {}).items():
+        response[name] = value
     return response
 
 

@@ -55,7 +55,7 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
         room = Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
         quota = DailyQuota.objects.reserve(user=user)
         message = new_prompt(room=room, parent_id=room.active_leaf, content=prompt)
-        reply = new_reply(message=message, model=model)
+        reply = new_reply(message=message, model=model, quota=quota)
         Message.objects.bulk_create([message, reply])
         Chatroom.objects.record_exchange(
             chatroom_id=room.pk, active_leaf=reply.pk, added=2, at=message.created_at
@@ -78,8 +78,8 @@ def new_prompt(*, room: Chatroom, parent_id: uuid.UUID | None, content: str) -> 
     )
 
 
-def new_reply(*, message: Message, model: str) -> Message:
-    """The reply to come; it has taken a place of today's quota."""
+def new_reply(*, message: Message, model: str, quota: Quota) -> Message:
+    """The reply to come, which has taken a place of this quota."""
     now = timezone.now()
     return Message(
         chatroom_id=message.chatroom_id,
@@ -90,7 +90,7 @@ def new_reply(*, message: Message, model: str) -> Message:
         model=model or settings.GEMINI_MODEL,
         created_at=now,
         resend_at=now + resend_after(),
-        quota_day=now.date(),
+        quota_day=quota.day,
     )
 
 
@@ -105,7 +105,7 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
         quota = DailyQuota.objects.reserve(user=user)
         message = Message.objects.get(children=reply)
-        variant = new_reply(message=message, model="")
+        variant = new_reply(message=message, model="", quota=quota)
         Message.objects.bulk_create([variant])
         show(room=room, variant=variant, leaf=variant, added=1)
         transaction.on_commit(partial(send_to_queue, variant.pk))
@@ -124,7 +124,7 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         quota = DailyQuota.objects.reserve(user=user)
         wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt)
-        reply = new_reply(message=wording, model="")
+        reply = new_reply(message=wording, model="", quota=quota)
         Message.objects.bulk_create([wording, reply])
         show(room=room, variant=wording, leaf=reply, added=2)
         transaction.on_commit(partial(send_to_queue, reply.pk))

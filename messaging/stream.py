@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
 from rest_framework.exceptions import MethodNotAllowed
@@ -129,7 +129,8 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
         except TimeoutError:
             pass
         found = await in_thread(stored, found)
-    return JsonResponse(await in_thread(described, found))
+    body = JSONRenderer().render(await in_thread(described, found))
+    return HttpResponse(body, "application/json")
 
 
 def own_message(request: HttpRequest, message_id: str) -> Message:

@@ -144,12 +144,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
             "quota": quota.as_json(),
         }
         location = reverse("message-detail", args=[accepted.reply.pk], request=self.request)
-        headers = {
-            "Location": location,
-            "X-Quota-Limit": str(quota.limit),
-            "X-Quota-Remaining": str(quota.remaining),
-            "X-Quota-Reset": quota.as_json()["resets_at"],
-        }
+        headers = {"Location": location, **quota.as_headers()}
         return Response(envelope("Message is being processed.", body), status=202, headers=headers)
 
 

@@ -136,6 +136,7 @@ def test_send_over_the_quota_is_refused_and_stores_nothing(
     assert answer.status_code == 429
     assert answer.json()["code"] == "quota_exceeded"
     assert answer.json()["quota"]["remaining"] == 0
+    assert answer["X-Quota-Remaining"] == "0"
     assert 0 < int(answer["Retry-After"]) <= 86_400
     assert Message.objects.count() == 10
     assert Chatroom.objects.get().message_count == 10

@@ -1,0 +1,104 @@
+"""PostgreSQL and Redis go away and come back while people chat; nobody loses a prompt."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from dev.stack import Stack
+from tests.conftest import free_port
+from tests.fakes.gemini import Answer, FakeGemini, directive
+from tests.people import Person
+
+ANSWER = Answer(chunks=["One ", "two ", "three ", "four ", "five."], chunk_delay=0.3)
+WHOLE = "One two three four five."
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, gemini_server: FakeGemini) -> Iterator[Stack]:
+    """A stack with servers of its own, which it can lose."""
+    environ = {
+        **os.environ,
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "DEBUG": "true",
+        "OTP_ECHO": "true",
+        "TRUSTED_PROXY_COUNT": "1",
+        "GOOGLE_API_KEY": "test-key",
+        "GEMINI_API_BASE": gemini_server.url,
+        "BASIC_DAILY_LIMIT": "1000",
+        "BASIC_CONCURRENT_REPLIES": "3",
+        "REPLY_LEASE_SECONDS": "6",
+        "REPLY_SWEEP_SECONDS": "2",
+    }
+    with Stack(
+        var=tmp_path_factory.mktemp("var"),
+        environ=environ,
+        port=free_port(),
+        output=lambda name, line: print(f"{name:6} | {line}"),
+    ) as stack:
+        yield stack
+
+
+def eventually(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
+        time.sleep(0.05)
+
+
+def test_broker_down_keeps_the_prompt_and_answers_it_later(stack: Stack) -> None:
+    person = Person(stack.url).sign_in()
+    room = person.open_room()
+
+    stack.servers["Valkey"].stop()
+    reply = person.send(room, directive(ANSWER))
+    kept = person.get(f"chatroom/{room}")["messages"]
+    health = requests.get(f"{stack.url}/api/v1/health", timeout=5)
+    stack.servers["Valkey"].start_again()
+
+    assert [message["status"] for message in kept] == ["complete", "queued"]
+    assert (health.status_code, health.json()["redis"]) == (503, "disconnected")
+    assert requests.get(f"{stack.url}/livez", timeout=5).status_code == 200
+    assert person.reply(reply)["content"] == WHOLE
+
+
+def test_redis_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
+    person = Person(stack.url).sign_in()
+    rooms = [person.open_room() for _ in range(3)]
+    replies = [person.send(room, directive(ANSWER)) for room in rooms]
+    events = person.stream(replies[0])
+    seen = [next(events)]
+
+    stack.servers["Valkey"].stop()
+    stack.servers["Valkey"].start_again()
+    seen += list(events)
+
+    assert {person.reply(reply)["content"] for reply in replies} == {WHOLE}
+    assert seen[-1].name == "reply.completed"
+    assert "".join(e.body["text"] for e in seen if e.name == "reply.delta") == WHOLE
+    assert person.get("subscription/status")["daily_usage"] == 3
+
+
+def test_database_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
+    person = Person(stack.url).sign_in()
+    rooms = [person.open_room() for _ in range(4)]
+    replies = [person.send(room, directive(ANSWER)) for room in rooms]
+    next(person.stream(replies[0]))
+
+    stack.servers["PostgreSQL"].stop()
+    down = person.session.get(f"{person.url}/user/me", timeout=20)
+    health = requests.get(f"{stack.url}/api/v1/health", timeout=5)
+    stack.servers["PostgreSQL"].start_again()
+    eventually(lambda: person.session.get(f"{person.url}/user/me", timeout=20).ok, seconds=20)
+    after = [person.session.get(f"{person.url}/user/me", timeout=20) for _ in range(40)]
+
+    assert (down.status_code, down.json()["code"]) == (503, "dependency_unavailable")
+    assert down.headers["Content-Type"] == "application/problem+json"
+    assert int(down.headers["Retry-After"]) > 0
+    assert (health.status_code, health.json()["database"]) == (503, "disconnected")
+    assert {answer.status_code for answer in after} == {200}
+    assert {person.reply(reply)["content"] for reply in replies} == {WHOLE}
+    assert person.get("subscription/status")["daily_usage"] == 4
