@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 
 import jwt
 import pytest
@@ -75,7 +74,7 @@ def test_unsigned_token_is_refused(tokens):
         {"aud": None},
         {"iss": "another"},
         {"iss": None},
-        {"exp": int(time.time()) - 1},
+        {"exp": 1},
         {"sub": None},
         {"sid": None},
         {"sub": "not an id"},
