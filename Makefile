@@ -8,6 +8,7 @@ INSTALLED := .venv/installed
 help:
 	@echo "make run           PostgreSQL, Valkey, web, worker and beat until Ctrl-C (PORT=8000)"
 	@echo "make test          every test, on real servers (ARGS=\"-k quota -x\")"
+	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
 	@echo "make format        what lint would have changed"
 	@echo "make requirements  resolve requirements/*.in into *.txt"
@@ -24,6 +25,10 @@ run: $(INSTALLED)
 .PHONY: test
 test: $(INSTALLED)
 	@exec $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+.PHONY: bench-replies
+bench-replies: $(INSTALLED)
+	@exec $(PY) -m bench.replies $(ARGS)
 
 # A deployment's settings, for the checks that hold for one.
 DEPLOYED := DEBUG=false SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \

@@ -1,0 +1,1 @@
+"""What the program costs, measured on the processes that `make run` starts."""

@@ -1,0 +1,86 @@
+"""The people of a measurement: signed in, with rooms, sending prompts, all over the API."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bench.connection import Connection
+
+API = "/api/v1"
+PROMPT = "Tell me what a river does on its way from the mountains to the sea."
+FIRST_MOBILE = 9_810_000_000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    owner: Person
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A prompt that was accepted."""
+
+    owner: Person
+    reply_id: str
+
+    @property
+    def stream_path(self) -> str:
+        return f"{API}/message/{self.reply_id}/stream"
+
+
+async def sign_in(connection: Connection, number: int) -> Person:
+    """A new person; the code comes with the answer, as OTP_ECHO is on in development."""
+    mobile = f"+91{FIRST_MOBILE + number}"
+    # An address of one's own, or the limits on sign-ins from one address would hold.
+    address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    headers = {"X-Forwarded-For": address}
+    await connection.ask("POST", f"{API}/auth/signup", {"mobile": mobile}, headers)
+    code = await connection.ask("POST", f"{API}/auth/send-otp", {"mobile": mobile}, headers)
+    proof = {"mobile": mobile, "otp": code["data"]["otp"]}
+    tokens = await connection.ask("POST", f"{API}/auth/verify-otp", proof, headers)
+    return Person({**headers, "Authorization": f"Bearer {tokens['access_token']}"})
+
+
+async def open_room(connection: Connection, owner: Person) -> Room:
+    """With a title, so that naming it costs no request to Gemini of its own."""
+    room = await connection.ask("POST", f"{API}/chatroom/", {"title": "Rivers"}, owner.headers)
+    return Room(owner, room["id"])
+
+
+async def send(connection: Connection, room: Room) -> Sent:
+    path = f"{API}/message/chatroom/{room.id}/message"
+    sent = await connection.ask("POST", path, {"prompt": PROMPT}, room.owner.headers)
+    return Sent(room.owner, sent["data"]["reply"]["id"])
+
+
+def for_each(
+    port: int,
+    items: Iterable[Item],
+    act: Callable[[Connection, Item], Awaitable[Result]],
+    *,
+    connections: int = 8,
+) -> list[Result]:
+    """`act` on each item, over a few connections at once; the results in the items' order."""
+    numbered = enumerate(items)
+    results: dict[int, Any] = {}
+
+    async def work() -> None:
+        async with Connection(port) as connection:
+            for number, item in numbered:
+                results[number] = await act(connection, item)
+
+    async def work_together() -> None:
+        await asyncio.gather(*(work() for _ in range(connections)))
+
+    asyncio.run(work_together())
+    return [results[number] for number in sorted(results)]

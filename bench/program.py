@@ -1,0 +1,187 @@
+"""The program as `make run` starts it, beside a fake Gemini, with a worker that can be changed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.request import Request, urlopen
+
+import psycopg
+
+from bench.people import Person, Room, Sent, for_each, open_room, send, sign_in
+from bench.usage import environment_of
+from dev.processes import spawn, stop
+from dev.schema import BASE_DIR
+from dev.stack import Stack
+from tests.fakes.gemini import Answer
+
+# Of this process alone, so that two runs do not meet.
+VAR = BASE_DIR / "var" / f"bench-{os.getpid()}"
+START_SECONDS = 60
+UNDER_WAY = "SELECT count(*) FROM messaging_message WHERE status IN ('queued', 'generating')"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A kind of worker process; `threads` is what `make run` starts."""
+
+    pool: str
+    concurrency: int
+
+    def __str__(self) -> str:
+        return f"{self.pool} -c {self.concurrency}"
+
+
+class Program:
+    """Web, beat, PostgreSQL, Valkey and the fake run inside `with`; `worker` adds a worker."""
+
+    def __init__(self) -> None:
+        self._said: deque[str] = deque(maxlen=60)
+        self._cleanup = ExitStack()
+        self.port, self.gemini_port = free_ports(2)
+        self.people: list[Person] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as cleanup:
+            cleanup.callback(shutil.rmtree, VAR, ignore_errors=True)
+            cleanup.push(self._tell_what_was_said)
+            self._start_gemini(cleanup)
+            self._stack = cleanup.enter_context(
+                Stack(
+                    var=VAR,
+                    environ={**os.environ, **self._settings()},
+                    port=self.port,
+                    output=lambda name, line: self._said.append(f"{name:6} | {line}"),
+                )
+            )
+            first = self._stack.processes["worker"]
+            self._worker_command: Any = first.args
+            self._environment = environment_of(first.pid)
+            stop(first, signal.SIGTERM, within_seconds=20)
+            self.database = cleanup.enter_context(
+                psycopg.connect(self._environment["DATABASE_URL"], autocommit=True)
+            )
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._cleanup.__exit__(kind, error, traceback)
+
+    @property
+    def web_pid(self) -> int:
+        return self._stack.processes["web"].pid
+
+    @property
+    def gemini_url(self) -> str:
+        return f"http://127.0.0.1:{self.gemini_port}"
+
+    def answer_with(self, answer: Answer) -> None:
+        """What the fake answers from now on."""
+        body = json.dumps(asdict(answer)).encode()
+        request = Request(f"{self.gemini_url}/_control/default", body, method="POST")  # noqa: S310
+        urlopen(request).close()  # noqa: S310 loopback
+
+    def rooms(self, count: int) -> list[Room]:
+        """New rooms, each of another person."""
+        missing = range(len(self.people), count)
+        self.people += for_each(self.port, missing, sign_in)
+        return for_each(self.port, self.people[:count], open_room)
+
+    def send(self, rooms: Sequence[Room]) -> list[Sent]:
+        return for_each(self.port, rooms, send)
+
+    @contextmanager
+    def worker(self, kind: Worker) -> Iterator[int]:
+        """The process id of a worker that has made its first replies."""
+        command = [
+            f"--pool={kind.pool}" if word == "--pool=threads" else word
+            for word in self._worker_command
+        ]
+        with (VAR / "worker.log").open("wb") as log:
+            process = spawn(
+                [*command, f"--concurrency={kind.concurrency}"],
+                env=self._environment,
+                cwd=BASE_DIR,
+                stdout=log,
+                when_orphaned=signal.SIGKILL,
+            )
+            try:
+                self.send(self.rooms(2 * min(kind.concurrency, 10)))
+                self.wait_for_replies(seconds=START_SECONDS)
+                yield process.pid
+            except BaseException:
+                self._said.extend((VAR / "worker.log").read_text(errors="replace").splitlines())
+                raise
+            finally:
+                stop(process, signal.SIGTERM, within_seconds=20)
+
+    def replies_under_way(self) -> int:
+        [count] = self.database.execute(UNDER_WAY).fetchone() or [0]
+        return int(count)
+
+    def wait_for_replies(self, *, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while under_way := self.replies_under_way():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{under_way} replies have not ended after {seconds:.0f} s")
+            time.sleep(0.1)
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            # Every person comes from an address of their own.
+            "TRUSTED_PROXY_COUNT": "1",
+            "BASIC_DAILY_LIMIT": "1000000",
+            "SMS_DAILY_BUDGET": "1000000",
+            "SMS_BACKEND": "accounts.sms.ConsoleBackend",
+            "GOOGLE_API_KEY": "bench",
+            "GEMINI_API_BASE": self.gemini_url,
+            "GEMINI_BACKEND": "messaging.backends.google_genai.Backend",
+            # Replies wait for a worker here by design; the sweep would send them once more.
+            "REPLY_SWEEP_SECONDS": "3600",
+            "DATABASE_URL": "",
+            "DB_HOST": "",
+            "REDIS_URL": "",
+        }
+
+    def _start_gemini(self, cleanup: ExitStack) -> None:
+        VAR.mkdir(parents=True)
+        log = cleanup.enter_context((VAR / "gemini.log").open("wb"))
+        process = spawn(
+            [sys.executable, "-m", "tests.fakes.gemini", "--port", str(self.gemini_port)],
+            env=os.environ,
+            cwd=BASE_DIR,
+            stdout=log,
+            when_orphaned=signal.SIGKILL,
+        )
+        cleanup.callback(stop, process, signal.SIGTERM, within_seconds=5)
+
+    def _tell_what_was_said(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            print(*self._said, sep="\n", file=sys.stderr)
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as listening:
+        sockets = [
+            listening.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [each.getsockname()[1] for each in sockets]
