@@ -24,7 +24,7 @@ run: $(INSTALLED)
 
 .PHONY: test
 test: $(INSTALLED)
-	@exec $(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+	@exec $(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 .PHONY: bench-replies
 bench-replies: $(INSTALLED)

@@ -16,6 +16,14 @@ from tests.fakes.gemini import FakeGemini
 STACK_REDIS_OFFSET = 8
 
 
+class Log(list[str]):
+    """Takes what a stack's processes write; pytest shows it for a test that fails."""
+
+    def __call__(self, name: str, line: str) -> None:
+        self.append(line)
+        print(f"{name:6} | {line}")
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return listening.getsockname()[1]
@@ -56,7 +64,7 @@ def make_stack(
             var=tmp_path_factory.mktemp("var"),
             environ={**os.environ, **stack_stores, **development, **environ},
             port=free_port(),
-            output=lambda name, line: print(f"{name:6} | {line}"),
+            output=Log(),
         )
 
     return make

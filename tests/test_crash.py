@@ -19,6 +19,9 @@ PEOPLE = 8
 ANSWER = Answer(chunks=["One ", "two ", "three ", "four ", "five."], chunk_delay=0.3)
 WHOLE = "One two three four five."
 
+# One stack serves them all.
+pytestmark = pytest.mark.xdist_group("crash")
+
 
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterator[Stack]:

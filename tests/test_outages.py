@@ -8,12 +8,15 @@ import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import free_port
+from tests.conftest import Log, free_port
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 
 ANSWER = Answer(chunks=["One ", "two ", "three ", "four ", "five."], chunk_delay=0.3)
 WHOLE = "One two three four five."
+
+# One stack serves them all.
+pytestmark = pytest.mark.xdist_group("outages")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, gemini_server: FakeGemini) -
         var=tmp_path_factory.mktemp("var"),
         environ=environ,
         port=free_port(),
-        output=lambda name, line: print(f"{name:6} | {line}"),
+        output=Log(),
     ) as stack:
         yield stack
 

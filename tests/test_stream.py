@@ -1,11 +1,16 @@
 """The stream of a reply, read from real web processes while a real worker makes it."""
 
+import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 import redis
 import requests
+from psycopg import sql
 
 from dev.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
@@ -22,6 +27,11 @@ PIECES = [
     "\u2028 end",
 ]
 
+KEY = "AIzaSy-not-to-be-seen-anywhere"
+
+# One stack serves them all.
+pytestmark = pytest.mark.xdist_group("stream")
+
 
 @pytest.fixture(scope="module")
 def stacks(
@@ -29,7 +39,7 @@ def stacks(
 ) -> Iterator[tuple[Stack, Stack]]:
     """Two of every process, on the same stores."""
     environ = {
-        "GOOGLE_API_KEY": "test-key",
+        "GOOGLE_API_KEY": KEY,
         "GEMINI_API_BASE": gemini_server.url,
         "BASIC_DAILY_LIMIT": "1000",
     }
@@ -237,3 +247,88 @@ def test_request_id_comes_back_on_live_answers(person: Person) -> None:
     )
 
     assert answer.headers["X-Request-ID"] == "abc.1"
+
+
+def test_fifty_sends_at_once_to_one_room_are_answered_in_order(
+    person: Person, gemini_server: FakeGemini
+) -> None:
+    room = person.open_room()
+    prompts = [f"{person.mobile} number {number}" for number in range(50)]
+
+    with ThreadPoolExecutor(10) as threads:
+        replies = list(threads.map(lambda prompt: person.send(room, prompt), prompts))
+    for reply in replies:
+        assert person.reply(reply)["status"] == "complete"
+
+    shown = person.get(f"message/chatroom/{room}/message?limit=100")["results"]
+    in_order = [message["content"] for message in shown if message["sender"] == "user"]
+    asked = [request.prompt for request in gemini_server.requests if request.prompt in prompts]
+    assert sorted(in_order) == sorted(prompts)
+    assert asked == in_order
+
+
+def test_room_is_named_after_its_first_exchange(person: Person) -> None:
+    room = person.post("chatroom/", {})["id"]
+    given = person.post("chatroom/", {"title": "Mine"})["id"]
+
+    for each in (room, given):
+        person.reply(person.send(each, "Tell me about the history of tea in Assam"))
+
+    def title(of: str) -> str:
+        return person.get(f"chatroom/{of}")["title"]
+
+    eventually(lambda: title(room) != "New chat")
+    assert "tea in Assam" in title(room)
+    assert title(given) == "Mine"
+
+
+def test_key_and_what_people_say_are_in_no_log_and_no_foreign_row(
+    person: Person,
+    stacks: tuple[Stack, Stack],
+    stack_stores: dict[str, str],
+    gemini_server: FakeGemini,
+) -> None:
+    secret = "a-word-of-mine-that-is-nobody-elses"
+    room = person.open_room()
+    answers = []
+    for answer in (
+        Answer(chunks=["Fine"]),
+        Answer.bad_key(),
+        Answer(status=400, error_message=f"{KEY} {secret}"),
+        Answer(raw_body=f"<html>{KEY} {secret}</html>", status=403),
+    ):
+        gemini_server.script(answer)
+        reply = person.send(room, secret)
+        answers.append(json.dumps(person.reply(reply)))
+
+    written = "\n".join(line for stack in stacks for line in stack.output)
+    assert secret not in written
+    assert KEY not in written
+    assert KEY not in "".join(answers)
+    assert secret not in "".join(answers)
+    assert tables_with(KEY, stack_stores) == []
+    assert tables_with(secret, stack_stores) == ["messaging_message"]
+
+
+def tables_with(text: str, stores: dict[str, str]) -> list[str]:
+    with psycopg.connect(stores["DATABASE_URL"]) as connection:
+        names = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        ).fetchall()
+        return [
+            name
+            for (name,) in names
+            if connection.execute(
+                sql.SQL("SELECT 1 FROM {} row WHERE row::text LIKE %s LIMIT 1").format(
+                    sql.Identifier(name)
+                ),
+                [f"%{text}%"],
+            ).fetchone()
+        ]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
+        time.sleep(0.05)
