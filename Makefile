@@ -31,21 +31,22 @@ bench-replies: $(INSTALLED)
 	@exec $(PY) -m bench.replies $(ARGS)
 
 # A deployment's settings, for the checks that hold for one.
-DEPLOYED := DEBUG=false SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \
+DEPLOYED := DEBUG=false LOG_LEVEL=ERROR SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \
 	JWT_SECRET=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-jwt \
 	OTP_SECRET=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-otp \
 	DATABASE_URL=postgres://lint@127.0.0.1:1/lint REDIS_URL=redis://127.0.0.1:1/0 \
-	ALLOWED_HOSTS=chat.example.com
+	ALLOWED_HOSTS=chat.example.com SMS_BACKEND=accounts.sms.TwilioBackend TWILIO_ACCOUNT_SID=lint \
+	TWILIO_AUTH_TOKEN=lint TWILIO_FROM=+12025550100
 
 .PHONY: lint
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(DEPLOYED) $(PY) -m mypy
+	@$(DEPLOYED) $(PY) -m mypy
 	$(PY) -c "import importlinter.cli; importlinter.cli.lint_imports_command()"
 	$(PY) -m djlint templates --lint --quiet
-	$(DEPLOYED) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
-	$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
+	@$(DEPLOYED) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	@$(DEPLOYED) $(PY) manage.py check --deploy --fail-level WARNING
 
 .PHONY: format
 format: $(INSTALLED)

@@ -73,7 +73,7 @@ def _staff_login(path: Path) -> dict[str, Any] | None:
     if not users.filter(is_superuser=True).exists():
         password = secrets.token_urlsafe(12)
         users.filter(mobile=STAFF_MOBILE).delete()
-        users.create_superuser(mobile=STAFF_MOBILE, password=password)  # type: ignore[attr-defined]
+        users.create_superuser(mobile=STAFF_MOBILE, password=password)
         write_private(path, json.dumps({"mobile": STAFF_MOBILE, "password": password}))
         return {"mobile": STAFF_MOBILE, "password": password, "is_new": True}
     if not path.exists():

@@ -1,15 +1,17 @@
-"""Runs PostgreSQL for root, whom it refuses, with no permission changed outside its own folder.
+"""As whom PostgreSQL runs: it refuses root, and a user whose number has no name.
 
-Three ways, tried from the least privileged on:
+No permission is changed outside PostgreSQL's own folder. What is tried, in this order:
 
-1. as an unprivileged user, who must be able to reach the programs and the folder;
-2. as that user with the right to pass any folder (a checkout under /root, or an umask of 077);
-3. in a user namespace in which this very root goes by another number, for containers whose root
-   may not change to another user.
+1. the user who starts this, unless that is root;
+2. for root, an unprivileged user, who must be able to reach the programs and the folder;
+3. for root, that user with the right to pass any folder (a checkout under /root, an umask of 077);
+4. a user namespace in which whoever starts this goes by that user's number, for containers whose
+   root may not change to another user, or whose user has no name.
 """
 
 import ctypes
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.processes import LIBC, StartError
-
-NOBODY = 65534
-NAMESPACE_ID = 1000  # Any number but 0 makes PostgreSQL content.
 
 # linux/prctl.h, linux/securebits.h, linux/capability.h, linux/sched.h
 PR_SET_SECUREBITS = 28
@@ -46,23 +45,33 @@ def guise_for(*, program: Path, folder: Path) -> Guise:
 
     Hands the folder over to the guise's owner. Raises StartError where there is none.
     """
-    if os.geteuid() != 0:
-        if folder.stat().st_uid != os.geteuid():
-            raise StartError(f"{folder} belongs to another user: remove it, or set DATABASE_URL")
-        return Guise(os.geteuid(), os.getegid(), None)
-    for guise in _guises_of_root(folder):
+    own_id, owner = os.geteuid(), folder.stat().st_uid
+    if own_id not in (0, owner):
+        raise StartError(f"{folder} belongs to another user: remove it, or set DATABASE_URL")
+    for guise in _guises_of_root(folder) if own_id == 0 else _guises_of_user():
         if _works(guise, program=program, folder=folder):
             return guise
     raise StartError(
-        f"PostgreSQL does not run as root, and no other user can run it in {folder}:"
-        " set DATABASE_URL, or run this as another user"
+        f"PostgreSQL does not run as {'root' if own_id == 0 else 'a user without a name'}, and"
+        f" nobody else can run it in {folder}: set DATABASE_URL, or be another user"
     )
+
+
+def _guises_of_user() -> Iterator[Guise]:
+    if _has_name(os.geteuid()):
+        yield Guise(os.geteuid(), os.getegid(), None)
+    elif sys.platform == "linux":
+        yield _namespaced_guise()
 
 
 def _guises_of_root(folder: Path) -> Iterator[Guise]:
     # A cluster that an ordinary user made stays that user's, so that both can go on using it.
     status = folder.stat()
-    owner, group = (status.st_uid, status.st_gid) if status.st_uid else (NOBODY, NOBODY)
+    if status.st_uid and _has_name(status.st_uid):
+        owner, group = status.st_uid, status.st_gid
+    else:
+        nobody = _unprivileged_user()
+        owner, group = nobody.pw_uid, nobody.pw_gid
 
     def change_user() -> None:
         os.setgroups([])
@@ -84,14 +93,38 @@ def _guises_of_root(folder: Path) -> Iterator[Guise]:
             _libc("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
         yield Guise(owner, group, change_user_and_keep)
-    yield Guise(0, 0, _enter_user_namespace)
+    yield _namespaced_guise()
 
 
-def _enter_user_namespace() -> None:
-    _libc("unshare", CLONE_NEWUSER)
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{NAMESPACE_ID} 0 1")
-    Path("/proc/self/gid_map").write_text(f"{NAMESPACE_ID} 0 1")
+def _has_name(user_id: int) -> bool:
+    try:
+        pwd.getpwuid(user_id)
+    except KeyError:
+        return False
+    return True
+
+
+def _unprivileged_user() -> pwd.struct_passwd:
+    """`nobody`, or whoever is not root where there is none. Raises StartError."""
+    users = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
+    if not users:
+        raise StartError(
+            "PostgreSQL does not run as root and there is no other user: set DATABASE_URL"
+        )
+    return users.get("nobody") or next(iter(users.values()))
+
+
+def _namespaced_guise() -> Guise:
+    user, group = os.geteuid(), os.getegid()
+    inside = _unprivileged_user()
+
+    def enter() -> None:
+        _libc("unshare", CLONE_NEWUSER)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{inside.pw_uid} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{inside.pw_gid} {group} 1")
+
+    return Guise(user, group, enter)
 
 
 def _set_capability(capability: int) -> None:

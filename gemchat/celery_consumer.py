@@ -19,7 +19,10 @@ class Consumer(consumer.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connection_errors = (*self.connection_errors, AttributeError)
+        self.connection_errors: tuple[type[Exception], ...] = (
+            *self.conninfo.connection_errors,
+            AttributeError,
+        )
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         try:
