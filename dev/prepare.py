@@ -14,13 +14,13 @@ from typing import Any
 
 import django
 from django.conf import settings
-from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from dev.environment import write_private
+from gemchat.checks import refuse_bad_settings
 
 # 555-0100 to 0199 are kept for fiction: https://nationalnanpa.com/number_resource_info/555_numbers.html
 STAFF_MOBILE = "+12025550100"
@@ -33,7 +33,7 @@ def main() -> None:
         django.setup()
         # One connection is all this needs, and a pool would keep the reason of a failure to itself.
         connection.settings_dict["OPTIONS"].pop("pool", None)
-        _check()
+        refuse_bad_settings()
         _migrate()
         staff = _staff_login(var / "staff.json")
     except ImproperlyConfigured as error:
@@ -47,12 +47,6 @@ def main() -> None:
         "staff": staff,
     }
     write_private(var / "prepared.json", json.dumps(prepared))
-
-
-def _check() -> None:
-    serious = [message for message in checks.run_checks() if message.is_serious()]
-    if serious:
-        raise ImproperlyConfigured(f"{serious[0].msg} ({serious[0].id})")
 
 
 def _migrate() -> None:

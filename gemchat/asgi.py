@@ -16,10 +16,13 @@ wsgi = get_wsgi_application()
 from a2wsgi import WSGIMiddleware  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from gemchat.checks import refuse_bad_settings  # noqa: E402
 from gemchat.intake import BodyIntake  # noqa: E402
 from gemchat.live import LiveHandler  # noqa: E402
 from gemchat.web import WebProcess  # noqa: E402
 from messaging.live_urls import LIVE_PATH  # noqa: E402
+
+refuse_bad_settings()
 
 # a2wsgi's annotations are narrower than ASGI's own and than Django's.
 threaded: Any = WSGIMiddleware(cast(Any, wsgi), workers=settings.WEB_THREADS)
