@@ -287,5 +287,8 @@ LOGGING = {
         "stripe": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
         "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
+        # Two lines for each task, and the sweeps alone are a dozen a minute.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
     },
 }

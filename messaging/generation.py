@@ -171,6 +171,7 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
             Chatroom.objects.filter(pk=reply.chatroom_id).update(
                 characters_per_token=ending.characters_per_token
             )
+    logger.info("Reply %s is %s", reply.pk, ending.status)
     tell_readers(reply.pk, running.position)
 
 
