@@ -1,0 +1,142 @@
+"""The web process: bodies are taken in whole and bounded before a thread serves them."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from dev.stack import Stack
+from tests.fakes.gemini import Answer, FakeGemini, directive
+from tests.people import Person
+
+pytestmark = pytest.mark.xdist_group("web")
+
+
+@pytest.fixture(scope="module")
+def gemini_environment(gemini_server: FakeGemini) -> dict[str, str]:
+    return {"GOOGLE_API_KEY": "test-key", "GEMINI_API_BASE": gemini_server.url}
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: Callable[..., Stack], gemini_environment: dict[str, str]) -> Iterator[Stack]:
+    with make_stack(WEB_THREADS="4", **gemini_environment) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def person(stack: Stack) -> Person:
+    return Person(stack.url).sign_in()
+
+
+def chunked(size: int) -> Iterator[bytes]:
+    for _ in range(size // 1024):
+        yield b"x" * 1024
+
+
+def test_chunked_body_is_read(person: Person) -> None:
+    body = json.dumps({"title": "In chunks"}).encode()
+
+    answer = person.session.post(
+        f"{person.url}/chatroom/",
+        data=iter([body[:5], body[5:]]),
+        headers={"Content-Type": "application/json"},
+        timeout=10,
+    )
+
+    assert (answer.status_code, answer.json()["title"]) == (201, "In chunks")
+
+
+@pytest.mark.parametrize("form", ["declared", "chunked"])
+def test_body_over_the_limit_is_refused_as_a_problem(form: str, person: Person) -> None:
+    size = 300 * 1024
+    body = b"x" * size if form == "declared" else chunked(size)
+
+    answer = person.session.post(
+        f"{person.url}/chatroom/",
+        data=body,
+        headers={"Content-Type": "application/json", "X-Request-ID": "large.1"},
+        timeout=10,
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Request-ID"] == "large.1"
+
+
+def test_ten_megabytes_are_refused_before_they_are_sent(stack: Stack) -> None:
+    with connected(stack) as client:
+        client.sendall(
+            b"POST /api/v1/chatroom/ HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 10485760\r\nContent-Type: application/json\r\n\r\n{"
+        )
+
+        assert b" 413 " in client.recv(200)
+
+
+def test_slow_clients_hold_no_thread(stack: Stack, person: Person) -> None:
+    """Fifty clients that send a byte now and then, on a server with four threads."""
+    slow = [connected(stack) for _ in range(50)]
+    for client in slow:
+        client.sendall(
+            b"POST /api/v1/chatroom/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+            b"Content-Type: application/json\r\n\r\n{"
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: person.get("user/me"), range(40)))
+
+    assert len(answers) == 40
+    for client in slow:
+        client.close()
+
+
+def test_body_that_does_not_arrive_is_timed_out(stack: Stack) -> None:
+    with connected(stack) as client:
+        client.sendall(
+            b"POST /api/v1/chatroom/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+        )
+        client.settimeout(30)
+
+        assert b" 408 " in client.recv(200)
+
+
+def test_shutdown_ends_open_streams_at_once(
+    make_stack: Callable[..., Stack], stack: Stack, gemini_environment: dict[str, str]
+) -> None:
+    """The client goes on where it was, at another web process."""
+    with make_stack(**gemini_environment) as ending:
+        person = Person(ending.url).sign_in()
+        reply = person.send(person.open_room(), directive(Answer(chunks=["So"], ending="hang")))
+        stream = person.stream(reply)
+        first = next(stream)
+
+        ending.processes["web"].terminate()
+        started = time.monotonic()
+        rest = list(stream)
+        took = time.monotonic() - started
+        person.url = f"{stack.url}/api/v1"
+        person.post(f"message/{reply}/stop")
+        resumed = list(person.stream(reply, after=first.id))
+
+    assert rest == []
+    assert took < 4
+    assert [event.name for event in resumed] == ["reply.stopped"]
+    assert resumed[0].body["content"] == first.body["text"] == "So"
+
+
+@pytest.mark.parametrize("path", ["api/v1/nowhere", "api/v1/chatroom/x/y", "api/"])
+def test_unknown_url_is_a_problem(path: str, stack: Stack) -> None:
+    answer = requests.get(f"{stack.url}/{path}", timeout=10)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def connected(stack: Stack) -> socket.socket:
+    address = urlsplit(stack.url)
+    return socket.create_connection((address.hostname, address.port), timeout=10)
