@@ -19,14 +19,13 @@ OPEN_SECONDS = 180
 # The other side of a closed connection notices within a moment.
 CLOSE_SECONDS = 30
 OPENED_TOGETHER = 50
-PEOPLE = 500
 
 
 def measure(program: Program, *, rounds: int, streams: int, seconds: float) -> list[Row]:
     """No worker runs, so that the replies stay queued and their streams idle."""
     sent: list[Sent] = []
     while len(sent) < streams:
-        sent += program.send(program.rooms(min(PEOPLE, streams - len(sent))))
+        sent += program.send(program.rooms(min(len(program.people), streams - len(sent))))
     figures: dict[str, list[float]] = defaultdict(list)
     asyncio.run(ask_for(program.port, sent[0].owner, seconds=3))
     empty = resident_bytes(program.web_pid)

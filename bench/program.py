@@ -5,10 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -17,7 +18,7 @@ from urllib.request import Request, urlopen
 
 import psycopg
 
-from bench.people import Person, Room, Sent, for_each, open_room, send, sign_in
+from bench.people import Room, Sent, for_each, open_room, send, sign_in
 from bench.usage import environment_of
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
@@ -42,13 +43,17 @@ class Worker:
 
 
 class Program:
-    """Web, beat, PostgreSQL, Valkey and the fake run inside `with`; `worker` adds a worker."""
+    """Web, beat, PostgreSQL, Valkey and the fake run inside `with`; `worker` adds a worker.
 
-    def __init__(self) -> None:
+    They start as in development, since codes are echoed to so many people there alone. Then web
+    starts again as in production: DEBUG keeps every statement that was executed.
+    """
+
+    def __init__(self, *, people: int) -> None:
         self._said: deque[str] = deque(maxlen=60)
         self._cleanup = ExitStack()
         self.port, self.gemini_port = free_ports(2)
-        self.people: list[Person] = []
+        self._count = people
 
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
@@ -63,10 +68,14 @@ class Program:
                     output=lambda name, line: self._said.append(f"{name:6} | {line}"),
                 )
             )
-            first = self._stack.processes["worker"]
-            self._worker_command: Any = first.args
-            self._environment = environment_of(first.pid)
-            stop(first, signal.SIGTERM, within_seconds=20)
+            self._environment = environment_of(self._stack.processes["worker"].pid)
+            self._commands = {name: each.args for name, each in self._stack.processes.items()}
+            self.people = for_each(self.port, range(self._count), sign_in)
+            for name in ("web", "worker"):
+                stop(self._stack.processes[name], signal.SIGTERM, within_seconds=20)
+            self._environment |= {"DEBUG": "false", "OTP_ECHO": "false"}
+            self._web = cleanup.enter_context(self._process("web"))
+            self._wait_for_web()
             self.database = cleanup.enter_context(
                 psycopg.connect(self._environment["DATABASE_URL"], autocommit=True)
             )
@@ -83,7 +92,7 @@ class Program:
 
     @property
     def web_pid(self) -> int:
-        return self._stack.processes["web"].pid
+        return self._web.pid
 
     @property
     def gemini_url(self) -> str:
@@ -97,8 +106,8 @@ class Program:
 
     def rooms(self, count: int) -> list[Room]:
         """New rooms, each of another person."""
-        missing = range(len(self.people), count)
-        self.people += for_each(self.port, missing, sign_in)
+        if count > len(self.people):
+            raise ValueError(f"{count} rooms for {len(self.people)} people")
         return for_each(self.port, self.people[:count], open_room)
 
     def send(self, rooms: Sequence[Room]) -> list[Sent]:
@@ -107,27 +116,45 @@ class Program:
     @contextmanager
     def worker(self, kind: Worker) -> Iterator[int]:
         """The process id of a worker that has made its first replies."""
-        command = [
-            f"--pool={kind.pool}" if word == "--pool=threads" else word
-            for word in self._worker_command
-        ]
-        with (VAR / "worker.log").open("wb") as log:
+        pool = {"--pool=threads": f"--pool={kind.pool}"}
+        with self._process("worker", pool, f"--concurrency={kind.concurrency}") as process:
+            self.send(self.rooms(2 * min(kind.concurrency, 10)))
+            self.wait_for_replies(seconds=START_SECONDS)
+            yield process.pid
+
+    @contextmanager
+    def _process(
+        self, name: str, instead: Mapping[str, str] | None = None, *more: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """One of the stack's commands, run with words replaced or added."""
+        command: Any = self._commands[name]
+        log_path = VAR / f"{name}.log"
+        with log_path.open("wb") as log:
             process = spawn(
-                [*command, f"--concurrency={kind.concurrency}"],
+                [*((instead or {}).get(word, word) for word in command), *more],
                 env=self._environment,
                 cwd=BASE_DIR,
                 stdout=log,
                 when_orphaned=signal.SIGKILL,
             )
             try:
-                self.send(self.rooms(2 * min(kind.concurrency, 10)))
-                self.wait_for_replies(seconds=START_SECONDS)
-                yield process.pid
-            except BaseException:
-                self._said.extend((VAR / "worker.log").read_text(errors="replace").splitlines())
+                yield process
+            except Exception:
+                self._said.extend(log_path.read_text(errors="replace").splitlines())
                 raise
             finally:
                 stop(process, signal.SIGTERM, within_seconds=20)
+
+    def _wait_for_web(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                urlopen(f"http://127.0.0.1:{self.port}/livez").close()  # noqa: S310 loopback
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def replies_under_way(self) -> int:
         [count] = self.database.execute(UNDER_WAY).fetchone() or [0]
@@ -146,7 +173,8 @@ class Program:
             "TRUSTED_PROXY_COUNT": "1",
             "BASIC_DAILY_LIMIT": "1000000",
             "SMS_DAILY_BUDGET": "1000000",
-            "SMS_BACKEND": "accounts.sms.ConsoleBackend",
+            # Codes are for the answers alone, and the console is for DEBUG alone.
+            "SMS_BACKEND": "accounts.sms.MemoryBackend",
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
             "GEMINI_BACKEND": "messaging.backends.google_genai.Backend",
