@@ -46,13 +46,10 @@ class Position:
     def parse(cls, text: str) -> "Position":
         """Raises ValueError for what is no event id of ours."""
         attempt, separator, offset = text.partition("-")
-        if not (
-            separator
-            and len(text) <= 32
-            and text.isascii()
-            and attempt.isdigit()
-            and offset.isdigit()
-        ):
+        is_number = all(
+            part.isascii() and part.isdigit() and len(part) <= 10 for part in (attempt, offset)
+        )
+        if not (separator and is_number):
             raise ValueError("not an event id")
         return cls(int(attempt), int(offset))
 

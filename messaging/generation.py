@@ -46,7 +46,7 @@ class Ending:
 
 
 def generate(*, reply_id: uuid.UUID) -> Message | None:
-    """Claim a reply, stream it and store its end. Returns it as claimed, None if it was not.
+    """Claim a reply, stream it and store its end. Returns it as it ended, None if not claimed.
 
     Between the claim and the end no database connection is held.
     """
@@ -71,6 +71,8 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 
 def stream(reply: Message, running: RunningReply) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
+    if reply.stop_requested:
+        return Ending(Message.Status.STOPPED)
     if reply.attempt > MOST_ATTEMPTS:
         return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
     priced = GeminiModel.objects.serving(reply.model, on=timezone.now().date())
@@ -171,6 +173,7 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
             Chatroom.objects.filter(pk=reply.chatroom_id).update(
                 characters_per_token=ending.characters_per_token
             )
+    reply.status = ending.status
     logger.info("Reply %s is %s", reply.pk, ending.status)
     tell_readers(reply.pk, running.position)
 

@@ -143,13 +143,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
         held = self.filter(pk=reply_id, attempt=attempt, status=Message.Status.GENERATING)
         if expired_at is not None:
             held = held.filter(lease_expires_at__lte=expired_at)
-        due = not_before or timezone.now()
+        resend_at = not_before or timezone.now() + resend_after()
         return bool(
             held.update(
                 status=Message.Status.QUEUED,
                 lease_expires_at=None,
                 not_before=not_before,
-                resend_at=due + resend_after(),
+                resend_at=resend_at,
             )
         )
 

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -192,7 +192,7 @@ class RunningReplies:
         attempts = [(running.reply_id, running.attempt) for running in replies]
         try:
             held = Message.objects.renew_leases(attempts=attempts, now=timezone.now())
-        except DatabaseError as error:
+        except Error as error:
             # The lease outlives several renewals; if none comes through, another worker takes
             # the reply up, and the attempt number keeps this one from writing.
             logger.warning("Leases could not be renewed: %s", error)

@@ -25,7 +25,8 @@ def generate_reply(reply_id: str) -> None:
         reply = generate(reply_id=uuid.UUID(reply_id))
         if reply is not None:
             send_next(reply.user_id)
-            if Chatroom.objects.untitled().filter(pk=reply.chatroom_id).exists():
+            is_complete = reply.status == Message.Status.COMPLETE
+            if is_complete and Chatroom.objects.untitled().filter(pk=reply.chatroom_id).exists():
                 # With the broker down the room is named after its next exchange.
                 with suppress(OperationalError):
                     name_room.delay(str(reply.chatroom_id))

@@ -61,6 +61,23 @@ def test_worker_killed_twenty_times_loses_and_doubles_no_reply(
     assert ledger(stack_stores) == dict.fromkeys((reply for _, reply in replies), 1)
 
 
+def test_stream_over_a_lost_worker_says_that_the_reply_starts_anew(stack: Stack) -> None:
+    person = Person(stack.url).sign_in()
+    reply = person.send(person.open_room(), directive(ANSWER))
+    stream = person.stream(reply)
+    events = [next(stream)]
+
+    stack.restart("worker")
+    events += list(stream)
+
+    names = [event.name for event in events]
+    anew = names.index("reply.restarted")
+    texts = [event.body["text"] for event in events[anew:] if event.name == "reply.delta"]
+    assert names[:anew] == ["reply.delta"] * anew
+    assert names[-1] == "reply.completed"
+    assert "".join(texts) == events[-1].body["content"] == WHOLE
+
+
 def test_worker_told_to_end_in_mid_reply_finishes_it(stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     reply = person.send(person.open_room(), directive(ANSWER))

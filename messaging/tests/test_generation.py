@@ -18,7 +18,9 @@ from chatrooms.models import Chatroom
 from gemchat.redis import client
 from messaging import conversation
 from messaging.buffer import stream_key
+from messaging.generation import MOST_ATTEMPTS, storable
 from messaging.models import GeminiModel, Message
+from messaging.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, sweep_replies
 from messaging.tests.rooms import exchange, make_room
 from tests.fakes.gemini import Answer, FakeGemini
@@ -259,6 +261,56 @@ def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -
     assert swept["taken_back"] == 1
     assert (run(reply).status, reply.attempt) == ("complete", 2)
     assert used_today(alice) == 1
+
+
+def test_worker_that_ends_gives_its_reply_back_to_the_queue_at_once(
+    alice: User, gemini: FakeGemini
+) -> None:
+    gemini.script(Answer(chunks=["Half"], ending="hang"), Answer(chunks=["Whole"]))
+    reply = post(make_room(alice))
+    client().delete("gemini")
+    thread = in_thread(generate_reply, str(reply.pk))
+    eventually(lambda: live_text(reply) == "Half")
+
+    running_replies.cancel_all(SHUTDOWN)
+
+    thread.join(5)
+    reply.refresh_from_db()
+    assert (reply.status, reply.content) == ("queued", "")
+    assert client().llen("gemini") == 1
+    assert run(reply).content == "Whole"
+    assert used_today(alice) == 1
+
+
+def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
+    alice: User, gemini: FakeGemini
+) -> None:
+    reply = post(make_room(alice))
+    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    conversation.stop(reply=reply)
+    sweep_replies()
+
+    assert run(reply).status == "stopped"
+    assert gemini.requests == []
+
+
+def test_reply_that_takes_every_worker_down_ends_as_failed(alice: User, gemini: FakeGemini) -> None:
+    reply = post(make_room(alice))
+    Message.objects.filter(pk=reply.pk).update(attempt=MOST_ATTEMPTS)
+
+    assert run(reply).error_code == "internal"
+    assert used_today(alice) == 0
+    assert gemini.requests == []
+
+
+def test_text_that_cannot_be_stored_is_mended(alice: User, gemini: FakeGemini) -> None:
+    gemini.script(Answer(chunks=["So \x00", "be it"]))
+
+    reply = run(post(make_room(alice)))
+
+    assert (reply.status, reply.content) == ("complete", "So be it")
+    assert live_text(reply) == "So be it"
+    assert storable("half \ud83d of a pair") == "half ? of a pair"
 
 
 def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:

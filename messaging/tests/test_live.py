@@ -1,0 +1,51 @@
+"""How long a stream stays open, seen from within."""
+
+import asyncio
+from typing import Any
+
+from accounts.models import User
+from messaging import conversation, stream
+from messaging.buffer import Position
+from messaging.hub import Hub
+from messaging.models import Message
+from messaging.tests.rooms import make_room
+from tests.marks import committed
+
+pytestmark = committed
+
+
+def read_until_closed(reply: Message) -> list[bytes]:
+    async def read() -> list[bytes]:
+        hub = Hub()
+        hub.open()
+        try:
+            return [part async for part in stream.events(reply, Position(0, 0), hub)]
+        finally:
+            await hub.close()
+
+    return asyncio.run(asyncio.wait_for(read(), 10))
+
+
+def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
+    alice: User, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(stream, "LONGEST_STREAM_SECONDS", 0.55)
+    room = make_room(alice)
+    reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
+
+    parts = read_until_closed(reply)
+
+    assert parts == [b": ping\n\n"] * len(parts)
+    assert len(parts) >= 3
+
+
+def test_end_that_redis_never_heard_of_is_found_in_the_row(alice: User, monkeypatch: Any) -> None:
+    monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
+    room = make_room(alice)
+    reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
+    assert Message.objects.stop_queued(reply=reply)
+
+    parts = read_until_closed(reply)
+
+    assert parts[-1].startswith(b"id: 1-1\nevent: reply.stopped\n")
