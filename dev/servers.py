@@ -84,6 +84,8 @@ def start_postgres(
         "synchronous_commit": "on" if durable else "off",
         "full_page_writes": "on" if durable else "off",
     }
+    if not durable:
+        settings |= {"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0"}
 
     def launch(port: int) -> tuple[subprocess.Popen[bytes], str]:
         # The full path, or PostgreSQL finds the share folder of another one that is on PATH.
