@@ -18,6 +18,7 @@ from chatrooms.models import Chatroom
 from gemchat.errors import DomainError
 from messaging import branch
 from messaging.buffer import Position, mark_for_stop, tell_readers
+from messaging.catalog import GeminiModel, ModelNotInPlan, UnknownModel
 from messaging.models import Message, resend_after
 from messaging.tasks import send_next, send_to_queue
 
@@ -95,7 +96,7 @@ def new_reply(*, message: Message, model: str, quota: Quota) -> Message:
 
 
 def regenerate(*, user: User, reply: Message) -> Accepted:
-    """Another reply to the same prompt, beside the one given, and show it.
+    """Another reply to the same prompt, by the same model, beside the one given, and show it.
 
     Raises NotAReply for a prompt, QuotaExceeded over the quota.
     """
@@ -105,7 +106,7 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
         quota = DailyQuota.objects.reserve(user=user)
         message = Message.objects.get(children=reply)
-        variant = new_reply(message=message, model="", quota=quota)
+        variant = new_reply(message=message, model=model_again(user, reply.model), quota=quota)
         Message.objects.bulk_create([variant])
         show(room=room, variant=variant, leaf=variant, added=1)
         transaction.on_commit(partial(send_to_queue, variant.pk))
@@ -124,12 +125,22 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         quota = DailyQuota.objects.reserve(user=user)
         wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt)
-        reply = new_reply(message=wording, model="", quota=quota)
+        first = message.children.order_by("id").first()
+        model = model_again(user, first.model if first else "")
+        reply = new_reply(message=wording, model=model, quota=quota)
         Message.objects.bulk_create([wording, reply])
         show(room=room, variant=wording, leaf=reply, added=2)
         transaction.on_commit(partial(send_to_queue, reply.pk))
     branch.with_siblings([wording, reply])
     return Accepted(wording, reply, quota)
+
+
+def model_again(user: User, name: str) -> str:
+    """The model that was asked for before, as long as the user's plan still has it."""
+    try:
+        return GeminiModel.objects.chosen_by(user, name).name
+    except (UnknownModel, ModelNotInPlan):
+        return ""
 
 
 def select(*, user: User, message: Message) -> Message:

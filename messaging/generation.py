@@ -189,7 +189,7 @@ def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
     ).update(
         status=ending.status,
         content=content,
-        model=ending.model_version or reply.model,
+        model_version=ending.model_version,
         lease_expires_at=None,
         resend_at=None,
         quota_day=None if gives_back else reply.quota_day,

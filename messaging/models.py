@@ -218,7 +218,9 @@ class Message(models.Model):
     created_at = models.DateTimeField()
 
     # The rest is of replies only.
+    # The model that was asked for, and what Gemini says that answered.
     model = models.CharField(max_length=64, blank=True)
+    model_version = models.CharField(max_length=64, blank=True)
     attempt = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)

@@ -47,7 +47,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
         read_only_fields = fields
 
     def get_model(self, message: Message) -> str | None:
-        return message.model or None
+        return message.model_version or message.model or None
 
     def get_error(self, message: Message) -> dict[str, Any] | None:
         if not message.error_code:

@@ -45,7 +45,7 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
 
 
 def asked_of_gemini(prompt: Message, reply: Message) -> str:
-    if reply.model == OFFLINE:
+    if reply.model_version == OFFLINE:
         return ""
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
     request = Request(reply.model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)

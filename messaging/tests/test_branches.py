@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from django.conf import settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from messaging.models import Message
+from messaging.models import GeminiModel, Message
 from messaging.tests.rooms import complete, exchange, make_room, url_of
 
 
@@ -60,6 +61,23 @@ def test_edited_prompt_opens_a_branch_and_the_old_one_stays(
     assert shown(carol_api, room) == ["Q1 better", "A1 better"]
     act(carol_api, prompt, "select")
     assert shown(carol_api, room) == ["Q1", "A1", "Q2", "A2"]
+
+
+def test_model_is_kept_as_long_as_the_plan_has_it(carol: User, carol_api: APIClient) -> None:
+    GeminiModel.objects.create(
+        name="gemini-best", tier="pro", input_price=1, cached_price=1, output_price=1
+    )
+    room = make_room(carol)
+    sent = carol_api.post(url_of(room), {"prompt": "Q", "model": "gemini-best"}).json()["data"]
+    first = end(sent, "A")
+
+    again = act(carol_api, first, "regenerate")
+    edited = act(carol_api, first.parent, "edit", {"prompt": "Q2"})
+    User.objects.filter(pk=carol.pk).update(tier="basic")
+    as_basic = act(carol_api, first, "regenerate")
+
+    assert again["reply"]["model"] == edited["reply"]["model"] == "gemini-best"
+    assert as_basic["reply"]["model"] == settings.GEMINI_MODEL
 
 
 def test_select_shows_a_branch_as_it_was_last_shown(carol: User, carol_api: APIClient) -> None:
