@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.models import DailyQuota, UsageRecord
@@ -16,7 +16,7 @@ from messaging.backends import Cancelled, Delta, Final, GeminiError, Usage, stre
 from messaging.buffer import tell_readers
 from messaging.catalog import GeminiModel
 from messaging.context import Context, build_context, calibrated
-from messaging.models import INTERNAL, Message
+from messaging.models import DATABASE_LOST, INTERNAL, Message
 from messaging.running import STOP, RunningReply, running_replies
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,6 @@ OWN_FAILURES = frozenset({"blocked", "bad_request", "context_too_long"})
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
 # A reply that takes its worker down each time, or is told to come later each time, ends here.
 MOST_ATTEMPTS = 10
-DATABASE_LOST = (OperationalError, InterfaceError)
 # A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 

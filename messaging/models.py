@@ -9,7 +9,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import InterfaceError, OperationalError, models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -24,6 +24,8 @@ __all__ = ["GeminiModel", "Message"]
 
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
+# What a restart of PostgreSQL raises; it passes.
+DATABASE_LOST = (OperationalError, InterfaceError)
 
 
 def resend_after() -> timedelta:

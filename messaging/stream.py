@@ -27,13 +27,13 @@ from gemchat.errors import FORESEEN, problem_for, problem_response
 from messaging import branch
 from messaging.buffer import Position, stream_key
 from messaging.hub import Hub
-from messaging.models import Message
+from messaging.models import DATABASE_LOST, Message
 from messaging.serializers import MessageSerializer
 
 PING_SECONDS = 15.0
 LONGEST_STREAM_SECONDS = 600.0
 LONGEST_WAIT_SECONDS = 30
-REDIS_DOWN_LOOK_SECONDS = 1.0
+STORE_DOWN_LOOK_SECONDS = 1.0
 
 TERMINAL_EVENTS = {
     Message.Status.COMPLETE: "reply.completed",
@@ -156,7 +156,8 @@ def end_of(reply: Message) -> Position:
 async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator[bytes]:
     """The rest of a reply after `position`, then its terminal event.
 
-    Ends without one after ten minutes, or when the server shuts down: the client resumes.
+    Ends without one after ten minutes, when the server shuts down (the client resumes), or when
+    the reply is deleted.
     """
     loop = asyncio.get_running_loop()
     closes_at = loop.time() + LONGEST_STREAM_SECONDS
@@ -168,7 +169,7 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
             try:
                 entries = await buffered(hub, reply, position)
             except RedisError:
-                entries, look_at_row, patience = [], True, REDIS_DOWN_LOOK_SECONDS
+                entries, look_at_row, patience = [], True, STORE_DOWN_LOOK_SECONDS
             for entry_id, fields in entries:
                 if "end" in fields:
                     look_at_row = True
@@ -183,12 +184,19 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
                 if text:
                     yield event("reply.delta", position, {"text": text})
             if look_at_row:
-                look_at_row = False
-                reply = await in_thread(stored, reply)
-                if reply.has_ended:
-                    for last in await ending(reply, position):
-                        yield last
+                try:
+                    reply = await in_thread(stored, reply)
+                    last_events = await ending(reply, position) if reply.has_ended else []
+                except DATABASE_LOST:
+                    patience = STORE_DOWN_LOOK_SECONDS
+                except Message.DoesNotExist:
                     return
+                else:
+                    look_at_row = False
+                    for last in last_events:
+                        yield last
+                    if last_events:
+                        return
             try:
                 async with asyncio.timeout(patience):
                     await woken.wait()

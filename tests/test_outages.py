@@ -89,12 +89,14 @@ def test_database_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     rooms = [person.open_room() for _ in range(4)]
     replies = [person.send(room, directive(ANSWER)) for room in rooms]
-    next(person.stream(replies[0]))
+    stream = person.stream(replies[0])
+    seen = [next(stream)]
 
     stack.servers["PostgreSQL"].stop()
     down = person.session.get(f"{person.url}/user/me", timeout=20)
     health = requests.get(f"{stack.url}/api/v1/health", timeout=5)
     stack.servers["PostgreSQL"].start_again()
+    seen += list(stream)
     eventually(lambda: person.session.get(f"{person.url}/user/me", timeout=20).ok, seconds=20)
     after = [person.session.get(f"{person.url}/user/me", timeout=20) for _ in range(40)]
 
@@ -103,5 +105,7 @@ def test_database_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
     assert int(down.headers["Retry-After"]) > 0
     assert (health.status_code, health.json()["database"]) == (503, "disconnected")
     assert {answer.status_code for answer in after} == {200}
+    assert seen[-1].name == "reply.completed"
+    assert seen[-1].body["content"] == WHOLE
     assert {person.reply(reply)["content"] for reply in replies} == {WHOLE}
     assert person.get("subscription/status")["daily_usage"] == 4
