@@ -2,10 +2,12 @@
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -16,24 +18,54 @@ TEMPORARY_LIFETIME = timedelta(hours=24)
 # A first guess at how much text one token holds; each room then learns its own figure.
 DEFAULT_CHARACTERS_PER_TOKEN = 4.0
 
+# Whether pinned, the last activity and the id, in falling order each.
+Position = tuple[bool, datetime, uuid.UUID]
+
 
 class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def owned_by(self, user: User) -> "ChatroomQuerySet":
-        return self.filter(user=user)
+        """The user's rooms, without those that were deleted and are being erased."""
+        return self.filter(user=user, deleted_at=None)
 
     def listed(self, *, archived: bool) -> "ChatroomQuerySet":
         """Rooms of a list, in its order: pinned before all, then the newest activity."""
-        return self.filter(archived=archived, expires_at=None).order_by(
+        return self.filter(archived=archived, expires_at=None, deleted_at=None).order_by(
             "-pinned", "-last_message_at", "-id"
+        )
+
+    def after(self, position: Position) -> "ChatroomQuerySet":
+        """Those that follow a place in the order of `listed`.
+
+        Compared as one row, which the index answers from that place on; spelt out with OR, it
+        would be read from its beginning.
+        """
+        return self.filter(
+            RawSQL(  # noqa: S611 the values are parameters
+                "(pinned, last_message_at, chatrooms_chatroom.id) < (%s, %s, %s)",
+                position,
+                output_field=models.BooleanField(),
+            )
         )
 
     def locked(self, *, user: User, chatroom_id: uuid.UUID) -> "Chatroom":
         """The user's room, its row locked until the transaction ends; DoesNotExist otherwise."""
-        return self.select_for_update(no_key=True).get(pk=chatroom_id, user=user)
+        return self.owned_by(user).select_for_update(no_key=True).get(pk=chatroom_id)
 
     def untitled(self) -> "ChatroomQuerySet":
         """Rooms that neither a person nor their first exchange has named."""
-        return self.filter(is_title_given=False, title=DEFAULT_TITLE)
+        return self.filter(is_title_given=False, title=DEFAULT_TITLE, deleted_at=None)
+
+    def expired(self, *, now: datetime) -> "ChatroomQuerySet":
+        """Temporary rooms that have been there for their day."""
+        return self.filter(expires_at__lte=now, deleted_at=None)
+
+    def deleted(self) -> "ChatroomQuerySet":
+        """Rooms that are nobody's any more, until what was said in them has been erased."""
+        return self.filter(deleted_at__isnull=False)
+
+    def mark_deleted(self, *, now: datetime) -> int:
+        """Take rooms away from their users; how many were there to take."""
+        return self.filter(deleted_at=None).update(deleted_at=now)
 
     def open(
         self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False
@@ -85,6 +117,10 @@ class Chatroom(models.Model):
     characters_per_token = models.FloatField(default=DEFAULT_CHARACTERS_PER_TOKEN, editable=False)
     # Set on temporary rooms, which are in no list and no export.
     expires_at = models.DateTimeField(null=True)
+    # A deleted room is gone for everybody; its rows are erased in the background.
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    # The table has one more column, of which the models know nothing, as no row is ever read
+    # with it: `title_words`, generated from the title and indexed as `chatroom_search`.
 
     objects = ChatroomQuerySet.as_manager()
 
@@ -97,7 +133,7 @@ class Chatroom(models.Model):
             ),
         ]
         indexes = [
-            # GET /chatroom/: a user's rooms in the order of the list, and all rooms of a user.
+            # GET /chatroom/: a user's rooms in the order of the list.
             models.Index(
                 "user",
                 "archived",
@@ -105,16 +141,39 @@ class Chatroom(models.Model):
                 F("last_message_at").desc(),
                 F("id").desc(),
                 name="chatroom_list",
+                condition=Q(expires_at=None, deleted_at=None),
             ),
+            # All rooms of a user, when the user is erased.
+            models.Index("user", name="chatroom_user"),
             # The erasure of temporary rooms that have expired.
-            models.Index("expires_at", name="chatroom_expiry", condition=~Q(expires_at=None)),
+            models.Index(
+                "expires_at",
+                name="chatroom_expiry",
+                condition=Q(expires_at__isnull=False, deleted_at=None),
+            ),
+            # The rooms that are being erased.
+            models.Index(
+                "deleted_at", name="chatroom_deleted", condition=Q(deleted_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
         return self.title
 
-    def rename(self, title: str) -> None:
-        self.title = title
-        self.is_title_given = True
-        self.updated_at = timezone.now()
-        self.save(update_fields=["title", "is_title_given", "updated_at"])
+    @property
+    def position(self) -> Position:
+        """Where the room stands in the order of lists."""
+        return self.pinned, self.last_message_at, self.pk
+
+    def change(self, **fields: Any) -> None:
+        """Set any of title, pinned, archived and system_prompt, and write no other column.
+
+        Raises DoesNotExist if the room has been deleted in the meantime.
+        """
+        if "title" in fields:
+            fields["is_title_given"] = True
+        fields["updated_at"] = timezone.now()
+        if not Chatroom.objects.filter(pk=self.pk, deleted_at=None).update(**fields):
+            raise Chatroom.DoesNotExist
+        for name, value in fields.items():
+            setattr(self, name, value)

@@ -34,9 +34,21 @@ class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
         return serializers.DateTimeField().to_representation(room.last_message_at)
 
 
+class ChangeChatroomSerializer(serializers.Serializer[Any]):
+    """Each field may be left out; an empty system prompt takes it away."""
+
+    title = serializers.CharField(max_length=100, validators=[NoBidiControls()])
+    system_prompt = serializers.CharField(allow_blank=True, max_length=8_000)
+    pinned = serializers.BooleanField()
+    archived = serializers.BooleanField()
+
+
 class OpenChatroomSerializer(serializers.Serializer[Any]):
-    title = serializers.CharField(
-        required=False, allow_blank=False, max_length=100, validators=[NoBidiControls()]
-    )
+    title = serializers.CharField(required=False, max_length=100, validators=[NoBidiControls()])
     system_prompt = serializers.CharField(required=False, allow_blank=True, max_length=8_000)
     temporary = serializers.BooleanField(required=False)
+
+
+class ListQuerySerializer(serializers.Serializer[Any]):
+    archived = serializers.BooleanField(default=False)
+    q = serializers.CharField(required=False, max_length=200)

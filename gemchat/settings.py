@@ -160,6 +160,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
+    "sweep-rooms": {"task": "messaging.tasks.sweep_rooms", "schedule": 60.0},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
     "prune": {"task": "accounts.tasks.prune", "schedule": crontab(hour="3", minute="17")},
     "reconcile-subscriptions": {

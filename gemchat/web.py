@@ -32,7 +32,7 @@ class WebProcess:
         if match is None:
             return False
         waits = scope["method"] == "GET" and b"wait=" in scope["query_string"]
-        return match["stream"] is not None or waits
+        return match.lastgroup is not None or waits
 
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server's lifespan; the hub lives as long."""

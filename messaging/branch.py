@@ -24,6 +24,9 @@ FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT
 # How far from its end the branch that is shown is looked through for a parent.
 NEAR = 200
 
+# What a message is read with: not its `words`, which are for the search alone.
+COLUMNS = ", ".join(f"messaging_message.{field.column}" for field in Message._meta.concrete_fields)
+
 # Walks from a message towards the root. Each step is one look-up by primary key.
 UPWARDS = """
 WITH RECURSIVE branch (id, parent_id, height) AS (
@@ -33,7 +36,7 @@ WITH RECURSIVE branch (id, parent_id, height) AS (
     FROM branch JOIN messaging_message above ON above.id = branch.parent_id
     WHERE branch.height < %(limit)s
 )
-SELECT messaging_message.* FROM branch JOIN messaging_message USING (id)
+SELECT {columns} FROM branch JOIN messaging_message USING (id)
 ORDER BY branch.height DESC
 """
 
@@ -52,8 +55,18 @@ WITH RECURSIVE branch (id, active_child, depth) AS (
     ) below
     WHERE branch.depth < %(limit)s
 )
-SELECT messaging_message.* FROM branch JOIN messaging_message USING (id)
+SELECT {columns} FROM branch JOIN messaging_message USING (id)
 WHERE branch.depth > 0 ORDER BY branch.depth
+"""
+
+ROOT = """
+WITH RECURSIVE branch (id, parent_id) AS (
+    SELECT id, parent_id FROM messaging_message WHERE id = %(leaf)s
+    UNION ALL
+    SELECT above.id, above.parent_id
+    FROM branch JOIN messaging_message above ON above.id = branch.parent_id
+)
+SELECT id FROM branch WHERE parent_id IS NULL
 """
 
 
@@ -61,12 +74,16 @@ def upwards(start: uuid.UUID | None, *, limit: int) -> list[Message]:
     """At most `limit` messages that end with `start`, oldest first."""
     if start is None:
         return []
-    return list(Message.objects.raw(UPWARDS, {"start": start, "limit": limit}))
+    return list(
+        Message.objects.raw(UPWARDS.format(columns=COLUMNS), {"start": start, "limit": limit})
+    )
 
 
 def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
     """At most `limit` messages that follow `start` on the branch that is shown, oldest first."""
-    return list(Message.objects.raw(DOWNWARDS, {"start": start, "limit": limit}))
+    return list(
+        Message.objects.raw(DOWNWARDS.format(columns=COLUMNS), {"start": start, "limit": limit})
+    )
 
 
 def show(message: Message, *, room: Chatroom) -> None:
@@ -82,6 +99,20 @@ def show(message: Message, *, room: Chatroom) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(SHOW, {"message": message.pk})
+
+
+def root_of(room: Chatroom) -> uuid.UUID | None:
+    """The first message of the active branch; None in an empty room.
+
+    With one first message there is nothing to choose from. With several, one statement climbs
+    the whole branch.
+    """
+    roots = Message.objects.filter(chatroom=room, parent=None).values_list("pk", flat=True)[:2]
+    if len(roots) < 2:
+        return roots[0] if roots else None
+    with connection.cursor() as cursor:
+        cursor.execute(ROOT, {"leaf": room.active_leaf})
+        return cursor.fetchone()[0]
 
 
 def leaf_below(start: uuid.UUID) -> uuid.UUID:

@@ -20,7 +20,7 @@ from messaging import branch
 from messaging.buffer import Position, mark_for_stop, tell_readers
 from messaging.catalog import GeminiModel, ModelNotInPlan, UnknownModel
 from messaging.models import Message, resend_after
-from messaging.tasks import send_next, send_to_queue
+from messaging.tasks import send_next, send_to_eraser, send_to_queue
 
 
 class NotAReply(DomainError):
@@ -185,3 +185,14 @@ def show(*, room: Chatroom, variant: Message, leaf: Message, added: int) -> None
     Chatroom.objects.record_exchange(
         chatroom_id=room.pk, active_leaf=leaf.pk, added=added, at=leaf.created_at
     )
+
+
+def delete(*, room: Chatroom) -> None:
+    """Take a room away from its user at once; what was said in it is erased in the background.
+
+    Raises Chatroom.DoesNotExist if that has been done already.
+    """
+    with transaction.atomic():
+        if not Chatroom.objects.filter(pk=room.pk).mark_deleted(now=timezone.now()):
+            raise Chatroom.DoesNotExist
+        transaction.on_commit(partial(send_to_eraser, room.pk))

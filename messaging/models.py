@@ -35,7 +35,8 @@ def resend_after() -> timedelta:
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def owned_by(self, user: User) -> "MessageQuerySet":
-        return self.filter(user=user)
+        """The user's messages, without those of rooms that were deleted."""
+        return self.filter(user=user, chatroom__deleted_at=None)
 
     def under_way(self) -> "MessageQuerySet":
         return self.filter(status__in=UNDER_WAY)
@@ -245,6 +246,8 @@ class Message(models.Model):
     context_truncated = models.BooleanField(null=True)
     rating = models.SmallIntegerField(default=0)
     feedback_comment = models.TextField(blank=True)
+    # The table has one more column, of which the model knows nothing, as no row is ever read with
+    # it: `words`, generated from the content and indexed as `message_search`; see messaging.search.
 
     # Set by `branch.with_siblings` on messages that are shown.
     sibling_ids: list[uuid.UUID]

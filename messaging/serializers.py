@@ -7,7 +7,9 @@ from rest_framework import serializers
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
 from messaging.backends.base import RETRYABLE_CODES
+from messaging.excerpts import excerpt
 from messaging.models import INTERNAL, Message
+from messaging.search import Hit
 
 PROMPT_MAX_CHARACTERS = 32_000
 
@@ -96,6 +98,21 @@ class ConversationSerializer(ChatroomSerializer):
         model = Chatroom
         fields = [*ChatroomSerializer.Meta.fields, "messages", "previous_cursor"]
         read_only_fields = fields
+
+
+class HitSerializer(serializers.Serializer[Any]):
+    """A chatroom that a search has found: wants the `query` in its context.
+
+    `excerpt` holds plain text in pieces, of which the words that were searched for are `marked`,
+    and the message that it is from; null for the title.
+    """
+
+    def to_representation(self, hit: Hit) -> dict[str, Any]:
+        pieces = excerpt(hit.text, query=self.context["query"])
+        return {
+            **ChatroomSerializer(hit.room).data,
+            "excerpt": {"message_id": hit.message_id, "pieces": pieces},
+        }
 
 
 class PromptSerializer(serializers.Serializer[Any]):

@@ -58,18 +58,18 @@ async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
     return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
 
 
-View = Callable[[ASGIRequest, str], Coroutine[Any, Any, HttpResponseBase]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 def read_only(view: View) -> View:
     """What DRF does for the other views: GET alone, and problem documents for what is foreseen."""
 
     @wraps(view)
-    async def guarded(request: ASGIRequest, message_id: str) -> HttpResponseBase:
+    async def guarded(request: ASGIRequest, **captured: str) -> HttpResponseBase:
         if request.method != "GET":
             return problem_for(MethodNotAllowed(request.method or ""))
         try:
-            return await view(request, message_id)
+            return await view(request, **captured)
         except FORESEEN as error:
             return problem_for(error)
 

@@ -11,11 +11,15 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from chatrooms.models import Chatroom
+from messaging.erasure import erase_room
 from messaging.generation import generate
 from messaging.models import Message
 from messaging.titles import title_room
 
 logger = logging.getLogger(__name__)
+
+# At a time, so that a queue nobody works off does not fill up.
+SWEPT_ROOMS = 1_000
 
 
 @shared_task(name="messaging.tasks.generate_reply")
@@ -53,6 +57,32 @@ def sweep_replies() -> dict[str, int]:
     for reply_id in [*taken_back, *unsent]:
         send_to_queue(reply_id)
     return {"taken_back": len(taken_back), "unsent": len(unsent)}
+
+
+@shared_task(name="messaging.tasks.erase_room")
+def erase(chatroom_id: str) -> None:
+    """Erase a room that was deleted."""
+    try:
+        erase_room(chatroom_id=uuid.UUID(chatroom_id))
+    finally:
+        connection.close()
+
+
+@shared_task(name="messaging.tasks.sweep_rooms")
+def sweep_rooms() -> None:
+    """Delete temporary rooms whose day is over, and see to it that deleted rooms are erased."""
+    now = timezone.now()
+    Chatroom.objects.expired(now=now).mark_deleted(now=now)
+    for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
+        send_to_eraser(chatroom_id)
+
+
+def send_to_eraser(chatroom_id: uuid.UUID) -> None:
+    """Have a deleted room erased. If the broker is down, the sweep sees to it later."""
+    try:
+        erase.delay(str(chatroom_id))
+    except OperationalError:
+        logger.warning("The broker is down; room %s is erased by the sweep", chatroom_id)
 
 
 def send_next(user_id: uuid.UUID) -> None:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ParseError
@@ -14,16 +14,20 @@ from rest_framework.reverse import reverse
 from accounts.authentication import caller
 from accounts.idempotency import idempotent
 from chatrooms.models import Chatroom
+from chatrooms.pages import Page, position_in, rendered, respond
+from chatrooms.serializers import ListQuerySerializer
 from chatrooms.views import ChatroomViewSet
 from gemchat.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
 from messaging import branch, conversation
 from messaging.catalog import GeminiModel
 from messaging.conversation import Accepted
 from messaging.models import Message, MessageQuerySet
+from messaging.search import find_rooms
 from messaging.serializers import (
     ConversationSerializer,
     EditSerializer,
     FeedbackSerializer,
+    HitSerializer,
     MessageSerializer,
     PromptSerializer,
 )
@@ -33,9 +37,23 @@ UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
 class ConversationViewSet(ChatroomViewSet):
-    """Chatrooms, of which each one shows the latest of its conversation."""
+    """Chatrooms, with what was said in them."""
 
-    lookup_value_regex = UUID
+    def list(self, request: Request) -> HttpResponse:
+        """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
+        query = ListQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        if not query.validated_data.get("q"):
+            return super().list(request)
+        found = find_rooms(
+            user=caller(request),
+            query=query.validated_data["q"],
+            archived=query.validated_data["archived"],
+            after=position_in(request),
+            limit=page_limit(request),
+        )
+        hits = HitSerializer(found.hits, many=True, context={"query": query.validated_data["q"]})
+        return respond(request, Page(rendered(hits.data), found.last))
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()
@@ -43,6 +61,10 @@ class ConversationViewSet(ChatroomViewSet):
         room.shown = branch.with_siblings(messages)
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
         return Response(ConversationSerializer(room).data)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        conversation.delete(room=self.get_object())
+        return Response(status=204)
 
 
 class MessageViewSet(viewsets.GenericViewSet[Message]):

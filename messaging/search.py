@@ -1,0 +1,195 @@
+"""Searches a user's rooms by their titles and by what was said in them.
+
+A room is found if its title, or one of its messages, has all the words of the query: whole words,
+as written but for case and accents, since a text here may be in any language (`searchable_text`
+says how it becomes words). Rooms come in the order of lists.
+
+Words are looked up in one of two ways, so that the cost is bounded whatever they are:
+
+- Most are in few messages: these are found in the index, and their rooms put in order.
+- Of a word that is in thousands of messages that would take long, while nearly every room has it.
+  So the rooms are walked through in their order, each from its newest message, until a page is
+  full. A walk ends after so many rooms and messages; the page may then be short, or empty, and the
+  next one goes on from there. Of one room it reads the newest 2,000 messages.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.db.models.functions import Left
+
+from accounts.models import User
+from chatrooms.models import Chatroom, Position
+from messaging.models import Message
+
+# A word that is in so many of the newest so many messages is too common for the index.
+SAMPLED_MESSAGES, COMMON_IN_SAMPLE = 400, 20
+MOST_HITS = 2_000
+WALKED_ROOMS = 1_000
+WALKED_MESSAGES_A_ROOM = 2_000
+WALKED_MESSAGES = 20_000
+# What `searchable_text` reads of a message.
+SEARCHED_CHARACTERS = 65_536
+
+PHRASE = "phraseto_tsquery('simple', searchable_text(%s))"
+SAMPLE = """
+SELECT given.query::text, (
+    SELECT count(*) FROM (
+        SELECT words FROM messaging_message WHERE user_id = %s ORDER BY id DESC LIMIT %s
+    ) newest WHERE newest.words @@ given.query
+) FROM (SELECT {query} AS query) given
+"""
+
+# The rooms of the list that may be found; `after` is a condition or empty.
+LISTED = """
+    room.user_id = %(user)s AND room.archived = %(archived)s
+    AND room.expires_at IS NULL AND room.deleted_at IS NULL
+"""
+AFTER = "AND (room.pinned, room.last_message_at, room.id) < (%(pinned)s, %(at)s, %(room)s)"
+ORDER = "pinned DESC, last_message_at DESC, id DESC"
+
+BY_INDEX = """
+WITH hit AS MATERIALIZED (
+    SELECT chatroom_id, id FROM messaging_message
+    WHERE user_id = %(user)s AND content <> '' AND words @@ %(query)s::tsquery
+    LIMIT %(most)s + 1
+), newest AS (
+    SELECT DISTINCT ON (chatroom_id) chatroom_id AS id, id AS message_id
+    FROM hit ORDER BY chatroom_id, hit.id DESC
+), titled AS MATERIALIZED (
+    SELECT id FROM chatrooms_chatroom
+    WHERE user_id = %(user)s AND deleted_at IS NULL AND title_words @@ %(query)s::tsquery
+    LIMIT %(most)s + 1
+), page AS (
+    SELECT room.id, newest.message_id
+    FROM (SELECT id FROM newest UNION SELECT id FROM titled) found
+    JOIN chatrooms_chatroom room ON room.id = found.id
+    LEFT JOIN newest ON newest.id = room.id
+    WHERE {listed} {after}
+    ORDER BY room.pinned DESC, room.last_message_at DESC, room.id DESC
+    LIMIT %(limit)s + 1
+)
+SELECT page.id, page.message_id, hits.most
+FROM (SELECT greatest((SELECT count(*) FROM hit), (SELECT count(*) FROM titled)) AS most) hits
+LEFT JOIN page ON true
+"""
+
+# `reading` counts the messages that the walk may have read by the end of a room.
+WALK = """
+SELECT walked.id, hit.id, walked.is_titled OR hit.id IS NOT NULL, walked.is_end
+FROM (
+    SELECT *, place = %(rooms)s OR reading >= %(messages)s AS is_end
+    FROM (
+        SELECT id, pinned, last_message_at, title_words @@ %(query)s::tsquery AS is_titled,
+            least(message_count, %(a_room)s) AS own,
+            sum(least(message_count, %(a_room)s)) OVER in_order AS reading,
+            row_number() OVER in_order AS place
+        FROM (
+            SELECT * FROM chatrooms_chatroom room WHERE {listed} {after}
+            ORDER BY {order} LIMIT %(rooms)s
+        ) room
+        WINDOW in_order AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)
+    ) room WHERE reading - own < %(messages)s
+) walked LEFT JOIN LATERAL (
+    SELECT message.id FROM (
+        SELECT id, words FROM messaging_message WHERE chatroom_id = walked.id
+        ORDER BY id DESC LIMIT %(a_room)s
+    ) message WHERE message.words @@ %(query)s::tsquery LIMIT 1
+) hit ON true
+WHERE walked.is_titled OR hit.id IS NOT NULL OR walked.is_end
+ORDER BY {walked_order} LIMIT %(limit)s + 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A room that was found, and what has the words: its newest such message, or its title."""
+
+    room: Chatroom
+    text: str
+    message_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits, and the position that the next one follows, if there may be one."""
+
+    hits: list[Hit]
+    last: Position | None
+
+
+def find_rooms(
+    *, user: User, query: str, archived: bool, after: Position | None, limit: int
+) -> Found:
+    """At most `limit` of the user's listed rooms that have all words of the query."""
+    words, is_common = looked_at(user=user, query=query)
+    if not words:
+        return Found([], None)
+    pinned, at, room = after or (None, None, None)
+    wanted = {"user": user.pk, "query": words, "archived": archived, "limit": limit}
+    wanted |= {"pinned": pinned, "at": at, "room": room}
+    condition = AFTER if after else ""
+    found = None if is_common else by_index(wanted, condition, user=user, limit=limit)
+    return found or walk(wanted, condition, user=user, limit=limit)
+
+
+def looked_at(*, user: User, query: str) -> tuple[str, bool]:
+    """The query as PostgreSQL understands it, and whether its words are too common for the index.
+
+    What stands between blanks is looked for as it stands: one word, or several in a row.
+    """
+    phrases = query.split()
+    statement = SAMPLE.format(query=" && ".join([PHRASE] * len(phrases)))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [user.pk, SAMPLED_MESSAGES, *phrases])
+        words, matching = cursor.fetchone()
+    return words, matching >= COMMON_IN_SAMPLE
+
+
+def by_index(wanted: dict[str, Any], condition: str, *, user: User, limit: int) -> Found | None:
+    """None if too many messages have the words after all."""
+    statement = BY_INDEX.format(listed=LISTED, after=condition)
+    rows = executed(statement, {**wanted, "most": MOST_HITS})
+    if rows[0][2] > MOST_HITS:
+        return None
+    hits = loaded([(room_id, message_id) for room_id, message_id, _ in rows if room_id], user=user)
+    last = hits[limit - 1].room.position if len(hits) > limit else None
+    return Found(hits[:limit], last)
+
+
+def walk(wanted: dict[str, Any], condition: str, *, user: User, limit: int) -> Found:
+    walked_order = ", ".join(f"walked.{term}" for term in ORDER.split(", "))
+    statement = WALK.format(listed=LISTED, after=condition, order=ORDER, walked_order=walked_order)
+    bounds = {
+        "rooms": WALKED_ROOMS,
+        "messages": WALKED_MESSAGES,
+        "a_room": WALKED_MESSAGES_A_ROOM,
+    }
+    rows = executed(statement, {**wanted, **bounds})
+    hits = loaded([(room, message) for room, message, is_found, _ in rows if is_found], user=user)
+    if len(hits) > limit:
+        return Found(hits[:limit], hits[limit - 1].room.position)
+    ends = [room_id for room_id, _, _, is_end in rows if is_end]
+    last = Chatroom.objects.filter(pk__in=ends).first()
+    return Found(hits, last.position if last else None)
+
+
+def executed(statement: str, parameters: dict[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
+
+
+def loaded(found: list[tuple[uuid.UUID, uuid.UUID | None]], *, user: User) -> list[Hit]:
+    """The rooms and messages of a page, in the order of lists."""
+    messages = Message.objects.filter(pk__in=[message_id for _, message_id in found if message_id])
+    texts = dict(messages.values_list("pk", Left("content", SEARCHED_CHARACTERS)))
+    rooms = Chatroom.objects.owned_by(user).in_bulk([room_id for room_id, _ in found])
+    hits = [
+        Hit(rooms[room_id], texts.get(message_id) or rooms[room_id].title, message_id)
+        for room_id, message_id in found
+        if room_id in rooms
+    ]
+    return sorted(hits, key=lambda hit: hit.room.position, reverse=True)
