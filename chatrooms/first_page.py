@@ -1,10 +1,11 @@
 """The first page of a user's list, kept rendered for CACHE_TTL_SECONDS.
 
 What a page costs is to make 50 rooms into JSON. What it shows is told apart by the ids and the
-row versions (`xmin`) of its rooms, which one look at the list's index gives. The kept page goes
-out only if its rooms are still those, so no write has to call it back: whoever has seen a write
-succeed sees it in the list, also when writers and readers cross, when Redis was away meanwhile,
-and when the row was changed in psql.
+row versions of its rooms, which one look at the list's index gives: who wrote a version (`xmin`)
+and where it lies (`ctid`), as one transaction may write several, and a place may be used again.
+The kept page goes out only if its rooms are still those, so that no write has to call it back:
+whoever has seen a write succeed sees it in the list, also when writers and readers cross, when
+Redis was away meanwhile, and when the row was changed in psql.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # Of the same rooms, in the same order, as `Chatroom.objects.listed` gives.
 VERSIONS = """
-SELECT id, xmin::text FROM chatrooms_chatroom
+SELECT id, xmin::text || ctid::text FROM chatrooms_chatroom
 WHERE user_id = %s AND archived = %s AND expires_at IS NULL AND deleted_at IS NULL
 ORDER BY pinned DESC, last_message_at DESC, id DESC LIMIT %s
 """
@@ -41,7 +42,7 @@ def first_page(*, user: User, archived: bool, limit: int) -> Page:
         current = digest(cursor.fetchall())
     if page := kept(key, version=current):
         return page
-    version = RawSQL("chatrooms_chatroom.xmin::text", [])  # noqa: S611
+    version = RawSQL("xmin::text || ctid::text", [])  # noqa: S611
     rooms = Chatroom.objects.owned_by(user).listed(archived=archived).annotate(version=version)
     found = list(rooms[: limit + 1])
     page = page_of(found, limit=limit)
