@@ -1,0 +1,170 @@
+"""GET /chatroom/{id}/export, through the whole ASGI application."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import User
+from conftest import api_for
+from gemchat.asgi import application
+from messaging import conversation, export
+from messaging.erasure import erase_room
+from messaging.tests.rooms import complete, exchange, make_room
+from tests.marks import committed
+
+pytestmark = committed
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def ask(path: str, user: User | None, *, method: str = "GET", send: Send | None = None) -> Any:
+    """Status, headers and body that the application answers with."""
+    path, _, query = path.partition("?")
+    authorization = api_for(user)._credentials["HTTP_AUTHORIZATION"] if user else ""
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query.encode(),
+        "headers": [(b"authorization", authorization.encode())],
+        "state": {},
+    }
+    messages: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.get_running_loop().create_future()
+
+    async def kept(message: dict[str, Any]) -> None:
+        messages.append(message)
+        if send:
+            await send(message)
+
+    asyncio.run(application(scope, receive, kept))
+    headers = {name.decode().lower(): value.decode() for name, value in messages[0]["headers"]}
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    return messages[0]["status"], headers, body.decode()
+
+
+def url_of(room: Any, query: str = "") -> str:
+    return f"/api/v1/chatroom/{getattr(room, 'pk', room)}/export{query}"
+
+
+@pytest.mark.parametrize("query", ["", "?as=json"])
+@pytest.mark.parametrize("batch", [1, 2, 3, 200])
+def test_json_has_the_room_and_every_message(
+    batch: int, query: str, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BATCH", batch)
+    room = make_room(carol, title="Rivers", system_prompt="Be brief.")
+    first = exchange(room, 'Q1 "quoted"', "A1 ✓\n")
+    exchange(room, "Q2", "A2")
+    complete(conversation.edit(user=carol, message=first.parent, prompt="Q1 again").reply, "A1b")
+
+    status, headers, body = ask(url_of(room, query), carol)
+
+    assert status == 200
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    assert headers["content-disposition"] == f'attachment; filename="chatroom-{room.pk}.json"'
+    exported = json.loads(body)
+    assert exported["chatroom"]["title"] == "Rivers"
+    assert exported["chatroom"]["system_prompt"] == "Be brief."
+    said = [message["content"] for message in exported["messages"]]
+    assert said == ['Q1 "quoted"', "A1 ✓\n", "Q2", "A2", "Q1 again", "A1b"]
+    shown = api_for(carol).get(f"/api/v1/message/{first.pk}").json()
+    assert exported["messages"][1] == shown
+
+
+@pytest.mark.parametrize("batch", [1, 2, 200])
+def test_markdown_has_the_branch_that_is_shown(
+    batch: int, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BATCH", batch)
+    room = make_room(carol, title="Rivers")
+    first = exchange(room, "Q1", "A1")
+    exchange(room, "Q2", "A2")
+    edited = conversation.edit(user=carol, message=first.parent, prompt="Q1 again")
+    complete(edited.reply, "A1b")
+    conversation.select(user=carol, message=first)
+
+    status, headers, body = ask(url_of(room, "?as=markdown"), carol)
+
+    at = f"{first.created_at:%Y-%m-%d %H:%M} UTC"
+    assert status == 200
+    assert headers["content-type"] == "text/markdown; charset=utf-8"
+    assert headers["content-disposition"].endswith('.md"')
+    assert body == "# Rivers\n" + "".join(
+        f"\n## {sender}, {at}\n\n{text}\n"
+        for sender, text in [("You", "Q1"), ("Gemini", "A1"), ("You", "Q2"), ("Gemini", "A2")]
+    )
+
+
+@pytest.mark.parametrize(("kind", "body"), [("json", '"messages":[]}\n'), ("markdown", "# R\n")])
+def test_empty_room_is_exported(kind: str, body: str, carol: User) -> None:
+    status, _, exported = ask(url_of(make_room(carol, title="R"), f"?as={kind}"), carol)
+
+    assert status == 200
+    assert exported.endswith(body)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_both_forms_of_the_path_answer(slash: str, carol: User) -> None:
+    assert ask(f"{url_of(make_room(carol))}{slash}", carol)[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["", "pdf", "JSON"])
+def test_unknown_kind_is_unprocessable(kind: str, carol: User) -> None:
+    status, headers, body = ask(url_of(make_room(carol), f"?as={kind}"), carol)
+
+    assert (status, headers["content-type"]) == (422, "application/problem+json")
+    assert json.loads(body)["errors"][0]["field"] == "as"
+
+
+def test_temporary_room_is_not_exported(carol: User) -> None:
+    status, _, body = ask(url_of(make_room(carol, temporary=True)), carol)
+
+    assert (status, json.loads(body)["code"]) == (409, "temporary_chatroom")
+
+
+def test_export_is_for_the_owner_alone(carol: User, bob: User) -> None:
+    room = make_room(carol)
+    deleted = make_room(carol)
+    conversation.delete(room=deleted)
+
+    assert ask(url_of(room), bob)[0] == 404
+    assert ask(url_of(room), None)[0] == 401
+    assert ask(url_of(uuid.uuid4()), carol)[0] == 404
+    assert ask(url_of(deleted), carol)[0] == 404
+    assert ask(url_of(room), carol, method="POST")[0] == 405
+
+
+def test_room_that_is_deleted_meanwhile_ends_in_a_broken_file(
+    carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is read ahead of the reader: what is deleted while they wait does not go out."""
+    monkeypatch.setattr(export, "BATCH", 2)
+    room = make_room(carol)
+    for number in range(5):
+        exchange(room, f"Q{number}", f"A{number}")
+    sent: list[str] = []
+
+    def delete() -> None:
+        conversation.delete(room=room)
+        erase_room(chatroom_id=room.pk)
+        connection.close()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message.get("body", b"").decode())
+        if "Q1" in sent[-1]:
+            await asyncio.to_thread(delete)
+
+    with pytest.raises(export.RoomGone):
+        ask(url_of(room), carol, send=send)
+
+    assert "Q1" in "".join(sent)
+    assert "Q2" not in "".join(sent)
+    assert not "".join(sent).endswith("]}\n")
