@@ -9,6 +9,7 @@ help:
 	@echo "make run           PostgreSQL, Valkey, web, worker and beat until Ctrl-C (PORT=8000)"
 	@echo "make test          every test, on real servers (ARGS=\"-k quota -x\")"
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
+	@echo "make bench-scale   what calls cost with a million messages (ARGS=--small)"
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
 	@echo "make format        what lint would have changed"
 	@echo "make requirements  resolve requirements/*.in into *.txt"
@@ -29,6 +30,10 @@ test: $(INSTALLED)
 .PHONY: bench-replies
 bench-replies: $(INSTALLED)
 	@exec $(PY) -m bench.replies $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: $(INSTALLED)
+	@exec $(PY) -m bench.scale $(ARGS)
 
 # A deployment's settings, for the checks that hold for one.
 DEPLOYED := DEBUG=false LOG_LEVEL=ERROR SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \

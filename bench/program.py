@@ -98,6 +98,15 @@ class Program:
     def gemini_url(self) -> str:
         return f"http://127.0.0.1:{self.gemini_port}"
 
+    def manage(self, *arguments: str) -> str:
+        """What a manage.py command prints, run with the program's settings."""
+        command = [sys.executable, "manage.py", *arguments]
+        environment = {**self._environment, "LOG_LEVEL": "WARNING"}
+        told = subprocess.run(  # noqa: S603 a command of our own
+            command, cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return told.stdout
+
     def answer_with(self, answer: Answer) -> None:
         """What the fake answers from now on."""
         body = json.dumps(asdict(answer)).encode()

@@ -1,0 +1,63 @@
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import connection
+
+from accounts.console import JsonCommand
+from accounts.mobile import InvalidMobile, to_e164
+from accounts.models import User
+from messaging.seeding import Plan, TooManyUsers, make_users, seed
+
+BAR = 40
+
+
+class Command(JsonCommand):
+    help = "Make users with rooms and messages, as many as you like, to show or to measure."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--users", type=int, default=1, help="new users (1)")
+        parser.add_argument("--mobile", help="one user, new or not, in place of --users")
+        parser.add_argument("--rooms", type=int, default=20, help="rooms of each user (20)")
+        parser.add_argument("--messages", type=int, default=50, help="messages in each room (50)")
+        parser.add_argument("--no-progress", action="store_true", help="show no bar")
+
+    def report(self, **options: Any) -> dict[str, Any]:
+        plan = Plan(options["rooms"], options["messages"])
+        if min(options["users"], *(plan.rooms, plan.messages)) < 0:
+            raise CommandError("Give numbers that are not negative.")
+        started = time.monotonic()
+        users = self.users(options)
+        total = len(users) * plan.rooms * (1 + plan.messages)
+        shows = sys.stderr.isatty() and not options["no_progress"]
+        seed(users, plan, tell=lambda made: self.show(made, total) if shows else None)
+        self.analyze()
+        return {
+            "users": len(users),
+            "mobiles": [user.mobile for user in users[:10]],
+            "rooms": len(users) * plan.rooms,
+            "messages": len(users) * plan.rooms * plan.messages,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+
+    def users(self, options: dict[str, Any]) -> list[User]:
+        try:
+            if options["mobile"]:
+                return [User.objects.verified(to_e164(options["mobile"]))]
+            return make_users(options["users"])
+        except (InvalidMobile, TooManyUsers) as error:
+            raise CommandError(str(error)) from error
+
+    def show(self, made: int, total: int) -> None:
+        done = BAR * made // total
+        end = "\n" if made == total else ""
+        bar = f"\r[{'#' * done}{' ' * (BAR - done)}] {made:,} of {total:,} rows"
+        self.stderr.write(bar, ending=end)
+        self.stderr.flush()
+
+    def analyze(self) -> None:
+        """The planner is to know of the new rows before autovacuum comes round."""
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE accounts_user, chatrooms_chatroom, messaging_message")
