@@ -109,6 +109,8 @@ def measure(program: Program, large: Size, small: Size, *, rounds: int) -> list[
     say("Exports")
     for kind in ("json", "markdown"):
         rows += exported(program, sides[0], kind)
+    taken = [asyncio.run(deletion(program.port, side)) for side in sides]
+    rows.append(Row.compared("delete of the room", "ms", taken[:1], f"that of {small}", taken[1:]))
     return rows
 
 
@@ -197,6 +199,15 @@ async def median_of(call: Callable[[], Awaitable[object]], times: int) -> float:
         await call()
         taken.append(1000 * (time.perf_counter() - started))
     return statistics.median(taken)
+
+
+async def deletion(port: int, side: Side) -> float:
+    """Milliseconds until the answer; the one thing that cannot be done twice."""
+    async with Connection(port) as connection:
+        started = time.perf_counter()
+        path = f"{API}/chatroom/{side.room}"
+        await connection.begin("DELETE", path, headers=side.person.headers)
+        return 1000 * (time.perf_counter() - started)
 
 
 async def searches(port: int, side: Side, *, rounds: int) -> list[Row]:

@@ -4,7 +4,16 @@ from django.http import HttpRequest
 
 from chatrooms.models import Chatroom
 
-SHOWN = ("user", "created_at", "updated_at", "last_message_at", "message_count", "archived")
+SHOWN = (
+    "user",
+    "created_at",
+    "updated_at",
+    "last_message_at",
+    "message_count",
+    "archived",
+    "expires_at",
+    "deleted_at",
+)
 
 
 @admin.register(Chatroom)

@@ -172,7 +172,7 @@ def row_of(instance: models.Model) -> Row:
 
 
 def copy(model: type[models.Model], rows: Iterable[Row]) -> int:
-    columns = ", ".join(field.column for field in model._meta.concrete_fields)
+    columns = ", ".join(str(field.column) for field in model._meta.concrete_fields)
     statement = f"COPY {model._meta.db_table} ({columns}) FROM STDIN"
     count = 0
     with transaction.atomic(), connection.cursor() as cursor, cursor.copy(statement) as sink:
