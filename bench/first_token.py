@@ -43,12 +43,13 @@ def measure(program: Program, *, rounds: int, sizes: Sizes) -> list[Row]:
     )
     figures: Times = defaultdict(list)
     with program.worker(Worker("threads", 100)) as worker_pid:
-        rooms = program.rooms(sizes.streams)
-        ways: dict[str, tuple[int, Reading]] = {
-            "direct": (program.gemini_port, read_from_gemini),
-            "ours": (program.port, reading_of(rooms)),
-        }
         for number in range(rounds):
+            # New ones each round, or the context would grow from one to the next.
+            rooms = program.rooms(sizes.streams)
+            ways: dict[str, tuple[int, Reading]] = {
+                "direct": (program.gemini_port, read_from_gemini),
+                "ours": (program.port, reading_of(rooms)),
+            }
             for side in ways if number % 2 else reversed(ways):
                 port, reading = ways[side]
                 before = cpu_seconds(program.web_pid), cpu_seconds(worker_pid)

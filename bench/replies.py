@@ -17,10 +17,10 @@ from bench.program import Program
 from bench.table import Row, as_json, as_markdown, machine
 
 # One for each reply of the largest load.
-MOST_PEOPLE = 800
+MOST_PEOPLE = 600
 LONGEST_SECONDS = 3600
 PARTS = ["first-token", "workers", "idle-streams"]
-WAVES = {"prefork": 6, "threads": 4, "gevent": 4, "sdk loop": 6, "sdk threads": 2}
+WAVES = {"prefork": 6, "threads": 3, "gevent": 3, "sdk loop": 6, "sdk threads": 2}
 TRIAL_WAVES = dict.fromkeys(WAVES, 1)
 
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 def measure(parts: list[str], *, rounds: int, trial: bool) -> list[Row]:
     rows: list[Row] = []
-    with Program(people=MOST_PEOPLE // 4 if trial else MOST_PEOPLE) as program:
+    with Program(people=MOST_PEOPLE // 3 if trial else MOST_PEOPLE) as program:
         if "first-token" in parts:
             say("Time to the first token")
             sizes = first_token.Sizes(streams=50, replies_each=1 if trial else 4)
