@@ -7,6 +7,7 @@ INSTALLED := .venv/installed
 .PHONY: help
 help:
 	@echo "make run           PostgreSQL, Valkey, web, worker and beat until Ctrl-C (PORT=8000)"
+	@echo "make manage        a manage.py command on the data of a running make run (ARGS=help)"
 	@echo "make test          every test, on real servers (ARGS=\"-k quota -x\")"
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
 	@echo "make bench-scale   what calls cost with a million messages (ARGS=--small)"
@@ -22,6 +23,12 @@ $(INSTALLED): requirements/base.txt requirements/dev.txt
 .PHONY: run
 run: $(INSTALLED)
 	@exec $(PY) -m dev.run
+
+# On the data of a `make run` that is up: make manage ARGS="user_show --mobile +919812345678"
+.PHONY: manage
+manage: $(INSTALLED)
+	@test -e var/environment || { echo "error: start it first: make run" >&2; exit 1; }
+	@set -a; . var/environment; exec $(PY) manage.py $(ARGS)
 
 .PHONY: test
 test: $(INSTALLED)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,12 +17,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from dev.environment import development_environment, names_database, names_redis
+from dev.environment import (
+    DEVELOPMENT,
+    SECRETS,
+    development_environment,
+    names_database,
+    names_redis,
+    write_private,
+)
 from dev.processes import StartError, lock_folder, spawn, stop
 from dev.schema import BASE_DIR, schema_fingerprint
 from dev.servers import Server, start_postgres, start_valkey
 
 WEB_START_SECONDS = 60
+TOLD = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
 # A worker lets replies run for 30 s before it puts them back; web ends its streams at once.
 STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
 LEFTOVER_SECONDS = 15  # What the servers of a killed start are given to end.
@@ -73,6 +82,7 @@ class Stack:
             environment = development_environment(self.environ, var=self.var)
             self._environment = environment
             self._start_servers(environment)
+            self._tell_environment(environment)
             self._cleanup.callback(self._stop_processes)
             self._start_web_and_prepare(environment)
             self._start("worker", environment)
@@ -147,6 +157,13 @@ class Stack:
             valkey = start_valkey(self.var / "valkey", keep_open=[self._lock])
             self._add_server("Valkey", valkey)
             environment["REDIS_URL"] = valkey.url
+
+    def _tell_environment(self, environment: Mapping[str, str]) -> None:
+        """Leave what manage.py needs to work on this stack, for as long as it runs."""
+        path = self.var / "environment"
+        told = {name: environment[name] for name in TOLD if environment.get(name)}
+        write_private(path, "".join(f"{k}={shlex.quote(v)}\n" for k, v in told.items()))
+        self._cleanup.callback(path.unlink, missing_ok=True)
 
     def _add_server(self, name: str, server: Server) -> None:
         self.servers[name] = server
