@@ -19,6 +19,7 @@ from bench.table import Row, as_json, as_markdown, machine
 # One for each reply of the largest load.
 MOST_PEOPLE = 600
 LONGEST_SECONDS = 3600
+# In this order: the last one leaves replies in the queue.
 PARTS = ["first-token", "workers", "idle-streams"]
 WAVES = {"prefork": 6, "threads": 3, "gevent": 3, "sdk loop": 6, "sdk threads": 2}
 TRIAL_WAVES = dict.fromkeys(WAVES, 1)
@@ -45,30 +46,30 @@ def main() -> None:
 
 
 def measure(parts: list[str], *, rounds: int, trial: bool) -> list[Row]:
+    """The rows of the parts, each of which also tells its own on stderr as soon as it has them."""
     rows: list[Row] = []
     with Program(people=MOST_PEOPLE // 3 if trial else MOST_PEOPLE) as program:
-        if "first-token" in parts:
-            say("Time to the first token")
-            sizes = first_token.Sizes(streams=50, replies_each=1 if trial else 4)
-            rows += first_token.measure(program, rounds=rounds, sizes=sizes)
-        if "workers" in parts:
-            say("Workers, pool by pool")
-            waves = TRIAL_WAVES if trial else WAVES
-            rows += workers.measure(program, rounds=rounds, waves=waves, kinds=workers.KINDS)
-        # Last, as it leaves replies in the queue.
-        if "idle-streams" in parts:
-            say("Idle streams")
-            streams, seconds = (200, 2.0) if trial else (2000, 16.0)
-            rows += idle_streams.measure(program, rounds=rounds, streams=streams, seconds=seconds)
+        for part in (part for part in PARTS if part in parts):
+            print(f"{part} …", file=sys.stderr, flush=True)
+            found = measure_part(program, part, rounds=rounds, trial=trial)
+            print(as_markdown(found), file=sys.stderr, flush=True)
+            rows += found
     return rows
+
+
+def measure_part(program: Program, part: str, *, rounds: int, trial: bool) -> list[Row]:
+    if part == "first-token":
+        sizes = first_token.Sizes(streams=50, replies_each=1 if trial else 4)
+        return first_token.measure(program, rounds=rounds, sizes=sizes)
+    if part == "workers":
+        waves = TRIAL_WAVES if trial else WAVES
+        return workers.measure(program, rounds=rounds, waves=waves, kinds=workers.KINDS)
+    streams, seconds = (200, 2.0) if trial else (2000, 16.0)
+    return idle_streams.measure(program, rounds=rounds, streams=streams, seconds=seconds)
 
 
 def give_up(number: int, frame: FrameType | None) -> None:
     raise TimeoutError(f"this has taken {LONGEST_SECONDS} s")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
