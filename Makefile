@@ -4,6 +4,10 @@
 PY := .venv/bin/python
 INSTALLED := .venv/installed
 
+# Packages are compiled when they are first imported. Where the shell forbids to keep that, every
+# process would compile them anew, which takes each one two seconds more to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help:
 	@echo "make run           PostgreSQL, Valkey, web, worker and beat until Ctrl-C (PORT=8000)"
