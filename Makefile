@@ -36,6 +36,7 @@ manage: $(INSTALLED)
 
 .PHONY: test
 test: $(INSTALLED)
+	@dev/browser.sh
 	@exec $(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 .PHONY: bench-replies

@@ -1,0 +1,76 @@
+"""A real browser for the tests of pages: Chromium, headless, that notes what went wrong in it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Nothing here leaves the machine; as root Chromium has no sandbox.
+ARGUMENTS = [
+    *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
+    *["--disable-background-networking", "--disable-component-update"],
+]
+SERIOUS = ("serious", "critical")
+
+
+@dataclass
+class Browsing:
+    """Opens pages; `complaints` is what they wrote to the console as errors, CSP reports too."""
+
+    browser: Browser
+    complaints: list[str] = field(default_factory=list)
+
+    def __call__(self, *, width: int = 1280, height: int = 900, **options: object) -> Page:
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        page.on(
+            "console",
+            lambda line: (
+                self.complaints.append(f"{page.url}: {line.text}") if line.type == "error" else None
+            ),
+        )
+        return page
+
+
+def chromium_path() -> str:
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.fail("No Chromium: apt-get install chromium, or name one with CHROMIUM=")
+    return found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """For a module alone: while Playwright runs, Django refuses the ORM in this thread."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browse(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """`page = browse(width=390)`; after the test no page may have complained."""
+    browsing = Browsing(chromium)
+    yield browsing
+    for context in chromium.contexts:
+        context.close()
+    assert not browsing.complaints
+
+
+def serious_barriers(page: Page) -> list[str]:
+    """What axe-core finds in a page that shuts people out."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['html']}"
+        for each in violations
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
