@@ -35,7 +35,7 @@ WORDS = 20_000
 SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in ("a", "e", "i", "o", "u", "an", "er")]
 COMMON_WORDS = ["river", "water", "sea", "mountain", "valley", "rain", "delta", "bridge"]
 
-Tell = Callable[[int], None]
+Tell = Callable[[int], object]
 Row = list[Any]
 
 
@@ -75,20 +75,17 @@ def make_users(count: int) -> list[User]:
 
 
 def seed(users: Iterable[User], plan: Plan, *, tell: Tell) -> None:
-    """Make rooms with messages. `tell` hears how many rows have been made in all."""
+    """Make rooms with messages. `tell` hears how many rows have come each time."""
     now = timezone.now()
     texts = made_up_texts(random.Random(7))  # noqa: S311 nothing secret is drawn
-    total = 0
     for user in users:
         rooms = [room_at(user, number, plan, now=now) for number in range(plan.rooms)]
         for rows in batched(map(row_of, rooms), ROWS_A_TRANSACTION):
-            total += copy(Chatroom, rows)
-            tell(total)
+            tell(copy(Chatroom, rows))
         messages = (row for room in rooms for row in message_rows(room, texts))
         with words_in_heaps(plan.rooms * plan.messages):
             for rows in batched(messages, ROWS_A_TRANSACTION):
-                total += copy(Message, rows)
-                tell(total)
+                tell(copy(Message, rows))
 
 
 def room_at(user: User, number: int, plan: Plan, *, now: datetime) -> Chatroom:

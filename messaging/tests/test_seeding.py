@@ -82,7 +82,7 @@ def test_index_is_as_before_when_seeding_fails(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(seeding, "ROWS_A_TRANSACTION", 10)
 
     def fail(made: int) -> None:
-        if made > 15:
+        if Message.objects.count() == 20:
             raise InterruptedError
 
     user = User.objects.verified(MOBILE)

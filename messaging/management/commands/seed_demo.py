@@ -1,16 +1,14 @@
-import sys
 import time
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
+from tqdm import tqdm
 
 from accounts.console import JsonCommand
 from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import User
 from messaging.seeding import Plan, TooManyUsers, make_users, seed
-
-BAR = 40
 
 
 class Command(JsonCommand):
@@ -31,8 +29,10 @@ class Command(JsonCommand):
         started = time.monotonic()
         users = self.users(options)
         total = len(users) * plan.rooms * (1 + plan.messages)
-        shows = sys.stderr.isatty() and not options["no_progress"]
-        seed(users, plan, tell=lambda made: self.show(made, total) if shows else None)
+        # None: where standard error is a terminal.
+        disable = options["no_progress"] or None
+        with tqdm(total=total, unit=" rows", unit_scale=True, disable=disable) as bar:
+            seed(users, plan, tell=bar.update)
         self.analyze()
         return {
             "users": len(users),
@@ -49,13 +49,6 @@ class Command(JsonCommand):
             return make_users(options["users"])
         except (InvalidMobile, TooManyUsers) as error:
             raise CommandError(str(error)) from error
-
-    def show(self, made: int, total: int) -> None:
-        done = BAR * made // total
-        end = "\n" if made == total else ""
-        bar = f"\r[{'#' * done}{' ' * (BAR - done)}] {made:,} of {total:,} rows"
-        self.stderr.write(bar, ending=end)
-        self.stderr.flush()
 
     def analyze(self) -> None:
         """The planner is to know of the new rows before autovacuum comes round."""
