@@ -73,7 +73,7 @@ format: $(INSTALLED)
 .PHONY: requirements
 requirements: $(INSTALLED)
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	cd requirements && for set in base dev; do \
+	cd requirements && for set in base dev bench; do \
 		../$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header \
 			--no-annotate --no-emit-index-url --no-emit-find-links $$set.in -o $$set.txt || exit; \
 	done

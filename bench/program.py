@@ -75,7 +75,7 @@ class Program:
                 stop(self._stack.processes[name], signal.SIGTERM, within_seconds=20)
             self._environment |= {"DEBUG": "false", "OTP_ECHO": "false"}
             self._web = cleanup.enter_context(self._process("web"))
-            self._wait_for_web()
+            wait_for_port(self.port)
             self.database = cleanup.enter_context(
                 psycopg.connect(self._environment["DATABASE_URL"], autocommit=True)
             )
@@ -93,6 +93,11 @@ class Program:
     @property
     def web_pid(self) -> int:
         return self._web.pid
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """DATABASE_URL and REDIS_URL."""
+        return {name: self._environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
 
     @property
     def gemini_url(self) -> str:
@@ -154,17 +159,6 @@ class Program:
             finally:
                 stop(process, signal.SIGTERM, within_seconds=20)
 
-    def _wait_for_web(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                urlopen(f"http://127.0.0.1:{self.port}/livez").close()  # noqa: S310 loopback
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-
     def replies_under_way(self) -> int:
         [count] = self.database.execute(UNDER_WAY).fetchone() or [0]
         return int(count)
@@ -214,6 +208,19 @@ class Program:
     ) -> None:
         if isinstance(error, Exception):
             print(*self._said, sep="\n", file=sys.stderr)
+
+
+def wait_for_port(port: int) -> None:
+    """Until a server listens there; raises OSError if none does in START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def free_ports(count: int) -> list[int]:

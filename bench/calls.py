@@ -1,0 +1,127 @@
+"""What a send and the common reads cost, beside the control's: one web process each."""
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.connection import Connection
+from bench.control import Control
+from bench.people import API, FIRST_MOBILE, PROMPT, Room
+from bench.program import Program
+from bench.table import Row
+from bench.usage import cpu_seconds
+
+CONNECTIONS = 16
+ROOMS = MESSAGES = 50
+SEND = "message/chatroom/{}/message"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two programs: its web process, rooms to send to, and paths to read."""
+
+    port: int
+    web_pid: int
+    rooms: Sequence[Room]
+    reader: Room
+    reads: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    sends: int = 800
+    reads: int = 300
+
+
+def measure(program: Program, control: Control, *, rounds: int, sizes: Sizes) -> list[Row]:
+    sides = {"ours": our_side(program), "control": control_side(control)}
+    figures: dict[str, list[float]] = defaultdict(list)
+    for number in range(-1, rounds):
+        for name in sides if number % 2 else reversed(sides):
+            found = one_round(sides[name], sizes)
+            if number >= 0:  # The first one warms up.
+                for what, figure in found.items():
+                    figures[f"{name} {what}"].append(figure)
+
+    def compared(what: str, unit: str, label: str) -> Row:
+        ours, others = figures[f"ours {what}"], figures[f"control {what}"]
+        return Row.compared(label, unit, ours, "the control's", others)
+
+    return [
+        compared("rate", "/s", "accepted sends a second"),
+        compared("cpu", "ms", "CPU of web, a send"),
+        compared("list", "ms", f"list of {ROOMS} rooms"),
+        compared("page", "ms", f"page of {MESSAGES} messages"),
+        compared("list cpu", "ms", f"CPU of web, list of {ROOMS} rooms"),
+        compared("page cpu", "ms", f"CPU of web, page of {MESSAGES} messages"),
+    ]
+
+
+def our_side(program: Program) -> Side:
+    """The first person reads; the seeded room is the newest in their list."""
+    for rooms, messages in ((ROOMS - 1, 0), (1, MESSAGES)):
+        made = ("--mobile", f"+91{FIRST_MOBILE}", "--rooms", str(rooms))
+        program.manage("seed_demo", "--skip-checks", *made, "--messages", str(messages))
+    reader = program.people[0]
+
+    async def newest() -> str:
+        async with Connection(program.port) as connection:
+            rooms = await connection.ask("GET", f"{API}/chatroom/", headers=reader.headers)
+        return str(rooms[0]["id"])
+
+    room = Room(reader, asyncio.run(newest()))
+    reads = {"list": f"{API}/chatroom/", "page": f"{API}/{SEND.format(room.id)}"}
+    rooms = program.rooms(len(program.people))[1:]
+    return Side(program.port, program.web_pid, rooms, room, reads)
+
+
+def control_side(control: Control) -> Side:
+    reader, *others = control.people
+    room = control.rooms([reader], each=ROOMS)[0]
+    # As long as those that seed_demo makes.
+    control.fill(room, [PROMPT * 4] * MESSAGES)
+    reads = {"list": f"{API}/chatroom/", "page": f"{API}/chatroom/{room.id}"}
+    return Side(control.port, control.web_pid, control.rooms(others), room, reads)
+
+
+def one_round(side: Side, sizes: Sizes) -> dict[str, float]:
+    before, started = cpu_seconds(side.web_pid), time.perf_counter()
+    asyncio.run(send_all(side, sizes.sends))
+    took = time.perf_counter() - started
+    found = {
+        "rate": sizes.sends / took,
+        "cpu": 1000 * (cpu_seconds(side.web_pid) - before) / sizes.sends,
+    }
+    for what, path in side.reads.items():
+        before = cpu_seconds(side.web_pid)
+        found[what] = asyncio.run(median_read(side, path, sizes.reads))
+        found[f"{what} cpu"] = 1000 * (cpu_seconds(side.web_pid) - before) / sizes.reads
+    return found
+
+
+async def send_all(side: Side, count: int) -> None:
+    """Sends over several connections, to one room after another."""
+    turns: Iterator[Room] = itertools.islice(itertools.cycle(side.rooms), count)
+
+    async def work() -> None:
+        async with Connection(side.port) as connection:
+            for room in turns:
+                path = f"{API}/{SEND.format(room.id)}"
+                await connection.ask("POST", path, {"prompt": PROMPT}, room.owner.headers)
+
+    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+
+
+async def median_read(side: Side, path: str, count: int) -> float:
+    """Milliseconds, one read after another."""
+    taken = []
+    async with Connection(side.port) as connection:
+        for _ in range(count):
+            started = time.perf_counter()
+            await connection.ask("GET", path, headers=side.reader.owner.headers)
+            taken.append(1000 * (time.perf_counter() - started))
+    return statistics.median(taken)
