@@ -64,7 +64,9 @@ class Control:
     def rooms(self, owners: Sequence[tuple[uuid.UUID, Person]], *, each: int = 1) -> list[Room]:
         now = datetime.now(UTC)
         made = [
-            (uuid.uuid4(), user_id, "Rivers", now, now) for user_id, _ in owners for _ in range(each)
+            (uuid.uuid4(), user_id, "Rivers", now, now)
+            for user_id, _ in owners
+            for _ in range(each)
         ]
         self._copy("chatrooms (id, user_id, title, created_at, updated_at)", made)
         persons = dict(owners)

@@ -34,7 +34,8 @@ class BodyIntake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await asyncio.wait_for(self._read(scope, receive), BODY_SECONDS)
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(scope, receive)
         except BodyTooLarge:
             limit = settings.MAX_BODY_BYTES // 1024
             await refuse(scope, send, 413, "body_too_large", f"A body may have {limit} KiB.")
