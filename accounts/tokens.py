@@ -4,10 +4,11 @@ import base64
 import hashlib
 import hmac
 import secrets
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import jwt
@@ -68,10 +69,20 @@ def sign_access_token(session: Session) -> str:
 
 def read_access_token(token: str) -> tuple[uuid.UUID, uuid.UUID]:
     """The ids of session and user. Raises InvalidToken."""
+    session_id, user_id, expires_at = _verified(token, tuple(settings.JWT_SECRETS))
+    if expires_at <= time.time():
+        raise InvalidToken
+    return session_id, user_id
+
+
+@lru_cache(maxsize=4096)
+def _verified(token: str, secrets: tuple[str, ...]) -> tuple[uuid.UUID, uuid.UUID, int]:
+    """What a token of ours says. Its signature is looked at once: that takes 0.1 ms, and a client
+    sends the same token with each of its requests."""
     try:
         key = keyring()[jwt.get_unverified_header(token)["kid"]]
         claims = key.decode(cast(Any, token))
-        return uuid.UUID(str(claims["sid"])), uuid.UUID(str(claims["sub"]))
+        return uuid.UUID(str(claims["sid"])), uuid.UUID(str(claims["sub"])), int(claims["exp"])
     except (TokenBackendError, jwt.InvalidTokenError, LookupError, TypeError, ValueError) as error:
         raise InvalidToken from error
 

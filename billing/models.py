@@ -19,10 +19,10 @@ from billing.plans import plan_for
 from billing.quota import Quota, QuotaExceeded
 
 # One statement takes a place or finds that none is left, however many ask at once. A limit of 0
-# must not insert the day's first row either.
+# must not insert the day's first row either. `source` may name what must be there besides.
 RESERVE = """
 INSERT INTO billing_dailyquota AS quota (user_id, day, used)
-SELECT %(user)s, %(day)s, 1 WHERE %(limit)s > 0
+SELECT %(user)s, %(day)s, 1 {source} WHERE %(limit)s > 0
 ON CONFLICT (user_id, day) DO UPDATE SET used = quota.used + 1 WHERE quota.used < %(limit)s
 RETURNING used
 """
@@ -33,7 +33,9 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
         """Take one place of today's quota, in the caller's transaction; raises QuotaExceeded."""
         limit, today = plan_for(user).daily_limit, timezone.now().date()
         with connection.cursor() as cursor:
-            cursor.execute(RESERVE, {"user": user.pk, "day": today, "limit": limit})
+            cursor.execute(
+                RESERVE.format(source=""), {"user": user.pk, "day": today, "limit": limit}
+            )
             row = cursor.fetchone()
         if row is None:
             raise QuotaExceeded(self.usage(user=user))

@@ -13,7 +13,7 @@ from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from gemchat.live import Message, Receive, Scope, Send
+from gemchat.live import Message, Scope, Send
 
 
 class ThreadedHandler(ASGIHandler):
@@ -31,7 +31,7 @@ class ThreadedHandler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = (await receive()).get("body", b"")
         loop = asyncio.get_running_loop()
 

@@ -217,26 +217,26 @@ class Message(models.Model):
     active_child = models.UUIDField(null=True, editable=False)
     sender = models.CharField(max_length=8, choices=Sender)
     status = models.CharField(max_length=12, choices=Status)
-    content = models.TextField(blank=True)
+    content = models.TextField(blank=True, default="", db_default="")
     created_at = models.DateTimeField()
 
     # The rest is of replies only.
     # The model that was asked for, and what Gemini says that answered.
-    model = models.CharField(max_length=64, blank=True)
-    model_version = models.CharField(max_length=64, blank=True)
-    attempt = models.PositiveSmallIntegerField(default=0)
+    model = models.CharField(max_length=64, blank=True, default="", db_default="")
+    model_version = models.CharField(max_length=64, blank=True, default="", db_default="")
+    attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
-    stop_requested = models.BooleanField(default=False)
+    stop_requested = models.BooleanField(default=False, db_default=False)
     # The day whose quota this reply took; empty once it has been given back.
     quota_day = models.DateField(null=True)
     started_at = models.DateTimeField(null=True)
     first_token_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    error_code = models.CharField(max_length=32, blank=True)
-    error_detail = models.CharField(max_length=200, blank=True)
-    finish_reason = models.CharField(max_length=32, blank=True)
+    error_code = models.CharField(max_length=32, blank=True, default="", db_default="")
+    error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    finish_reason = models.CharField(max_length=32, blank=True, default="", db_default="")
     prompt_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
     cached_tokens = models.PositiveIntegerField(null=True)
@@ -244,8 +244,8 @@ class Message(models.Model):
     context_messages = models.PositiveIntegerField(null=True)
     context_tokens = models.PositiveIntegerField(null=True)
     context_truncated = models.BooleanField(null=True)
-    rating = models.SmallIntegerField(default=0)
-    feedback_comment = models.TextField(blank=True)
+    rating = models.SmallIntegerField(default=0, db_default=0)
+    feedback_comment = models.TextField(blank=True, default="", db_default="")
     # The table has one more column, of which the model knows nothing, as no row is ever read with
     # it: `words`, generated from the content and indexed as `message_search`; see messaging.search.
 

@@ -1,15 +1,18 @@
 """Many requests at the same time."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota
+from chatrooms.models import Chatroom
 from conftest import api_for
 from messaging.models import Message
 from messaging.tests.rooms import make_room, url_of
@@ -18,15 +21,17 @@ from tests.marks import committed
 pytestmark = committed
 
 
-def at_once(times: int, request: Callable[[], Any]) -> list[Any]:
-    def closing(_: int) -> Any:
-        try:
-            return request()
-        finally:
-            connection.close()
+def closing(request: Callable[[], Any]) -> Any:
+    """For a thread: its connection to the database ends with the request."""
+    try:
+        return request()
+    finally:
+        connection.close()
 
+
+def at_once(times: int, request: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(times) as threads:
-        return list(threads.map(closing, range(times)))
+        return list(threads.map(closing, [request] * times))
 
 
 def test_last_place_of_the_quota_is_taken_once(alice: User) -> None:
@@ -54,6 +59,39 @@ def test_sends_to_one_room_form_one_branch(carol: User) -> None:
     assert max(parents.values()) == 1
     leaves = Message.objects.filter(children=None)
     assert [leaf.pk for leaf in leaves] == [room.active_leaf]
+
+
+def test_send_that_was_overtaken_follows_in_the_order_of_ids(carol: User) -> None:
+    """It has waited for the room's lock with ids that are older than what has come meanwhile."""
+    api = api_for(carol)
+    room = make_room(carol)
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            Chatroom.objects.locked(user=carol, chatroom_id=room.pk)
+            send = partial(api.post, url_of(room), {"prompt": "First made"})
+            waiting = thread.submit(closing, send)
+            wait_for_lock()
+            api_for(carol).post(url_of(room), {"prompt": "First stored"})
+        answer = waiting.result()
+
+    assert answer.status_code == 202
+    stored = Message.objects.filter(sender="user").order_by("id")
+    assert [message.content for message in stored] == ["First stored", "First made"]
+    reply = Message.objects.get(parent=stored[0])
+    assert stored[1].parent_id == reply.pk
+    assert DailyQuota.objects.usage(user=carol).used == 2
+
+
+def wait_for_lock() -> None:
+    """Until some other connection waits for a lock."""
+    deadline = time.monotonic() + 20
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            assert time.monotonic() < deadline, "nobody waits"
 
 
 def test_same_key_ten_times_at_once_makes_one_reply(alice: User) -> None:
