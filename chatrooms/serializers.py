@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from chatrooms.models import Chatroom
-from gemchat.text import NoBidiControls
+from gemchat.text import NoBidiControls, as_rfc3339
 
 
 class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
@@ -29,9 +29,23 @@ class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
         read_only_fields = fields
 
     def get_last_message_at(self, room: Chatroom) -> str | None:
-        if not room.message_count:
-            return None
-        return serializers.DateTimeField().to_representation(room.last_message_at)
+        return as_rfc3339(room.last_message_at) if room.message_count else None
+
+    def to_representation(self, room: Chatroom) -> dict[str, Any]:
+        """By hand: DRF takes a third of a millisecond to make the fields, and then for each room
+        as long as this takes for ten."""
+        return {
+            "id": str(room.pk),
+            "title": room.title,
+            "user_id": str(room.user_id),
+            "created_at": as_rfc3339(room.created_at),
+            "updated_at": as_rfc3339(room.updated_at),
+            "last_message_at": self.get_last_message_at(room),
+            "pinned": room.pinned,
+            "archived": room.archived,
+            "system_prompt": room.system_prompt,
+            "message_count": room.message_count,
+        }
 
 
 class ChangeChatroomSerializer(serializers.Serializer[Any]):

@@ -1,6 +1,7 @@
-"""Rules for text that people send."""
+"""Rules for text that people send, and times as they are told."""
 
 import re
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.utils.deconstruct import deconstructible
@@ -19,3 +20,8 @@ class NoBidiControls:
                 "Characters that change the direction of writing are not allowed.",
                 code="bidi_control",
             )
+
+
+def as_rfc3339(at: datetime) -> str:
+    """A time in UTC as DRF's own field gives it, ending in `Z`."""
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,7 +1,6 @@
 """Reading the active branch of a room, at a cost that depends on the page and not on the room."""
 
 import uuid
-from collections import defaultdict
 from collections.abc import Iterable
 
 from django.db import connection
@@ -26,6 +25,19 @@ NEAR = 200
 
 # What a message is read with: not its `words`, which are for the search alone.
 COLUMNS = ", ".join(f"messaging_message.{field.column}" for field in Message._meta.concrete_fields)
+# The ids of a message's variants, oldest first: a look into an index for each message, as the
+# planner takes every message of a large room for a first one, given the chance.
+VARIANTS = """
+CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
+    SELECT variant.id FROM messaging_message variant
+    WHERE variant.chatroom_id = messaging_message.chatroom_id AND variant.parent_id IS NULL
+    ORDER BY variant.id
+) ELSE ARRAY(
+    SELECT variant.id FROM messaging_message variant
+    WHERE variant.parent_id = messaging_message.parent_id
+    ORDER BY variant.id
+) END"""
+SHOWN = f"{COLUMNS}, {VARIANTS} AS sibling_ids"
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
 UPWARDS = """
@@ -70,20 +82,21 @@ SELECT id FROM branch WHERE parent_id IS NULL
 """
 
 
-def upwards(start: uuid.UUID | None, *, limit: int) -> list[Message]:
+def upwards(start: uuid.UUID | None, *, limit: int, columns: str = COLUMNS) -> list[Message]:
     """At most `limit` messages that end with `start`, oldest first."""
     if start is None:
         return []
-    return list(
-        Message.objects.raw(UPWARDS.format(columns=COLUMNS), {"start": start, "limit": limit})
-    )
+    return walk(UPWARDS, start, limit=limit, columns=columns)
 
 
-def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
+def downwards(start: uuid.UUID, *, limit: int, columns: str = COLUMNS) -> list[Message]:
     """At most `limit` messages that follow `start` on the branch that is shown, oldest first."""
-    return list(
-        Message.objects.raw(DOWNWARDS.format(columns=COLUMNS), {"start": start, "limit": limit})
-    )
+    return walk(DOWNWARDS, start, limit=limit, columns=columns)
+
+
+def walk(way: str, start: uuid.UUID, *, limit: int, columns: str) -> list[Message]:
+    statement = way.format(columns=columns)
+    return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
 def show(message: Message, *, room: Chatroom) -> None:
@@ -126,8 +139,9 @@ def leaf_below(start: uuid.UUID) -> uuid.UUID:
 
 
 def latest(room: Chatroom, *, limit: int) -> tuple[list[Message], bool]:
-    """The last `limit` messages of the active branch, oldest first, and if any precede them."""
-    messages = upwards(room.active_leaf, limit=limit + 1)
+    """The last `limit` messages of the active branch, oldest first, to be shown; and if any
+    precede them."""
+    messages = upwards(room.active_leaf, limit=limit + 1, columns=SHOWN)
     return messages[-limit:], len(messages) > limit
 
 
@@ -135,17 +149,11 @@ def with_siblings(messages: Iterable[Message]) -> list[Message]:
     """Put `sibling_ids` on each message: the ids of its turn's variants, oldest first, itself among
     them. One query, however many messages."""
     page = list(messages)
-    parents = {message.parent_id for message in page if message.parent_id}
-    rooms = {message.chatroom_id for message in page if not message.parent_id}
-    variants: dict[tuple[uuid.UUID, uuid.UUID | None], list[uuid.UUID]] = defaultdict(list)
-    place = ("chatroom_id", "parent_id", "pk")
-    found = Message.objects.filter(parent__in=parents).values_list(*place)
-    if rooms:
-        # Not by OR: the planner takes every message of a large room for a first one of it.
-        roots = Message.objects.filter(chatroom__in=rooms, parent=None).values_list(*place)
-        found = found.union(roots, all=True)
-    for chatroom_id, parent_id, pk in found:
-        variants[chatroom_id, parent_id].append(pk)
+    with connection.cursor() as cursor:
+        statement = f"SELECT id, {VARIANTS} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
+        cursor.execute(statement, [[message.pk for message in page]])
+        variants = dict(cursor.fetchall())
     for message in page:
-        message.sibling_ids = sorted(variants[message.chatroom_id, message.parent_id])
+        # A message that is being erased meanwhile has none but itself.
+        message.sibling_ids = variants.get(message.pk, [message.pk])
     return page

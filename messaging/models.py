@@ -249,7 +249,7 @@ class Message(models.Model):
     # The table has one more column, of which the model knows nothing, as no row is ever read with
     # it: `words`, generated from the content and indexed as `message_search`; see messaging.search.
 
-    # Set by `branch.with_siblings` on messages that are shown.
+    # Set by `messaging.branch` on messages that are shown.
     sibling_ids: list[uuid.UUID]
 
     objects = MessageQuerySet.as_manager()

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
+from gemchat.text import as_rfc3339
 from messaging.backends.base import RETRYABLE_CODES
 from messaging.excerpts import excerpt
 from messaging.models import INTERNAL, Message
@@ -15,7 +16,7 @@ PROMPT_MAX_CHARACTERS = 32_000
 
 
 class MessageSerializer(serializers.ModelSerializer[Message]):
-    """Wants messages that `branch.with_siblings` has been over."""
+    """Wants messages with their `sibling_ids`, as `messaging.branch` gives them."""
 
     chatroom_id = serializers.UUIDField(read_only=True)
     parent_id = serializers.UUIDField(read_only=True)
@@ -47,6 +48,25 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "feedback",
         ]
         read_only_fields = fields
+
+    def to_representation(self, message: Message) -> dict[str, Any]:
+        """By hand, as in ChatroomSerializer."""
+        return {
+            "id": str(message.pk),
+            "chatroom_id": str(message.chatroom_id),
+            "sender": message.sender,
+            "content": message.content,
+            "created_at": as_rfc3339(message.created_at),
+            "status": message.status,
+            "parent_id": str(message.parent_id) if message.parent_id else None,
+            "sibling_ids": [str(sibling) for sibling in message.sibling_ids],
+            "error": self.get_error(message),
+            "model": self.get_model(message),
+            "usage": self.get_usage(message),
+            "context": self.get_context(message),
+            "finish_reason": self.get_finish_reason(message),
+            "feedback": self.get_feedback(message),
+        }
 
     def get_model(self, message: Message) -> str | None:
         return message.model_version or message.model or None
@@ -98,6 +118,13 @@ class ConversationSerializer(ChatroomSerializer):
         model = Chatroom
         fields = [*ChatroomSerializer.Meta.fields, "messages", "previous_cursor"]
         read_only_fields = fields
+
+    def to_representation(self, room: Any) -> dict[str, Any]:
+        return {
+            **super().to_representation(room),
+            "messages": MessageSerializer(room.shown, many=True).data,
+            "previous_cursor": room.previous_cursor,
+        }
 
 
 class HitSerializer(serializers.Serializer[Any]):

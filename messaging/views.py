@@ -58,7 +58,7 @@ class ConversationViewSet(ChatroomViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()
         messages, has_more = branch.latest(room, limit=DEFAULT_LIMIT)
-        room.shown = branch.with_siblings(messages)
+        room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
         return Response(ConversationSerializer(room).data)
 
@@ -89,18 +89,19 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
             raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
         if after:
             start = read_position(after, room)
-            page = branch.downwards(start, limit=limit + 1)
+            page = branch.downwards(start, limit=limit + 1, columns=branch.SHOWN)
             messages, has_next, has_previous = page[:limit], len(page) > limit, True
         elif before:
             earlier = Message.objects.filter(pk=read_position(before, room)).first()
-            page = branch.upwards(earlier.parent_id if earlier else None, limit=limit + 1)
+            last = earlier.parent_id if earlier else None
+            page = branch.upwards(last, limit=limit + 1, columns=branch.SHOWN)
             messages, has_next, has_previous = page[-limit:], True, len(page) > limit
         else:
             messages, has_previous = branch.latest(room, limit=limit)
             has_next = False
         return Response(
             {
-                "results": MessageSerializer(branch.with_siblings(messages), many=True).data,
+                "results": MessageSerializer(messages, many=True).data,
                 "previous": cursor_at(messages[0]) if messages and has_previous else None,
                 "next": cursor_at(messages[-1]) if messages and has_next else None,
             }
