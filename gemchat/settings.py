@@ -130,6 +130,7 @@ CACHES = {
 CELERY_BROKER_URL = env.str(
     "CELERY_BROKER_URL", default=REDIS_URL.replace("unix://", "redis+socket://")
 )
+CELERY_BROKER_TRANSPORT = "gemchat.celery_broker:Transport"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="django-db")
 CELERY_RESULT_EXTENDED = False  # would keep the arguments of failed tasks
 CELERY_RESULT_EXPIRES = timedelta(days=7)
