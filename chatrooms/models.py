@@ -165,6 +165,11 @@ class Chatroom(models.Model):
         """Where the room stands in the order of lists."""
         return self.pinned, self.last_message_at, self.pk
 
+    @property
+    def is_untitled(self) -> bool:
+        """Whether neither a person nor the first exchange has named the room."""
+        return self.title == DEFAULT_TITLE and not self.is_title_given
+
     def change(self, **fields: Any) -> None:
         """Set any of title, pinned, archived and system_prompt, and write no other column.
 

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -42,6 +42,7 @@ class Ending:
     usage: Usage | None = None
     characters_per_token: float | None = None
     wait_seconds: float = 0.0
+    priced: GeminiModel | None = None
 
 
 def generate(*, reply_id: uuid.UUID) -> Message | None:
@@ -81,7 +82,7 @@ def stream(reply: Message, running: RunningReply) -> Ending:
     ending = ask(reply, running, build_context(reply, budget_tokens=budget))
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
         ending = ask(reply, running, build_context(reply, budget_tokens=budget // 2))
-    return ending
+    return replace(ending, priced=priced)
 
 
 def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
@@ -219,7 +220,7 @@ def record_usage(reply: Message, ending: Ending) -> None:
         "cached_tokens": usage.cached_tokens,
         "thinking_tokens": usage.thinking_tokens,
     }
-    priced = GeminiModel.objects.filter(pk=reply.model).first()
+    priced = ending.priced
     UsageRecord.objects.record(
         user_id=reply.user_id,
         reply_id=reply.pk,

@@ -9,8 +9,8 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, models, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -26,6 +26,30 @@ __all__ = ["GeminiModel", "Message"]
 INTERNAL = "internal"
 # What a restart of PostgreSQL raises; it passes.
 DATABASE_LOST = (OperationalError, InterfaceError)
+
+
+# A reply that nothing in its room keeps waiting: none is being generated there, and none that was
+# sent earlier is queued. Served by `message_under_way`. By hand, as every reply comes by here, and
+# the ORM takes as long to put these statements together as ten of them take to run.
+CLAIMABLE = """
+reply.user_id = %(user)s AND reply.status = 'queued'
+AND (reply.not_before IS NULL OR reply.not_before <= %(now)s)
+AND NOT EXISTS (
+    SELECT 1 FROM messaging_message other
+    WHERE other.user_id = %(user)s AND other.chatroom_id = reply.chatroom_id
+    AND other.status IN ('queued', 'generating')
+    AND (other.status = 'generating' OR other.id < reply.id)
+)
+"""
+CLAIM = f"""
+UPDATE messaging_message AS reply SET status = 'generating', attempt = reply.attempt + 1,
+    lease_expires_at = %(lease)s, started_at = %(now)s
+WHERE reply.id = %(reply)s AND reply.attempt = %(attempt)s AND {CLAIMABLE}
+AND %(places)s > (
+    SELECT count(*) FROM messaging_message WHERE user_id = %(user)s AND status = 'generating'
+)
+"""  # noqa: S608 the values are parameters
+NEXT = f"SELECT reply.id FROM messaging_message AS reply WHERE {CLAIMABLE} ORDER BY reply.id"  # noqa: S608
 
 
 def resend_after() -> timedelta:
@@ -54,52 +78,40 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """
         with transaction.atomic():
             reply = (
-                self.select_related("chatroom")
+                self.select_related("chatroom", "user")
+                .select_for_update(of=["user"], no_key=True)
                 .filter(pk=reply_id, status=Message.Status.QUEUED)
                 .first()
             )
             if reply is None:
                 return None
-            owner = User.objects.select_for_update(no_key=True).get(pk=reply.user_id)
-            if self.free_places(owner) <= 0:
-                return None
-            attempt = reply.attempt + 1
             lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
-            claimed = (
-                self.claimable(user_id=owner.pk, now=now)
-                .filter(pk=reply_id, attempt=reply.attempt)
-                .update(
-                    status=Message.Status.GENERATING,
-                    attempt=attempt,
-                    lease_expires_at=lease,
-                    started_at=now,
-                )
-            )
-        if not claimed:
-            return None
-        reply.status, reply.attempt = Message.Status.GENERATING, attempt
+            values = {
+                "reply": reply.pk,
+                "attempt": reply.attempt,
+                "user": reply.user_id,
+                "places": plan_for(reply.user).concurrent_replies,
+                "lease": lease,
+                "now": now,
+            }
+            with connection.cursor() as cursor:
+                cursor.execute(CLAIM, values)
+                if not cursor.rowcount:
+                    return None
+        reply.status, reply.attempt = Message.Status.GENERATING, reply.attempt + 1
         reply.lease_expires_at, reply.started_at = lease, now
         return reply
 
-    def claimable(self, *, user_id: uuid.UUID, now: datetime) -> "MessageQuerySet":
-        """The user's queued replies that nothing in their rooms keeps waiting, oldest first."""
-        earlier = Message.objects.under_way().filter(
-            user_id=user_id, chatroom=OuterRef("chatroom"), id__lt=OuterRef("id")
-        )
-        generating = Message.objects.filter(
-            user_id=user_id, chatroom=OuterRef("chatroom"), status=Message.Status.GENERATING
-        )
-        return (
-            self.filter(user_id=user_id, status=Message.Status.QUEUED)
-            .filter(Q(not_before=None) | Q(not_before__lte=now))
-            .filter(~Exists(earlier), ~Exists(generating))
-            .order_by("id")
-        )
-
-    def free_places(self, user: User) -> int:
-        """How many more replies of the user may be generated at the same time."""
-        generating = self.filter(user=user, status=Message.Status.GENERATING).count()
-        return plan_for(user).concurrent_replies - generating
+    def next_to_claim(self, *, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
+        """The user's replies that could be claimed now, oldest first."""
+        with connection.cursor() as cursor:
+            cursor.execute(NEXT, {"user": user_id, "now": now})
+            waiting = [reply_id for (reply_id,) in cursor.fetchall()]
+        if not waiting:
+            return []
+        owner = User.objects.get(pk=user_id)
+        generating = self.filter(user=owner, status=Message.Status.GENERATING).count()
+        return waiting[: max(0, plan_for(owner).concurrent_replies - generating)]
 
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime

@@ -9,7 +9,6 @@ from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts.models import User
 from chatrooms.models import Chatroom
 from messaging.erasure import erase_room
 from messaging.generation import generate
@@ -29,8 +28,7 @@ def generate_reply(reply_id: str) -> None:
         reply = generate(reply_id=uuid.UUID(reply_id))
         if reply is not None:
             send_next(reply.user_id)
-            is_complete = reply.status == Message.Status.COMPLETE
-            if is_complete and Chatroom.objects.untitled().filter(pk=reply.chatroom_id).exists():
+            if reply.status == Message.Status.COMPLETE and reply.chatroom.is_untitled:
                 # With the broker down the room is named after its next exchange.
                 with suppress(OperationalError):
                     name_room.delay(str(reply.chatroom_id))
@@ -87,14 +85,8 @@ def send_to_eraser(chatroom_id: uuid.UUID) -> None:
 
 def send_next(user_id: uuid.UUID) -> None:
     """Send the user's next replies, as many as may run now."""
-    user = User.objects.filter(pk=user_id).first()
-    if user is None:
-        return
-    free = Message.objects.free_places(user)
-    if free > 0:
-        waiting = Message.objects.claimable(user_id=user_id, now=timezone.now())
-        for reply_id in waiting.values_list("pk", flat=True)[:free]:
-            send_to_queue(reply_id)
+    for reply_id in Message.objects.next_to_claim(user_id=user_id, now=timezone.now()):
+        send_to_queue(reply_id)
 
 
 def send_to_queue(reply_id: uuid.UUID) -> None:
