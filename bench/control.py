@@ -5,6 +5,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,13 +17,18 @@ from urllib.parse import urlsplit
 import jwt
 import psycopg
 
-from bench.people import FIRST_MOBILE, Person, Room
+from bench.connection import Connection
+from bench.people import API, FIRST_MOBILE, PROMPT, Person, Room, for_each
 from bench.program import VAR, Program, free_ports, wait_for_port
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
 
 # Of Redis's sixteen; the program has the first.
 BROKER, CACHE, RESULTS = 5, 6, 7
+ANSWERED = "SELECT count(*) FROM messages WHERE sender = 'gemini'"
+BETWEEN_WAVES = """
+SELECT extract(epoch FROM max(created_at) - min(created_at)) FROM messages WHERE sender = 'gemini'
+"""
 
 
 class Control:
@@ -83,6 +89,26 @@ class Control:
             for number, text in enumerate(texts)
         ]
         self._copy("messages (id, chatroom_id, sender, content, created_at)", rows)
+
+    def replies_a_second(self, *, waves: int) -> float:
+        """Of a worker that has so many replies to make for each of its processes, one after
+        another. Between the first wave and the last, so that its start does not count."""
+        processes = os.cpu_count() or 1
+        expected = processes * waves
+        self.database.execute("TRUNCATE messages")
+        rooms = self.rooms(self.people[:expected])
+        for_each(self.port, rooms, post)
+        with self.worker():
+            deadline = time.monotonic() + 10 * expected
+            while True:
+                [count] = self.database.execute(ANSWERED).fetchone() or (0,)
+                if count >= expected:
+                    break
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{count} of {expected} replies were made")
+                time.sleep(0.1)
+        [seconds] = self.database.execute(BETWEEN_WAVES).fetchone() or (0,)
+        return (expected - processes) / float(seconds)
 
     @contextmanager
     def worker(self) -> Iterator[int]:
@@ -145,3 +171,8 @@ class Control:
                 yield process.pid
             finally:
                 stop(process, signal.SIGTERM, within_seconds=20)
+
+
+async def post(connection: Connection, room: Room) -> None:
+    path = f"{API}/message/chatroom/{room.id}/message"
+    await connection.ask("POST", path, {"prompt": PROMPT}, room.owner.headers)

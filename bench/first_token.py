@@ -42,7 +42,7 @@ def measure(program: Program, *, rounds: int, sizes: Sizes) -> list[Row]:
         Answer(first_delay=FIRST_TOKEN_SECONDS, chunks=CHUNKS, chunk_delay=CHUNK_SECONDS)
     )
     figures: Times = defaultdict(list)
-    with program.worker(Worker("threads", 100)) as worker_pid:
+    with program.worker(Worker("threads", 200)) as worker_pid:
         for number in range(rounds):
             # New ones each round, or the context would grow from one to the next.
             rooms = program.rooms(sizes.streams)

@@ -26,8 +26,9 @@ TOOK = """
 """
 
 PREFORK = Worker("prefork", 2)
-THREADS = Worker("threads", 100)
-KINDS = [PREFORK, THREADS, Worker("threads", 200)]
+# As `make run` starts it.
+THREADS = Worker("threads", 200)
+KINDS = [PREFORK, Worker("threads", 100), THREADS]
 if importlib.util.find_spec("gevent"):
     # Not among the requirements: measured where it happens to be installed.
     KINDS.append(Worker("gevent", 100))

@@ -1,0 +1,99 @@
+"""How soon `make run` answers a send, warm, and what its processes weigh when nothing happens."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.connection import Connection
+from bench.people import API, open_room, send, sign_in
+from bench.program import START_SECONDS, VAR, free_ports
+from bench.table import Row
+from bench.usage import family, resident_bytes
+from dev.processes import spawn, stop
+from dev.schema import BASE_DIR
+
+PROCESSES = {"web": "uvicorn", "worker": "worker", "beat": "beat"}
+STORES = ("DATABASE_URL", "DB_HOST", "REDIS_URL", "GOOGLE_API_KEY", "GEMINI_API_BASE")
+SETTLE_SECONDS = 10
+
+
+def measure(*, rounds: int) -> list[Row]:
+    figures: dict[str, list[float]] = {"accepted": [], "complete": [], "memory": []}
+    with running():
+        pass  # Cold: it makes the database.
+    for number in range(rounds):
+        started = time.monotonic()
+        with running() as (port, pid):
+            accepted, complete = asyncio.run(first_reply(port, number))
+            figures["accepted"].append(accepted - started)
+            figures["complete"].append(complete - started)
+            time.sleep(SETTLE_SECONDS)
+            figures["memory"].append(sum(resident_bytes(each) for each in processes(pid)) / 2**20)
+    return [
+        Row("start of make run, warm, until a send is accepted", "s", figures["accepted"]),
+        Row("start of make run, warm, until its reply is complete", "s", figures["complete"]),
+        Row("memory of web, worker and beat, idle", "MB", figures["memory"]),
+    ]
+
+
+@contextmanager
+def running() -> Iterator[tuple[int, int]]:
+    """`make run` on data that is kept from one time to the next; the port and the process id."""
+    [port] = free_ports(1)
+    environment = {name: value for name, value in os.environ.items() if name not in STORES}
+    VAR.mkdir(parents=True, exist_ok=True)
+    with (VAR / "run.log").open("wb") as log:
+        process = spawn(
+            [sys.executable, "-m", "dev.run", "--var", str(VAR / "run")],
+            env={**environment, "PORT": str(port), "TRUSTED_PROXY_COUNT": "1"},
+            cwd=BASE_DIR,
+            stdout=log,
+            when_orphaned=signal.SIGTERM,
+        )
+        try:
+            asyncio.run(until_alive(port))
+            yield port, process.pid
+        finally:
+            stop(process, signal.SIGINT, within_seconds=60)
+
+
+async def until_alive(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            async with Connection(port) as connection:
+                await connection.ask("GET", "/livez")
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.02)
+
+
+async def first_reply(port: int, number: int) -> tuple[float, float]:
+    """When the send of a new person was accepted, and when its reply was complete."""
+    async with Connection(port) as connection:
+        person = await sign_in(connection, number)
+        sent = await send(connection, await open_room(connection, person))
+        accepted = time.monotonic()
+        path = f"{API}/message/{sent.reply_id}?wait=30"
+        reply = await connection.ask("GET", path, headers=person.headers)
+        if reply["status"] != "complete":
+            raise RuntimeError(f"the first reply is {reply['status']}")
+        return accepted, time.monotonic()
+
+
+def processes(pid: int) -> list[int]:
+    """The process ids of web, worker and beat."""
+    commands = {
+        each: Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0") for each in family(pid)
+    }
+    return [
+        next(each for each, words in commands.items() if word.encode() in words)
+        for word in PROCESSES.values()
+    ]
