@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -35,6 +36,10 @@ class NotAPrompt(DomainError):
     code = "not_a_prompt"
     message = "Only a prompt can be edited, and this is a reply."
     status = 409
+
+
+class Overtaken(Exception):
+    """The room has got a message that is newer than this one's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +92,21 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
     Raises Chatroom.DoesNotExist for a room that is not the user's, QuotaExceeded over the quota.
     """
     room = Chatroom(id=chatroom_id, user=user)
-    accepted = post(room=room, prompt=prompt, model=model)
-    if accepted is None:
+    try:
+        return post(room=room, prompt=prompt, model=model)
+    except Overtaken:
         with transaction.atomic():
             # Nothing comes in between any more.
             Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
-            accepted = post(room=room, prompt=prompt, model=model)
-    return accepted
+            return post(room=room, prompt=prompt, model=model)
 
 
-def post(*, room: Chatroom, prompt: str, model: str) -> Accepted | None:
-    """One try at it; None if another message of the room has overtaken this one."""
+def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
+    """One try at it; raises Overtaken too."""
     limit, today = plan_for(room.user).daily_limit, timezone.now().date()
     message = new_prompt(room=room, parent_id=None, content=prompt)
     reply = new_reply(message=message, model=model, day=today)
-    values = {
+    values: dict[str, Any] = {
         "chatroom": room.pk,
         "user": room.user_id,
         "limit": limit,
@@ -120,7 +125,7 @@ def post(*, room: Chatroom, prompt: str, model: str) -> Accepted | None:
         raise Chatroom.DoesNotExist
     message.parent_id, is_overtaken, used = row
     if is_overtaken:
-        return None
+        raise Overtaken
     if used is None:
         raise QuotaExceeded(DailyQuota.objects.usage(user=room.user))
     transaction.on_commit(partial(send_to_queue, reply.pk))

@@ -7,6 +7,7 @@ or from an attempt that was given up, changes nothing.
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, models, transaction
@@ -86,7 +87,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
             if reply is None:
                 return None
             lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
-            values = {
+            values: dict[str, Any] = {
                 "reply": reply.pk,
                 "attempt": reply.attempt,
                 "user": reply.user_id,

@@ -16,7 +16,8 @@ PROMPT_MAX_CHARACTERS = 32_000
 
 
 class MessageSerializer(serializers.ModelSerializer[Message]):
-    """Wants messages with their `sibling_ids`, as `messaging.branch` gives them."""
+    """Wants messages with their `sibling_ids`, as `messaging.branch` gives them; `branch.Shown`
+    has all that is read here."""
 
     chatroom_id = serializers.UUIDField(read_only=True)
     parent_id = serializers.UUIDField(read_only=True)
@@ -52,7 +53,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     def to_representation(self, message: Message) -> dict[str, Any]:
         """By hand, as in ChatroomSerializer."""
         return {
-            "id": str(message.pk),
+            "id": str(message.id),
             "chatroom_id": str(message.chatroom_id),
             "sender": message.sender,
             "content": message.content,

@@ -1,7 +1,7 @@
 """Conversations over HTTP. The stream and the waiting read are in `messaging.stream`."""
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 from django.http import Http404, HttpResponse
 from rest_framework import viewsets
@@ -19,6 +19,7 @@ from chatrooms.serializers import ListQuerySerializer
 from chatrooms.views import ChatroomViewSet
 from gemchat.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
 from messaging import branch, conversation
+from messaging.branch import Shown
 from messaging.catalog import GeminiModel
 from messaging.conversation import Accepted
 from messaging.models import Message, MessageQuerySet
@@ -57,7 +58,9 @@ class ConversationViewSet(ChatroomViewSet):
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()
-        messages, has_more = branch.latest(room, limit=DEFAULT_LIMIT)
+        messages, has_more = branch.latest(
+            user=caller(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
+        )
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
         return Response(ConversationSerializer(room).data)
@@ -80,32 +83,37 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:
         """A page of the active branch: the latest, or those before or after a cursor."""
-        room = Chatroom.objects.owned_by(caller(request)).filter(pk=chatroom_id).first()
-        if room is None:
-            raise Http404
-        limit = page_limit(request)
-        before, after = (request.query_params.get(name) for name in ("before", "after"))
-        if before and after:
-            raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
-        if after:
-            start = read_position(after, room)
-            page = branch.downwards(start, limit=limit + 1, columns=branch.SHOWN)
-            messages, has_next, has_previous = page[:limit], len(page) > limit, True
-        elif before:
-            earlier = Message.objects.filter(pk=read_position(before, room)).first()
-            last = earlier.parent_id if earlier else None
-            page = branch.upwards(last, limit=limit + 1, columns=branch.SHOWN)
-            messages, has_next, has_previous = page[-limit:], True, len(page) > limit
-        else:
-            messages, has_previous = branch.latest(room, limit=limit)
-            has_next = False
+        messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
             {
-                "results": MessageSerializer(messages, many=True).data,
+                "results": MessageSerializer(cast(Any, messages), many=True).data,
                 "previous": cursor_at(messages[0]) if messages and has_previous else None,
                 "next": cursor_at(messages[-1]) if messages and has_next else None,
             }
         )
+
+    def page(self, request: Request, chatroom_id: str) -> tuple[list[Shown], bool, bool]:
+        """The messages of a page, and whether any precede and follow them."""
+        user, limit = caller(request), page_limit(request)
+        before, after = (request.query_params.get(name) for name in ("before", "after"))
+        if before and after:
+            raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
+        if not (before or after):
+            messages, has_previous = branch.latest(user=user, chatroom_id=chatroom_id, limit=limit)
+            if messages:
+                return messages, has_previous, False
+        if not Chatroom.objects.owned_by(user).filter(pk=chatroom_id).exists():
+            raise Http404
+        if after:
+            start = read_position(after, chatroom_id)
+            page = branch.shown_downwards(start, limit=limit + 1)
+            return page[:limit], True, len(page) > limit
+        if before:
+            earlier = Message.objects.filter(pk=read_position(before, chatroom_id)).first()
+            last = earlier.parent_id if earlier else None
+            page = branch.shown_upwards(last, limit=limit + 1)
+            return page[-limit:], len(page) > limit, True
+        return [], False, False
 
     @conversation.mapping.post
     @idempotent
@@ -176,13 +184,13 @@ def envelope(message: str, body: Any) -> dict[str, Any]:
     return {"success": True, "message": message, "data": body}
 
 
-def cursor_at(message: Message) -> str:
-    return sign_cursor([str(message.chatroom_id), str(message.pk)], salt=CURSOR_SALT)
+def cursor_at(message: Message | Shown) -> str:
+    return sign_cursor([str(message.chatroom_id), str(message.id)], salt=CURSOR_SALT)
 
 
-def read_position(cursor: str, room: Chatroom) -> uuid.UUID:
+def read_position(cursor: str, room_id: str) -> uuid.UUID:
     """The message that a cursor stands at; 400 for one that was given out for another room."""
     chatroom_id, message_id = read_cursor(cursor, salt=CURSOR_SALT)
-    if chatroom_id != str(room.pk):
+    if chatroom_id != str(uuid.UUID(room_id)):
         raise ParseError("This cursor is of another chatroom.", "invalid_cursor")
     return uuid.UUID(message_id)

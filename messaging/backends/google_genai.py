@@ -43,10 +43,13 @@ class Backend(BaseBackend):
 
 
 def _chunks(client: genai.Client, request: Request) -> Generator[Chunk]:
+    # Dicts, as the SDK's own classes cost twice the time for a long conversation.
+    contents: list[Any] = [
+        {"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns
+    ]
     for response in client.models.generate_content_stream(
         model=request.model,
-        # Dicts, as the SDK's own classes cost twice the time for a long conversation.
-        contents=[{"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns],
+        contents=contents,
         config={
             "system_instruction": request.system or None,
             "max_output_tokens": request.max_output_tokens,

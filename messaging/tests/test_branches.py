@@ -163,7 +163,7 @@ def test_page_costs_as_many_queries_in_a_long_room_as_in_a_short_one(
         exchange(long)
 
     for room in (short, long):
-        with django_assert_num_queries(3):  # session, room, branch
+        with django_assert_num_queries(2):  # session, branch of the room
             carol_api.get(url_of(room))
 
 
