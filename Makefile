@@ -13,6 +13,7 @@ help:
 	@echo "make run           PostgreSQL, Valkey, web, worker and beat until Ctrl-C (PORT=8000)"
 	@echo "make manage        a manage.py command on the data of a running make run (ARGS=help)"
 	@echo "make test          every test, on real servers (ARGS=\"-k quota -x\")"
+	@echo "make bench         every figure beside a control's; half an hour (ARGS=--trial)"
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
 	@echo "make bench-scale   what calls cost with a million messages (ARGS=--small)"
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
@@ -38,6 +39,16 @@ manage: $(INSTALLED)
 test: $(INSTALLED)
 	@dev/browser.sh
 	@exec $(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
+
+# The control and the plots need packages that nothing else does.
+.venv/installed-bench: $(INSTALLED) requirements/bench.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-input --no-deps --no-compile \
+		--requirement requirements/bench.txt
+	@touch $@
+
+.PHONY: bench
+bench: .venv/installed-bench
+	@exec $(PY) -m bench.performance $(ARGS)
 
 .PHONY: bench-replies
 bench-replies: $(INSTALLED)
