@@ -129,6 +129,7 @@ def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
     if used is None:
         raise QuotaExceeded(DailyQuota.objects.usage(user=room.user))
     transaction.on_commit(partial(send_to_queue, reply.pk))
+    message._state.adding = reply._state.adding = False
     # At the end of a branch neither has variants yet.
     message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
     return Accepted(message, reply, Quota(limit=limit, used=used, day=today))
