@@ -1,39 +1,86 @@
-"""What is kept about a user, to hand out and to erase."""
+"""The end of an account: closed at once, erased in the background. `messaging.account_erasure`
+goes through all the steps; here is what accounts keep."""
 
-from typing import Any
+from datetime import timedelta
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session as BrowserSession
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q
+from django.utils import timezone
+from django_celery_results.models import TaskResult
 
 from accounts import limits
-from accounts.models import AuditEvent, OneTimeCode, Session, User
+from accounts.client import Client
+from accounts.models import AuditEvent, Erasure, OneTimeCode, Session, User
+from gemchat.errors import DomainError
 
-USER_FIELDS = ["id", "mobile", "name", "tier", "is_verified", "is_active", "created_at"]
-SESSION_FIELDS = ["id", "created_at", "last_used_at", "ip", "user_agent", "auth_method"]
-CODE_FIELDS = ["created_at", "ended_at", "ending", "ip", "delivery_status"]
-EVENT_FIELDS = ["created_at", "action", "ip", "details"]
-
-
-def export_account(user: User) -> dict[str, Any]:
-    """All that accounts keep about a user, but for secrets and their digests."""
-    return {
-        "user": {name: getattr(user, name) for name in USER_FIELDS},
-        "sessions": _rows(Session.objects.filter(user=user), SESSION_FIELDS),
-        "codes": _rows(OneTimeCode.objects.filter(mobile=user.mobile), CODE_FIELDS),
-        "events": _rows(AuditEvent.objects.filter(user_id=user.pk), EVENT_FIELDS),
-    }
+# An access token lives for a day. One that was stolen is not to be enough to erase an account.
+FRESH = timedelta(minutes=10)
 
 
-def _rows(queryset: QuerySet[Any], fields: list[str]) -> list[dict[str, Any]]:
-    return list(queryset.order_by("id").values(*fields))
+class RecentSignInRequired(DomainError):
+    code = "recent_sign_in_required"
+    message = "Sign in again first, and delete the account within 10 minutes."
+    status = 403
+
+
+def require_recent_sign_in(session: Session) -> None:
+    """Raises RecentSignInRequired unless code or password were entered a moment ago."""
+    if timezone.now() - session.authenticated_at > FRESH:
+        raise RecentSignInRequired
+
+
+def close_account(*, user: User, client: Client | None = None, actor: str = "") -> Erasure:
+    """Shut a user out from the next request on, to be erased; again, nothing changes.
+
+    The number stays the user's until the erasure is done, since Stripe may still charge for the
+    account; whoever signs in with it meanwhile is told to wait.
+    """
+    with transaction.atomic():
+        # The lock keeps two requests from both closing it.
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        now = timezone.now()
+        erasure, is_new = Erasure.objects.get_or_create(
+            user=user, defaults={"requested_at": now, "next_try_at": now, "actor": actor}
+        )
+        if is_new:
+            user.close()
+            AuditEvent.objects.record(
+                AuditEvent.Action.ACCOUNT_CLOSED, user_id=user.pk, client=client, actor=actor
+            )
+    return erasure
 
 
 def erase_account(user: User, *, actor: str = "") -> None:
-    """Delete a user with all that belongs to it; the audit keeps that it happened."""
+    """Delete a user with all that accounts keep; the audit keeps that it happened."""
     with transaction.atomic():
         AuditEvent.objects.record(
             AuditEvent.Action.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
         )
         OneTimeCode.objects.filter(mobile=user.mobile).delete()
         limits.clear(mobile=user.mobile)
+        forget_in_admin(user)
+        forget_failures(str(user.pk), user.mobile)
         user.delete()
+
+
+def forget_in_admin(user: User) -> None:
+    """End the user's sessions in the admin, and delete what it shows of changes to the user."""
+    own = [
+        session.pk
+        for session in BrowserSession.objects.iterator()
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    BrowserSession.objects.filter(pk__in=own).delete()
+    LogEntry.objects.filter(
+        Q(object_id=str(user.pk))
+        | Q(object_repr__contains=user.mobile)
+        | Q(change_message__contains=user.mobile)
+    ).delete()
+
+
+def forget_failures(*names: str) -> None:
+    """Delete the results of failed tasks whose error tells any of these; the rest are kept."""
+    for name in names:
+        TaskResult.objects.filter(Q(result__contains=name) | Q(traceback__contains=name)).delete()

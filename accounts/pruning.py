@@ -1,5 +1,8 @@
 """What accounts keep for a time only."""
 
+from django.contrib.sessions.models import Session as BrowserSession
+from django.utils import timezone
+
 from accounts.models import IdempotencyRecord, LimitHit, OneTimeCode, Session
 
 
@@ -10,6 +13,7 @@ def prune_accounts(*, dry_run: bool = False) -> dict[str, int]:
         "sessions": Session.objects.prunable(),
         "idempotency_records": IdempotencyRecord.objects.prunable(),
         "limit_hits": LimitHit.objects.prunable(),
+        "browser_sessions": BrowserSession.objects.filter(expire_date__lt=timezone.now()),
     }
     if dry_run:
         return {name: rows.count() for name, rows in expired.items()}

@@ -14,13 +14,14 @@ from django.db import transaction
 
 from accounts import limits
 from accounts.client import Client
-from accounts.models import OneTimeCode, Session, User
+from accounts.models import Erasure, OneTimeCode, Session, User
 from accounts.sessions import SignedIn, open_session
 from accounts.tasks import send_to_queue
 from gemchat.errors import DomainError
 
 SIGNUP_SALT = "accounts.signup"
 SIGNUP_LIFETIME = timedelta(hours=1)
+CLOSING_RETRY_SECONDS = 60
 
 
 class CodeInvalid(DomainError):
@@ -39,6 +40,15 @@ class AccountDisabled(DomainError):
     code = "account_disabled"
     message = "This account has been disabled."
     status = 403
+
+
+class AccountClosing(DomainError):
+    code = "account_closing"
+    message = "The account of this number is being erased. Sign up anew when that is done."
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=CLOSING_RETRY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def sign_in_with_code(
 ) -> SignedIn:
     """Sign in with a code, which makes the user when the number is new.
 
-    Raises CodeInvalid, AccountDisabled, RateLimited.
+    Raises CodeInvalid, AccountDisabled, AccountClosing, RateLimited.
     """
     signed_in = None
     with transaction.atomic():
@@ -86,6 +96,8 @@ def sign_in_with_code(
     # Raised out here, as it would undo what was counted.
     if user is None:
         raise CodeInvalid
+    if signed_in is None and Erasure.objects.filter(user=user).exists():
+        raise AccountClosing
     if signed_in is None:
         raise AccountDisabled
     return signed_in

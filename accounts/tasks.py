@@ -1,4 +1,4 @@
-"""What accounts leave to Celery: sending codes, and forgetting what is no longer needed."""
+"""What accounts leave to Celery: sending codes."""
 
 import logging
 import uuid
@@ -11,7 +11,6 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import OneTimeCode
-from accounts.pruning import prune_accounts
 from accounts.sms import SmsError, backend
 
 logger = logging.getLogger(__name__)
@@ -66,8 +65,3 @@ def sweep_codes() -> None:
     lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
     for code_id in lost.values_list("pk", flat=True):
         send_to_queue(code_id)
-
-
-@shared_task
-def prune() -> None:
-    logger.info("Pruned %s", prune_accounts())

@@ -1,23 +1,22 @@
 """dj-stripe's rows brought up to what Stripe has now, one customer at a time."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import stripe
+from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import FieldDoesNotExist
 from django.db import connection, transaction
-from django.db.models import Q
-from djstripe.models import (
-    APIKey,
-    Customer,
-    Event,
-    Session,
-    Subscription,
-    WebhookEventTrigger,
-)
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Replace
+from djstripe.models import APIKey, Customer, Event, Subscription, WebhookEventTrigger
 
+from accounts.erasure import forget_failures
 from accounts.models import User
 from billing.entitlement import refresh_customer, refresh_tiers
+from billing.models import ErasedCustomer, Flag
 from billing.stripe_api import is_missing
 
 
@@ -90,13 +89,53 @@ def forget_link(customer_id: str) -> None:
 
 
 def forget_customer(customer_id: str) -> None:
-    """Remove what is kept here about a customer: rows, and events that speak of it."""
+    """Remove what is kept here about a customer: rows, events that speak of it, its name in flags.
+
+    What Stripe still sends about it is not stored any more; see `is_erased`.
+    """
     with transaction.atomic():
+        lock_customer(customer_id)
+        ErasedCustomer.objects.get_or_create(digest=customer_digest(customer_id))
         forget_link(customer_id)
-        events = Event.objects.filter(
-            Q(data__object__customer=customer_id) | Q(data__object__id=customer_id)
-        )
-        WebhookEventTrigger.objects.filter(event__in=events).delete()
+        events = Event.objects.filter(events_of(customer_id))
+        WebhookEventTrigger.objects.filter(
+            Q(event__in=events) | Q(body__contains=customer_id)
+        ).delete()
         events.delete()
-        Session.objects.filter(customer_id=customer_id).delete()
-        Customer.objects.filter(id=customer_id).delete()
+        for rows in mirrored_rows(customer_id):
+            rows.delete()
+        Flag.objects.filter(note__contains=customer_id).update(
+            note=Replace("note", Value(customer_id), Value("an erased customer"))
+        )
+        forget_failures(customer_id)
+
+
+def is_erased(customer_id: str) -> bool:
+    """Whether `forget_customer` has been here.
+
+    Stripe goes on to tell of a customer that was deleted, and lists its subscriptions for ever:
+    stored again, that would name the person for good.
+    """
+    return ErasedCustomer.objects.filter(digest=customer_digest(customer_id)).exists()
+
+
+def customer_digest(customer_id: str) -> bytes:
+    """Ids of Stripe's are too long to be guessed from it."""
+    return hashlib.sha256(customer_id.encode()).digest()
+
+
+def events_of(customer_id: str) -> Q:
+    """Events that speak of a customer."""
+    return Q(data__object__customer=customer_id) | Q(data__object__id=customer_id)
+
+
+def mirrored_rows(customer_id: str) -> Iterator[QuerySet]:
+    """All rows of a customer in dj-stripe's tables, the customer's own last."""
+    for model in apps.get_app_config("djstripe").get_models():
+        try:
+            field = model._meta.get_field("customer")
+        except FieldDoesNotExist:
+            continue
+        if field.related_model is Customer and field.concrete:
+            yield model._default_manager.filter(customer_id=customer_id)
+    yield Customer.objects.filter(id=customer_id)

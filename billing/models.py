@@ -85,6 +85,11 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
         row = self.model(reply_id=reply_id, attempt=attempt, **fields)
         self.bulk_create([row], ignore_conflicts=True)
 
+    def detach(self, *, user_id: uuid.UUID, limit: int) -> int:
+        """Take the person off some of the user's rows, which stay; how many there were."""
+        some = self.filter(user_id=user_id).values("pk")[:limit]
+        return self.filter(pk__in=some).update(user=None)
+
     def daily(self, *, user_id: uuid.UUID, days: int = 30) -> Sequence[Mapping[str, Any]]:
         """A row for each of the last `days` days (UTC, with today) that has usage, newest first.
 
@@ -141,6 +146,16 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reply_id} #{self.attempt}"
+
+
+class ErasedCustomer(models.Model):
+    """A customer of Stripe's whose user was erased. The id itself would name the person."""
+
+    # SHA-256 of the id.
+    digest = models.BinaryField(primary_key=True, max_length=32)
+
+    def __str__(self) -> str:
+        return bytes(self.digest).hex()
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):

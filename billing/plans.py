@@ -19,3 +19,11 @@ def plan_for(user: User) -> Plan:
     if user.is_pro:
         return Plan(User.Tier.PRO, settings.PRO_DAILY_LIMIT, settings.PRO_CONCURRENT_REPLIES)
     return Plan(User.Tier.BASIC, settings.BASIC_DAILY_LIMIT, settings.BASIC_CONCURRENT_REPLIES)
+
+
+def retention_days() -> dict[User.Tier, int]:
+    """After how many days without a message the chatrooms of each tier are erased; 0 for never."""
+    return {
+        User.Tier.BASIC: settings.BASIC_RETENTION_DAYS,
+        User.Tier.PRO: settings.PRO_RETENTION_DAYS,
+    }

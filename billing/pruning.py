@@ -9,9 +9,13 @@ from djstripe.models import Event, WebhookEventTrigger
 KEEP = timedelta(days=30)
 
 
-def prune_webhooks() -> dict[str, int]:
-    """Delete old deliveries and events; returns how many of each."""
+def prune_webhooks(*, dry_run: bool = False) -> dict[str, int]:
+    """Delete old deliveries and events; how many of each (with `dry_run`, would be)."""
     before = timezone.now() - KEEP
-    triggers, _ = WebhookEventTrigger.objects.filter(created__lt=before).delete()
-    events, _ = Event.objects.filter(djstripe_created__lt=before).delete()
-    return {"deliveries": triggers, "events": events}
+    old = {
+        "webhook_deliveries": WebhookEventTrigger.objects.filter(created__lt=before),
+        "webhook_events": Event.objects.filter(djstripe_created__lt=before),
+    }
+    if dry_run:
+        return {name: rows.count() for name, rows in old.items()}
+    return {name: rows.delete()[0] for name, rows in old.items()}

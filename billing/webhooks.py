@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from djstripe.models import Event, WebhookEndpoint, WebhookEventTrigger
+from djstripe.models import Charge, Event, WebhookEndpoint, WebhookEventTrigger
 from djstripe.signals import WEBHOOK_SIGNALS, webhook_pre_process
 
 from accounts.client import client_ip
@@ -64,7 +64,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
             status=400, code="invalid_webhook", detail="This is not an event signed by Stripe."
         )
     if event.get("object") == "event" and event.get("livemode") is settings.STRIPE_LIVE_MODE:
-        return _store(request, secret)
+        return _store_of_the_living(request, secret, event)
     if event.get("object") == "event":
         logger.warning("Event %s is of the other mode, test or live", event.get("id"))
     return JsonResponse({"status": "success"})
@@ -92,6 +92,24 @@ def read_event(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and b"\\u0000" not in body else None
+
+
+def _store_of_the_living(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
+    """Store nothing of a customer whose user was erased, also if that happens meanwhile."""
+    subject = event.get("data", {}).get("object", {})
+    customer_id = _customer_id(subject)
+    if customer_id and mirror.is_erased(customer_id):
+        return JsonResponse({"status": "success"})
+    response = _store(request, secret)
+    # A dispute tells of its customer only by the charge, which is known once it is stored.
+    customer_id = customer_id or _customer_of_charge(subject.get("charge"))
+    if customer_id:
+        with transaction.atomic():
+            # An erasure that did not see what has just been stored is over, once this is had.
+            mirror.lock_customer(customer_id)
+            if mirror.is_erased(customer_id):
+                mirror.forget_customer(customer_id)
+    return response
 
 
 def _store(request: HttpRequest, secret: str) -> HttpResponse:
@@ -180,6 +198,11 @@ def _flag(kind: str, subject: dict[str, Any], *, amount: int, charge: dict[str, 
 
 def _customer_id(subject: dict[str, Any]) -> str | None:
     return _id(subject["id"] if subject.get("object") == "customer" else subject.get("customer"))
+
+
+def _customer_of_charge(reference: Any) -> str | None:
+    charges = Charge.objects.filter(id=_id(reference))
+    return charges.values_list("customer_id", flat=True).first() if reference else None
 
 
 def _id(reference: Any) -> str | None:

@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from accounts.models import User
 from chatrooms.models import Chatroom
 from chatrooms.pages import Page, page_of
+from gemchat.pagination import MAX_LIMIT
 from gemchat.redis import client
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ ORDER BY pinned DESC, last_message_at DESC, id DESC LIMIT %s
 
 
 def first_page(*, user: User, archived: bool, limit: int) -> Page:
-    key = f"chatrooms:first:{user.pk}:{archived:d}:{limit}"
+    key = key_of(user.pk, archived=archived, limit=limit)
     with connection.cursor() as cursor:
         cursor.execute(VERSIONS, [user.pk, archived, limit + 1])
         current = digest(cursor.fetchall())
@@ -49,6 +50,23 @@ def first_page(*, user: User, archived: bool, limit: int) -> Page:
     # The versions that came with the rooms: they may have changed since the first look.
     keep(key, page, version=digest((room.pk, room.version) for room in found))
     return page
+
+
+def key_of(user_id: uuid.UUID, *, archived: bool, limit: int) -> str:
+    return f"chatrooms:first:{user_id}:{archived:d}:{limit}"
+
+
+def forget(user_id: uuid.UUID) -> None:
+    """Delete every page that is kept of a user. Without Redis they expire by themselves."""
+    keys = [
+        key_of(user_id, archived=archived, limit=limit)
+        for archived in (False, True)
+        for limit in range(1, MAX_LIMIT + 1)
+    ]
+    try:
+        client().unlink(*keys)
+    except RedisError as error:
+        logger.warning("An erased user's lists are kept for a while; Redis is down: %s", error)
 
 
 def digest(versions: Iterable[tuple[uuid.UUID, str]]) -> str:

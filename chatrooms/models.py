@@ -27,6 +27,10 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         """The user's rooms, without those that were deleted and are being erased."""
         return self.filter(user=user, deleted_at=None)
 
+    def lasting(self, user: User) -> "ChatroomQuerySet":
+        """The user's rooms without the temporary ones: a copy of those would outlive their day."""
+        return self.owned_by(user).filter(expires_at=None)
+
     def listed(self, *, archived: bool) -> "ChatroomQuerySet":
         """Rooms of a list, in its order: pinned before all, then the newest activity."""
         return self.filter(archived=archived, expires_at=None, deleted_at=None).order_by(
@@ -54,6 +58,10 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def untitled(self) -> "ChatroomQuerySet":
         """Rooms that neither a person nor their first exchange has named."""
         return self.filter(is_title_given=False, title=DEFAULT_TITLE, deleted_at=None)
+
+    def inactive(self, *, tier: str, since: datetime) -> "ChatroomQuerySet":
+        """Rooms of users of a tier in which nothing has been said since then, pinned ones too."""
+        return self.filter(user__tier=tier, last_message_at__lt=since, deleted_at=None)
 
     def expired(self, *, now: datetime) -> "ChatroomQuerySet":
         """Temporary rooms that have been there for their day."""

@@ -163,16 +163,16 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
     "sweep-rooms": {"task": "messaging.tasks.sweep_rooms", "schedule": 60.0},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
-    "prune": {"task": "accounts.tasks.prune", "schedule": crontab(hour="3", minute="17")},
+    "sweep-accounts": {"task": "messaging.tasks.sweep_accounts", "schedule": 15.0},
+    "purge-expired": {
+        "task": "messaging.tasks.purge_expired",
+        "schedule": crontab(hour="3", minute="17"),
+    },
     "reconcile-subscriptions": {
         "task": "billing.tasks.reconcile_subscriptions",
         "schedule": crontab(hour="2", minute="41"),
     },
     "end-expired-grants": {"task": "billing.tasks.end_expired_grants", "schedule": 300.0},
-    "prune-webhooks": {
-        "task": "billing.tasks.prune_webhooks",
-        "schedule": crontab(hour="3", minute="47"),
-    },
 }
 
 AUTH_USER_MODEL = "accounts.User"
@@ -231,6 +231,8 @@ BASIC_DAILY_LIMIT = env.int("BASIC_DAILY_LIMIT", default=5)
 PRO_DAILY_LIMIT = env.int("PRO_DAILY_LIMIT", default=999_999)
 BASIC_CONCURRENT_REPLIES = env.int("BASIC_CONCURRENT_REPLIES", default=1)
 PRO_CONCURRENT_REPLIES = env.int("PRO_CONCURRENT_REPLIES", default=5)
+BASIC_RETENTION_DAYS = env.int("BASIC_RETENTION_DAYS", default=0)
+PRO_RETENTION_DAYS = env.int("PRO_RETENTION_DAYS", default=0)
 
 STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")

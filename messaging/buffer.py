@@ -9,6 +9,7 @@ ids must grow.
 
 import logging
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from redis.client import Pipeline
@@ -92,3 +93,13 @@ def mark_for_stop(reply_id: uuid.UUID) -> None:
         client().set(stop_key(reply_id), "1", ex=KEPT_SECONDS)
     except RedisError as error:
         logger.warning("The stop of reply %s was not announced: %s", reply_id, error)
+
+
+def forget(reply_ids: Collection[uuid.UUID]) -> None:
+    """Delete what is buffered of replies that were erased. Without Redis it expires by itself."""
+    keys = [key(reply_id) for reply_id in reply_ids for key in (stream_key, stop_key)]
+    try:
+        if keys:
+            client().unlink(*keys)
+    except RedisError as error:
+        logger.warning("Erased replies stay buffered for %d s: %s", KEPT_SECONDS, error)

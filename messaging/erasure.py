@@ -5,8 +5,8 @@ import uuid
 from django.db import connection, transaction
 
 from chatrooms.models import Chatroom
-from messaging.buffer import Position, mark_for_stop, tell_readers
-from messaging.models import Message
+from messaging.buffer import Position, forget, mark_for_stop, tell_readers
+from messaging.models import Message, MessageQuerySet
 
 # A fraction of a second's work, so that nobody waits long for a lock or for the task to end.
 BATCH = 2_000
@@ -19,7 +19,7 @@ WITH RECURSIVE erased (id) AS (
     UNION
     SELECT below.id FROM erased JOIN messaging_message below ON below.parent_id = erased.id
 )
-DELETE FROM messaging_message WHERE id = ANY (ARRAY(SELECT id FROM erased))
+DELETE FROM messaging_message WHERE id = ANY (ARRAY(SELECT id FROM erased)) RETURNING id
 """
 
 
@@ -29,13 +29,14 @@ def erase_room(*, chatroom_id: uuid.UUID) -> None:
     Ends early when another task is at it, or while a worker has one of its replies, whose use of
     tokens is yet to be recorded; the sweep then comes back to it.
     """
-    stop_replies(chatroom_id)
+    stop_replies(Message.objects.filter(chatroom=chatroom_id))
     while erase_batch(chatroom_id):
         pass
 
 
-def stop_replies(chatroom_id: uuid.UUID) -> None:
-    for reply in Message.objects.under_way().filter(chatroom=chatroom_id):
+def stop_replies(messages: MessageQuerySet) -> None:
+    """End those that are under way, or ask their workers to."""
+    for reply in messages.under_way():
         if Message.objects.stop_queued(reply=reply):
             tell_readers(reply.pk, Position(reply.attempt + 1, 0))
         elif Message.objects.ask_to_stop(reply=reply):
@@ -52,7 +53,8 @@ def erase_batch(chatroom_id: uuid.UUID) -> bool:
             return False
         with connection.cursor() as cursor:
             cursor.execute(ERASE_NEWEST, [room.pk, BATCH])
-            if cursor.rowcount:
-                return True
-        room.delete()
-    return False
+            erased = [message_id for (message_id,) in cursor.fetchall()]
+        if not erased:
+            room.delete()
+    forget(erased)
+    return bool(erased)

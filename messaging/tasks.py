@@ -4,12 +4,14 @@ import logging
 import uuid
 from contextlib import suppress
 
-from celery import shared_task
+from celery import Task, shared_task
 from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts.models import DataExport, Erasure
 from chatrooms.models import Chatroom
+from messaging import account_erasure, archive, retention
 from messaging.erasure import erase_room
 from messaging.generation import generate
 from messaging.models import Message
@@ -75,12 +77,50 @@ def sweep_rooms() -> None:
         send_to_eraser(chatroom_id)
 
 
-def send_to_eraser(chatroom_id: uuid.UUID) -> None:
-    """Have a deleted room erased. If the broker is down, the sweep sees to it later."""
+@shared_task(name="messaging.tasks.build_export")
+def build_export(export_id: str) -> None:
+    """Make the file of an export that was asked for."""
     try:
-        erase.delay(str(chatroom_id))
+        archive.build(export_id=uuid.UUID(export_id))
+    finally:
+        connection.close()
+
+
+@shared_task(name="messaging.tasks.erase_user")
+def erase_user(erasure_id: str) -> None:
+    """Erase a user whose account is closed."""
+    try:
+        account_erasure.erase_user(erasure_id=uuid.UUID(erasure_id))
+    finally:
+        connection.close()
+
+
+@shared_task(name="messaging.tasks.sweep_accounts")
+def sweep_accounts() -> None:
+    """Send the exports and erasures that the queue has lost, or a worker died over."""
+    for export_id in DataExport.objects.due().values_list("pk", flat=True):
+        send(build_export, export_id)
+    for erasure_id in Erasure.objects.due().values_list("pk", flat=True):
+        send(erase_user, erasure_id)
+
+
+@shared_task(name="messaging.tasks.purge_expired")
+def purge_expired() -> None:
+    """Erase what is past its time, each night."""
+    logger.info("Purged %s", retention.purge_expired())
+
+
+def send(task: Task, row_id: uuid.UUID) -> None:
+    """Have a task done on a row. If the broker is down, the sweep sends it later."""
+    try:
+        task.delay(str(row_id))
     except OperationalError:
-        logger.warning("The broker is down; room %s is erased by the sweep", chatroom_id)
+        logger.warning("The broker is down; %s of %s waits for the sweep", task.name, row_id)
+
+
+def send_to_eraser(chatroom_id: uuid.UUID) -> None:
+    """Have a deleted room erased."""
+    send(erase, chatroom_id)
 
 
 def send_next(user_id: uuid.UUID) -> None:

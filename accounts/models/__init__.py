@@ -1,7 +1,19 @@
 from accounts.models.audit import AuditEvent
 from accounts.models.codes import OneTimeCode
+from accounts.models.erasures import Erasure
+from accounts.models.exports import DataExport, ExportPiece
 from accounts.models.records import IdempotencyRecord, LimitHit
 from accounts.models.sessions import Session
 from accounts.models.users import User
 
-__all__ = ["AuditEvent", "IdempotencyRecord", "LimitHit", "OneTimeCode", "Session", "User"]
+__all__ = [
+    "AuditEvent",
+    "DataExport",
+    "Erasure",
+    "ExportPiece",
+    "IdempotencyRecord",
+    "LimitHit",
+    "OneTimeCode",
+    "Session",
+    "User",
+]

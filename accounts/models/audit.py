@@ -41,7 +41,8 @@ class AuditEvent(models.Model):
     """What happened to accounts. Rows can be added only: a trigger refuses UPDATE and DELETE.
 
     Nothing in them names a person, so an account can be erased and its events stay: there is no
-    foreign key, and a number is kept as a digest that only OTP_SECRET can make.
+    foreign key, and a number is kept as a digest that only OTP_SECRET can make. `user_id` is a
+    number drawn at random, which nothing else here has once the user is erased.
     """
 
     class Action(models.TextChoices):
@@ -56,6 +57,7 @@ class AuditEvent(models.Model):
         USER_DISABLED = "user_disabled"
         USER_ENABLED = "user_enabled"
         USER_EXPORTED = "user_exported"
+        ACCOUNT_CLOSED = "account_closed"
         USER_DELETED = "user_deleted"
         SECOND_FACTOR_SET = "second_factor_set"
 

@@ -49,6 +49,7 @@ class Session(models.Model):
         ENDED_BY_STAFF = "ended_by_staff"
         PASSWORD_CHANGED = "password_changed"  # noqa: S105
         DISABLED = "disabled"
+        ACCOUNT_CLOSED = "account_closed"
         REFRESH_REUSED = "refresh_reused"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

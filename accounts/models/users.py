@@ -77,9 +77,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.save(update_fields=["is_active"])
         Session.objects.filter(user=self).end(Session.Ending.DISABLED)
 
-    def enable(self) -> None:
-        self.is_active = True
+    def enable(self) -> bool:
+        """Let a disabled user in again; False for one who is being erased."""
+        self.is_active = bool(User.objects.filter(pk=self.pk, erasure=None).update(is_active=True))
+        return self.is_active
+
+    def close(self) -> None:
+        """Shut the user out for good: the account is about to be erased."""
+        self.is_active = False
         self.save(update_fields=["is_active"])
+        Session.objects.filter(user=self).end(Session.Ending.ACCOUNT_CLOSED)
 
     def change_password(self, password: str, *, keep: "Session | None" = None) -> None:
         """Set a password and end every session but `keep`."""

@@ -187,4 +187,10 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="ErasedCustomer",
+            fields=[
+                ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
+            ],
+        ),
     ]

@@ -3,8 +3,7 @@ from datetime import timedelta
 from django.utils import timezone
 from djstripe.models import Event, Subscription, WebhookEventTrigger
 
-from billing.pruning import KEEP
-from billing.tasks import prune_webhooks
+from billing.pruning import KEEP, prune_webhooks
 from billing.tests.paying import deliver_all, pro, tier_of
 
 

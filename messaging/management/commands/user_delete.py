@@ -3,10 +3,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.console import COMMAND, UserCommand
-from accounts.erasure import erase_account
-from accounts.models import User
-from billing.checkout import cancel_for_erasure
-from gemchat.errors import DomainError
+from accounts.erasure import close_account
+from accounts.models import Erasure, User
+from messaging.account_erasure import erase_user
 
 
 class Command(UserCommand):
@@ -20,10 +19,14 @@ class Command(UserCommand):
         if not options["yes"]:
             raise CommandError(f"This erases {user.mobile} for ever; add --yes to do it.")
         user_id = user.pk
-        try:
-            # First, or Stripe would go on charging somebody whom nobody here knows any more.
-            cancel_for_erasure(user)
-        except DomainError as error:
-            raise CommandError(f"Nothing was erased: {error}") from error
-        erase_account(user, actor=COMMAND)
+        erasure = close_account(user=user, actor=COMMAND)
+        # What an earlier try was put off for may be over.
+        erasure.put_off(until=erasure.requested_at)
+        erase_user(erasure_id=erasure.pk)
+        left = Erasure.objects.filter(pk=erasure.pk).first()
+        if left is not None:
+            raise CommandError(
+                "The account is closed and not erased yet; that is tried again by itself."
+                f" {left.error or 'A worker is at it.'}"
+            )
         return {"id": user_id, "deleted": True}

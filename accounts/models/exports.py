@@ -1,0 +1,199 @@
+"""A user's export of all that is kept about them: the request, and the file that came of it.
+
+The file is in the database: web and worker share no disk, it goes with the user when the user is
+erased, and a backup needs no second place to look at. It is kept in pieces, so that nobody ever
+has the whole of it in memory.
+"""
+
+import uuid
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models.users import User
+
+KEPT = timedelta(days=7)
+# A worker that has added no piece for so long is dead. A piece takes a second or two at most.
+LEASE = timedelta(seconds=60)
+# Asked again so soon, the export that has just been made is the answer.
+RECENT = timedelta(hours=1)
+MOST_ATTEMPTS = 5
+
+
+class Superseded(Exception):
+    """Another worker has taken the export up, or it is gone."""
+
+
+class DataExportQuerySet(models.QuerySet["DataExport"]):
+    def current(self, user: User) -> "DataExport | None":
+        """The user's export, unless it has expired."""
+        export = self.filter(user=user).first()
+        return None if export is None or export.has_expired else export
+
+    def request(self, user: User) -> "tuple[DataExport, bool]":
+        """The export that is under way or was made lately, or a new one in place of an older.
+
+        With it, whether it is new.
+        """
+        now = timezone.now()
+        with transaction.atomic():
+            # The lock keeps two requests from both making one.
+            User.objects.select_for_update(no_key=True).get(pk=user.pk)
+            export = self.filter(user=user).first()
+            if export is not None and (export.is_under_way or export.is_recent):
+                return export, False
+            self.filter(user=user).delete()
+            return self.create(user=user, requested_at=now, next_try_at=now), True
+
+    def due(self) -> "DataExportQuerySet":
+        """Exports that nobody is making, or whose worker has died."""
+        return self.filter(status__in=UNDER_WAY, next_try_at__lte=timezone.now())
+
+    def claim(self, export_id: uuid.UUID) -> "DataExport | None":
+        """Take an export up, empty again; None when it is another's, or over."""
+        with transaction.atomic():
+            claimed = (
+                self.due()
+                .filter(pk=export_id)
+                .update(
+                    status=DataExport.Status.BUILDING,
+                    attempt=F("attempt") + 1,
+                    next_try_at=timezone.now() + LEASE,
+                )
+            )
+            if not claimed:
+                return None
+            ExportPiece.objects.filter(export=export_id).delete()
+            return self.select_related("user").get(pk=export_id)
+
+    def expired(self) -> "DataExportQuerySet":
+        return self.filter(expires_at__lte=timezone.now())
+
+
+class DataExport(models.Model):
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        BUILDING = "building"
+        READY = "ready"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # One a user: a newer one takes the place of the one before.
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
+    requested_at = models.DateTimeField()
+    attempt = models.PositiveSmallIntegerField(default=0)
+    # When it is to be taken up; while a worker is at it, when its lease runs out.
+    next_try_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    size = models.PositiveBigIntegerField(null=True, help_text="Bytes of the file.")
+
+    objects = DataExportQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="export_is_under_way_or_ended",
+                condition=Q(
+                    status__in=["queued", "building"],
+                    next_try_at__isnull=False,
+                    ended_at=None,
+                    expires_at=None,
+                    size=None,
+                )
+                | Q(
+                    status="ready",
+                    next_try_at=None,
+                    ended_at__isnull=False,
+                    expires_at__isnull=False,
+                    size__isnull=False,
+                )
+                | Q(
+                    status="failed",
+                    next_try_at=None,
+                    ended_at__isnull=False,
+                    expires_at__isnull=False,
+                    size=None,
+                ),
+            ),
+        ]
+        indexes = [
+            # The sweep for exports that nobody is making.
+            models.Index(
+                "next_try_at",
+                name="export_due",
+                condition=Q(status__in=["queued", "building"]),
+            ),
+            # The nightly end of those that have expired.
+            models.Index("expires_at", name="export_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"export {self.id}"
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.status in UNDER_WAY
+
+    @property
+    def is_recent(self) -> bool:
+        is_ready = self.status == self.Status.READY
+        return is_ready and self.ended_at is not None and timezone.now() < self.ended_at + RECENT
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def add_piece(self, number: int, content: bytes) -> None:
+        """Store the next piece of the file and keep the lease. Raises Superseded."""
+        with transaction.atomic():
+            if not self._own().update(next_try_at=timezone.now() + LEASE):
+                raise Superseded
+            ExportPiece.objects.create(export=self, number=number, content=content)
+
+    def finish(self, *, size: int) -> None:
+        """The file is whole. Raises Superseded."""
+        self._end(self.Status.READY, size=size)
+
+    def fail(self) -> None:
+        """Give up, and let what there is of the file go. Raises Superseded."""
+        with transaction.atomic():
+            self._end(self.Status.FAILED, size=None)
+            ExportPiece.objects.filter(export=self).delete()
+
+    def _own(self) -> DataExportQuerySet:
+        """The row, as long as this attempt has it."""
+        return DataExport.objects.filter(
+            pk=self.pk, status=self.Status.BUILDING, attempt=self.attempt
+        )
+
+    def _end(self, status: Status, *, size: int | None) -> None:
+        now = timezone.now()
+        ended = self._own().update(
+            status=status, next_try_at=None, ended_at=now, expires_at=now + KEPT, size=size
+        )
+        if not ended:
+            raise Superseded
+
+
+UNDER_WAY = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]
+
+
+class ExportPiece(models.Model):
+    export = models.ForeignKey(DataExport, models.CASCADE, related_name="pieces", db_index=False)
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            # Its index serves the download, which reads the pieces one by one.
+            models.UniqueConstraint(name="one_piece_a_number", fields=["export", "number"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"piece {self.number}"

@@ -1,0 +1,92 @@
+"""Erases a user whose account is closed, step by step, in the background.
+
+Each step may be repeated and each may be the last that a worker lives to do: a sweep gives the
+erasure to another, which goes through all of them again. First the replies under way are stopped,
+then Stripe is told; until that has succeeded, nothing is erased. What there may be much of goes in
+batches, so that no lock is held for long.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.erasure import erase_account
+from accounts.models import Erasure, User
+from billing.checkout import cancel_for_erasure
+from billing.models import UsageRecord
+from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
+from chatrooms import first_page
+from chatrooms.models import Chatroom
+from messaging.erasure import erase_batch, stop_replies
+from messaging.models import DATABASE_LOST, Message
+
+logger = logging.getLogger(__name__)
+
+BATCH = 2_000
+# A reply that a worker has ends within a second of being told to, unless that worker died.
+REPLY_WAIT_SECONDS = 2
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 30, 3600
+WAITS_FOR_REPLY = "A worker still has a reply of the user's."
+INTERNAL = "An error of this program; see the failed tasks."
+
+
+def erase_user(*, erasure_id: uuid.UUID) -> None:
+    """Claim an erasure and go through its steps, as far as they can be done now."""
+    erasure = Erasure.objects.claim(erasure_id)
+    if erasure is None:
+        return
+    try:
+        stop_replies(Message.objects.filter(user=erasure.user))
+        cancel_for_erasure(erasure.user)
+        for _ in erase_in_batches(erasure.user):
+            if not erasure.keep_lease():
+                return
+        is_erased = erase_rest(erasure)
+    except (PaymentUnavailable, BillingNotConfigured) as error:
+        logger.error("Erasure %s waits: %s", erasure.pk, error)
+        put_off(erasure, error=str(error))
+    except DATABASE_LOST:
+        # The lease runs out, and the sweep gives the erasure to a worker that has a database.
+        raise
+    except Exception:
+        # The edge of the task: staff see that it waits, and it is tried again.
+        put_off(erasure, error=INTERNAL)
+        raise
+    else:
+        if not is_erased:
+            put_off(erasure, error=WAITS_FOR_REPLY, seconds=REPLY_WAIT_SECONDS)
+
+
+def erase_in_batches(user: User) -> Iterator[None]:
+    """Erase the user's rooms and take the person off the ledger; gives control after each batch."""
+    rooms = Chatroom.objects.filter(user=user)
+    rooms.mark_deleted(now=timezone.now())
+    for chatroom_id in rooms.values_list("pk", flat=True).iterator():
+        while erase_batch(chatroom_id):
+            yield
+        yield
+    while UsageRecord.objects.detach(user_id=user.pk, limit=BATCH):
+        yield
+
+
+def erase_rest(erasure: Erasure) -> bool:
+    """Delete the user; False while something is left that has to go before."""
+    with transaction.atomic():
+        # Requests that were under way when the account was closed can add nothing after this.
+        user = User.objects.select_for_update().get(pk=erasure.user_id)
+        if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
+            return False
+        erase_account(user, actor=erasure.actor)
+    first_page.forget(erasure.user_id)
+    return True
+
+
+def put_off(erasure: Erasure, *, error: str, seconds: float | None = None) -> None:
+    if seconds is None:
+        doubled = FIRST_BACKOFF_SECONDS * 2 ** min(erasure.tries - 1, 10)
+        seconds = min(doubled, LONGEST_BACKOFF_SECONDS)
+    erasure.put_off(until=timezone.now() + timedelta(seconds=seconds), error=error)
