@@ -137,5 +137,5 @@ def mirrored_rows(customer_id: str) -> Iterator[QuerySet]:
         except FieldDoesNotExist:
             continue
         if field.related_model is Customer and field.concrete:
-            yield model._default_manager.filter(customer_id=customer_id)
+            yield model._default_manager.filter(customer__id=customer_id)
     yield Customer.objects.filter(id=customer_id)

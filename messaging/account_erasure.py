@@ -75,13 +75,13 @@ def erase_in_batches(user: User) -> Iterator[None]:
 
 def erase_rest(erasure: Erasure) -> bool:
     """Delete the user; False while something is left that has to go before."""
+    first_page.forget(erasure.user_id)
     with transaction.atomic():
         # Requests that were under way when the account was closed can add nothing after this.
         user = User.objects.select_for_update().get(pk=erasure.user_id)
         if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
             return False
         erase_account(user, actor=erasure.actor)
-    first_page.forget(erasure.user_id)
     return True
 
 

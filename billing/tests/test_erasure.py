@@ -1,11 +1,10 @@
 """A user who is erased is charged no more, and Stripe's copy of the person goes."""
 
 import pytest
-from django.core.management import CommandError, call_command
 from djstripe.models import Customer, Event, Subscription, WebhookEventTrigger
 
-from accounts.models import User
 from billing.checkout import cancel_for_erasure
+from billing.reconciliation import reconcile
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
 from billing.tests.paying import deliver_all, pro, tier_of
 
@@ -41,6 +40,19 @@ def test_events_that_come_after_the_user_is_gone_are_taken(alice, alice_api, str
 
     deliver_all(stripe)
 
+    assert not Customer.objects.exists()
+
+
+def test_reconciling_does_not_bring_an_erased_customer_back(alice, alice_api, stripe):
+    pro(alice_api, stripe)
+    alice.refresh_from_db()
+    cancel_for_erasure(alice)
+
+    differences = reconcile()
+
+    assert (differences.listed, differences.subscriptions) == (1, [])
+    assert not Subscription.objects.exists()
+
 
 def test_erasure_while_stripe_is_down_is_refused_and_can_be_repeated(alice, alice_api, stripe):
     pro(alice_api, stripe)
@@ -67,22 +79,3 @@ def test_erasure_of_a_customer_without_a_key_is_refused(alice):
 
     with pytest.raises(BillingNotConfigured):
         cancel_for_erasure(alice)
-
-
-def test_user_delete_ends_the_subscription_first(alice, alice_api, stripe):
-    subscription = pro(alice_api, stripe)
-
-    call_command("user_delete", "--mobile", alice.mobile, "--yes")
-
-    assert stripe.objects["subscriptions"][subscription["id"]]["status"] == "canceled"
-    assert not User.objects.filter(pk=alice.pk).exists()
-
-
-def test_user_delete_erases_nothing_while_stripe_is_down(alice, alice_api, stripe):
-    pro(alice_api, stripe)
-    stripe.fail("DELETE", "/v1/customers", status=500, times=2)
-
-    with pytest.raises(CommandError, match="Nothing was erased"):
-        call_command("user_delete", "--mobile", alice.mobile, "--yes")
-
-    assert User.objects.filter(pk=alice.pk).exists()

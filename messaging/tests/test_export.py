@@ -3,7 +3,6 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -11,43 +10,19 @@ from django.db import connection
 
 from accounts.models import User
 from conftest import api_for
-from gemchat.asgi import application
 from messaging import conversation, export
 from messaging.erasure import erase_room
+from messaging.tests import live
 from messaging.tests.rooms import complete, exchange, make_room
 from tests.marks import committed
 
 pytestmark = committed
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-
-def ask(path: str, user: User | None, *, method: str = "GET", send: Send | None = None) -> Any:
-    """Status, headers and body that the application answers with."""
-    path, _, query = path.partition("?")
-    authorization = api_for(user)._credentials["HTTP_AUTHORIZATION"] if user else ""
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "query_string": query.encode(),
-        "headers": [(b"authorization", authorization.encode())],
-        "state": {},
-    }
-    messages: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return await asyncio.get_running_loop().create_future()
-
-    async def kept(message: dict[str, Any]) -> None:
-        messages.append(message)
-        if send:
-            await send(message)
-
-    asyncio.run(application(scope, receive, kept))
-    headers = {name.decode().lower(): value.decode() for name, value in messages[0]["headers"]}
-    body = b"".join(message.get("body", b"") for message in messages[1:])
-    return messages[0]["status"], headers, body.decode()
+def ask(path: str, user: User | None, **options: Any) -> Any:
+    """Status, headers and text that the application answers with."""
+    status, headers, body = live.ask(path, user, **options)
+    return status, headers, body.decode()
 
 
 def url_of(room: Any, query: str = "") -> str:

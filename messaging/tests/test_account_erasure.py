@@ -1,0 +1,425 @@
+"""DELETE /user/me: closed at once, cancelled at Stripe, then erased, whatever dies in between."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session as BrowserSession
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+from djstripe.models import Customer, Event, WebhookEventTrigger
+from rest_framework.test import APIClient
+
+from accounts.erasure import close_account
+from accounts.models import AuditEvent, DataExport, Erasure, Session, User
+from accounts.tests.phones import api_with, at_once, code_for, post, sign_in, verify
+from billing import mirror
+from billing.models import DailyQuota, Flag, UsageRecord
+from billing.reconciliation import reconcile
+from billing.tests.conftest import stripe  # noqa: F401
+from billing.tests.paying import deliver_all, pro
+from chatrooms.models import Chatroom
+from conftest import api_for
+from gemchat.redis import client
+from messaging import account_erasure, archive, conversation, erasure
+from messaging.account_erasure import erase_user
+from messaging.buffer import KEPT_SECONDS, Position, begin, tell_readers
+from messaging.models import Message
+from messaging.tasks import sweep_accounts
+from messaging.tests.rooms import exchange, make_room, url_of
+from tests.dying import die_in
+from tests.fakes.stripe_api import FakeStripe
+from tests.marks import committed
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/user/me"
+
+NUMBER = "+919812345678"
+NAME = "Wilhelmina Xanthopoulou"
+TEXT = "zygomorphic"
+
+
+def let_pass(period: timedelta) -> None:
+    Erasure.objects.update(next_try_at=F("next_try_at") - period)
+
+
+def erase(user: User) -> None:
+    erase_user(erasure_id=close_account(user=user).pk)
+
+
+@pytest.fixture
+def person(stripe: FakeStripe) -> User:  # noqa: F811
+    """Somebody who has left a trace wherever this program keeps anything."""
+    tokens = sign_in(NUMBER)
+    api = api_with(tokens["access_token"])
+    api.patch(URL, {"name": NAME})
+    subscription = pro(api, stripe)
+    stripe.change(subscription["id"])
+    charge = stripe.charge(subscription["customer"])
+    stripe.refund(charge["id"])
+    stripe.dispute(charge["id"])
+    deliver_all(stripe)
+    user = User.objects.get(mobile=NUMBER)
+    room = make_room(user, title=f"{TEXT} title", system_prompt=f"{TEXT} system")
+    reply = exchange(room, f"{TEXT} prompt", f"{TEXT} answer")
+    conversation.rate(reply=reply, rating=1, comment=f"{TEXT} comment")
+    api.post(
+        url_of(room), {"prompt": f"{TEXT} keyed"}, headers={"Idempotency-Key": f"{TEXT} key"}
+    )
+    UsageRecord.objects.record(
+        user_id=user.pk, reply_id=reply.pk, attempt=1, model="m", outcome="complete",
+        prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
+        cost_micro_usd=5, estimated=False,
+    )  # fmt: skip
+    pipe = client().pipeline()
+    begin(pipe, reply.pk, 1)
+    pipe.xadd(f"reply:{reply.pk}", {"text": f"{TEXT} answer"}, id="1-5")
+    pipe.execute()
+    tell_readers(reply.pk, Position(1, 5))
+    api.get("/api/v1/chatroom/")
+    leave_traces_in_admin(user, room)
+    export, _ = DataExport.objects.request(user)
+    archive.build(export_id=export.pk)
+    post("auth/login", {"mobile": NUMBER, "password": "wrong one"})
+    code_for(NUMBER)
+    user.refresh_from_db()
+    return user
+
+
+def leave_traces_in_admin(user: User, room: Chatroom) -> None:
+    for changed in (user, Session.objects.filter(user=user).first()):
+        LogEntry.objects.create(
+            user=user,
+            content_type=ContentType.objects.get_for_model(changed),
+            object_id=changed.pk,
+            object_repr=f"{changed} of {user.mobile}",
+            action_flag=CHANGE,
+        )
+    store = SessionStore()
+    store["_auth_user_id"] = str(user.pk)
+    store.create()
+    TaskResult.objects.create(task_id="1", result=f"Key (user_id)=({user.pk}) is not present")
+    TaskResult.objects.create(task_id="2", traceback=f"No such customer: {user.stripe_customer_id}")
+    TaskResult.objects.create(task_id="3", result="Something else")
+
+
+def names_of(user: User) -> list[str]:
+    national = user.mobile.removeprefix("+91")
+    return [str(user.pk), user.pk.hex, national, NAME, TEXT, str(user.stripe_customer_id)]
+
+
+def rows_that_tell(names: list[str]) -> dict[str, int]:
+    """How many rows of each table hold any of these, in whatever column, as text."""
+    found = {}
+    patterns = [f"%{name}%" for name in names]
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(
+                f'SELECT count(*) FROM "{table}" AS whole WHERE whole::text ILIKE ANY (%s)',
+                [patterns],
+            )
+            if count := cursor.fetchone()[0]:
+                found[table] = count
+    return found
+
+
+def redis_values() -> Iterator[str]:
+    """Every key with its whole value, of whatever type."""
+    read = {
+        "string": client().get,
+        "list": lambda key: client().lrange(key, 0, -1),
+        "set": client().smembers,
+        "zset": lambda key: client().zrange(key, 0, -1, withscores=True),
+        "hash": client().hgetall,
+        "stream": client().xrange,
+    }
+    for key in client().scan_iter():
+        yield f"{key} {read[client().type(key)](key)}"
+
+
+def keys_that_tell(names: list[str]) -> list[str]:
+    return [text for text in redis_values() if any(name in text for name in names)]
+
+
+def test_nothing_names_an_erased_person(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+    names = names_of(person)
+    replies = [str(pk) for pk in Message.objects.values_list("pk", flat=True)]
+    api = api_for(person)
+    before = rows_that_tell(names)
+
+    answer = api.delete(URL)
+    erase_user(erasure_id=Erasure.objects.get().pk)
+    deliver_all(stripe)
+    reconcile()
+    client().delete("default")
+
+    assert answer.status_code == 202
+    # Where a trace was to be found before: otherwise this test would look in vain.
+    assert {
+        *("accounts_user", "accounts_session", "accounts_onetimecode", "accounts_limithit"),
+        *("accounts_auditevent", "accounts_idempotencyrecord", "accounts_dataexport"),
+        *("chatrooms_chatroom", "messaging_message", "django_admin_log"),
+        *("billing_dailyquota", "billing_usagerecord", "billing_flag"),
+        *("django_celery_results_taskresult", "djstripe_customer", "djstripe_subscription"),
+        *("djstripe_event", "djstripe_webhookeventtrigger", "djstripe_session"),
+    } <= before.keys()
+    # An event has the user's id, a number drawn at random that nothing else has any more.
+    assert rows_that_tell(names).keys() == {"accounts_auditevent"}
+    assert rows_that_tell(names[2:]) == {}
+    assert keys_that_tell([*names, *replies]) == []
+    assert not BrowserSession.objects.exists()
+    assert [result.task_id for result in TaskResult.objects.all()] == ["3"]
+
+
+def test_ledger_and_audit_stay_without_the_person(person: User) -> None:
+    customer_id = person.stripe_customer_id
+
+    erase(person)
+
+    assert UsageRecord.objects.get().user_id is None
+    assert AuditEvent.objects.latest("id").action == "user_deleted"
+    assert [flag.user_id for flag in Flag.objects.all()] == [None] * 2
+    assert all(customer_id not in flag.note for flag in Flag.objects.all())
+
+
+def test_stripe_is_told_before_anything_is_erased(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+    stripe.fail("DELETE", "/v1/customers", status=500, times=4)
+    rooms, messages = Chatroom.objects.count(), Message.objects.count()
+
+    erase(person)
+    kept = (Chatroom.objects.filter(deleted_at=None).count(), Message.objects.count())
+    waiting = Erasure.objects.get()
+    sweep_accounts()
+    too_early = client().llen("default")
+    let_pass(timedelta(seconds=31))
+    sweep_accounts()
+    erase_user(erasure_id=waiting.pk)
+    again = Erasure.objects.get()
+    let_pass(timedelta(seconds=61))
+    erase_user(erasure_id=waiting.pk)
+
+    assert kept == (rooms, messages)
+    assert "payment service" in waiting.error
+    assert (too_early, client().llen("default")) == (0, 1)
+    assert again.next_try_at - timezone.now() > timedelta(seconds=31)
+    assert not User.objects.exists()
+    subscriptions = stripe.objects["subscriptions"].values()
+    assert {each["status"] for each in subscriptions} == {"canceled"}
+
+
+def test_account_is_closed_from_the_next_request_on(alice: User, alice_api: APIClient) -> None:
+    other = api_for(alice)
+
+    answer = alice_api.delete(f"{URL}/")
+
+    assert answer.status_code == 202
+    assert answer.json()["success"]
+    assert {api.get(URL).status_code for api in (alice_api, other)} == {401}
+    assert alice_api.delete(URL).status_code == 401
+    assert set(Session.objects.values_list("revoked_reason", flat=True)) == {"account_closed"}
+    assert list(AuditEvent.objects.values_list("action", flat=True)) == ["account_closed"]
+
+
+def test_delete_needs_a_token(db: None) -> None:
+    assert APIClient().delete(URL).status_code == 401
+
+
+def test_delete_needs_a_sign_in_of_a_moment_ago(alice: User, alice_api: APIClient) -> None:
+    Session.objects.update(authenticated_at=timezone.now() - timedelta(minutes=11))
+
+    answer = alice_api.delete(URL)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "recent_sign_in_required")
+    assert not Erasure.objects.exists()
+    assert api_for(alice).delete(URL).status_code == 202
+
+
+@committed
+def test_delete_tells_the_queue_without_naming_the_user(alice: User) -> None:
+    before = client().llen("default")
+
+    api_for(alice).delete(URL)
+
+    assert client().llen("default") == before + 1
+    assert not keys_that_tell([str(alice.pk)])
+
+
+def test_number_is_free_again_when_the_account_is_erased() -> None:
+    first = sign_in(NUMBER)
+    closing = close_account(user=User.objects.get())
+
+    meanwhile = verify(code_for(NUMBER), NUMBER)
+    erase_user(erasure_id=closing.pk)
+    second = sign_in(NUMBER)
+
+    assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "account_closing")
+    assert int(meanwhile["Retry-After"]) > 0
+    assert second["user"]["id"] != first["user"]["id"]
+
+
+def test_one_who_is_being_erased_is_not_enabled_again(alice: User) -> None:
+    close_account(user=alice)
+
+    call_command("user_enable", "--mobile", alice.mobile)
+
+    alice.refresh_from_db()
+    assert not alice.is_active
+
+
+def test_reply_that_waits_is_stopped_and_one_that_a_worker_has_is_waited_for(alice: User) -> None:
+    first = conversation.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="a")
+    second = conversation.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="b")
+    claimed = Message.objects.claim(reply_id=first.reply.pk, now=timezone.now())
+
+    erase(alice)
+    asked = Message.objects.get(pk=claimed.pk)
+    waiting = Erasure.objects.get()
+    Message.objects.filter(pk=claimed.pk).update(
+        status=Message.Status.STOPPED, lease_expires_at=None, ended_at=timezone.now()
+    )
+    let_pass(timedelta(seconds=3))
+    erase_user(erasure_id=waiting.pk)
+
+    assert asked.stop_requested
+    assert client().get(f"stop:{claimed.pk}") is None
+    assert waiting.error == account_erasure.WAITS_FOR_REPLY
+    assert not Message.objects.filter(pk=second.reply.pk).exists()
+    assert not User.objects.exists()
+
+
+def test_what_is_written_for_the_user_meanwhile_is_erased_as_well(alice: User) -> None:
+    """By a request that was under way when the account was closed."""
+    closing = close_account(user=alice)
+    exchange(make_room(alice))
+
+    erase_user(erasure_id=closing.pk)
+
+    assert not Message.objects.exists()
+
+
+@committed
+def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "BATCH", 3)
+    for _ in range(4):
+        room = make_room(carol)
+        for _ in range(5):
+            exchange(room)
+    closing = close_account(user=carol)
+
+    def erase_again() -> None:
+        let_pass(timedelta(seconds=61))
+        erase_user(erasure_id=closing.pk)
+
+    at_once(4, erase_again)
+    let_pass(timedelta(seconds=61))
+    erase_user(erasure_id=closing.pk)
+
+    for model in (User, Chatroom, Message, DailyQuota, Erasure):
+        assert not model.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "calls"),
+    [
+        ("messaging.account_erasure:cancel_for_erasure", 0),
+        ("billing.mirror:forget_customer", 0),
+        ("messaging.account_erasure:erase_batch", 2),
+        ("billing.models:UsageRecordQuerySet.detach", 0),
+        ("accounts.erasure:forget_failures", 0),
+        ("chatrooms.first_page:forget", 0),
+    ],
+)
+@committed
+def test_worker_killed_at_any_step_leaves_the_rest_to_another(
+    step: str, calls: int, stripe: FakeStripe  # noqa: F811
+) -> None:
+    api = api_with(sign_in(NUMBER)["access_token"])
+    subscription = pro(api, stripe)
+    user = User.objects.get()
+    for _ in range(3):
+        exchange(make_room(user))
+    api.get("/api/v1/chatroom/")
+    closing = close_account(user=user)
+
+    die_in("messaging.account_erasure:erase_user", {"erasure_id": closing.pk}, step, calls=calls)
+    erase_user(erasure_id=closing.pk)
+    too_early = User.objects.exists()
+    let_pass(timedelta(seconds=61))
+    sweep_accounts()
+    erase_user(erasure_id=closing.pk)
+
+    assert too_early
+    assert stripe.objects["subscriptions"][subscription["id"]]["status"] == "canceled"
+    for model in (User, Chatroom, Message, Customer, Erasure):
+        assert not model.objects.exists()
+    client().delete("default")
+    assert not keys_that_tell([str(user.pk)])
+
+
+def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+    erase(person)
+
+    deliver_all(stripe)
+
+    assert not Event.objects.filter(type__startswith="customer").exists()
+    assert not WebhookEventTrigger.objects.filter(body__contains="cus_").exists()
+    assert not Customer.objects.exists()
+
+
+def test_event_that_crosses_the_erasure_leaves_nothing(
+    person: User, stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    """The erasure comes after the webhook has looked for it, and before the event is stored."""
+    is_erased = mirror.is_erased
+    looks = []
+
+    def erased_after_the_first_look(customer_id: str) -> bool:
+        looks.append(is_erased(customer_id))
+        if len(looks) == 1:
+            erase(person)
+        return looks[-1]
+
+    monkeypatch.setattr(mirror, "is_erased", erased_after_the_first_look)
+
+    deliver_all(stripe)
+
+    assert (looks[0], looks[1]) == (False, True)
+    assert not Customer.objects.exists()
+    assert not WebhookEventTrigger.objects.filter(body__contains="cus_").exists()
+
+
+def test_user_delete_erases_at_once(person: User) -> None:
+    call_command("user_delete", "--mobile", person.mobile, "--yes")
+
+    assert not User.objects.exists()
+
+
+def test_user_delete_says_what_the_erasure_waits_for(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+    stripe.fail("DELETE", "/v1/customers", status=500, times=2)
+    command = ("user_delete", "--mobile", person.mobile, "--yes")
+
+    with pytest.raises(CommandError, match="not erased yet.*payment service"):
+        call_command(*command)
+    call_command(*command)
+
+    assert not User.objects.exists()
+
+
+def test_buffered_text_of_a_deleted_room_goes_with_it(alice: User) -> None:
+    room = make_room(alice)
+    reply = exchange(room)
+    pipe = client().pipeline()
+    begin(pipe, reply.pk, 1)
+    pipe.execute()
+    conversation.delete(room=room)
+    assert 0 < client().ttl(f"reply:{reply.pk}") <= KEPT_SECONDS
+
+    erasure.erase_room(chatroom_id=room.pk)
+
+    assert not client().exists(f"reply:{reply.pk}")

@@ -1,0 +1,435 @@
+"""POST and GET /user/me/export: all that is kept about a user, as one ZIP of JSON."""
+
+import asyncio
+import io
+import json
+import random
+import tracemalloc
+import uuid
+import zipfile
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import AuditEvent, DataExport, Erasure, ExportPiece, Session, User
+from accounts.models.exports import KEPT, MOST_ATTEMPTS, RECENT, Superseded
+from accounts.tests.phones import NUMBER, api_with, at_once, sign_in
+from billing.grants import grant_pro
+from billing.models import Flag, UsageRecord
+from billing.tests.conftest import stripe  # noqa: F401
+from billing.tests.paying import pro
+from conftest import api_for
+from gemchat.redis import client
+from messaging import archive, conversation
+from messaging.account_views import PieceMissing
+from messaging.archive import build, sections_of, write_archive
+from messaging.models import Message
+from messaging.tasks import sweep_accounts
+from messaging.tests.live import ask
+from messaging.tests.rooms import exchange, make_room
+from tests.dying import die_in
+from tests.marks import committed
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/user/me/export"
+
+
+def make(user: User) -> DataExport:
+    """An export whose task has run."""
+    export, _ = DataExport.objects.request(user)
+    build(export_id=export.pk)
+    return DataExport.objects.get(pk=export.pk)
+
+
+def let_pass(period: timedelta) -> None:
+    for export in DataExport.objects.all():
+        for name in ("requested_at", "next_try_at", "ended_at", "expires_at"):
+            if at := getattr(export, name):
+                setattr(export, name, at - period)
+        export.save()
+
+
+def unzipped(content: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(content)) as files:
+        assert files.testzip() is None
+        return {name.removesuffix(".json"): json.loads(files.read(name)) for name in files.namelist()}
+
+
+def stored(export: DataExport) -> dict[str, Any]:
+    pieces = ExportPiece.objects.filter(export=export).order_by("number")
+    return unzipped(b"".join(bytes(piece.content) for piece in pieces))
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@committed
+def test_export_is_asked_for_made_and_downloaded(slash: str, carol: User) -> None:
+    reply = exchange(make_room(carol, title="Rivers"), "Why is the sea salt?", "Rivers bring it.")
+    api = api_for(carol)
+
+    asked = api.post(f"{URL}{slash}")
+    waiting = api.get(f"{URL}{slash}").json()
+    build(export_id=DataExport.objects.get().pk)
+    ready = api.get(f"{URL}{slash}").json()
+    link = urlsplit(ready["download_url"])
+    status, headers, body = ask(f"{link.path}{slash}?{link.query}")
+
+    assert (asked.status_code, asked.json()["status"], waiting["status"]) == (202, "queued", "queued")
+    assert "download_url" not in waiting
+    assert (ready["status"], link.netloc) == ("ready", "testserver")
+    assert (status, headers["content-type"]) == (200, "application/zip")
+    assert headers["cache-control"] == "no-store"
+    assert int(headers["content-length"]) == len(body) == ready["size"]
+    files = unzipped(body)
+    assert [row["content"] for row in files["messages"]] == [
+        "Why is the sea salt?",
+        "Rivers bring it.",
+    ]
+    assert files["messages"][1]["parent_id"] == str(reply.parent_id)
+    assert files["about"]["rows"]["messages"] == 2
+
+
+@committed
+def test_asking_for_an_export_tells_the_queue(carol: User) -> None:
+    before = client().llen("default")
+
+    api_for(carol).post(URL)
+    api_for(carol).post(URL)
+
+    assert client().llen("default") == before + 1
+    assert AuditEvent.objects.filter(action="user_exported").count() == 1
+
+
+def test_export_needs_a_token_and_is_the_users_own(alice_api: APIClient, bob: User) -> None:
+    make(bob)
+
+    assert APIClient().post(URL).status_code == 401
+    assert APIClient().get(URL).status_code == 401
+    assert alice_api.get(URL).status_code == 404
+    assert alice_api.put(URL).status_code == 405
+
+
+def test_asking_again_gives_the_export_that_was_made_lately(
+    alice: User, alice_api: APIClient
+) -> None:
+    first = make(alice)
+
+    again = alice_api.post(URL).json()
+    let_pass(RECENT)
+    later = alice_api.post(URL).json()
+
+    assert (again["status"], later["status"]) == ("ready", "queued")
+    assert DataExport.objects.get().pk != first.pk
+    assert not ExportPiece.objects.exists()
+
+
+@committed
+def test_many_that_ask_at_once_get_one_export(carol: User) -> None:
+    answers = at_once(6, lambda: api_for(carol).post(URL).json()["requested_at"])
+
+    assert len(set(answers)) == 1
+    assert DataExport.objects.count() == 1
+
+
+def test_every_table_that_names_a_user_is_in_the_export(
+    alice: User, alice_api: APIClient, stripe: Any  # noqa: F811
+) -> None:
+    """A table that is added is to be exported too, or named here with the reason why not."""
+    left_out = {
+        "LogEntry": "what staff did, to others mostly",
+        "Erasure": "its user cannot come in any more",
+        "APIKey": "the operator's",
+        "UpcomingInvoice": "dj-stripe never stores one",
+        "User_groups": "the rights of staff",
+        "User_user_permissions": "the rights of staff",
+    }
+    pro(alice_api, stripe)
+    alice.refresh_from_db()
+
+    exported = {section.rows.model.__name__ for section in sections_of(alice)}
+
+    related = {
+        model.__name__
+        for model in apps.get_models(include_auto_created=True)
+        for field in model._meta.concrete_fields
+        if field.related_model is User or field.name in ("user_id", "mobile", "customer")
+    }
+    assert related - exported - left_out.keys() == set()
+
+
+def test_export_has_what_every_app_keeps(
+    alice: User, alice_api: APIClient, staff: User, stripe: Any  # noqa: F811
+) -> None:
+    subscription = pro(alice_api, stripe)
+    alice.refresh_from_db()
+    archived = make_room(alice)
+    archived.change(archived=True, title="Old")
+    reply = exchange(archived, "Hello", "Indeed.")
+    conversation.rate(reply=reply, rating=1, comment="Well said")
+    UsageRecord.objects.record(
+        user_id=alice.pk, reply_id=reply.pk, attempt=1, model="m", outcome="complete",
+        prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
+        cost_micro_usd=5, estimated=False,
+    )  # fmt: skip
+    until = timezone.now() + timedelta(days=1)
+    grant_pro(user=alice, until=until, reason="goodwill", by=staff)
+    Flag.objects.raise_once(kind="refund", stripe_id="ch_1", user=alice, note="100 inr")
+
+    files = stored(make(alice))
+
+    assert files["account"][0]["mobile"] == alice.mobile
+    assert len(files["sessions"]) == 1
+    assert [room["title"] for room in files["chatrooms"]] == ["Old"]
+    assert files["messages"][1]["feedback_comment"] == "Well said"
+    assert files["usage"][0]["cost_micro_usd"] == 5
+    assert files["daily_quotas"][0]["used"] == 1
+    assert files["grants"][0]["reason"] == "goodwill"
+    assert files["flags"][0]["note"] == "100 inr"
+    assert [row["id"] for row in files["stripe_subscription"]] == [subscription["id"]]
+    assert files["stripe_customer"][0]["id"] == alice.stripe_customer_id
+    assert files["stripe_event"]
+    assert files["exports"][0]["status"] == "building"
+    assert files["about"]["rows"] == {
+        name: len(rows) for name, rows in files.items() if name != "about"
+    }
+
+
+def test_export_has_no_secret_and_nothing_of_anybody_else(bob: User, staff: User) -> None:
+    tokens = sign_in(NUMBER)
+    user = User.objects.get(mobile=NUMBER)
+    user.change_password("a long enough one", keep=Session.objects.get())
+    exchange(make_room(user))
+    exchange(make_room(bob, title="Bob's"), "What Bob says", "What Bob hears")
+    grant_pro(
+        user=user, until=timezone.now() + timedelta(days=1), reason="goodwill", by=staff
+    )
+    AuditEvent.objects.record(
+        AuditEvent.Action.USER_ENABLED, user_id=user.pk, actor=str(staff.pk)
+    )
+    api_with(tokens["access_token"]).get("/api/v1/user/me")
+
+    text = json.dumps(stored(make(user)))
+
+    user.refresh_from_db()
+    session = Session.objects.get(user=user)
+    for secret in (
+        user.password,
+        bytes(session.refresh_digest).hex(),
+        tokens["refresh_token"],
+        str(bob.pk),
+        str(staff.pk),
+        "Bob",
+    ):
+        assert secret not in text
+
+
+def test_temporary_and_deleted_rooms_are_not_in_the_export(carol: User) -> None:
+    exchange(make_room(carol, title="Kept"), "kept")
+    exchange(make_room(carol, title="Secret", temporary=True), "whispered")
+    deleted = make_room(carol, title="Gone")
+    exchange(deleted, "regretted")
+    conversation.delete(room=deleted)
+
+    files = stored(make(carol))
+
+    assert [room["title"] for room in files["chatrooms"]] == ["Kept"]
+    assert "whispered" not in json.dumps(files["messages"])
+    assert "regretted" not in json.dumps(files["messages"])
+    assert "Temporary" in files["about"]["left_out"]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 200])
+def test_batches_and_pieces_of_any_size_join_to_the_whole(
+    batch: int, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.personal.BATCH", batch)
+    monkeypatch.setattr(archive, "PIECE_BYTES", 100 * batch)
+    room = make_room(carol)
+    for number in range(5):
+        exchange(room, f"Q{number}", f"A{number}")
+
+    export = make(carol)
+
+    asked = [row["content"] for row in stored(export)["messages"] if row["sender"] == "user"]
+    assert asked == [f"Q{number}" for number in range(5)]
+    assert export.size == sum(len(piece.content) for piece in export.pieces.all())
+
+
+def peak_of_export(user: User) -> int:
+    tracemalloc.start()
+    write_archive(user, archive.PieceWriter(DataExport.objects.get(user=user)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_does_not_grow_with_the_export(carol: User) -> None:
+    chance = random.Random(3)
+    room = make_room(carol)
+    export, _ = DataExport.objects.request(carol)
+    DataExport.objects.claim(export.pk)
+
+    def add(count: int) -> None:
+        # Random, so that it cannot be compressed away.
+        Message.objects.bulk_create(
+            Message(
+                chatroom=room,
+                user=carol,
+                sender="user",
+                status="complete",
+                content=chance.randbytes(2_000).hex(),
+                created_at=timezone.now(),
+            )
+            for _ in range(count)
+        )
+
+    add(500)
+    peak_of_export(carol)
+    ExportPiece.objects.all().delete()
+    few = peak_of_export(carol)
+    ExportPiece.objects.all().delete()
+    add(3_500)
+
+    many = peak_of_export(carol)
+
+    assert ExportPiece.objects.count() > 25
+    assert many < 1.3 * few
+
+
+@committed
+def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -> None:
+    chance = random.Random(3)
+    room = make_room(carol)
+    for _ in range(4):
+        exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
+    export, _ = DataExport.objects.request(carol)
+
+    die_in(
+        "messaging.archive:build",
+        {"export_id": export.pk},
+        "accounts.models.exports:DataExport.add_piece",
+        calls=2,
+    )
+    died = ExportPiece.objects.count()
+    build(export_id=export.pk)
+    status_meanwhile = DataExport.objects.get().status
+    let_pass(timedelta(seconds=61))
+    sweep_accounts()
+    queued = client().llen("default")
+    build(export_id=export.pk)
+
+    assert (died, status_meanwhile, queued) == (2, "building", 1)
+    ended = DataExport.objects.get()
+    assert (ended.status, ended.attempt) == ("ready", 2)
+    assert len(stored(ended)["messages"]) == 8
+
+
+def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
+    export, _ = DataExport.objects.request(alice)
+    slow = DataExport.objects.claim(export.pk)
+    let_pass(timedelta(seconds=61))
+    build(export_id=export.pk)
+    whole = stored(export)
+
+    for late in (lambda: slow.add_piece(9, b"x"), lambda: slow.finish(size=1), slow.fail):
+        with pytest.raises(Superseded), transaction.atomic():
+            late()
+
+    assert stored(export) == whole
+    assert DataExport.objects.get().status == "ready"
+
+
+def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
+    alice: User, alice_api: APIClient
+) -> None:
+    export, _ = DataExport.objects.request(alice)
+    DataExport.objects.update(attempt=MOST_ATTEMPTS)
+
+    build(export_id=export.pk)
+
+    assert alice_api.get(URL).json()["status"] == "failed"
+    assert alice_api.post(URL).json()["status"] == "queued"
+
+
+def test_expired_export_is_gone(alice: User, alice_api: APIClient) -> None:
+    make(alice)
+    let_pass(KEPT)
+
+    assert alice_api.get(URL).status_code == 404
+
+
+@committed
+def test_link_is_good_for_a_live_session_and_a_few_minutes(
+    carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = api_for(carol)
+    make(carol)
+    link = urlsplit(api.get(URL).json()["download_url"])
+    path = f"{link.path}?{link.query}"
+
+    statuses = [ask(path)[0], ask(f"{path}x")[0], ask(link.path)[0], ask(path, method="POST")[0]]
+    monkeypatch.setattr("messaging.account_views.LINK_SECONDS", -1)
+    statuses.append(ask(path)[0])
+    monkeypatch.undo()
+    api.post("/api/v1/auth/logout")
+    status, headers, body = ask(path)
+
+    assert statuses == [200, 403, 403, 405, 403]
+    assert (status, json.loads(body)["code"]) == (403, "link_invalid")
+    assert headers["content-type"] == "application/problem+json"
+
+
+@committed
+def test_download_reads_a_piece_when_the_one_before_is_taken(
+    carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "PIECE_BYTES", 500)
+    exchange(make_room(carol))
+    export = make(carol)
+    first, *others = (bytes(piece.content) for piece in export.pieces.order_by("number"))
+    link = urlsplit(api_for(carol).get(URL).json()["download_url"])
+    sent: list[bytes] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if body := message.get("body"):
+            sent.append(body)
+            await asyncio.to_thread(lambda: export.pieces.filter(number__gt=1).delete())
+
+    with pytest.raises(PieceMissing):
+        ask(f"{link.path}?{link.query}", send=send)
+
+    assert sent[0] == first
+    assert len(sent) <= 2 < len(others)
+
+
+def test_command_writes_the_same_into_a_file(carol: User, tmp_path: Any) -> None:
+    exchange(make_room(carol))
+    file, out = tmp_path / "carol.zip", io.StringIO()
+    command = ("user_export", "--mobile", carol.mobile, "--output", str(file), "--json")
+
+    call_command(*command, stdout=out)
+
+    report = json.loads(out.getvalue())
+    files = unzipped(file.read_bytes())
+    assert report["file"] == str(file)
+    assert report["rows"]["messages"] == len(files["messages"]) == 2
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [event["action"] for event in files["events"]] == ["user_exported"]
+    with pytest.raises(CommandError, match="there is a file"):
+        call_command(*command)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
+    build(export_id=uuid.uuid4())
+
+    assert not DataExport.objects.exists()
+    assert not Erasure.objects.exists()
+
+
