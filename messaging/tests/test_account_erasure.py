@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 from djstripe.models import Customer, Event, WebhookEventTrigger
+from psycopg import sql
 from rest_framework.test import APIClient
 
 from accounts.erasure import close_account
@@ -69,9 +70,7 @@ def person(stripe: FakeStripe) -> User:  # noqa: F811
     room = make_room(user, title=f"{TEXT} title", system_prompt=f"{TEXT} system")
     reply = exchange(room, f"{TEXT} prompt", f"{TEXT} answer")
     conversation.rate(reply=reply, rating=1, comment=f"{TEXT} comment")
-    api.post(
-        url_of(room), {"prompt": f"{TEXT} keyed"}, headers={"Idempotency-Key": f"{TEXT} key"}
-    )
+    api.post(url_of(room), {"prompt": f"{TEXT} keyed"}, headers={"Idempotency-Key": f"{TEXT} key"})
     UsageRecord.objects.record(
         user_id=user.pk, reply_id=reply.pk, attempt=1, model="m", outcome="complete",
         prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
@@ -120,10 +119,8 @@ def rows_that_tell(names: list[str]) -> dict[str, int]:
     patterns = [f"%{name}%" for name in names]
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
-            cursor.execute(
-                f'SELECT count(*) FROM "{table}" AS whole WHERE whole::text ILIKE ANY (%s)',
-                [patterns],
-            )
+            look = sql.SQL("SELECT count(*) FROM {} AS whole WHERE whole::text ILIKE ANY (%s)")
+            cursor.execute(look.format(sql.Identifier(table)), [patterns])
             if count := cursor.fetchone()[0]:
                 found[table] = count
     return found
@@ -337,7 +334,9 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
 )
 @committed
 def test_worker_killed_at_any_step_leaves_the_rest_to_another(
-    step: str, calls: int, stripe: FakeStripe  # noqa: F811
+    step: str,
+    calls: int,
+    stripe: FakeStripe,  # noqa: F811
 ) -> None:
     api = api_with(sign_in(NUMBER)["access_token"])
     subscription = pro(api, stripe)
@@ -373,7 +372,9 @@ def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeS
 
 
 def test_event_that_crosses_the_erasure_leaves_nothing(
-    person: User, stripe: FakeStripe, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    person: User,
+    stripe: FakeStripe,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
 ) -> None:
     """The erasure comes after the webhook has looked for it, and before the event is stored."""
     is_erased = mirror.is_erased

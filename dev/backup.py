@@ -1,0 +1,319 @@
+"""`make backup` and `make restore`: the database as one file, with a manifest beside it.
+
+The file is of pg_dump's custom format, so that pg_restore can read it on its own. The manifest,
+FILE.json, tells what is in it: rows of each table, migrations, versions, a checksum; both are of
+one snapshot. Redis is not backed up, as it holds nothing that the program cannot make anew, nor
+are the secrets, which belong in another place than the data.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from dev.environment import names_database, write_private
+from dev.processes import StartError, lock_folder
+from dev.schema import BASE_DIR, schema_fingerprint
+from dev.servers import client_program, start_postgres
+
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+# Where what was there waits until what was restored is known to be whole.
+ASIDE = "before_restore"
+# As initdb leaves it.
+MAKE_PUBLIC = [
+    "CREATE SCHEMA public",
+    "COMMENT ON SCHEMA public IS 'standard public schema'",
+    "GRANT USAGE ON SCHEMA public TO PUBLIC",
+    "ALTER SCHEMA public OWNER TO pg_database_owner",
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["backup", "restore"])
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--force", action="store_true", help="replace what is in the database")
+    parser.add_argument("--var", type=Path, default=BASE_DIR / "var", help="where data is kept")
+    options = parser.parse_args()
+    from gemchat.env import env  # noqa: F401 reads .env as it is imported
+
+    try:
+        if options.action == "backup":
+            with database(options.var, os.environ) as conninfo:
+                file = options.file or default_file(options.var)
+                manifest = back_up(conninfo, file)
+            print(f"{file}: {describe(manifest)}")
+        else:
+            if options.file is None:
+                raise StartError("name the file: make restore FILE=var/backups/…")
+            with database(options.var, os.environ, alone=True) as conninfo:
+                manifest = restore(conninfo, options.file, force=options.force)
+            # `make run` is to look for migrations.
+            (options.var / "migrated").unlink(missing_ok=True)
+            print(f"Restored {describe(manifest)}.\n{what_next(manifest)}")
+    except (StartError, psycopg.Error, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+
+
+@contextmanager
+def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> Iterator[str]:
+    """How to connect to the database: of the environment, of a running `make run`, or of its data.
+
+    With `alone` the program must not be running from this folder.
+    """
+    lock = lock_folder(var)
+    try:
+        if alone and lock is None:
+            raise StartError("GemChatRoom is running from this folder: end it first")
+        if names_database(environ):
+            yield conninfo_of(environ)
+        elif lock is None:
+            yield conninfo_of(running_environment(var))
+        elif not (var / "postgres" / "data").exists() and not alone:
+            raise StartError(f"there is no database in {var}, and none is named by DATABASE_URL")
+        else:
+            server = start_postgres(var / "postgres", keep_open=[lock])
+            try:
+                yield server.url
+            finally:
+                server.stop()
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def running_environment(var: Path) -> dict[str, str]:
+    """What a running `make run` tells of itself."""
+    path = var / "environment"
+    if not path.exists():
+        raise StartError("GemChatRoom is just starting or ending; try again in a moment")
+    lines = shlex.split(path.read_text())
+    return dict(line.split("=", 1) for line in lines)
+
+
+def conninfo_of(environ: Mapping[str, str]) -> str:
+    """The database that the settings would take from these variables."""
+    if not environ.get("DB_HOST"):
+        return environ["DATABASE_URL"]
+    return make_conninfo(
+        host=environ["DB_HOST"],
+        port=environ.get("DB_PORT") or "5432",
+        dbname=environ.get("DB_NAME") or "gemchat",
+        user=environ.get("DB_USER") or "gemchat",
+        password=environ.get("DB_PASSWORD", ""),
+    )
+
+
+def default_file(var: Path) -> Path:
+    folder = var / "backups"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / f"gemchat-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
+
+
+def manifest_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}.json")
+
+
+def back_up(conninfo: str, file: Path) -> dict[str, Any]:
+    """Write the file and its manifest, whole or not at all. Raises StartError."""
+    if file.exists():
+        raise StartError(f"{file} is there already: choose another FILE")
+    unfinished = file.with_name(f"{file.name}.part")
+    # It holds all that people wrote: nobody else may read it, not even while it is being written.
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with psycopg.connect(conninfo) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            [snapshot] = connection.execute("SELECT pg_export_snapshot()").fetchone() or [""]
+            _run(
+                connection,
+                "pg_dump",
+                *("--format=custom", "--no-owner", "--no-privileges", "--no-comments"),
+                *(f"--snapshot={snapshot}", f"--file={unfinished}"),
+            )
+            manifest = {
+                "made_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                "postgresql": connection.info.parameter_status("server_version"),
+                "schema": schema_fingerprint(),
+                "migrations": _migrations(connection),
+                "rows": _row_counts(connection),
+                "bytes": unfinished.stat().st_size,
+                "sha256": _checksum(unfinished),
+            }
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        write_private(manifest_of(file), json.dumps(manifest, indent=1) + "\n")
+        unfinished.rename(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return manifest
+
+
+def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]:
+    """Put a backup into the database; what was there is replaced with `force` only.
+
+    Should that fail, or not give what the manifest tells, all is as it was before. Raises
+    StartError.
+    """
+    manifest = _read_manifest(file)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        [others] = connection.execute(OTHERS).fetchone() or [0]
+        if others:
+            raise StartError(
+                f"the database has {others} other connections: end web, worker and beat first"
+            )
+        has_tables = connection.execute(TABLES).fetchone() is not None
+        if has_tables and not force:
+            raise StartError("the database is not empty: FORCE=1 replaces what is in it")
+        with _aside(connection):
+            _run(
+                connection,
+                "pg_restore",
+                *("--no-owner", "--no-privileges", "--single-transaction", str(file)),
+            )
+            if _row_counts(connection) != manifest["rows"]:
+                raise StartError("what was restored is not what the manifest tells")
+        # The planner knows nothing of the new tables before autovacuum comes round.
+        connection.execute("ANALYZE")
+    return manifest
+
+
+@contextmanager
+def _aside(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """An empty schema for the time being; if the block fails, what was there comes back.
+
+    So it does with the next restore, should this process be killed.
+    """
+    _bring_back(connection)
+    with connection.transaction():
+        connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
+        for statement in MAKE_PUBLIC:
+            connection.execute(statement)
+        _move_extensions(connection, ASIDE, "public")
+    try:
+        yield
+    except BaseException:
+        _bring_back(connection)
+        raise
+    connection.execute(f"DROP SCHEMA {ASIDE} CASCADE")
+
+
+def _bring_back(connection: psycopg.Connection[Any]) -> None:
+    known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [ASIDE])
+    if known.fetchone():
+        with connection.transaction():
+            _move_extensions(connection, "public", ASIDE)
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute(f"ALTER SCHEMA {ASIDE} RENAME TO public")
+
+
+def _move_extensions(connection: psycopg.Connection[Any], old: str, new: str) -> None:
+    """A database has each extension once, and the tables that stay aside need it too."""
+    found = connection.execute(
+        "SELECT extname FROM pg_extension WHERE extnamespace = %s::regnamespace", [old]
+    )
+    for (name,) in found.fetchall():
+        connection.execute(
+            sql.SQL("ALTER EXTENSION {} SET SCHEMA {}").format(
+                sql.Identifier(name), sql.Identifier(new)
+            )
+        )
+
+
+def describe(manifest: Mapping[str, Any]) -> str:
+    rows = sum(manifest["rows"].values())
+    size = manifest["bytes"] / 1e6
+    return f"{rows:,} rows of {len(manifest['rows'])} tables, {size:.1f} MB, {manifest['made_at']}"
+
+
+def what_next(manifest: Mapping[str, Any]) -> str:
+    is_same = manifest["schema"] == schema_fingerprint()
+    migrate = "" if is_same else " It is of an older version: migrate first (make run does)."
+    return (
+        f"Start web, worker and beat again.{migrate} Replies that were queued or being made are"
+        " sent to the workers again within a minute; start with an empty Redis, as what it holds"
+        " is of another time. Access tokens and codes stay good if the secrets are the same."
+    )
+
+
+def _read_manifest(file: Path) -> dict[str, Any]:
+    """Raises StartError for a file that is not whole, or of a newer version of the program."""
+    if not file.exists():
+        raise StartError(f"there is no {file}")
+    try:
+        manifest = json.loads(manifest_of(file).read_text())
+    except (FileNotFoundError, ValueError):
+        raise StartError(f"{manifest_of(file)} is missing or broken: it came with it") from None
+    if _checksum(file) != manifest["sha256"]:
+        raise StartError(f"{file} is not the file that its manifest was made for")
+    unknown = [name for name in manifest["migrations"] if not _is_known(name)]
+    if unknown:
+        raise StartError(f"it was made by a newer version: {', '.join(unknown)} is not known here")
+    return manifest
+
+
+def _is_known(migration: str) -> bool:
+    """Migrations of packages are left to their own."""
+    app, _, name = migration.partition(".")
+    folder = BASE_DIR / app / "migrations"
+    return not folder.exists() or (folder / f"{name}.py").exists()
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as read:
+        return hashlib.file_digest(read, "sha256").hexdigest()
+
+
+def _migrations(connection: psycopg.Connection[Any]) -> list[str]:
+    found = connection.execute("SELECT app || '.' || name FROM django_migrations ORDER BY 1")
+    return [name for (name,) in found]
+
+
+def _row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    counts = {}
+    for (table,) in connection.execute(TABLES).fetchall():
+        counted = connection.execute(
+            sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table))
+        )
+        [counts[table]] = counted.fetchone() or [0]
+    return counts
+
+
+def _run(connection: psycopg.Connection[Any], program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL's on the connection's database."""
+    path = client_program(program, server_version=connection.info.server_version // 10_000)
+    parameters = conninfo_to_dict(connection.info.dsn)
+    # The environment, as other users can read the arguments of a process.
+    environment = {**os.environ, "PGPASSWORD": connection.info.password}
+    parameters.pop("password", None)
+    ended = subprocess.run(
+        [path, f"--dbname={make_conninfo(**parameters)}", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if ended.returncode != 0:
+        raise StartError(f"{program} failed: {ended.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        main()
