@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -64,8 +65,7 @@ def main() -> None:
                 raise StartError("name the file: make restore FILE=var/backups/…")
             with database(options.var, os.environ, alone=True) as conninfo:
                 manifest = restore(conninfo, options.file, force=options.force)
-            # `make run` is to look for migrations.
-            (options.var / "migrated").unlink(missing_ok=True)
+                forget_other_times(options.var)
             print(f"Restored {describe(manifest)}.\n{what_next(manifest)}")
     except (StartError, psycopg.Error, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
@@ -96,6 +96,12 @@ def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> I
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def forget_other_times(var: Path) -> None:
+    """What `make run` remembers of a database that is there no more: `make run` makes it anew."""
+    (var / "migrated").unlink(missing_ok=True)
+    shutil.rmtree(var / "valkey", ignore_errors=True)
 
 
 def running_environment(var: Path) -> dict[str, str]:
@@ -245,11 +251,11 @@ def describe(manifest: Mapping[str, Any]) -> str:
 
 def what_next(manifest: Mapping[str, Any]) -> str:
     is_same = manifest["schema"] == schema_fingerprint()
-    migrate = "" if is_same else " It is of an older version: migrate first (make run does)."
+    migrate = "" if is_same else " It is of another version: migrate first (make run does)."
     return (
         f"Start web, worker and beat again.{migrate} Replies that were queued or being made are"
-        " sent to the workers again within a minute; start with an empty Redis, as what it holds"
-        " is of another time. Access tokens and codes stay good if the secrets are the same."
+        " sent to the workers again within a minute. A Redis of your own is to be emptied before"
+        " (FLUSHDB): what it holds is of another time. Sign-ins last if the secrets are the same."
     )
 
 
@@ -299,7 +305,7 @@ def _row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
 def _run(connection: psycopg.Connection[Any], program: str, *arguments: str) -> None:
     """Run a program of PostgreSQL's on the connection's database."""
     path = client_program(program, server_version=connection.info.server_version // 10_000)
-    parameters = conninfo_to_dict(connection.info.dsn)
+    parameters: dict[str, Any] = conninfo_to_dict(connection.info.dsn)
     # The environment, as other users can read the arguments of a process.
     environment = {**os.environ, "PGPASSWORD": connection.info.password}
     parameters.pop("password", None)

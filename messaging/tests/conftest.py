@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from billing.tests.conftest import stripe  # noqa: F401 a fixture
 from messaging.tests.asking import KEY
 from tests.fakes.gemini import FakeGemini
 

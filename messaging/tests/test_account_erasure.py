@@ -23,7 +23,6 @@ from accounts.tests.phones import api_with, at_once, code_for, post, sign_in, ve
 from billing import mirror
 from billing.models import DailyQuota, Flag, UsageRecord
 from billing.reconciliation import reconcile
-from billing.tests.conftest import stripe  # noqa: F401
 from billing.tests.paying import deliver_all, pro
 from chatrooms.models import Chatroom
 from conftest import api_for
@@ -55,7 +54,7 @@ def erase(user: User) -> None:
 
 
 @pytest.fixture
-def person(stripe: FakeStripe) -> User:  # noqa: F811
+def person(stripe: FakeStripe) -> User:
     """Somebody who has left a trace wherever this program keeps anything."""
     tokens = sign_in(NUMBER)
     api = api_with(tokens["access_token"])
@@ -144,7 +143,7 @@ def keys_that_tell(names: list[str]) -> list[str]:
     return [text for text in redis_values() if any(name in text for name in names)]
 
 
-def test_nothing_names_an_erased_person(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+def test_nothing_names_an_erased_person(person: User, stripe: FakeStripe) -> None:
     names = names_of(person)
     replies = [str(pk) for pk in Message.objects.values_list("pk", flat=True)]
     api = api_for(person)
@@ -185,7 +184,7 @@ def test_ledger_and_audit_stay_without_the_person(person: User) -> None:
     assert all(customer_id not in flag.note for flag in Flag.objects.all())
 
 
-def test_stripe_is_told_before_anything_is_erased(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+def test_stripe_is_told_before_anything_is_erased(person: User, stripe: FakeStripe) -> None:
     stripe.fail("DELETE", "/v1/customers", status=500, times=4)
     rooms, messages = Chatroom.objects.count(), Message.objects.count()
 
@@ -336,7 +335,7 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
 def test_worker_killed_at_any_step_leaves_the_rest_to_another(
     step: str,
     calls: int,
-    stripe: FakeStripe,  # noqa: F811
+    stripe: FakeStripe,
 ) -> None:
     api = api_with(sign_in(NUMBER)["access_token"])
     subscription = pro(api, stripe)
@@ -361,7 +360,7 @@ def test_worker_killed_at_any_step_leaves_the_rest_to_another(
     assert not keys_that_tell([str(user.pk)])
 
 
-def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeStripe) -> None:
     erase(person)
 
     deliver_all(stripe)
@@ -374,7 +373,7 @@ def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeS
 def test_event_that_crosses_the_erasure_leaves_nothing(
     person: User,
     stripe: FakeStripe,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The erasure comes after the webhook has looked for it, and before the event is stored."""
     is_erased = mirror.is_erased
@@ -401,7 +400,7 @@ def test_user_delete_erases_at_once(person: User) -> None:
     assert not User.objects.exists()
 
 
-def test_user_delete_says_what_the_erasure_waits_for(person: User, stripe: FakeStripe) -> None:  # noqa: F811
+def test_user_delete_says_what_the_erasure_waits_for(person: User, stripe: FakeStripe) -> None:
     stripe.fail("DELETE", "/v1/customers", status=500, times=2)
     command = ("user_delete", "--mobile", person.mobile, "--yes")
 

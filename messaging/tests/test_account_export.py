@@ -23,7 +23,6 @@ from accounts.models.exports import KEPT, MOST_ATTEMPTS, RECENT, Superseded
 from accounts.tests.phones import NUMBER, api_with, at_once, sign_in
 from billing.grants import grant_pro
 from billing.models import Flag, UsageRecord
-from billing.tests.conftest import stripe  # noqa: F401
 from billing.tests.paying import pro
 from conftest import api_for
 from gemchat.redis import client
@@ -142,7 +141,7 @@ def test_many_that_ask_at_once_get_one_export(carol: User) -> None:
 def test_every_table_that_names_a_user_is_in_the_export(
     alice: User,
     alice_api: APIClient,
-    stripe: Any,  # noqa: F811
+    stripe: Any,
 ) -> None:
     """A table that is added is to be exported too, or named here with the reason why not."""
     left_out = {
@@ -171,7 +170,7 @@ def test_export_has_what_every_app_keeps(
     alice: User,
     alice_api: APIClient,
     staff: User,
-    stripe: Any,  # noqa: F811
+    stripe: Any,
 ) -> None:
     subscription = pro(alice_api, stripe)
     alice.refresh_from_db()
