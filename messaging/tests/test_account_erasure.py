@@ -1,5 +1,6 @@
 """DELETE /user/me: closed at once, cancelled at Stripe, then erased, whatever dies in between."""
 
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -23,7 +24,7 @@ from accounts.tests.phones import api_with, at_once, code_for, post, sign_in, ve
 from billing import mirror
 from billing.models import DailyQuota, Flag, UsageRecord
 from billing.reconciliation import reconcile
-from billing.tests.paying import deliver_all, pro
+from billing.tests.paying import deliver, deliver_all, pro
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.redis import client
@@ -182,6 +183,20 @@ def test_ledger_and_audit_stay_without_the_person(person: User) -> None:
     assert AuditEvent.objects.latest("id").action == "user_deleted"
     assert [flag.user_id for flag in Flag.objects.all()] == [None] * 2
     assert all(customer_id not in flag.note for flag in Flag.objects.all())
+
+
+def test_person_is_taken_off_the_ledger_some_rows_at_a_time(alice: User, bob: User) -> None:
+    for user in (alice, alice, alice, bob):
+        UsageRecord.objects.record(
+            user_id=user.pk, reply_id=uuid.uuid4(), attempt=1, model="m", outcome="complete",
+            prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
+            cost_micro_usd=5, estimated=False,
+        )  # fmt: skip
+
+    taken_off = [UsageRecord.objects.detach(user_id=alice.pk, limit=2) for _ in range(3)]
+
+    assert taken_off == [2, 1, 0]
+    assert UsageRecord.objects.filter(user=bob).count() == 1
 
 
 def test_stripe_is_told_before_anything_is_erased(person: User, stripe: FakeStripe) -> None:
@@ -362,9 +377,12 @@ def test_worker_killed_at_any_step_leaves_the_rest_to_another(
 
 def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeStripe) -> None:
     erase(person)
+    of_customer = [event for event in stripe.events if person.stripe_customer_id in str(event)]
+    asked = len(stripe.requests)
 
-    deliver_all(stripe)
+    assert set(deliver(*of_customer)) == {200}
 
+    assert len(stripe.requests) == asked
     assert not Event.objects.filter(type__startswith="customer").exists()
     assert not WebhookEventTrigger.objects.filter(body__contains="cus_").exists()
     assert not Customer.objects.exists()
