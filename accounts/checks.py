@@ -11,6 +11,8 @@ from django.core.checks import Error, Tags, register
 SHORTEST_SECRET_BYTES = 32
 # With the shortest key of each: RFC 7518, 3.2, no shorter than the hash's output.
 ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
+# Of the trigger on audit events, which refuses to delete what is a day younger than that.
+LEAST_RETENTION_DAYS = 180
 CONSOLE = "accounts.sms.ConsoleBackend"
 TWILIO = "accounts.sms.TwilioBackend"
 TWILIO_SETTINGS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")
@@ -35,6 +37,11 @@ def _check_values() -> Iterator[Error]:
         yield Error("OTP_EXPIRATION_MINUTES must be more than 0.", id="gemchat.E006")
     if timedelta() >= settings.JWT_LIFETIME:
         yield Error("JWT_EXPIRATION_HOURS must be more than 0.", id="gemchat.E007")
+    if settings.AUDIT_RETENTION_DAYS and settings.AUDIT_RETENTION_DAYS < LEAST_RETENTION_DAYS:
+        yield Error(
+            f"AUDIT_RETENTION_DAYS must be 0, for ever, or {LEAST_RETENTION_DAYS} or more.",
+            id="accounts.E001",
+        )
     if settings.SMS_BACKEND == TWILIO:
         missing = [name for name in TWILIO_SETTINGS if not getattr(settings, name)]
         if missing:

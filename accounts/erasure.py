@@ -59,7 +59,7 @@ def erase_account(user: User, *, actor: str = "") -> None:
             AuditEvent.Action.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
         )
         OneTimeCode.objects.filter(mobile=user.mobile).delete()
-        limits.clear(mobile=user.mobile)
+        limits.make_nameless(mobile=user.mobile)
         forget_in_admin(user)
         forget_failures(str(user.pk), user.mobile)
         user.delete()

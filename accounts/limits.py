@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.client import Client
 from accounts.models import AuditEvent, LimitHit, OneTimeCode
+from accounts.models.audit import mobile_digest
 from gemchat.errors import DomainError
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Counter:
     kind: LimitHit.Kind
     subject: str
     limits: list[tuple[int, timedelta]]
+    # Under which other name the subject's hits may stand.
+    alias: str = ""
 
     def wait(self, now: datetime) -> float:
         """Seconds until every limit has a place free; 0 when one is free now."""
@@ -55,7 +58,9 @@ class Counter:
 
     def _wait(self, maximum: int, window: timedelta, now: datetime) -> float:
         newest = LimitHit.objects.filter(
-            kind=self.kind, subject=self.subject, created_at__gt=now - window
+            kind=self.kind,
+            subject__in=[self.subject, self.alias] if self.alias else [self.subject],
+            created_at__gt=now - window,
         ).order_by("-created_at")
         # The hit that must leave the window first.
         times = newest.values_list("created_at", flat=True)[maximum - 1 : maximum]
@@ -82,7 +87,7 @@ def take_send(*, mobile: str, network: str) -> int:
     lock(mobile, network, BUDGET)
     now = timezone.now()
     counters = [
-        Counter(LimitHit.Kind.SEND, mobile, SENDS_FOR_NUMBER),
+        Counter(LimitHit.Kind.SEND, mobile, SENDS_FOR_NUMBER, mobile_digest(mobile)),
         Counter(LimitHit.Kind.SEND, network, SENDS_FOR_ADDRESS),
     ]
     unanswered = _unanswered_sends(mobile, now)
@@ -122,7 +127,7 @@ def _unanswered_sends(mobile: str, now: datetime) -> list[datetime]:
 
 def _failure_counters(mobile: str, network: str) -> list[Counter]:
     return [
-        Counter(LimitHit.Kind.FAILURE, mobile, FAILURES_FOR_NUMBER),
+        Counter(LimitHit.Kind.FAILURE, mobile, FAILURES_FOR_NUMBER, mobile_digest(mobile)),
         Counter(LimitHit.Kind.FAILURE, network, FAILURES_FOR_ADDRESS),
     ]
 
@@ -186,8 +191,17 @@ def take_signup(*, network: str) -> None:
 
 def clear(*, mobile: str) -> int:
     """Forget what was counted for a number; how many hits there were."""
-    deleted, _ = LimitHit.objects.filter(subject=mobile).delete()
+    deleted, _ = LimitHit.objects.filter(subject__in=[mobile, mobile_digest(mobile)]).delete()
     return deleted
+
+
+def make_nameless(*, mobile: str) -> None:
+    """Let what was counted for a number hold on without telling the number.
+
+    Whoever erases an account and signs up again gets no more codes, and so no more replies, than
+    anybody else.
+    """
+    LimitHit.objects.filter(subject=mobile).update(subject=mobile_digest(mobile))
 
 
 def sends_of(mobile: str) -> int:
@@ -200,9 +214,10 @@ def failures_of(mobile: str) -> int:
     return _hits_of_day(LimitHit.Kind.FAILURE, mobile)
 
 
-def _hits_of_day(kind: LimitHit.Kind, subject: str) -> int:
+def _hits_of_day(kind: LimitHit.Kind, mobile: str) -> int:
     since = timezone.now() - DAY
-    return LimitHit.objects.filter(kind=kind, subject=subject, created_at__gt=since).count()
+    known_as = [mobile, mobile_digest(mobile)]
+    return LimitHit.objects.filter(kind=kind, subject__in=known_as, created_at__gt=since).count()
 
 
 def _count(counters: list[Counter], now: datetime) -> list[LimitHit]:

@@ -8,16 +8,26 @@ import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
 
+# What may be pruned is older than the shortest AUDIT_RETENTION_DAYS, 180, but for a day, as the
+# clocks of two machines differ.
 APPEND_ONLY = """
 CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF OLD.created_at < now() - interval '179 days' THEN
+            RETURN OLD;
+        END IF;
+    END IF;
     RAISE EXCEPTION 'accounts_auditevent takes new rows only, no %', TG_OP
         USING ERRCODE = 'restrict_violation';
 END $$;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON accounts_auditevent
+CREATE TRIGGER append_only BEFORE UPDATE ON accounts_auditevent
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER keep_for_a_time BEFORE DELETE ON accounts_auditevent
+    FOR EACH ROW EXECUTE FUNCTION refuse_audit_change();
 """
 REMOVE_APPEND_ONLY = """
+DROP TRIGGER keep_for_a_time ON accounts_auditevent;
 DROP TRIGGER append_only ON accounts_auditevent;
 DROP FUNCTION refuse_audit_change();
 """

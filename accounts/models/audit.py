@@ -3,11 +3,13 @@
 import hashlib
 import hmac
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.client import Client
@@ -36,9 +38,16 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
             details=details,
         )
 
+    def prunable(self) -> "AuditEventQuerySet":
+        days = settings.AUDIT_RETENTION_DAYS
+        if not days:
+            return self.none()
+        return self.filter(created_at__lt=timezone.now() - timedelta(days=days))
+
 
 class AuditEvent(models.Model):
-    """What happened to accounts. Rows can be added only: a trigger refuses UPDATE and DELETE.
+    """What happened to accounts. Rows can be added only: a trigger refuses UPDATE, and DELETE of
+    what is not half a year old.
 
     Nothing in them names a person, so an account can be erased and its events stay: there is no
     foreign key, and a number is kept as a digest that only OTP_SECRET can make. `user_id` is a

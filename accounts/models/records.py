@@ -25,7 +25,8 @@ class LimitHit(models.Model):
         SIGNUP = "signup"
 
     kind = models.CharField(max_length=8, choices=Kind)
-    # A mobile number, a network, or the one name of what is counted for all.
+    # A mobile number, or its digest once its user is erased; a network; or the one name of what
+    # is counted for all.
     subject = models.CharField(max_length=64)
     created_at = models.DateTimeField()
 

@@ -226,6 +226,7 @@ def test_prune_deletes_what_is_past_its_time(old_and_new):
         "sessions": 1,
         "idempotency_records": 1,
         "limit_hits": 3,
+        "audit_events": 0,
         "browser_sessions": 1,
     }
     kept = (OneTimeCode, Session, IdempotencyRecord, BrowserSession)

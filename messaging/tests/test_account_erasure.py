@@ -274,6 +274,18 @@ def test_number_is_free_again_when_the_account_is_erased() -> None:
     assert second["user"]["id"] != first["user"]["id"]
 
 
+def test_erasing_the_account_again_and_again_brings_no_more_codes() -> None:
+    for _ in range(5):
+        sign_in(NUMBER)
+        erase(User.objects.get())
+
+    refused = post("auth/send-otp", {"mobile": NUMBER})
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert int(refused["Retry-After"]) > 3_000
+    assert rows_that_tell([NUMBER]) == {}
+
+
 def test_one_who_is_being_erased_is_not_enabled_again(alice: User) -> None:
     close_account(user=alice)
 
