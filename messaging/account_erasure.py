@@ -34,21 +34,25 @@ WAITS_FOR_REPLY = "A worker still has a reply of the user's."
 INTERNAL = "An error of this program; see the failed tasks."
 
 
-def erase_user(*, erasure_id: uuid.UUID) -> None:
-    """Claim an erasure and go through its steps, as far as they can be done now."""
+def erase_user(*, erasure_id: uuid.UUID) -> bool:
+    """Claim an erasure and go through its steps, as far as they can be done now.
+
+    True if it waits for a reply that is ending, so that it should be tried again in a moment.
+    """
     erasure = Erasure.objects.claim(erasure_id)
     if erasure is None:
-        return
+        return False
     try:
         stop_replies(Message.objects.filter(user=erasure.user))
         cancel_for_erasure(erasure.user)
         for _ in erase_in_batches(erasure.user):
             if not erasure.keep_lease():
-                return
+                return False
         is_erased = erase_rest(erasure)
     except (PaymentUnavailable, BillingNotConfigured) as error:
         logger.error("Erasure %s waits: %s", erasure.pk, error)
         put_off(erasure, error=str(error))
+        return False
     except DATABASE_LOST:
         # The lease runs out, and the sweep gives the erasure to a worker that has a database.
         raise
@@ -56,9 +60,9 @@ def erase_user(*, erasure_id: uuid.UUID) -> None:
         # The edge of the task: staff see that it waits, and it is tried again.
         put_off(erasure, error=INTERNAL)
         raise
-    else:
-        if not is_erased:
-            put_off(erasure, error=WAITS_FOR_REPLY, seconds=REPLY_WAIT_SECONDS)
+    if not is_erased:
+        put_off(erasure, error=WAITS_FOR_REPLY, seconds=REPLY_WAIT_SECONDS)
+    return not is_erased
 
 
 def erase_in_batches(user: User) -> Iterator[None]:
@@ -78,7 +82,9 @@ def erase_rest(erasure: Erasure) -> bool:
     first_page.forget(erasure.user_id)
     with transaction.atomic():
         # Requests that were under way when the account was closed can add nothing after this.
-        user = User.objects.select_for_update().get(pk=erasure.user_id)
+        user = User.objects.select_for_update().filter(pk=erasure.user_id).first()
+        if user is None:  # Another worker has been quicker.
+            return True
         if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
             return False
         erase_account(user, actor=erasure.actor)

@@ -90,7 +90,8 @@ def build_export(export_id: str) -> None:
 def erase_user(erasure_id: str) -> None:
     """Erase a user whose account is closed."""
     try:
-        account_erasure.erase_user(erasure_id=uuid.UUID(erasure_id))
+        if account_erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
+            send(erase_user, erasure_id, delay_seconds=account_erasure.REPLY_WAIT_SECONDS)
     finally:
         connection.close()
 
@@ -110,10 +111,10 @@ def purge_expired() -> None:
     logger.info("Purged %s", retention.purge_expired())
 
 
-def send(task: Task, row_id: uuid.UUID) -> None:
+def send(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:
     """Have a task done on a row. If the broker is down, the sweep sends it later."""
     try:
-        task.delay(str(row_id))
+        task.apply_async([str(row_id)], countdown=delay_seconds)
     except OperationalError:
         logger.warning("The broker is down; %s of %s waits for the sweep", task.name, row_id)
 

@@ -332,3 +332,26 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
         time.sleep(0.05)
+
+
+def test_account_is_erased_while_a_reply_is_being_made(
+    person: Person, stack_stores: dict[str, str]
+) -> None:
+    answer = Answer(chunks=["secret "] * 600, chunk_delay=0.1)
+    reply = person.send(person.open_room(), directive(answer))
+    stream = person.stream(reply)
+    next(stream)
+    user_id = person.get("user/me")["id"]
+
+    closed = person.session.delete(f"{person.url}/user/me", timeout=20)
+    after = person.session.get(f"{person.url}/user/me", timeout=20)
+    list(stream)
+
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as database:
+        kept = "SELECT 1 FROM accounts_user WHERE id = %s"
+        eventually(lambda: database.execute(kept, [user_id]).fetchone() is None, seconds=60)
+        messages = "SELECT count(*) FROM messaging_message WHERE user_id = %s"
+        ledger = "SELECT user_id, outcome FROM billing_usagerecord WHERE reply_id = %s"
+        assert database.execute(messages, [user_id]).fetchone() == (0,)
+        assert database.execute(ledger, [reply]).fetchone() == (None, "stopped")
+    assert (closed.status_code, after.status_code) == (202, 401)
