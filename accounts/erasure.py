@@ -1,8 +1,6 @@
 """The end of an account: closed at once, erased in the background. `messaging.account_erasure`
 goes through all the steps; here is what accounts keep."""
 
-from datetime import timedelta
-
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session as BrowserSession
 from django.db import transaction
@@ -13,10 +11,8 @@ from django_celery_results.models import TaskResult
 from accounts import limits
 from accounts.client import Client
 from accounts.models import AuditEvent, Erasure, OneTimeCode, Session, User
+from accounts.passwords import FRESH
 from gemchat.errors import DomainError
-
-# An access token lives for a day. One that was stolen is not to be enough to erase an account.
-FRESH = timedelta(minutes=10)
 
 
 class RecentSignInRequired(DomainError):
@@ -26,7 +22,10 @@ class RecentSignInRequired(DomainError):
 
 
 def require_recent_sign_in(session: Session) -> None:
-    """Raises RecentSignInRequired unless code or password were entered a moment ago."""
+    """Raises RecentSignInRequired unless code or password were entered a moment ago.
+
+    An access token lives for a day. One that was stolen is not to be enough to erase an account.
+    """
     if timezone.now() - session.authenticated_at > FRESH:
         raise RecentSignInRequired
 

@@ -10,7 +10,8 @@ from accounts.client import Client
 from accounts.models import AuditEvent, Session, User
 from gemchat.errors import DomainError
 
-# For so long after a code was entered, the session may set a password without the old one.
+# For so long after a code was entered, the session may set a password without the old one; after
+# any sign-in, delete the account.
 FRESH = timedelta(minutes=10)
 
 

@@ -1,25 +1,19 @@
 """DELETE /user/me: closed at once, cancelled at Stripe, then erased, whatever dies in between."""
 
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session as BrowserSession
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 from djstripe.models import Customer, Event, WebhookEventTrigger
-from psycopg import sql
 from rest_framework.test import APIClient
 
 from accounts.erasure import close_account
-from accounts.models import AuditEvent, DataExport, Erasure, Session, User
+from accounts.models import AuditEvent, Erasure, Session, User
 from accounts.tests.phones import api_with, at_once, code_for, post, sign_in, verify
 from billing import mirror
 from billing.models import DailyQuota, Flag, UsageRecord
@@ -28,22 +22,26 @@ from billing.tests.paying import deliver, deliver_all, pro
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.redis import client
-from messaging import account_erasure, archive, conversation, erasure
+from messaging import account_erasure, conversation, erasure
 from messaging.account_erasure import erase_user
-from messaging.buffer import KEPT_SECONDS, Position, begin, tell_readers
+from messaging.buffer import KEPT_SECONDS, begin
 from messaging.models import Message
 from messaging.tasks import sweep_accounts
-from messaging.tests.rooms import exchange, make_room, url_of
+from messaging.tests.rooms import exchange, make_room
+from messaging.tests.traces import (
+    NUMBER,
+    keys_that_tell,
+    leave_traces,
+    names_of,
+    rows_that_tell,
+    use,
+)
 from tests.dying import die_in
 from tests.fakes.stripe_api import FakeStripe
 from tests.marks import committed
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me"
-
-NUMBER = "+919812345678"
-NAME = "Wilhelmina Xanthopoulou"
-TEXT = "zygomorphic"
 
 
 def let_pass(period: timedelta) -> None:
@@ -56,92 +54,7 @@ def erase(user: User) -> None:
 
 @pytest.fixture
 def person(stripe: FakeStripe) -> User:
-    """Somebody who has left a trace wherever this program keeps anything."""
-    tokens = sign_in(NUMBER)
-    api = api_with(tokens["access_token"])
-    api.patch(URL, {"name": NAME})
-    subscription = pro(api, stripe)
-    stripe.change(subscription["id"])
-    charge = stripe.charge(subscription["customer"])
-    stripe.refund(charge["id"])
-    stripe.dispute(charge["id"])
-    deliver_all(stripe)
-    user = User.objects.get(mobile=NUMBER)
-    room = make_room(user, title=f"{TEXT} title", system_prompt=f"{TEXT} system")
-    reply = exchange(room, f"{TEXT} prompt", f"{TEXT} answer")
-    conversation.rate(reply=reply, rating=1, comment=f"{TEXT} comment")
-    api.post(url_of(room), {"prompt": f"{TEXT} keyed"}, headers={"Idempotency-Key": f"{TEXT} key"})
-    UsageRecord.objects.record(
-        user_id=user.pk, reply_id=reply.pk, attempt=1, model="m", outcome="complete",
-        prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
-        cost_micro_usd=5, estimated=False,
-    )  # fmt: skip
-    pipe = client().pipeline()
-    begin(pipe, reply.pk, 1)
-    pipe.xadd(f"reply:{reply.pk}", {"text": f"{TEXT} answer"}, id="1-5")
-    pipe.execute()
-    tell_readers(reply.pk, Position(1, 5))
-    api.get("/api/v1/chatroom/")
-    leave_traces_in_admin(user, room)
-    export, _ = DataExport.objects.request(user)
-    archive.build(export_id=export.pk)
-    post("auth/login", {"mobile": NUMBER, "password": "wrong one"})
-    code_for(NUMBER)
-    user.refresh_from_db()
-    return user
-
-
-def leave_traces_in_admin(user: User, room: Chatroom) -> None:
-    for changed in (user, Session.objects.filter(user=user).first()):
-        LogEntry.objects.create(
-            user=user,
-            content_type=ContentType.objects.get_for_model(changed),
-            object_id=changed.pk,
-            object_repr=f"{changed} of {user.mobile}",
-            action_flag=CHANGE,
-        )
-    store = SessionStore()
-    store["_auth_user_id"] = str(user.pk)
-    store.create()
-    TaskResult.objects.create(task_id="1", result=f"Key (user_id)=({user.pk}) is not present")
-    TaskResult.objects.create(task_id="2", traceback=f"No such customer: {user.stripe_customer_id}")
-    TaskResult.objects.create(task_id="3", result="Something else")
-
-
-def names_of(user: User) -> list[str]:
-    national = user.mobile.removeprefix("+91")
-    return [str(user.pk), user.pk.hex, national, NAME, TEXT, str(user.stripe_customer_id)]
-
-
-def rows_that_tell(names: list[str]) -> dict[str, int]:
-    """How many rows of each table hold any of these, in whatever column, as text."""
-    found = {}
-    patterns = [f"%{name}%" for name in names]
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            look = sql.SQL("SELECT count(*) FROM {} AS whole WHERE whole::text ILIKE ANY (%s)")
-            cursor.execute(look.format(sql.Identifier(table)), [patterns])
-            if count := cursor.fetchone()[0]:
-                found[table] = count
-    return found
-
-
-def redis_values() -> Iterator[str]:
-    """Every key with its whole value, of whatever type."""
-    read = {
-        "string": client().get,
-        "list": lambda key: client().lrange(key, 0, -1),
-        "set": client().smembers,
-        "zset": lambda key: client().zrange(key, 0, -1, withscores=True),
-        "hash": client().hgetall,
-        "stream": client().xrange,
-    }
-    for key in client().scan_iter():
-        yield f"{key} {read[client().type(key)](key)}"
-
-
-def keys_that_tell(names: list[str]) -> list[str]:
-    return [text for text in redis_values() if any(name in text for name in names)]
+    return leave_traces(stripe)
 
 
 def test_nothing_names_an_erased_person(person: User, stripe: FakeStripe) -> None:
@@ -187,11 +100,7 @@ def test_ledger_and_audit_stay_without_the_person(person: User) -> None:
 
 def test_person_is_taken_off_the_ledger_some_rows_at_a_time(alice: User, bob: User) -> None:
     for user in (alice, alice, alice, bob):
-        UsageRecord.objects.record(
-            user_id=user.pk, reply_id=uuid.uuid4(), attempt=1, model="m", outcome="complete",
-            prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
-            cost_micro_usd=5, estimated=False,
-        )  # fmt: skip
+        use(user, reply_id=uuid.uuid4())
 
     taken_off = [UsageRecord.objects.detach(user_id=alice.pk, limit=2) for _ in range(3)]
 

@@ -3,10 +3,6 @@
 import asyncio
 import io
 import json
-import random
-import tracemalloc
-import uuid
-import zipfile
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,53 +14,25 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import AuditEvent, DataExport, Erasure, ExportPiece, Session, User
-from accounts.models.exports import KEPT, MOST_ATTEMPTS, RECENT, Superseded
+from accounts.models import AuditEvent, DataExport, ExportPiece, Session, User
+from accounts.models.exports import KEPT, RECENT
 from accounts.tests.phones import NUMBER, api_with, in_background, sign_in, wait_until_blocked
 from billing.grants import grant_pro
-from billing.models import Flag, UsageRecord
+from billing.models import Flag
 from billing.tests.paying import pro
 from conftest import api_for
 from gemchat.redis import client
 from messaging import archive, conversation
 from messaging.account_views import PieceMissing
-from messaging.archive import build, sections_of, write_archive
-from messaging.models import Message
-from messaging.tasks import sweep_accounts
+from messaging.archive import build, sections_of
+from messaging.tests.exports import let_pass, make, stored, unzipped
 from messaging.tests.live import ask
 from messaging.tests.rooms import exchange, make_room
-from tests.dying import die_in
+from messaging.tests.traces import use
 from tests.marks import committed
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
-
-
-def make(user: User) -> DataExport:
-    """An export whose task has run."""
-    export, _ = DataExport.objects.request(user)
-    build(export_id=export.pk)
-    return DataExport.objects.get(pk=export.pk)
-
-
-def let_pass(period: timedelta) -> None:
-    for export in DataExport.objects.all():
-        for name in ("requested_at", "next_try_at", "ended_at", "expires_at"):
-            if at := getattr(export, name):
-                setattr(export, name, at - period)
-        export.save()
-
-
-def unzipped(content: bytes) -> dict[str, Any]:
-    with zipfile.ZipFile(io.BytesIO(content)) as files:
-        assert files.testzip() is None
-        names = files.namelist()
-        return {name.removesuffix(".json"): json.loads(files.read(name)) for name in names}
-
-
-def stored(export: DataExport) -> dict[str, Any]:
-    pieces = ExportPiece.objects.filter(export=export).order_by("number")
-    return unzipped(b"".join(bytes(piece.content) for piece in pieces))
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -180,11 +148,7 @@ def test_export_has_what_every_app_keeps(
     archived.change(archived=True, title="Old")
     reply = exchange(archived, "Hello", "Indeed.")
     conversation.rate(reply=reply, rating=1, comment="Well said")
-    UsageRecord.objects.record(
-        user_id=alice.pk, reply_id=reply.pk, attempt=1, model="m", outcome="complete",
-        prompt_tokens=1, output_tokens=2, cached_tokens=0, thinking_tokens=0,
-        cost_micro_usd=5, estimated=False,
-    )  # fmt: skip
+    use(alice, reply_id=reply.pk)
     until = timezone.now() + timedelta(days=1)
     grant_pro(user=alice, until=until, reason="goodwill", by=staff)
     Flag.objects.raise_once(kind="refund", stripe_id="ch_1", user=alice, note="100 inr")
@@ -246,119 +210,6 @@ def test_temporary_and_deleted_rooms_are_not_in_the_export(carol: User) -> None:
     assert "whispered" not in json.dumps(files["messages"])
     assert "regretted" not in json.dumps(files["messages"])
     assert "Temporary" in files["about"]["left_out"]
-
-
-@pytest.mark.parametrize("batch", [1, 2, 200])
-def test_batches_and_pieces_of_any_size_join_to_the_whole(
-    batch: int, carol: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("accounts.personal.BATCH", batch)
-    monkeypatch.setattr(archive, "PIECE_BYTES", 100 * batch)
-    room = make_room(carol)
-    for number in range(5):
-        exchange(room, f"Q{number}", f"A{number}")
-
-    export = make(carol)
-
-    asked = [row["content"] for row in stored(export)["messages"] if row["sender"] == "user"]
-    assert asked == [f"Q{number}" for number in range(5)]
-    assert export.size == sum(len(piece.content) for piece in export.pieces.all())
-
-
-def peak_of_export(user: User) -> int:
-    tracemalloc.start()
-    write_archive(user, archive.PieceWriter(DataExport.objects.get(user=user)))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return peak
-
-
-def test_memory_does_not_grow_with_the_export(carol: User) -> None:
-    chance = random.Random(3)
-    room = make_room(carol)
-    export, _ = DataExport.objects.request(carol)
-    DataExport.objects.claim(export.pk)
-
-    def add(count: int) -> None:
-        # Random, so that it cannot be compressed away.
-        Message.objects.bulk_create(
-            Message(
-                chatroom=room,
-                user=carol,
-                sender="user",
-                status="complete",
-                content=chance.randbytes(2_000).hex(),
-                created_at=timezone.now(),
-            )
-            for _ in range(count)
-        )
-
-    add(500)
-    peak_of_export(carol)
-    ExportPiece.objects.all().delete()
-    few = peak_of_export(carol)
-    ExportPiece.objects.all().delete()
-    add(3_500)
-
-    many = peak_of_export(carol)
-
-    assert ExportPiece.objects.count() > 25
-    assert many < 1.3 * few
-
-
-@committed
-def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -> None:
-    chance = random.Random(3)
-    room = make_room(carol)
-    for _ in range(4):
-        exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
-    export, _ = DataExport.objects.request(carol)
-
-    die_in(
-        "messaging.archive:build",
-        {"export_id": export.pk},
-        "accounts.models.exports:DataExport.add_piece",
-        calls=2,
-    )
-    died = ExportPiece.objects.count()
-    build(export_id=export.pk)
-    status_meanwhile = DataExport.objects.get().status
-    let_pass(timedelta(seconds=61))
-    sweep_accounts()
-    queued = client().llen("default")
-    build(export_id=export.pk)
-
-    assert (died, status_meanwhile, queued) == (2, "building", 1)
-    ended = DataExport.objects.get()
-    assert (ended.status, ended.attempt) == ("ready", 2)
-    assert len(stored(ended)["messages"]) == 8
-
-
-def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
-    export, _ = DataExport.objects.request(alice)
-    slow = DataExport.objects.claim(export.pk)
-    let_pass(timedelta(seconds=61))
-    build(export_id=export.pk)
-    whole = stored(export)
-
-    for late in (lambda: slow.add_piece(9, b"x"), lambda: slow.finish(size=1), slow.fail):
-        with pytest.raises(Superseded), transaction.atomic():
-            late()
-
-    assert stored(export) == whole
-    assert DataExport.objects.get().status == "ready"
-
-
-def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
-    alice: User, alice_api: APIClient
-) -> None:
-    export, _ = DataExport.objects.request(alice)
-    DataExport.objects.update(attempt=MOST_ATTEMPTS)
-
-    build(export_id=export.pk)
-
-    assert alice_api.get(URL).json()["status"] == "failed"
-    assert alice_api.post(URL).json()["status"] == "queued"
 
 
 def test_expired_export_is_gone(alice: User, alice_api: APIClient) -> None:
@@ -428,10 +279,3 @@ def test_command_writes_the_same_into_a_file(carol: User, tmp_path: Any) -> None
     with pytest.raises(CommandError, match="there is a file"):
         call_command(*command)
     assert list(tmp_path.iterdir()) == [file]
-
-
-def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
-    build(export_id=uuid.uuid4())
-
-    assert not DataExport.objects.exists()
-    assert not Erasure.objects.exists()

@@ -1,7 +1,7 @@
 from typing import Any
 
 from accounts.console import UserCommand
-from accounts.models import Session, User
+from accounts.models import Erasure, Session, User
 
 
 class Command(UserCommand):
@@ -17,5 +17,10 @@ class Command(UserCommand):
             "is_staff": user.is_staff,
             "has_password": user.has_password,
             "created_at": user.created_at,
+            "erasure": self.state_of(Erasure.objects.filter(user=user).first()),
             "live_sessions": Session.objects.live().filter(user=user).count(),
         }
+
+    def state_of(self, erasure: Erasure | None) -> str | None:
+        """What an erasure waits for; None where none was asked for."""
+        return erasure and (erasure.error or "under way")

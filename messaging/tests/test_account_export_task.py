@@ -1,0 +1,146 @@
+"""The task that makes an export: in pieces, in flat memory, whoever dies over it."""
+
+import random
+import tracemalloc
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import DataExport, Erasure, ExportPiece, User
+from accounts.models.exports import MOST_ATTEMPTS, Superseded
+from gemchat.redis import client
+from messaging import archive
+from messaging.archive import build, write_archive
+from messaging.models import Message
+from messaging.tasks import sweep_accounts
+from messaging.tests.exports import let_pass, make, stored
+from messaging.tests.rooms import exchange, make_room
+from tests.dying import die_in
+from tests.marks import committed
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/user/me/export"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 200])
+def test_batches_and_pieces_of_any_size_join_to_the_whole(
+    batch: int, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.personal.BATCH", batch)
+    monkeypatch.setattr(archive, "PIECE_BYTES", 100 * batch)
+    room = make_room(carol)
+    for number in range(5):
+        exchange(room, f"Q{number}", f"A{number}")
+
+    export = make(carol)
+
+    asked = [row["content"] for row in stored(export)["messages"] if row["sender"] == "user"]
+    assert asked == [f"Q{number}" for number in range(5)]
+    assert export.size == sum(len(piece.content) for piece in export.pieces.all())
+
+
+def peak_of_export(user: User) -> int:
+    tracemalloc.start()
+    write_archive(user, archive.PieceWriter(DataExport.objects.get(user=user)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_does_not_grow_with_the_export(carol: User) -> None:
+    chance = random.Random(3)
+    room = make_room(carol)
+    export, _ = DataExport.objects.request(carol)
+    DataExport.objects.claim(export.pk)
+
+    def add(count: int) -> None:
+        # Random, so that it cannot be compressed away.
+        Message.objects.bulk_create(
+            Message(
+                chatroom=room,
+                user=carol,
+                sender="user",
+                status="complete",
+                content=chance.randbytes(2_000).hex(),
+                created_at=timezone.now(),
+            )
+            for _ in range(count)
+        )
+
+    add(500)
+    peak_of_export(carol)
+    ExportPiece.objects.all().delete()
+    few = peak_of_export(carol)
+    ExportPiece.objects.all().delete()
+    add(3_500)
+
+    many = peak_of_export(carol)
+
+    assert ExportPiece.objects.count() > 25
+    assert many < 1.3 * few
+
+
+@committed
+def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -> None:
+    chance = random.Random(3)
+    room = make_room(carol)
+    for _ in range(4):
+        exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
+    export, _ = DataExport.objects.request(carol)
+
+    die_in(
+        "messaging.archive:build",
+        {"export_id": export.pk},
+        "accounts.models.exports:DataExport.add_piece",
+        calls=2,
+    )
+    died = ExportPiece.objects.count()
+    build(export_id=export.pk)
+    status_meanwhile = DataExport.objects.get().status
+    let_pass(timedelta(seconds=61))
+    sweep_accounts()
+    queued = client().llen("default")
+    build(export_id=export.pk)
+
+    assert (died, status_meanwhile, queued) == (2, "building", 1)
+    ended = DataExport.objects.get()
+    assert (ended.status, ended.attempt) == ("ready", 2)
+    assert len(stored(ended)["messages"]) == 8
+
+
+def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
+    export, _ = DataExport.objects.request(alice)
+    slow = DataExport.objects.claim(export.pk)
+    let_pass(timedelta(seconds=61))
+    build(export_id=export.pk)
+    whole = stored(export)
+
+    for late in (lambda: slow.add_piece(9, b"x"), lambda: slow.finish(size=1), slow.fail):
+        with pytest.raises(Superseded), transaction.atomic():
+            late()
+
+    assert stored(export) == whole
+    assert DataExport.objects.get().status == "ready"
+
+
+def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
+    alice: User, alice_api: APIClient
+) -> None:
+    export, _ = DataExport.objects.request(alice)
+    DataExport.objects.update(attempt=MOST_ATTEMPTS)
+
+    build(export_id=export.pk)
+
+    assert alice_api.get(URL).json()["status"] == "failed"
+    assert alice_api.post(URL).json()["status"] == "queued"
+
+
+def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
+    build(export_id=uuid.uuid4())
+
+    assert not DataExport.objects.exists()
+    assert not Erasure.objects.exists()
