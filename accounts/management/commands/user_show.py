@@ -17,10 +17,11 @@ class Command(UserCommand):
             "is_staff": user.is_staff,
             "has_password": user.has_password,
             "created_at": user.created_at,
-            "erasure": self.state_of(Erasure.objects.filter(user=user).first()),
+            "erasure": state_of(Erasure.objects.filter(user=user).first()),
             "live_sessions": Session.objects.live().filter(user=user).count(),
         }
 
-    def state_of(self, erasure: Erasure | None) -> str | None:
-        """What an erasure waits for; None where none was asked for."""
-        return erasure and (erasure.error or "under way")
+
+def state_of(erasure: Erasure | None) -> str | None:
+    """What an erasure waits for; None where none was asked for."""
+    return None if erasure is None else erasure.error or "under way"
