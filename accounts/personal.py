@@ -28,6 +28,8 @@ class Section:
     rows: QuerySet[Any]
     # Secrets, digests, and what names somebody else. All other columns go out, new ones too.
     without: Collection[str] = ()
+    # More where rows are small, and there is no index that gives a user's in order.
+    batch: int = BATCH
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
         """The rows in order of their keys, as many at a time as memory does not notice."""
@@ -35,10 +37,10 @@ class Section:
         shown = [name for name in fields if name not in self.without]
         key = self.rows.model._meta.pk.attname
         rows = self.rows.order_by("pk").values(*{*shown, key})
-        batch = list(rows[:BATCH])
+        batch = list(rows[: self.batch])
         while batch:
             yield [{name: row[name] for name in shown} for row in batch]
-            batch = list(rows.filter(pk__gt=batch[-1][key])[:BATCH])
+            batch = list(rows.filter(pk__gt=batch[-1][key])[: self.batch])
 
 
 def account_sections(user: User) -> list[Section]:

@@ -14,7 +14,7 @@ MIRROR_ONLY = ("djstripe_id", "djstripe_owner_account_id", "djstripe_created", "
 def billing_sections(user: User) -> list[Section]:
     return [
         Section("daily_quotas", DailyQuota.objects.filter(user=user)),
-        Section("usage", UsageRecord.objects.filter(user=user)),
+        Section("usage", UsageRecord.objects.filter(user=user), batch=5_000),
         # By whom is a member of staff.
         Section("grants", Grant.objects.filter(user=user), ["granted_by_id"]),
         Section("flags", Flag.objects.filter(user=user)),

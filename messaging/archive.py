@@ -93,7 +93,11 @@ def sections_of(user: User) -> list[Section]:
         *account_sections(user),
         *billing_sections(user),
         *chatroom_sections(user),
-        Section("messages", Message.objects.filter(chatroom__in=Chatroom.objects.lasting(user))),
+        # By the user as well: that index has them in order, however many there are.
+        Section(
+            "messages",
+            Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user)),
+        ),
     ]
 
 

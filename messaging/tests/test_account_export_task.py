@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import DataExport, Erasure, ExportPiece, User
 from accounts.models.exports import MOST_ATTEMPTS, Superseded
+from accounts.personal import Section
 from gemchat.redis import client
 from messaging import archive
 from messaging.archive import build, write_archive
@@ -26,21 +27,35 @@ pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
 
 
-@pytest.mark.parametrize("batch", [1, 2, 200])
-def test_batches_and_pieces_of_any_size_join_to_the_whole(
-    batch: int, carol: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("accounts.personal.BATCH", batch)
-    monkeypatch.setattr(archive, "PIECE_BYTES", 100 * batch)
+@pytest.mark.parametrize("batch", [1, 2, 7, 10, 200])
+def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> None:
     room = make_room(carol)
     for number in range(5):
         exchange(room, f"Q{number}", f"A{number}")
+    section = Section("messages", Message.objects.filter(user=carol), ["content"], batch)
+
+    batches = list(section.batches())
+
+    assert [len(each) for each in batches[:-1]] == [batch] * (len(batches) - 1)
+    rows = [row for each in batches for row in each]
+    assert [row["id"] for row in rows] == list(
+        Message.objects.order_by("id").values_list("id", flat=True)
+    )
+    assert "content" not in rows[0]
+
+
+@pytest.mark.parametrize("size", [50, 500, 100_000])
+def test_pieces_of_any_size_join_to_the_whole(
+    size: int, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "PIECE_BYTES", size)
 
     export = make(carol)
 
-    asked = [row["content"] for row in stored(export)["messages"] if row["sender"] == "user"]
-    assert asked == [f"Q{number}" for number in range(5)]
-    assert export.size == sum(len(piece.content) for piece in export.pieces.all())
+    assert stored(export)["account"][0]["name"] == "Carol"
+    sizes = [len(piece.content) for piece in export.pieces.order_by("number")]
+    assert set(sizes[:-1]) <= {size}
+    assert export.size == sum(sizes)
 
 
 def peak_of_export(user: User) -> int:
