@@ -47,7 +47,7 @@ def filled(transactional_db: None, alice: User, carol: User) -> str:
     reply = exchange(make_room(alice))
     conversation.edit(user=carol, message=Message.objects.filter(user=carol)[0], prompt="Again")
     AuditEvent.objects.record(AuditEvent.Action.CODE_SENT, user_id=alice.pk, mobile=alice.mobile)
-    conversation.rate(reply=reply, rating=-1, comment="No")
+    conversation.rate(reply=Message.objects.get(pk=reply.pk), rating=-1, comment="No")
     return url_of(connection.settings_dict["NAME"])
 
 

@@ -25,6 +25,7 @@ from gemchat.redis import client
 from messaging import archive, conversation
 from messaging.account_views import PieceMissing
 from messaging.archive import build, sections_of
+from messaging.models import Message
 from messaging.tests.exports import let_pass, make, stored, unzipped
 from messaging.tests.live import ask
 from messaging.tests.rooms import exchange, make_room
@@ -147,7 +148,7 @@ def test_export_has_what_every_app_keeps(
     archived = make_room(alice)
     archived.change(archived=True, title="Old")
     reply = exchange(archived, "Hello", "Indeed.")
-    conversation.rate(reply=reply, rating=1, comment="Well said")
+    conversation.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment="Well said")
     use(alice, reply_id=reply.pk)
     until = timezone.now() + timedelta(days=1)
     grant_pro(user=alice, until=until, reason="goodwill", by=staff)

@@ -18,6 +18,7 @@ from chatrooms.models import Chatroom
 from gemchat.redis import client
 from messaging import archive, conversation
 from messaging.buffer import Position, begin, tell_readers
+from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room, url_of
 from tests.fakes.stripe_api import FakeStripe
 
@@ -40,7 +41,7 @@ def leave_traces(stripe: FakeStripe) -> User:
     user = User.objects.get(mobile=NUMBER)
     room = make_room(user, title=f"{TEXT} title", system_prompt=f"{TEXT} system")
     reply = exchange(room, f"{TEXT} prompt", f"{TEXT} answer")
-    conversation.rate(reply=reply, rating=1, comment=f"{TEXT} comment")
+    conversation.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment=f"{TEXT} comment")
     api.post(url_of(room), {"prompt": f"{TEXT} keyed"}, headers={"Idempotency-Key": f"{TEXT} key"})
     use(user, reply_id=reply.pk)
     pipe = client().pipeline()
