@@ -64,8 +64,8 @@ class UserAdmin(admin.ModelAdmin):
     @admin.action(description="Enable", permissions=["change"])
     def enable(self, request: HttpRequest, users: QuerySet[User]) -> None:
         for user in manageable(request, users):
-            user.enable()
-            record(request, AuditEvent.Action.USER_ENABLED, user)
+            if user.enable():
+                record(request, AuditEvent.Action.USER_ENABLED, user)
 
     @admin.action(description="End all sessions", permissions=["change"])
     def end_sessions(self, request: HttpRequest, users: QuerySet[User]) -> None:

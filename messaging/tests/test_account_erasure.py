@@ -198,7 +198,8 @@ def test_erasing_the_account_again_and_again_brings_no_more_codes() -> None:
 def test_one_who_is_being_erased_is_not_enabled_again(alice: User) -> None:
     close_account(user=alice)
 
-    call_command("user_enable", "--mobile", alice.mobile)
+    with pytest.raises(CommandError, match="being erased"):
+        call_command("user_enable", "--mobile", alice.mobile)
 
     alice.refresh_from_db()
     assert not alice.is_active

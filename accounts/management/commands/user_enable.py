@@ -1,5 +1,7 @@
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from accounts.console import UserCommand, record
 from accounts.models import AuditEvent, User
 
@@ -8,6 +10,7 @@ class Command(UserCommand):
     help = "Let a disabled user sign in again."
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
-        user.enable()
+        if not user.enable():
+            raise CommandError("This user is being erased, which cannot be undone.")
         record(AuditEvent.Action.USER_ENABLED, user)
         return {"is_active": user.is_active}
