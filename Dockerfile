@@ -16,4 +16,5 @@ RUN DEBUG=true DATABASE_URL=postgres://none REDIS_URL=redis://none \
 USER gemchat
 EXPOSE 8000
 CMD ["uvicorn", "gemchat.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--http", "gemchat.asgi:BoundedHttp", "--no-access-log", \
      "--no-server-header", "--no-proxy-headers", "--timeout-graceful-shutdown", "10"]

@@ -216,6 +216,7 @@ class Stack:
                 *("--host", self.host, "--port", str(self.port)),
                 # Addresses behind proxies are the program's business, by TRUSTED_PROXY_COUNT.
                 *("--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
+                *("--http", "gemchat.asgi:BoundedHttp", "--no-access-log"),
                 *("--timeout-graceful-shutdown", "5"),
             ],
             "worker": [

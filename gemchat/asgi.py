@@ -8,13 +8,18 @@ import os
 
 import django
 
+from gemchat.database import bound_for_web
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
+# Before anything takes a connection.
+bound_for_web()
 django.setup(set_prefix=False)
 
 # These need the settings and apps that the line above has set up.
 from django.conf import settings  # noqa: E402
 
 from gemchat.checks import refuse_bad_settings  # noqa: E402
+from gemchat.http import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
 from gemchat.intake import BodyIntake  # noqa: E402
 from gemchat.live import LiveHandler  # noqa: E402
 from gemchat.threaded import ThreadedHandler  # noqa: E402
@@ -25,6 +30,6 @@ refuse_bad_settings()
 
 application = WebProcess(
     views=BodyIntake(ThreadedHandler(threads=settings.WEB_THREADS)),
-    live=LiveHandler(urlconf="messaging.live_urls"),
+    live=LiveHandler(urlconf="gemchat.live_urls"),
     live_path=LIVE_PATH,
 )

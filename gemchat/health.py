@@ -1,24 +1,24 @@
-"""Whether the program and what it depends on are alive."""
+"""Whether the program and what it depends on are alive.
 
-import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+The views are native async ones, which the web process serves without a thread of Django's, so
+that they answer also while all of those wait for a database that hangs.
+"""
+
+import asyncio
+from typing import Any
 
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
+from gemchat.looks import Look
 from gemchat.redis import client
-
-logger = logging.getLogger(__name__)
 
 # Within the two seconds in which an answer is promised, whatever hangs.
 CHECK_SECONDS = 1.5
 # A worker of the queue sets this, and it lapses when none is alive.
 HEARTBEAT_KEY = "worker:gemini:alive"
 HEARTBEAT_SECONDS = 30
-
-threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="health")
 
 
 def database_answers() -> bool:
@@ -46,41 +46,35 @@ def worker_is_alive() -> bool:
         return False
 
 
-CHECKS: dict[str, Callable[[], bool]] = {
-    "database": database_answers,
-    "redis": redis_answers,
-    "celery": worker_is_alive,
+CHECKS = {
+    "database": Look(database_answers, patience_seconds=CHECK_SECONDS),
+    "redis": Look(redis_answers, patience_seconds=CHECK_SECONDS),
+    "celery": Look(worker_is_alive, patience_seconds=CHECK_SECONDS),
 }
 
 
-def checked(names: list[str]) -> dict[str, str]:
-    """`connected` or `disconnected` by name; one that does not answer in time is the latter."""
-    running = {name: threads.submit(CHECKS[name]) for name in names}
-    wait(running.values(), timeout=CHECK_SECONDS)
-    return {
-        name: "connected" if check.done() and check.result() else "disconnected"
-        for name, check in running.items()
+async def answer(*names: str) -> JsonResponse:
+    """The state of these dependencies: 503 if one of them is missing, or does not answer in time."""
+    answered = await asyncio.gather(*(CHECKS[name].found() for name in names))
+    found = {
+        name: "connected" if is_connected else "disconnected"
+        for name, is_connected in zip(names, answered, strict=True)
     }
+    is_well = all(answered)
+    body: dict[str, Any] = {"status": "ok" if is_well else "degraded", **found}
+    return JsonResponse(body, status=200 if is_well else 503)
 
 
-def health(request: HttpRequest) -> JsonResponse:
+async def health(request: HttpRequest) -> JsonResponse:
     """GET /api/v1/health: each dependency, and 503 if one of them is missing."""
-    found = checked(["database", "redis", "celery"])
-    is_well = set(found.values()) == {"connected"}
-    return JsonResponse(
-        {"status": "ok" if is_well else "degraded", **found}, status=200 if is_well else 503
-    )
+    return await answer("database", "redis", "celery")
 
 
-def live(request: HttpRequest) -> JsonResponse:
+async def live(request: HttpRequest) -> JsonResponse:
     """GET /livez: the process answers. Asks nothing of anybody else."""
     return JsonResponse({"status": "ok"})
 
 
-def ready(request: HttpRequest) -> JsonResponse:
+async def ready(request: HttpRequest) -> JsonResponse:
     """GET /readyz: whether requests can be served, which takes the database alone."""
-    found = checked(["database"])
-    is_ready = set(found.values()) == {"connected"}
-    return JsonResponse(
-        {"status": "ok" if is_ready else "degraded", **found}, status=200 if is_ready else 503
-    )
+    return await answer("database")

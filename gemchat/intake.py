@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 
-from gemchat.errors import problem_response
+from gemchat.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.live import Message, Receive, Scope, Send
 from gemchat.request_id import new_or_accepted, request_id
 
@@ -89,6 +89,8 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) 
     response = problem_response(status=status, code=code, detail=detail)
     response["X-Request-ID"] = request_id.get()
     response["Connection"] = "close"
+    if status == 503:
+        response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)
     request_id.reset(token)
     headers = [(name.encode(), value.encode()) for name, value in response.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})

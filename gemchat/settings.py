@@ -5,6 +5,7 @@ from typing import Any
 
 from celery.schedules import crontab
 
+from gemchat.database import BoundedConnection
 from gemchat.env import BASE_DIR, env
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -86,8 +87,13 @@ TEMPLATES = [
 ]
 
 WEB_THREADS = env.int("WEB_THREADS", default=16)
+# Open connections of one web process, idle ones and streams among them.
+WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=4096)
+# What a request may ask of the database. A worker may take longer, a command as long as it likes.
+WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=10.0)
+WEB_LOCK_SECONDS = env.float("WEB_LOCK_SECONDS", default=3.0)
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=200)
-DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20)
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=28)
 
 
 def database() -> dict[str, Any]:
@@ -103,8 +109,25 @@ def database() -> dict[str, Any]:
     else:
         config = env.db_url("DATABASE_URL")
     # A pool, since threads that come and go would each keep a connection of their own.
-    pool = {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5, "max_idle": 60}
-    config["OPTIONS"] = {**config.get("OPTIONS", {}), "pool": pool, "connect_timeout": 3}
+    # It gives up to connect after `reconnect_timeout`, and tries anew at the next request: else
+    # its waits between tries double, and it would miss the end of a long outage by minutes.
+    pool = {
+        "min_size": 1,
+        "max_size": DATABASE_POOL_SIZE,
+        "timeout": 5,
+        "max_idle": 60,
+        "reconnect_timeout": 3,
+        "connection_class": BoundedConnection,
+    }
+    # A network that swallows everything is found out by the kernel, in 15 s.
+    network = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
+    config["OPTIONS"] = {
+        **config.get("OPTIONS", {}),
+        "pool": pool,
+        "connect_timeout": 3,
+        "tcp_user_timeout": 15_000,
+        **network,
+    }
     # The pool asks a connection whether it still lives, so that a restart of PostgreSQL heals.
     config["CONN_HEALTH_CHECKS"] = True
     config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
@@ -122,6 +145,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 2.0},
         "TIMEOUT": CACHE_TTL_SECONDS,
         "KEY_PREFIX": "cache",
     }

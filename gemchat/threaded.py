@@ -13,7 +13,11 @@ from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from gemchat.intake import refuse
 from gemchat.live import Message, Scope, Send
+
+# With every thread waiting for a database that hangs, it is better to be told so than to queue.
+PLACE_SECONDS = 10.0
 
 
 class ThreadedHandler(ASGIHandler):
@@ -27,6 +31,7 @@ class ThreadedHandler(ASGIHandler):
     def __init__(self, *, threads: int) -> None:
         super().__init__()
         self.threads = ThreadPoolExecutor(threads, thread_name_prefix="views")
+        self._places = asyncio.Semaphore(threads)
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
@@ -39,8 +44,20 @@ class ThreadedHandler(ASGIHandler):
             asyncio.run_coroutine_threadsafe(_send(send, message), loop).result()
 
         run = copy_context().run
-        rest = loop.run_in_executor(self.threads, run, self._serve, scope, body, push)
-        for message in await rest:
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            await refuse(scope, send, 503, "overloaded", "The server is busy. Try again shortly.")
+            return
+        try:
+            rest = await loop.run_in_executor(
+                self.threads, run, self._serve, scope, body, push
+            )
+        finally:
+            self._places.release()
+        # The thread is free by now, however slowly the client reads.
+        for message in rest:
             await send(message)
 
     def _serve(self, scope: Scope, body: bytes, push: Callable[[Message], None]) -> list[Message]:

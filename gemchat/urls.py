@@ -5,14 +5,13 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
 from billing.urls import page_urlpatterns as billing_pages
-from gemchat import errors, health
+from gemchat import errors
+from gemchat.probe_urls import urlpatterns as probes
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    re_path(r"^livez/?$", health.live),
-    re_path(r"^readyz/?$", health.ready),
+    *probes,
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
-    re_path(r"^api/v1/health/?$", health.health, name="health"),
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("messaging.urls")),
     path("api/v1/", include("billing.urls")),

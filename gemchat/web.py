@@ -6,8 +6,9 @@ import signal
 from types import FrameType
 from typing import Any
 
-from gemchat.intake import App
+from gemchat.intake import App, refuse
 from gemchat.live import LiveHandler, Receive, Scope, Send
+from gemchat.live_urls import PROBE_PATH
 from messaging.hub import Hub
 
 
@@ -22,6 +23,10 @@ class WebProcess:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live_and_end(scope, receive, send)
+        elif PROBE_PATH.fullmatch(scope["path"]):
+            await self.live(scope, receive, send)
+        elif scope["state"].get("is_crowded"):
+            await refuse(scope, send, 503, "overloaded", "Too many clients. Try again in a moment.")
         elif self._is_live(scope):
             await self.live(scope, receive, send)
         else:

@@ -1,14 +1,13 @@
 """PostgreSQL and Redis go away and come back while people chat; nobody loses a prompt."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import Log, free_port
+from tests.conftest import Log, eventually, free_port
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 
@@ -43,13 +42,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory, gemini_server: FakeGemini) -
         output=Log(),
     ) as stack:
         yield stack
-
-
-def eventually(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.05)
 
 
 def test_broker_down_keeps_the_prompt_and_answers_it_later(stack: Stack) -> None:

@@ -17,6 +17,7 @@ import pytest
 from dev.processes import lock_folder
 from dev.schema import BASE_DIR
 from dev.servers import start_postgres
+from tests.processes import descendants, running_processes
 
 SERVERS = ("DATABASE_URL", "DB_HOST", "REDIS_URL")
 UP = "GemChatRoom is up"
@@ -95,27 +96,6 @@ def wait_for(condition, *, seconds):
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
-
-
-def running_processes():
-    """The parent of every running process, by process number."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state not in "ZX":
-            parents[int(path.parent.name)] = int(parent)
-    return parents
-
-
-def descendants(pid):
-    parents = running_processes()
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
 
 
 def test_run_is_ended_by_a_signal_and_finds_its_data_again(migrated, start, var):

@@ -1,0 +1,50 @@
+"""How long this process waits for PostgreSQL: for a statement, for a lock, for a sign of life."""
+
+from typing import Any, ClassVar
+
+import psycopg
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg.pq import TransactionStatus
+
+# What the server is given to break a statement off, before it counts as hanging.
+GRACE_SECONDS = 2.0
+# A process that stops in the middle of a transaction must not keep others waiting for its locks.
+IDLE_IN_TRANSACTION_SECONDS = 60.0
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that gives up on a server which takes a statement and does not answer.
+
+    statement_timeout is kept by the server, so that it is of no use where that is stopped, or is
+    not to be reached any more. `wait_seconds` is of this process; None waits for ever.
+    """
+
+    wait_seconds: ClassVar[float | None] = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, self.wait_seconds if timeout is None else timeout)
+        except psycopg.OperationalError:
+            if self.info.transaction_status == TransactionStatus.ACTIVE:
+                # Its answer may come yet, and would be taken for that of the next statement.
+                self.close()
+            raise
+
+
+def bound_for_web() -> None:
+    """For a process that serves requests, before it takes its first connection."""
+    bound(statement_seconds=settings.WEB_STATEMENT_SECONDS, lock_seconds=settings.WEB_LOCK_SECONDS)
+
+
+def bound(*, statement_seconds: float, lock_seconds: float) -> None:
+    """Hold for every connection that this process opens from now on."""
+    options = connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]
+    limits = {
+        "statement_timeout": statement_seconds,
+        "lock_timeout": lock_seconds,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
+    }
+    told = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
+    options["options"] = " ".join([options.get("options", ""), *told]).strip()
+    BoundedConnection.wait_seconds = statement_seconds + GRACE_SECONDS

@@ -1,0 +1,119 @@
+"""HTTP connections of the web process, bounded where uvicorn's are not: `--http` names this class.
+
+uvicorn waits for ever for the head of a request, keeps a head of any size, and for ever tries to
+write to a client that reads nothing. Each costs a file descriptor and some memory, of which a
+thousand idle or slow clients must not take so much that others go without.
+"""
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+from django.conf import settings
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gemchat.errors import problem_response
+from gemchat.request_id import new_or_accepted, request_id
+
+logger = logging.getLogger(__name__)
+
+HEAD_SECONDS = 10.0
+HEAD_BYTES = 64 * 1024
+# A client that takes nothing of its answer for so long is gone.
+STALLED_SECONDS = 60.0
+# Above WEB_CONNECTIONS: answered with 503, but for probes, and beyond these not at all.
+REFUSED_CONNECTIONS = 256
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """A connection that is closed when its client is too slow, or sends too long a head.
+
+    Where there are too many of them, `scope["state"]["is_crowded"]` tells the application.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._stalled_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > settings.WEB_CONNECTIONS + REFUSED_CONNECTIONS:
+            transport.abort()
+            return
+        _give_up_in_the_kernel(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_has_come()
+        self._can_write()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and self._head_timer is None:
+            self._await_head()
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > HEAD_BYTES:
+            self._refuse(431, "head_too_large", "The head of the request is too large.")
+
+    def on_headers_complete(self) -> None:
+        self._head_has_come()
+        self.scope["state"]["is_crowded"] = len(self.connections) > settings.WEB_CONNECTIONS
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled_timer = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._can_write()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "bad_request", msg)
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def _head_has_come(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._head_bytes:
+            self._refuse(408, "request_timeout", "The head of the request did not arrive in time.")
+        else:
+            self.transport.close()
+
+    def _can_write(self) -> None:
+        if self._stalled_timer is not None:
+            self._stalled_timer.cancel()
+            self._stalled_timer = None
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer in the application's place, and close the connection."""
+        self._head_has_come()
+        token = request_id.set(new_or_accepted(""))
+        response = problem_response(status=status, code=code, detail=detail)
+        response["X-Request-ID"] = request_id.get()
+        response["Content-Length"] = str(len(response.content))
+        response["Connection"] = "close"
+        request_id.reset(token)
+        head = "".join(f"{name}: {value}\r\n" for name, value in response.items())
+        self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + response.content)
+        self.transport.close()
+
+
+def _give_up_in_the_kernel(transport: asyncio.Transport) -> None:
+    """Bound what is left to write when a connection is closed, which no timer here sees."""
+    connection = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it.
+    if option is not None and connection is not None and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, option, int(STALLED_SECONDS * 1000))

@@ -1,0 +1,11 @@
+"""What is asked by machines that watch over the program."""
+
+from django.urls import re_path
+
+from gemchat import health
+
+urlpatterns = [
+    re_path(r"^livez/?$", health.live),
+    re_path(r"^readyz/?$", health.ready),
+    re_path(r"^api/v1/health/?$", health.health, name="health"),
+]

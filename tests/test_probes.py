@@ -1,0 +1,155 @@
+"""Probes answer in time whatever the stores do, and tell what is wrong."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from dev.stack import Stack
+from tests.conftest import eventually
+from tests.fakes.wire import Wire
+from tests.people import Person
+from tests.processes import threads_of
+
+PROMISED_SECONDS = 2.0
+# What the probes come to on a machine that is busy with other tests.
+SLACK_SECONDS = 1.0
+THREADS = 4
+
+# One stack serves them all.
+pytestmark = pytest.mark.xdist_group("probes")
+
+
+@dataclass(frozen=True)
+class Wires:
+    database: Wire
+    redis: Wire
+
+
+@pytest.fixture(scope="module")
+def wires(stack_stores: dict[str, str]) -> Iterator[Wires]:
+    with ExitStack() as opened:
+        urls = [urlsplit(stack_stores[name]) for name in ("DATABASE_URL", "REDIS_URL")]
+        yield Wires(*(opened.enter_context(Wire(url.hostname, url.port)) for url in urls))
+
+
+@pytest.fixture(scope="module")
+def stack(
+    make_stack: Callable[..., Stack], stack_stores: dict[str, str], wires: Wires
+) -> Iterator[Stack]:
+    def through(name: str, wire: Wire) -> str:
+        url = urlsplit(stack_stores[name])
+        return url._replace(netloc=url.netloc.replace(f":{url.port}", f":{wire.port}")).geturl()
+
+    with make_stack(
+        DATABASE_URL=through("DATABASE_URL", wires.database),
+        REDIS_URL=through("REDIS_URL", wires.redis),
+        WEB_THREADS=str(THREADS),
+        WEB_STATEMENT_SECONDS="3",
+    ) as stack:
+        eventually(lambda: probe(stack, "api/v1/health").status_code == 200, seconds=30)
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def mended(wires: Wires, stack: Stack) -> Iterator[None]:
+    yield
+    wires.database.fault = wires.redis.fault = None
+    eventually(lambda: probe(stack, "api/v1/health").status_code == 200, seconds=40)
+
+
+def probe(stack: Stack, path: str) -> requests.Response:
+    answer = requests.get(f"{stack.url}/{path}", timeout=10)
+    assert answer.elapsed.total_seconds() < PROMISED_SECONDS + SLACK_SECONDS, path
+    return answer
+
+
+def many_probes(stack: Stack) -> dict[str, set[int]]:
+    """The statuses that each probe answers with when sixty come at once."""
+    paths = ["livez", "readyz", "api/v1/health"] * 20
+    with ThreadPoolExecutor(len(paths)) as threads:
+        answers = list(threads.map(lambda path: (path, probe(stack, path).status_code), paths))
+    return {path: {code for of, code in answers if of == path} for path in set(paths)}
+
+
+def test_probes_are_well_when_all_is(stack: Stack) -> None:
+    assert probe(stack, "livez").json() == {"status": "ok"}
+    assert probe(stack, "readyz/").json() == {"status": "ok", "database": "connected"}
+    assert probe(stack, "api/v1/health/").json() == {
+        "status": "ok",
+        "database": "connected",
+        "redis": "connected",
+        "celery": "connected",
+    }
+
+
+@pytest.mark.parametrize("fault", [Wire.DOWN, Wire.HOLE, 4.0])
+def test_probes_answer_in_time_with_every_store_at_fault(
+    fault: float | str, wires: Wires, stack: Stack
+) -> None:
+    wires.database.fault = wires.redis.fault = fault
+
+    for _ in range(2):
+        answered = many_probes(stack)
+        assert answered == {"livez": {200}, "readyz": {503}, "api/v1/health": {503}}
+    told = probe(stack, "api/v1/health").json()
+    assert told == {
+        "status": "degraded",
+        "database": "disconnected",
+        "redis": "disconnected",
+        "celery": "disconnected",
+    }
+
+
+def test_slow_store_that_answers_in_time_is_connected(wires: Wires, stack: Stack) -> None:
+    wires.redis.fault = 0.1
+
+    assert probe(stack, "api/v1/health").json()["redis"] == "connected"
+
+
+def test_redis_alone_at_fault_leaves_the_process_ready(wires: Wires, stack: Stack) -> None:
+    wires.redis.fault = Wire.HOLE
+
+    assert probe(stack, "readyz").status_code == 200
+    told = probe(stack, "api/v1/health").json()
+    assert (told["database"], told["redis"]) == ("connected", "disconnected")
+
+
+def test_hung_database_takes_no_thread_for_each_probe(wires: Wires, stack: Stack) -> None:
+    web = stack.processes["web"].pid
+    wires.database.fault = Wire.HOLE
+    many_probes(stack)
+    before = threads_of(web)
+
+    for _ in range(5):
+        many_probes(stack)
+
+    assert threads_of(web) <= before + 1
+
+
+def test_livez_answers_while_every_thread_waits_for_the_database(
+    wires: Wires, stack: Stack
+) -> None:
+    person = Person(stack.url).sign_in()
+    wires.database.fault = Wire.HOLE
+
+    with ThreadPoolExecutor(3 * THREADS) as threads:
+        waiting = [
+            threads.submit(person.session.get, f"{person.url}/user/me", timeout=40)
+            for _ in range(3 * THREADS)
+        ]
+        assert not wait(waiting, timeout=1).done
+        assert probe(stack, "livez").status_code == 200
+        assert probe(stack, "readyz").status_code == 503
+        answers = [answer.result() for answer in waiting]
+    wires.database.fault = None
+
+    assert {answer.status_code for answer in answers} == {503}
+    for answer in answers:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert int(answer.headers["Retry-After"]) > 0
+    eventually(lambda: person.session.get(f"{person.url}/user/me", timeout=40).ok, seconds=20)
