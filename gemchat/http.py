@@ -6,17 +6,13 @@ thousand idle or slow clients must not take so much that others go without.
 """
 
 import asyncio
-import logging
 import socket
 from typing import Any
 
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gemchat.errors import problem_response
-from gemchat.request_id import new_or_accepted, request_id
-
-logger = logging.getLogger(__name__)
+from gemchat.intake import refusal
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
@@ -100,12 +96,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, detail: str) -> None:
         """Answer in the application's place, and close the connection."""
         self._head_has_come()
-        token = request_id.set(new_or_accepted(""))
-        response = problem_response(status=status, code=code, detail=detail)
-        response["X-Request-ID"] = request_id.get()
-        response["Content-Length"] = str(len(response.content))
-        response["Connection"] = "close"
-        request_id.reset(token)
+        response = refusal(status, code, detail)
         head = "".join(f"{name}: {value}\r\n" for name, value in response.items())
         self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + response.content)
         self.transport.close()

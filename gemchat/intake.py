@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
+from django.http import JsonResponse
 
+from gemchat.access import UNKNOWN, record_as
 from gemchat.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.live import Message, Receive, Scope, Send
 from gemchat.request_id import new_or_accepted, request_id
@@ -83,15 +85,23 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
-    """A problem document, after which the connection is closed: the body was not read."""
+    """Answer with a problem document in the place of Django."""
     given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    token = request_id.set(new_or_accepted(given))
+    response = refusal(status, code, detail, candidate_id=given)
+    headers = [(name.encode(), value.encode()) for name, value in response.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
+    record_as(UNKNOWN, scope["method"], status, scope["state"]["began"])
+
+
+def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> JsonResponse:
+    """A problem document, after which the connection is closed: the request was not read."""
+    token = request_id.set(new_or_accepted(candidate_id))
     response = problem_response(status=status, code=code, detail=detail)
     response["X-Request-ID"] = request_id.get()
+    response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
     if status == 503:
         response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)
     request_id.reset(token)
-    headers = [(name.encode(), value.encode()) for name, value in response.items()]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.content})
+    return response

@@ -10,6 +10,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from gemchat.access import record
 from gemchat.request_id import new_or_accepted, request_id
 
 Message = MutableMapping[str, Any]
@@ -40,7 +41,8 @@ class LiveHandler(ASGIHandler):
         request, response = self.create_request(scope, BytesIO())
         if request is not None:
             request.urlconf = self.urlconf
-        serving = asyncio.create_task(self._serve(request, response, send))
+        began = scope["state"]["began"]
+        serving = asyncio.create_task(self._serve(request, response, send, began))
         leaving = asyncio.create_task(self._client_leaves(receive))
         try:
             await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -51,12 +53,14 @@ class LiveHandler(ASGIHandler):
         if not serving.cancelled() and (error := serving.exception()):
             raise error
 
-    async def _serve(self, request: Any, response: Any, send: Any) -> None:
+    async def _serve(self, request: Any, response: Any, send: Any, began: float) -> None:
         response = response or await self.get_response_async(request)
         try:
             await self.send_response(response, send)
         finally:
             response.close()
+            if request is not None:
+                record(request, response.status_code, began=began)
 
     async def _client_leaves(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

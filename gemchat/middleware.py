@@ -1,12 +1,14 @@
 """What wraps every request: its id, and a problem document for what no view foresaw."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from gemchat.access import record
 from gemchat.errors import DEPENDENCY_RETRY_SECONDS, DependencyDown, problem_response, server_error
 from gemchat.request_id import new_or_accepted, request_id
 
@@ -28,6 +30,20 @@ class RequestIdMiddleware:
         finally:
             request_id.reset(token)
         response["X-Request-ID"] = current
+        return response
+
+
+class AccessMiddleware:
+    """A figure and a log line for each request, timed from where the web process got its head."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        scope = getattr(request, "scope", {})
+        began = scope.get("state", {}).get("began") or time.perf_counter()
+        response = self.get_response(request)
+        record(request, response.status_code, began=began)
         return response
 
 

@@ -3,9 +3,11 @@
 from django.urls import re_path
 
 from gemchat import health
+from gemchat.metrics import metrics
 
 urlpatterns = [
     re_path(r"^livez/?$", health.live),
     re_path(r"^readyz/?$", health.ready),
+    re_path(r"^metrics/?$", metrics),
     re_path(r"^api/v1/health/?$", health.health, name="health"),
 ]

@@ -1,6 +1,5 @@
 """The id of the request being served: in answers, in log lines, and along into Celery tasks."""
 
-import logging
 import re
 from contextvars import ContextVar
 
@@ -13,11 +12,3 @@ ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 def new_or_accepted(candidate: str) -> str:
     """The caller's id where it is 1 to 64 of `[A-Za-z0-9._-]`, else a new one."""
     return candidate if ACCEPTED.fullmatch(candidate) else str(uuid7())
-
-
-class RequestIdFilter(logging.Filter):
-    """Puts `request_id` on every log record."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
-        return True

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "gemchat.middleware.RequestIdMiddleware",
+    "gemchat.middleware.AccessMiddleware",
     "gemchat.middleware.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -289,30 +290,28 @@ STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 
+# /metrics is closed without a token; the port, of each process, wants none and is not for others.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_PORT = env.int("METRICS_PORT", default=0)
+
 MAX_BODY_BYTES = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "gemchat.request_id.RequestIdFilter"}},
-    "formatters": {
-        "line": {
-            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
-            "style": "{",
-        }
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "filters": ["request_id"],
-            "formatter": "line",
-        }
-    },
+    "formatters": {"line": {"()": "gemchat.logs.formatter", "readable": DEBUG}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
-        "uvicorn.access": {"level": "WARNING"},
+        # It comes with handlers of its own, and its access log with query strings.
+        "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
+        "uvicorn.error": {"level": "WARNING"},
+        "uvicorn.access": {"handlers": [], "level": "WARNING"},
+        "gemchat.access": {"level": "WARNING" if DEBUG else "INFO"},
+        # At each try to connect; health tells that the database is down.
+        "psycopg.pool": {"level": "ERROR"},
         "stripe": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
         "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.

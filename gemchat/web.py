@@ -1,15 +1,25 @@
 """The web process: which requests go where, and how it starts and ends."""
 
 import asyncio
+import logging
 import re
+import resource
 import signal
+import time
 from types import FrameType
 from typing import Any
+
+from django.conf import settings
 
 from gemchat.intake import App, refuse
 from gemchat.live import LiveHandler, Receive, Scope, Send
 from gemchat.live_urls import PROBE_PATH
 from messaging.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+# Besides clients: refused ones, connections to the stores, files of Python's.
+OTHER_FILES = 512
 
 
 class WebProcess:
@@ -23,7 +33,9 @@ class WebProcess:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live_and_end(scope, receive, send)
-        elif PROBE_PATH.fullmatch(scope["path"]):
+            return
+        scope["state"]["began"] = time.perf_counter()
+        if PROBE_PATH.fullmatch(scope["path"]):
             await self.live(scope, receive, send)
         elif scope["state"].get("is_crowded"):
             await refuse(scope, send, 503, "overloaded", "Too many clients. Try again in a moment.")
@@ -42,6 +54,7 @@ class WebProcess:
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server's lifespan; the hub lives as long."""
         await receive()
+        allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
         hub = Hub()
         hub.open()
         end_streams_at_exit(hub)
@@ -50,6 +63,17 @@ class WebProcess:
         await receive()
         await hub.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def allow_open_files(count: int) -> None:
+    """Have the kernel let this process open so many, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= count or soft == resource.RLIM_INFINITY:
+        return
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < count:
+        logger.warning("Open files are limited to %d: WEB_CONNECTIONS asks for %d", most, count)
 
 
 def end_streams_at_exit(hub: Hub) -> None:

@@ -60,6 +60,7 @@ async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
 def own_room(request: HttpRequest, chatroom_id: str) -> Chatroom:
     """The caller's room; raises AuthenticationFailed, Chatroom.DoesNotExist or TemporaryRoom."""
     session = session_for(request.headers.get("Authorization", ""))
+    request.user = session.user
     room = Chatroom.objects.owned_by(session.user).get(pk=chatroom_id)
     if room.expires_at:
         raise TemporaryRoom

@@ -136,6 +136,7 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
 def own_message(request: HttpRequest, message_id: str) -> Message:
     """The caller's message; raises AuthenticationFailed or Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
+    request.user = session.user
     return Message.objects.owned_by(session.user).get(pk=message_id)
 
 

@@ -1,0 +1,62 @@
+"""What is kept of each request: how long it took, as a figure, and one line in the log."""
+
+import logging
+import time
+from functools import lru_cache
+from typing import Any
+
+from django.contrib.admindocs.views import simplify_regex
+from django.http import HttpRequest
+from django.urls import ResolverMatch
+from django.utils.functional import SimpleLazyObject
+
+from gemchat.metrics import REQUEST_SECONDS
+
+logger = logging.getLogger(__name__)
+
+PROBES = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Staff's pages are hundreds, and nobody watches each of them.
+ADMIN = "/admin/"
+UNKNOWN = "unknown"
+
+
+def record(request: HttpRequest, status: int, *, began: float) -> None:
+    """Keep what a request came to that Django has served; `began` is of `time.perf_counter`.
+
+    Of its URL just the pattern, as ids and query strings tell who did what.
+    """
+    user: Any = request.__dict__.get("user")
+    # Looking into a lazy one costs a query of its session.
+    user_id = None if user is None or isinstance(user, SimpleLazyObject) else user.pk
+    record_as(route_of(request.resolver_match), request.method, status, began, user_id)
+
+
+def record_as(
+    route: str, method: str | None, status: int, began: float, user_id: object = None
+) -> None:
+    seconds = time.perf_counter() - began
+    known = method if method in METHODS else "OTHER"
+    REQUEST_SECONDS.labels(known, route, f"{status // 100}xx").observe(seconds)
+    fields = {
+        "method": known,
+        "route": route,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+        "user_id": user_id and str(user_id),
+    }
+    # Probes come every few seconds, and are of interest when they fail.
+    level = logging.DEBUG if route in PROBES and status < 400 else logging.INFO
+    logger.log(level, "%s %s %d", known, route, status, extra=fields)
+
+
+def route_of(match: ResolverMatch | None) -> str:
+    if match is None or match.route is None:
+        return UNKNOWN
+    return ADMIN if match.namespaces[:1] == ["admin"] else readable(match.route)
+
+
+@lru_cache(maxsize=512)
+def readable(route: str) -> str:
+    """A pattern as people write it: /api/v1/message/<message_id>/stream"""
+    return simplify_regex(route).rstrip("/") or "/"

@@ -1,0 +1,100 @@
+"""Figures for Prometheus, and who tells which.
+
+Each process counts what it does itself, in memory, and tells that on being asked: web processes
+at /metrics, and those with a METRICS_PORT (the workers' only way) there. Prometheus asks each
+process and adds up, which is right for any number of machines. The alternatives are not: files
+shared by processes end at one machine's edge, and sums kept in Redis go with it and cost each
+request a round trip. What lies in the stores and is nobody's own (the queue, stuck replies) web
+processes look up when they are asked; it is the same for all of them: take the largest, no sum.
+
+Labels are bounded: patterns of URLs, classes of statuses, codes that stand in the code.
+"""
+
+import hmac
+import logging
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gemchat.errors import not_found, problem_response
+from gemchat.looks import Look
+
+logger = logging.getLogger(__name__)
+
+# Within the two seconds of all probes.
+SCRAPE_SECONDS = 1.8
+
+REQUEST_SECONDS = Histogram(
+    "gemchat_request_seconds",
+    "From the head of a request to the end of its answer, for streams that of the stream.",
+    ["method", "route", "status"],
+    buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+)
+
+
+class PoolCollector(Collector):
+    """Use of this process's pool of database connections."""
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        pool = connection.pool
+        figures = pool.get_stats() if pool else {}
+        for name, key, text in (
+            ("open", "pool_size", "Connections to the database that are open."),
+            ("idle", "pool_available", "Those of them that nobody uses."),
+            ("waiting", "requests_waiting", "Threads that wait for a connection."),
+        ):
+            yield GaugeMetricFamily(f"gemchat_pool_{name}", text, value=figures.get(key, 0))
+
+
+REGISTRY.register(PoolCollector())
+
+
+def exposition() -> bytes:
+    return generate_latest(REGISTRY)
+
+
+_exposition = Look(exposition, patience_seconds=SCRAPE_SECONDS)
+
+
+async def metrics(request: HttpRequest) -> HttpResponseBase:
+    """GET /metrics, for whoever has METRICS_TOKEN; without one there is nothing here."""
+    token = settings.METRICS_TOKEN
+    if not token:
+        return not_found(request)
+    given = request.headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        refused = problem_response(
+            status=401, code="invalid_token", detail="Metrics are for those who have the token."
+        )
+        refused["WWW-Authenticate"] = "Bearer"
+        return refused
+    text = await _exposition.found()
+    if text is None:
+        return problem_response(status=503, code="overloaded", detail="The figures take too long.")
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def serve_metrics() -> None:
+    """Tell them at METRICS_PORT too, without a token: that port is not to be reached by others."""
+    if not settings.METRICS_PORT:
+        return
+    try:
+        start_http_server(settings.METRICS_PORT)
+    except OSError as error:
+        # The work of the process goes on; another one of this machine may have the port.
+        logger.error("No metrics at port %d: %s", settings.METRICS_PORT, error)

@@ -1,0 +1,95 @@
+"""Takes secrets and phone numbers out of whatever is written down: log lines, error reports.
+
+Nothing here should be needed, as nothing logs a secret by intent. But libraries quote what they
+were given, an exception its argument, and PostgreSQL the row that broke a constraint.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.conf import settings
+
+REDACTED = "[redacted]"
+
+# Those that are known to the letter, besides passwords in URLs.
+SECRET_SETTINGS = [
+    *("SECRET_KEY", "JWT_SECRETS", "OTP_SECRET", "METRICS_TOKEN", "SENTRY_DSN"),
+    *("TWILIO_AUTH_TOKEN", "GOOGLE_API_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
+]
+URL_SETTINGS = ["REDIS_URL", "CELERY_BROKER_URL"]
+# What is shorter would be found in any text.
+SHORTEST_SECRET = 6
+
+# Of things whose value is a secret whatever it looks like, or a number that is to be masked.
+SECRET_NAME = re.compile(
+    r"passw(or)?d|otp|secret|token(?!s)|api_?key|authorization|cookie|csrf|signature|digits",
+    re.IGNORECASE,
+)
+
+# A group keeps what it has matched; all else of an alternative goes.
+SECRETS = re.compile(
+    r"""
+      \beyJ[\w-]{8,}\.[\w-]+\.[\w-]*                      # a JWT
+    | \b(bearer\ |basic\ )[\w.~+/=-]{6,}                  # an Authorization header
+    | \b(?:[rsp]k_(?:live|test)|whsec)_\w{6,}             # Stripe's keys and webhook secrets
+    | \bAIza[\w-]{10,}                                    # Google's keys
+    | \b(\w+://[^\s/:@]*:)[^\s/@]+(?=@)                   # the password of a URL
+    | (\b(?:\w*[-_])?(?:passw(?:or)?d|otp|secret|token|api[-_]?key|signature|sessionid|csrf\w*)
+        ["']?\s*[:=]\s*)(?:"[^"]*"|'[^']*'|[^\s,;&"'(){}\[\]]+)   # name=value, "name": "value"
+    | ([?&]key=)[^\s&"']+                                 # a key in a query string
+    | (Failing\ row\ contains\ ).*?(?:\)\.(?=\s|$)|\Z)    # PostgreSQL quotes all of a row
+    | (?<![\w.+/=-])[\w-]{43,}={0,2}(?![\w.-])            # a long random word: refresh tokens
+    | (?<![\w.,+-])\d{6}(?![\w-]|[.,:]\d)                 # a one-time code
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+# In E.164, spaced as people do, or without the plus.
+MOBILES = re.compile(r"(?<!\w)\+\d[\d ()-]{5,18}\d(?!\w)|(?<![\w.,+-])\d{10,15}(?![\w-]|[.,:]\d)")
+
+
+def redacted(text: str) -> str:
+    """The text without secrets, and with phone numbers masked but for both their ends."""
+    if known := _known_secrets():
+        text = known.sub(REDACTED, text)
+    text = SECRETS.sub(_without_secret, text)
+    return MOBILES.sub(lambda match: f"{match[0][:3]}…{match[0][-2:]}", text)
+
+
+def _without_secret(match: re.Match[str]) -> str:
+    kept = match[match.lastindex] if match.lastindex else ""
+    return f"{kept}{REDACTED}"
+
+
+def redacted_deep(value: Any, name: str = "") -> Any:
+    """The same of all strings in mappings and sequences; whole values by their names."""
+    if isinstance(value, str):
+        return REDACTED if value and SECRET_NAME.search(name) else redacted(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return redacted_deep(bytes(value).decode(errors="replace"), name)
+    if isinstance(value, Mapping):
+        return {
+            redacted(key) if isinstance(key, str) else key: redacted_deep(inner, str(key))
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted_deep(inner, name) for inner in value]
+    if isinstance(value, int | float | None):
+        return REDACTED if value is not None and SECRET_NAME.search(name) else value
+    return redacted_deep(str(value), name)
+
+
+@cache
+def _known_secrets() -> re.Pattern[str] | None:
+    found: set[str] = set()
+    for name in SECRET_SETTINGS:
+        value = getattr(settings, name, "")
+        found.update(value if isinstance(value, list) else [value])
+    for name in URL_SETTINGS:
+        password = urlsplit(getattr(settings, name, "")).password or ""
+        found |= {password, unquote(password)}
+    found |= {str(database.get("PASSWORD", "")) for database in settings.DATABASES.values()}
+    secrets = sorted((each for each in found if len(each) >= SHORTEST_SECRET), key=len)
+    return re.compile("|".join(map(re.escape, reversed(secrets)))) if secrets else None
