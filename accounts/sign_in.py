@@ -14,6 +14,7 @@ from django.db import transaction
 
 from accounts import limits
 from accounts.client import Client
+from accounts.metrics import CODE_CHECKS
 from accounts.models import Erasure, OneTimeCode, Session, User
 from accounts.sessions import SignedIn, open_session
 from accounts.tasks import send_to_queue
@@ -93,6 +94,7 @@ def sign_in_with_code(
         if user is not None and user.is_active:
             _keep_signup_password(user, signup_token)
             signed_in = open_session(user=user, method=Session.AuthMethod.OTP, client=client)
+    CODE_CHECKS.labels("refused" if user is None else "verified").inc()
     # Raised out here, as it would undo what was counted.
     if user is None:
         raise CodeInvalid

@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts.metrics import CODE_DELIVERIES
 from accounts.models import OneTimeCode
 from accounts.sms import SmsError, backend
 
@@ -45,9 +46,11 @@ def deliver_code(code_id: str) -> None:
         _record_failure(code, error)
     else:
         code.record_sent()
+        CODE_DELIVERIES.labels("sent").inc()
 
 
 def _record_failure(code: OneTimeCode, error: SmsError) -> None:
+    CODE_DELIVERIES.labels("failed").inc()
     if error.permanent or code.delivery_tries >= DELIVERY_TRIES:
         logger.error("Code %s could not be sent: %s", code.pk, error)
         code.record_failure(error=str(error), retry_at=None)

@@ -17,6 +17,7 @@ django.setup(set_prefix=False)
 
 # These need the settings and apps that the line above has set up.
 from django.conf import settings  # noqa: E402
+from prometheus_client import REGISTRY  # noqa: E402
 
 from gemchat.checks import refuse_bad_settings  # noqa: E402
 from gemchat.http import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
@@ -25,8 +26,10 @@ from gemchat.live import LiveHandler  # noqa: E402
 from gemchat.threaded import ThreadedHandler  # noqa: E402
 from gemchat.web import WebProcess  # noqa: E402
 from messaging.live_urls import LIVE_PATH  # noqa: E402
+from messaging.metrics import StoresCollector  # noqa: E402
 
 refuse_bad_settings()
+REGISTRY.register(StoresCollector())
 
 application = WebProcess(
     views=BodyIntake(ThreadedHandler(threads=settings.WEB_THREADS)),

@@ -28,5 +28,5 @@ class TracedTask(Task):
 app = Celery("gemchat", task_cls=TracedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-# Signal receivers of the worker process; nothing else imports them.
-app.autodiscover_tasks(["messaging"], related_name="worker")
+# Signal receivers of the worker's and beat's processes; nothing else imports them.
+app.autodiscover_tasks(["gemchat", "messaging"], related_name="worker")

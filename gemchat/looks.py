@@ -41,6 +41,10 @@ class Look(Generic[Found]):
         await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
         return future.result() if future.done() else None
 
+    def start(self) -> None:
+        """Begin to look, for whoever asks soon."""
+        self._current()
+
     def found_in_thread(self) -> Found | None:
         """The same for callers that run no event loop."""
         future, seconds = self._current()

@@ -1,8 +1,8 @@
 """Figures for Prometheus, and who tells which.
 
-Each process counts what it does itself, in memory, and tells that on being asked: web processes
-at /metrics, and those with a METRICS_PORT (the workers' only way) there. Prometheus asks each
-process and adds up, which is right for any number of machines. The alternatives are not: files
+Each process counts what it does itself, in memory, and tells that when it is asked: web processes
+at /metrics, and all of them at a port where METRICS_PORT is set. Prometheus asks each process and
+adds up, which is right for any number of machines. The alternatives are not: files
 shared by processes end at one machine's edge, and sums kept in Redis go with it and cost each
 request a round trip. What lies in the stores and is nobody's own (the queue, stuck replies) web
 processes look up when they are asked; it is the same for all of them: take the largest, no sum.
@@ -13,6 +13,7 @@ Labels are bounded: patterns of URLs, classes of statuses, codes that stand in t
 import hmac
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 from django.conf import settings
 from django.db import connection
@@ -89,12 +90,17 @@ async def metrics(request: HttpRequest) -> HttpResponseBase:
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
 
-def serve_metrics() -> None:
-    """Tell them at METRICS_PORT too, without a token: that port is not to be reached by others."""
+def serve_metrics(process: Literal["web", "worker", "beat"]) -> None:
+    """Tell them at a port as well, without a token: it is not to be reached by strangers.
+
+    METRICS_PORT is web's, the next one a worker's, the one after it beat's, so that each has its
+    own on a machine that runs one of each.
+    """
     if not settings.METRICS_PORT:
         return
+    port = settings.METRICS_PORT + ["web", "worker", "beat"].index(process)
     try:
-        start_http_server(settings.METRICS_PORT)
+        start_http_server(port)
     except OSError as error:
         # The work of the process goes on; another one of this machine may have the port.
-        logger.error("No metrics at port %d: %s", settings.METRICS_PORT, error)
+        logger.error("No metrics at port %d: %s", port, error)

@@ -290,7 +290,7 @@ STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 
-# /metrics is closed without a token; the port, of each process, wants none and is not for others.
+# /metrics is closed without a token; the port wants none, and is not to be reached by strangers.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 METRICS_PORT = env.int("METRICS_PORT", default=0)
 

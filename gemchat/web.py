@@ -14,6 +14,7 @@ from django.conf import settings
 from gemchat.intake import App, refuse
 from gemchat.live import LiveHandler, Receive, Scope, Send
 from gemchat.live_urls import PROBE_PATH
+from gemchat.metrics import serve_metrics
 from messaging.hub import Hub
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class WebProcess:
         """The server's lifespan; the hub lives as long."""
         await receive()
         allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
+        serve_metrics("web")
         hub = Hub()
         hub.open()
         end_streams_at_exit(hub)

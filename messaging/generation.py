@@ -16,6 +16,7 @@ from messaging.backends import Cancelled, Delta, Final, GeminiError, Usage, stre
 from messaging.buffer import tell_readers
 from messaging.catalog import GeminiModel
 from messaging.context import Context, build_context, calibrated
+from messaging.metrics import count_end
 from messaging.models import DATABASE_LOST, INTERNAL, Message
 from messaging.running import STOP, RunningReply, running_replies
 
@@ -174,6 +175,7 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
                 characters_per_token=ending.characters_per_token
             )
     reply.status = ending.status
+    count_end(reply, status=ending.status, error_code=ending.error_code)
     logger.info("Reply %s is %s", reply.pk, ending.status)
     tell_readers(reply.pk, running.position)
 

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from gemchat.redis import async_client
 from messaging.buffer import stream_key
+from messaging.metrics import OPEN_STREAMS
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +55,13 @@ class Hub:
         woken = asyncio.Event()
         readers = self._readers[channel]
         readers.add(woken)
+        OPEN_STREAMS.inc()
         try:
             if len(readers) == 1:
                 await self._subscribe(channel)
             yield woken
         finally:
+            OPEN_STREAMS.dec()
             readers.discard(woken)
             if not readers and self._readers.get(channel) is readers:
                 del self._readers[channel]

@@ -4,6 +4,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ import pytest
 
 from dev.stack import Stack
 from tests.fakes.gemini import FakeGemini
+from tests.fakes.wire import Wire
 
 # Tests in this process use the lower half of the server's sixteen databases.
 STACK_REDIS_OFFSET = 8
@@ -64,6 +67,33 @@ def stack_stores(stack_redis: str) -> Iterator[dict[str, str]]:
             "REDIS_URL": stack_redis,
         }
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@dataclass(frozen=True)
+class Wires:
+    """What stands between a program and its stores."""
+
+    database: Wire
+    redis: Wire
+
+
+@pytest.fixture(scope="module")
+def wires(stack_stores: dict[str, str]) -> Iterator[Wires]:
+    with ExitStack() as opened:
+        urls = [urlsplit(stack_stores[name]) for name in ("DATABASE_URL", "REDIS_URL")]
+        yield Wires(*(opened.enter_context(Wire(url.hostname, url.port)) for url in urls))
+
+
+@pytest.fixture(scope="module")
+def wired_stores(stack_stores: dict[str, str], wires: Wires) -> dict[str, str]:
+    """`stack_stores`, over the wires."""
+    by_name = {"DATABASE_URL": wires.database, "REDIS_URL": wires.redis}
+    return {name: _with_port(stack_stores[name], wire.port) for name, wire in by_name.items()}
+
+
+def _with_port(address: str, port: int) -> str:
+    url = urlsplit(address)
+    return url._replace(netloc=f"{url.netloc.rpartition(':')[0]}:{port}").geturl()
 
 
 @pytest.fixture(scope="module")

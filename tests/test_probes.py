@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import eventually
+from tests.conftest import Wires, eventually
 from tests.fakes.wire import Wire
 from tests.people import Person
 from tests.processes import threads_of
@@ -24,33 +21,9 @@ THREADS = 4
 pytestmark = pytest.mark.xdist_group("probes")
 
 
-@dataclass(frozen=True)
-class Wires:
-    database: Wire
-    redis: Wire
-
-
 @pytest.fixture(scope="module")
-def wires(stack_stores: dict[str, str]) -> Iterator[Wires]:
-    with ExitStack() as opened:
-        urls = [urlsplit(stack_stores[name]) for name in ("DATABASE_URL", "REDIS_URL")]
-        yield Wires(*(opened.enter_context(Wire(url.hostname, url.port)) for url in urls))
-
-
-@pytest.fixture(scope="module")
-def stack(
-    make_stack: Callable[..., Stack], stack_stores: dict[str, str], wires: Wires
-) -> Iterator[Stack]:
-    def through(name: str, wire: Wire) -> str:
-        url = urlsplit(stack_stores[name])
-        return url._replace(netloc=url.netloc.replace(f":{url.port}", f":{wire.port}")).geturl()
-
-    with make_stack(
-        DATABASE_URL=through("DATABASE_URL", wires.database),
-        REDIS_URL=through("REDIS_URL", wires.redis),
-        WEB_THREADS=str(THREADS),
-        WEB_STATEMENT_SECONDS="3",
-    ) as stack:
+def stack(make_stack: Callable[..., Stack], wired_stores: dict[str, str]) -> Iterator[Stack]:
+    with make_stack(**wired_stores, WEB_THREADS=str(THREADS), WEB_STATEMENT_SECONDS="3") as stack:
         eventually(lambda: probe(stack, "api/v1/health").status_code == 200, seconds=30)
         yield stack
 

@@ -1,0 +1,22 @@
+"""How a worker or beat process begins."""
+
+from typing import Any
+
+from celery.signals import beat_init, worker_init
+
+from gemchat.database import bound
+from gemchat.metrics import serve_metrics
+
+# Tasks are given longer than requests, as they may erase or reconcile a great deal.
+STATEMENT_SECONDS, LOCK_SECONDS = 300.0, 30.0
+
+
+@worker_init.connect
+def prepare_worker(**kwargs: Any) -> None:
+    bound(statement_seconds=STATEMENT_SECONDS, lock_seconds=LOCK_SECONDS)
+    serve_metrics("worker")
+
+
+@beat_init.connect
+def prepare_beat(**kwargs: Any) -> None:
+    serve_metrics("beat")

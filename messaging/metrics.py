@@ -1,0 +1,152 @@
+"""Figures about replies. `gemchat.metrics` says which process tells what."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.db import Error, connection
+from django.db.models import Count, Min
+from django.utils import timezone
+from kombu.exceptions import ChannelError, OperationalError
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from gemchat.looks import Look
+from messaging.models import Message, resend_after
+
+QUEUES = ["gemini", "default"]
+# Several Prometheuses, or impatient people, cost the stores one look.
+KEPT_SECONDS = 5.0
+PATIENCE_SECONDS = 1.5
+
+SECONDS = [0.25, 0.5, 1, 2, 3, 5, 8, 15, 30, 60, 120, 300]
+
+FIRST_TOKEN_SECONDS = Histogram(
+    "gemchat_reply_first_token_seconds",
+    "From the prompt to the first text of its reply, waits in the queue among them.",
+    buckets=SECONDS,
+)
+REPLY_SECONDS = Histogram(
+    "gemchat_reply_seconds", "From the prompt to the end of its reply.", ["status"], buckets=SECONDS
+)
+REPLY_FAILURES = Counter("gemchat_reply_failures", "Replies that failed.", ["code"])
+OPEN_STREAMS = Gauge(
+    "gemchat_open_streams", "Reads of replies that wait for more, in this process."
+)
+
+
+def count_end(reply: Message, *, status: str, error_code: str) -> None:
+    """Count a reply that has ended just now."""
+    REPLY_SECONDS.labels(status).observe((timezone.now() - reply.created_at).total_seconds())
+    if reply.first_token_at:
+        FIRST_TOKEN_SECONDS.observe((reply.first_token_at - reply.created_at).total_seconds())
+    if error_code:
+        REPLY_FAILURES.labels(error_code).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Replies under way, as the database has them."""
+
+    queued: int
+    generating: int
+    oldest_seconds: float
+    stuck: int
+
+
+def backlog() -> Backlog | None:
+    """None without a database. Each count is served by an index on just the rows under way."""
+    now = timezone.now()
+    try:
+        queued = Message.objects.filter(status=Message.Status.QUEUED)
+        waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at"))
+        generating = Message.objects.filter(status=Message.Status.GENERATING)
+        # By now the sweep should have seen to them, twice.
+        overdue = now - resend_after() - timedelta(seconds=settings.REPLY_LEASE_SECONDS)
+        return Backlog(
+            queued=waiting["count"],
+            generating=generating.count(),
+            oldest_seconds=_seconds_since(waiting["oldest"], now),
+            stuck=generating.filter(lease_expires_at__lt=overdue).count()
+            + queued.filter(resend_at__lt=overdue).count(),
+        )
+    except Error:
+        return None
+    finally:
+        connection.close()
+
+
+def _seconds_since(time: datetime | None, now: datetime) -> float:
+    return (now - time).total_seconds() if time else 0.0
+
+
+def queue_lengths() -> dict[str, int] | None:
+    """Tasks that wait in the broker for a worker; None without a broker."""
+    try:
+        with current_app.connection_for_read() as broker:
+            return {name: _length(broker.default_channel, name) for name in QUEUES}
+    except (OperationalError, RedisError, OSError):
+        return None
+
+
+def _length(channel: object, queue: str) -> int:
+    try:
+        declared = channel.queue_declare(queue, passive=True)  # type: ignore[attr-defined]
+    except ChannelError:  # Nothing has been sent to it yet.
+        return 0
+    return int(declared.message_count)
+
+
+class StoresCollector(Collector):
+    """What lies in the stores. A store that does not answer in time is left out, and told."""
+
+    def __init__(self) -> None:
+        self._backlog = Look(backlog, patience_seconds=PATIENCE_SECONDS, kept_seconds=KEPT_SECONDS)
+        self._queues = Look(
+            queue_lengths, patience_seconds=PATIENCE_SECONDS, kept_seconds=KEPT_SECONDS
+        )
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        self._queues.start()
+        found, lengths = self._backlog.found_in_thread(), self._queues.found_in_thread()
+        answers = GaugeMetricFamily(
+            "gemchat_store_up", "Whether the store answered in time.", labels=["store"]
+        )
+        answers.add_metric(["database"], float(found is not None))
+        answers.add_metric(["broker"], float(lengths is not None))
+        yield answers
+        if found is not None:
+            yield from self._replies(found)
+        if lengths is not None:
+            queues = GaugeMetricFamily(
+                "gemchat_queue_tasks", "Tasks that wait for a worker.", labels=["queue"]
+            )
+            for name, length in lengths.items():
+                queues.add_metric([name], length)
+            yield queues
+
+    @staticmethod
+    def _replies(found: Backlog) -> Iterator[GaugeMetricFamily]:
+        under_way = GaugeMetricFamily(
+            "gemchat_replies_under_way", "Replies that have not ended.", labels=["status"]
+        )
+        under_way.add_metric(["queued"], found.queued)
+        under_way.add_metric(["generating"], found.generating)
+        yield under_way
+        yield GaugeMetricFamily(
+            "gemchat_reply_queue_age_seconds",
+            "Since when the oldest queued reply waits.",
+            value=found.oldest_seconds,
+        )
+        yield GaugeMetricFamily(
+            "gemchat_replies_stuck",
+            "Replies that no worker has and that the sweep has not sent again.",
+            value=found.stuck,
+        )
