@@ -8,11 +8,13 @@ import os
 
 import django
 
+from gemchat import telemetry
 from gemchat.database import bound_for_web
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
-# Before anything takes a connection.
+# Before anything takes a connection, or loads the middleware.
 bound_for_web()
+telemetry.start("web")
 django.setup(set_prefix=False)
 
 # These need the settings and apps that the line above has set up.

@@ -4,6 +4,7 @@ from typing import Any
 
 from celery.signals import beat_init, worker_init
 
+from gemchat import telemetry
 from gemchat.database import bound
 from gemchat.metrics import serve_metrics
 
@@ -14,9 +15,11 @@ STATEMENT_SECONDS, LOCK_SECONDS = 300.0, 30.0
 @worker_init.connect
 def prepare_worker(**kwargs: Any) -> None:
     bound(statement_seconds=STATEMENT_SECONDS, lock_seconds=LOCK_SECONDS)
+    telemetry.start("worker")
     serve_metrics("worker")
 
 
 @beat_init.connect
 def prepare_beat(**kwargs: Any) -> None:
+    telemetry.start("beat")
     serve_metrics("beat")
