@@ -5,4 +5,6 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import checks  # noqa: F401 registers them; it imports no model before time
+        # These register themselves; they import no model before time.
+        import gemchat.checks
+        from accounts import checks  # noqa: F401

@@ -54,7 +54,7 @@ CHECKS = {
 
 
 async def answer(*names: str) -> JsonResponse:
-    """The state of these dependencies: 503 if one of them is missing, or does not answer in time."""
+    """The state of these dependencies: 503 if one is missing, or does not answer in time."""
     answered = await asyncio.gather(*(CHECKS[name].found() for name in names))
     found = {
         name: "connected" if is_connected else "disconnected"

@@ -1,4 +1,4 @@
-"""What the web process serves by native async views: probes, and the reads that last for minutes."""
+"""What web serves by native async views: probes, and the reads that last for minutes."""
 
 import re
 

@@ -13,10 +13,11 @@ Labels are bounded: patterns of URLs, classes of statuses, codes that stand in t
 import hmac
 import logging
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, cast
 
 from django.conf import settings
 from django.db import connection
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from prometheus_client import (
@@ -52,7 +53,7 @@ class PoolCollector(Collector):
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        pool = connection.pool
+        pool = cast(DatabaseWrapper, connection).pool
         figures = pool.get_stats() if pool else {}
         for name, key, text in (
             ("open", "pool_size", "Connections to the database that are open."),

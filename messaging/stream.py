@@ -24,6 +24,7 @@ from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
 from gemchat.errors import FORESEEN, problem_for, problem_response
+from gemchat.live import LIVE_THREADS
 from messaging import branch
 from messaging.buffer import Position, stream_key
 from messaging.hub import Hub
@@ -42,8 +43,7 @@ TERMINAL_EVENTS = {
 }
 
 Result = TypeVar("Result")
-# Few threads: each holds a database connection for a millisecond or two.
-threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="live")
+threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
 
 
 async def in_thread(function: Callable[..., Result], *args: Any) -> Result:

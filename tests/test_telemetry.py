@@ -1,4 +1,4 @@
-"""Sentry and OpenTelemetry: what reaches them, what never does, and that they cost nothing unset."""
+"""Sentry and OpenTelemetry: what reaches them, what does not, and that unset they cost nothing."""
 
 import os
 import subprocess
