@@ -6,5 +6,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # These register themselves; they import no model before time.
-        import gemchat.checks
+        import gemchat.checks  # noqa: F401
         from accounts import checks  # noqa: F401

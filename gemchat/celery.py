@@ -27,6 +27,17 @@ class TracedTask(Task):
 
 app = Celery("gemchat", task_cls=TracedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+def bound_sending(*, seconds: float) -> None:
+    """For a process that only sends tasks: what it waits for a broker that hangs, per try.
+
+    A worker's own socket waits for tasks for a second at a time, so that it must be more patient.
+    """
+    patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **patience}
+
+
 app.autodiscover_tasks()
 # Signal receivers of the worker's and beat's processes; nothing else imports them.
 app.autodiscover_tasks(["gemchat", "messaging"], related_name="worker")

@@ -8,10 +8,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register, run
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from gemchat.live import LIVE_THREADS
-
-# Those that look whether the database answers, and how many replies wait.
-LOOK_THREADS = 2
+from gemchat.database import LIVE_THREADS, LOOK_THREADS
 
 
 def refuse_bad_settings() -> None:

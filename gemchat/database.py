@@ -7,6 +7,10 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import TransactionStatus
 
+# Threads of a web process that use the database besides WEB_THREADS: those of native async views,
+# and those that look whether it answers and how many replies wait.
+LIVE_THREADS, LOOK_THREADS = 8, 2
+
 # What the server is given to break a statement off, before it counts as hanging.
 GRACE_SECONDS = 2.0
 # A process that stops in the middle of a transaction must not keep others waiting for its locks.

@@ -13,9 +13,6 @@ from django.http.response import HttpResponseBase
 from gemchat.access import record
 from gemchat.request_id import new_or_accepted, request_id
 
-# That such views query the database in, for a millisecond or two each time.
-LIVE_THREADS = 8
-
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

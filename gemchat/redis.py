@@ -8,7 +8,7 @@ import redis.asyncio
 from django.conf import settings
 
 # Redis answers in under a millisecond or not at all; nobody should wait long to find out.
-TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0}
+TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 1.0}
 
 
 @cache

@@ -119,7 +119,7 @@ def database() -> dict[str, Any]:
     pool = {
         "min_size": 1,
         "max_size": DATABASE_POOL_SIZE,
-        "timeout": 5,
+        "timeout": 3,
         "max_idle": 60,
         "reconnect_timeout": 3,
         "connection_class": BoundedConnection,
@@ -150,7 +150,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 2.0},
+        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 1.0},
         "TIMEOUT": CACHE_TTL_SECONDS,
         "KEY_PREFIX": "cache",
     }
@@ -181,7 +181,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Longer than any task may run, or a second worker is handed the same task.
     "visibility_timeout": 3600,
     "socket_connect_timeout": 2,
-    "socket_timeout": 10,
+    "socket_timeout": 5,
     "health_check_interval": 30,
 }
 # A send waits this long for a dead broker, no longer: the sweep sends the reply later.

@@ -23,8 +23,8 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
+from gemchat.database import LIVE_THREADS
 from gemchat.errors import FORESEEN, problem_for, problem_response
-from gemchat.live import LIVE_THREADS
 from messaging import branch
 from messaging.buffer import Position, stream_key
 from messaging.hub import Hub

@@ -5,12 +5,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import requests
 
 from dev.stack import Stack
+from tests.conftest import eventually
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 
@@ -24,7 +27,8 @@ def gemini_environment(gemini_server: FakeGemini) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], gemini_environment: dict[str, str]) -> Iterator[Stack]:
-    with make_stack(WEB_THREADS="4", **gemini_environment) as stack:
+    bounds = {"WEB_THREADS": "4", "WEB_STATEMENT_SECONDS": "2", "WEB_LOCK_SECONDS": "1"}
+    with make_stack(**bounds, **gemini_environment) as stack:
         yield stack
 
 
@@ -127,6 +131,97 @@ def test_shutdown_ends_open_streams_at_once(
     assert took < 4
     assert [event.name for event in resumed] == ["reply.stopped"]
     assert resumed[0].body["content"] == first.body["text"] == "So"
+
+
+def test_stream_over_a_shutdown_joins_to_the_same_bytes(
+    make_stack: Callable[..., Stack], stack: Stack, gemini_environment: dict[str, str]
+) -> None:
+    answer = Answer(chunks=["Zwölf ", "👩‍👩‍👧‍👦", " e\u0301", "\r\n", "end"] * 4, chunk_delay=0.2)
+    with make_stack(**gemini_environment) as ending:
+        person = Person(ending.url).sign_in()
+        reply = person.send(person.open_room(), directive(answer))
+        stream = person.stream(reply)
+        seen = [next(stream), next(stream)]
+
+        ending.processes["web"].terminate()
+        seen += list(stream)
+        assert seen[-1].name == "reply.delta"
+        seen += list(person.stream(reply, after=seen[-1].id, url=stack.url))
+
+    assert seen[-1].name == "reply.completed"
+    texts = [event.body["text"] for event in seen if event.name == "reply.delta"]
+    assert "".join(texts).encode() == "".join(answer.chunks).encode()
+
+
+def test_shutdown_answers_what_is_under_way_and_takes_nothing_new(
+    make_stack: Callable[..., Stack], stack_stores: dict[str, str]
+) -> None:
+    with make_stack() as ending:
+        person = Person(ending.url).sign_in()
+        with locked_chatrooms(stack_stores) as lock, ThreadPoolExecutor(1) as threads:
+            under_way = threads.submit(person.open_room)
+            eventually(lambda: is_waited_for(lock), seconds=10)
+            ending.processes["web"].terminate()
+            eventually(lambda: not takes_connections(ending), seconds=10)
+            lock.rollback()
+
+            assert under_way.result()
+        assert ending.processes["web"].wait(10) is not None
+
+
+def test_wait_for_a_lock_ends_as_a_problem(
+    stack: Stack, person: Person, stack_stores: dict[str, str]
+) -> None:
+    with locked_chatrooms(stack_stores):
+        answer = person.session.post(f"{person.url}/chatroom/", json={}, timeout=20)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert person.open_room()
+
+
+def test_statement_that_takes_too_long_ends_as_a_problem(
+    person: Person, stack_stores: dict[str, str]
+) -> None:
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'"
+        )
+        connection.execute(
+            "CREATE TRIGGER sleep BEFORE INSERT ON chatrooms_chatroom"
+            " FOR EACH ROW EXECUTE FUNCTION sleep()"
+        )
+        answer = person.session.post(f"{person.url}/chatroom/", json={}, timeout=20)
+        connection.execute("DROP FUNCTION sleep CASCADE")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+    assert person.open_room()
+
+
+@contextmanager
+def locked_chatrooms(stores: dict[str, str]) -> Iterator[psycopg.Connection]:
+    """In the block nobody else can write to that table, until a rollback."""
+    with psycopg.connect(stores["DATABASE_URL"]) as connection:
+        connection.execute("LOCK TABLE chatrooms_chatroom IN EXCLUSIVE MODE")
+        yield connection
+        connection.rollback()
+
+
+def is_waited_for(lock: psycopg.Connection) -> bool:
+    waiting = lock.execute(
+        "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'chatrooms_chatroom'::regclass"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return waiting.fetchone() is not None
+
+
+def takes_connections(stack: Stack) -> bool:
+    try:
+        connected(stack).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("path", ["api/v1/nowhere", "api/v1/chatroom/x/y", "api/"])
