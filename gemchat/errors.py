@@ -1,5 +1,7 @@
 """Errors as clients see them: one problem document (RFC 9457) for whatever went wrong."""
 
+import logging
+import sys
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -13,6 +15,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from gemchat.request_id import request_id
+
+logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 DEPENDENCY_RETRY_SECONDS = 5
@@ -72,13 +76,13 @@ def problem_response(*, status: int, code: str, detail: str, **members: Any) -> 
     )
 
 
+# What a store raises that is down or hangs, and PostgreSQL also over a statement that it ended.
+DEPENDENCY_LOST = (OperationalError, InterfaceError, RedisError)
 # What `problem_for` has a document for.
 FORESEEN = (
     exceptions.APIException,
     DomainError,
-    OperationalError,
-    InterfaceError,
-    RedisError,
+    *DEPENDENCY_LOST,
     ObjectDoesNotExist,
     Http404,
     PermissionDenied,
@@ -139,7 +143,8 @@ def _as_api_exception(exception: Exception) -> Exception:
         raised = exceptions.APIException("The body is too large.", "body_too_large")
         raised.status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
         return raised
-    if isinstance(exception, OperationalError | InterfaceError | RedisError):
+    if isinstance(exception, DEPENDENCY_LOST):
+        logger.warning("A store failed a request: %s", exception)
         return DependencyDown()
     if isinstance(exception, Http404 | ObjectDoesNotExist):
         return exceptions.NotFound()
@@ -198,6 +203,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonR
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
+    """Django's handler500, which is called while the exception is being handled."""
+    error = sys.exc_info()[1]
+    if isinstance(error, DEPENDENCY_LOST):
+        return problem_for(error)
     return problem_response(
         status=500,
         code="server_error",

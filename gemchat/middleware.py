@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from gemchat.access import record
-from gemchat.errors import DEPENDENCY_RETRY_SECONDS, DependencyDown, problem_response, server_error
+from gemchat.errors import DEPENDENCY_LOST, problem_for, server_error
 from gemchat.request_id import new_or_accepted, request_id
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,8 @@ class AccessMiddleware:
 
 
 class ProblemMiddleware:
-    """Problem documents under /api/ for unforeseen exceptions, with DEBUG on as well as off."""
+    """Problem documents with DEBUG on as well as off: under /api/ for unforeseen exceptions, and
+    everywhere for a store that does not answer."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -57,14 +57,10 @@ class ProblemMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, DEPENDENCY_LOST):
+            return problem_for(exception)
         if not request.path_info.startswith("/api/"):
             return None
-        if isinstance(exception, OperationalError | InterfaceError):
-            response = problem_response(
-                status=503, code=DependencyDown.default_code, detail=DependencyDown.default_detail
-            )
-            response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)
-            return response
         got_request_exception.send(sender=type(self), request=request)
         logger.exception("Unforeseen error at %s %s", request.method, request.path_info)
         return server_error(request)

@@ -5,6 +5,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import requests
+from django.core.handlers.exception import response_for_exception
+from django.db import OperationalError
+from django.test import RequestFactory
 
 from dev.stack import Stack
 from tests.conftest import Wires, eventually
@@ -102,6 +105,30 @@ def test_hung_database_takes_no_thread_for_each_probe(wires: Wires, stack: Stack
         many_probes(stack)
 
     assert threads_of(web) <= before + 1
+
+
+@pytest.mark.parametrize("path", ["admin/", "admin/accounts/user/", "admin/login/"])
+def test_pages_of_staff_say_that_the_database_is_down(
+    path: str, wires: Wires, stack: Stack
+) -> None:
+    wires.database.fault = Wire.DOWN
+
+    answer = requests.get(
+        f"{stack.url}/{path}", cookies={"sessionid": "a" * 32}, timeout=20, allow_redirects=False
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "dependency_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "Traceback" not in answer.text
+
+
+def test_middleware_without_its_database_is_no_fault_of_the_server(rf: RequestFactory) -> None:
+    try:
+        raise OperationalError("the connection is lost")
+    except OperationalError as error:
+        answer = response_for_exception(rf.get("/admin/"), error)
+
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")
 
 
 def test_livez_answers_while_every_thread_waits_for_the_database(
