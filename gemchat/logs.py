@@ -15,8 +15,11 @@ from gemchat.request_id import request_id
 
 Line = MutableMapping[str, Any]
 
-# Made here or in the code, for each line: to look through them would cost as much as all the rest.
-OURS = frozenset({"timestamp", "level", "logger", "request_id"})
+# Made by this program, never of what people send: here for each line, and by `gemchat.access`. To
+# look through them as well would cost as much as all the rest.
+OURS = frozenset(
+    {"timestamp", "level", "logger", "request_id", "method", "route", "status", "user_id"}
+)
 
 
 def formatter(*, readable: bool) -> logging.Formatter:
