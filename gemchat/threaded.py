@@ -51,9 +51,7 @@ class ThreadedHandler(ASGIHandler):
             await refuse(scope, send, 503, "overloaded", "The server is busy. Try again shortly.")
             return
         try:
-            rest = await loop.run_in_executor(
-                self.threads, run, self._serve, scope, body, push
-            )
+            rest = await loop.run_in_executor(self.threads, run, self._serve, scope, body, push)
         finally:
             self._places.release()
         # The thread is free by now, however slowly the client reads.
