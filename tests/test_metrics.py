@@ -100,6 +100,10 @@ def test_replies_and_codes_are_counted_by_the_worker(stack: Stack, port: int) ->
     person.reply(person.send(person.open_room(), directive(Answer(chunks=["Fine"]))))
     person.reply(person.send(person.open_room(), directive(Answer.bad_key())))
 
+    # One that nobody has entered before its task comes to send it.
+    newcomer = Person(stack.url)
+    newcomer.post("auth/send-otp", {"mobile": newcomer.mobile})
+    eventually(lambda: worker(port)("gemchat_code_deliveries_total") > 0, seconds=20)
     told = worker(port)
 
     assert told("gemchat_reply_seconds_count", status="complete") == 1

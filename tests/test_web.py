@@ -33,6 +33,23 @@ def stack(make_stack: Callable[..., Stack], gemini_environment: dict[str, str]) 
 
 
 @pytest.fixture(scope="module")
+def second_stack(
+    make_stack: Callable[..., Stack], gemini_environment: dict[str, str]
+) -> Iterator[Stack]:
+    with make_stack(**gemini_environment) as second:
+        yield second
+
+
+@pytest.fixture
+def ending(second_stack: Stack) -> Stack:
+    """A stack whose web process is there to be told to end."""
+    if second_stack.processes["web"].poll() is not None:
+        second_stack.restart("web")
+        eventually(lambda: takes_connections(second_stack), seconds=30)
+    return second_stack
+
+
+@pytest.fixture(scope="module")
 def person(stack: Stack) -> Person:
     return Person(stack.url).sign_in()
 
@@ -109,23 +126,20 @@ def test_body_that_does_not_arrive_is_timed_out(stack: Stack) -> None:
         assert b" 408 " in client.recv(200)
 
 
-def test_shutdown_ends_open_streams_at_once(
-    make_stack: Callable[..., Stack], stack: Stack, gemini_environment: dict[str, str]
-) -> None:
+def test_shutdown_ends_open_streams_at_once(ending: Stack, stack: Stack) -> None:
     """The client goes on where it was, at another web process."""
-    with make_stack(**gemini_environment) as ending:
-        person = Person(ending.url).sign_in()
-        reply = person.send(person.open_room(), directive(Answer(chunks=["So"], ending="hang")))
-        stream = person.stream(reply)
-        first = next(stream)
+    person = Person(ending.url).sign_in()
+    reply = person.send(person.open_room(), directive(Answer(chunks=["So"], ending="hang")))
+    stream = person.stream(reply)
+    first = next(stream)
 
-        ending.processes["web"].terminate()
-        started = time.monotonic()
-        rest = list(stream)
-        took = time.monotonic() - started
-        person.url = f"{stack.url}/api/v1"
-        person.post(f"message/{reply}/stop")
-        resumed = list(person.stream(reply, after=first.id))
+    ending.processes["web"].terminate()
+    started = time.monotonic()
+    rest = list(stream)
+    took = time.monotonic() - started
+    person.url = f"{stack.url}/api/v1"
+    person.post(f"message/{reply}/stop")
+    resumed = list(person.stream(reply, after=first.id))
 
     assert rest == []
     assert took < 4
@@ -133,20 +147,17 @@ def test_shutdown_ends_open_streams_at_once(
     assert resumed[0].body["content"] == first.body["text"] == "So"
 
 
-def test_stream_over_a_shutdown_joins_to_the_same_bytes(
-    make_stack: Callable[..., Stack], stack: Stack, gemini_environment: dict[str, str]
-) -> None:
+def test_stream_over_a_shutdown_joins_to_the_same_bytes(ending: Stack, stack: Stack) -> None:
     answer = Answer(chunks=["Zwölf ", "👩‍👩‍👧‍👦", " e\u0301", "\r\n", "end"] * 4, chunk_delay=0.2)
-    with make_stack(**gemini_environment) as ending:
-        person = Person(ending.url).sign_in()
-        reply = person.send(person.open_room(), directive(answer))
-        stream = person.stream(reply)
-        seen = [next(stream), next(stream)]
+    person = Person(ending.url).sign_in()
+    reply = person.send(person.open_room(), directive(answer))
+    stream = person.stream(reply)
+    seen = [next(stream), next(stream)]
 
-        ending.processes["web"].terminate()
-        seen += list(stream)
-        assert seen[-1].name == "reply.delta"
-        seen += list(person.stream(reply, after=seen[-1].id, url=stack.url))
+    ending.processes["web"].terminate()
+    seen += list(stream)
+    assert seen[-1].name == "reply.delta"
+    seen += list(person.stream(reply, after=seen[-1].id, url=stack.url))
 
     assert seen[-1].name == "reply.completed"
     texts = [event.body["text"] for event in seen if event.name == "reply.delta"]
@@ -154,19 +165,19 @@ def test_stream_over_a_shutdown_joins_to_the_same_bytes(
 
 
 def test_shutdown_answers_what_is_under_way_and_takes_nothing_new(
-    make_stack: Callable[..., Stack], stack_stores: dict[str, str]
+    ending: Stack, stack_stores: dict[str, str]
 ) -> None:
-    with make_stack() as ending:
-        person = Person(ending.url).sign_in()
-        with locked_chatrooms(stack_stores) as lock, ThreadPoolExecutor(1) as threads:
-            under_way = threads.submit(person.open_room)
-            eventually(lambda: is_waited_for(lock), seconds=10)
-            ending.processes["web"].terminate()
-            eventually(lambda: not takes_connections(ending), seconds=10)
-            lock.rollback()
+    person = Person(ending.url).sign_in()
 
-            assert under_way.result()
-        assert ending.processes["web"].wait(10) is not None
+    with locked_chatrooms(stack_stores) as lock, ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(person.open_room)
+        eventually(lambda: is_waited_for(lock), seconds=10)
+        ending.processes["web"].terminate()
+        eventually(lambda: not takes_connections(ending), seconds=10)
+        lock.rollback()
+
+        assert under_way.result()
+    assert ending.processes["web"].wait(10) is not None
 
 
 def test_wait_for_a_lock_ends_as_a_problem(
