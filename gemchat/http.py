@@ -31,6 +31,7 @@ class BoundedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._is_in_head = False
         self._head_bytes = 0
         self._stalled_timer: asyncio.TimerHandle | None = None
 
@@ -48,15 +49,21 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and self._head_timer is None:
+        if self._is_idle and self._head_timer is None:
             self._await_head()
-        self._head_bytes += len(data)
+        was_in_head = self._is_in_head
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > HEAD_BYTES:
-            self._refuse(431, "head_too_large", "The head of the request is too large.")
+        if was_in_head and self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._head_is_too_large()
+
+    def on_message_begin(self) -> None:
+        self._is_in_head, self._head_bytes = True, 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self._is_in_head = False
         self._head_has_come()
         self.scope["state"]["is_crowded"] = len(self.connections) > settings.WEB_CONNECTIONS
         super().on_headers_complete()
@@ -72,8 +79,11 @@ class BoundedHttp(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "bad_request", msg)
 
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _await_head(self) -> None:
-        self._head_bytes = 0
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
     def _head_has_come(self) -> None:
@@ -83,10 +93,17 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self._head_bytes:
+        if self._is_in_head:
             self._refuse(408, "request_timeout", "The head of the request did not arrive in time.")
         else:
             self.transport.close()
+
+    def _head_is_too_large(self) -> None:
+        if self._is_idle:
+            self._refuse(431, "head_too_large", "The head of the request is too large.")
+        else:
+            # It was sent before the answer to another request was over: none can come between.
+            self.transport.abort()
 
     def _can_write(self) -> None:
         if self._stalled_timer is not None:

@@ -29,7 +29,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
         if readable
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+        else structlog.processors.JSONRenderer()
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[

@@ -2,10 +2,10 @@
 
 Each process counts what it does itself, in memory, and tells that when it is asked: web processes
 at /metrics, and all of them at a port where METRICS_PORT is set. Prometheus asks each process and
-adds up, which is right for any number of machines. The alternatives are not: files
-shared by processes end at one machine's edge, and sums kept in Redis go with it and cost each
-request a round trip. What lies in the stores and is nobody's own (the queue, stuck replies) web
-processes look up when they are asked; it is the same for all of them: take the largest, no sum.
+adds up, which is right for any number of machines. The alternatives are not: files that processes
+share end at one machine's edge, and sums kept in Redis go with it and cost each request a round
+trip. What lies in the stores and is nobody's own (the queue, stuck replies) web processes look up
+when they are asked; that is the same for all of them: take the largest, not the sum.
 
 Labels are bounded: patterns of URLs, classes of statuses, codes that stand in the code.
 """

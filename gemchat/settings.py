@@ -98,7 +98,7 @@ WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=200)
 # so there are as many as threads (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. The
 # threads of a worker take one for some milliseconds at a reply's start and end. So PostgreSQL's
 # own default of 100 is enough for 3 processes, and 200 for 6; `check --database default` warns.
-DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=28)
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=WEB_THREADS + 12)
 
 
 def database() -> dict[str, Any]:

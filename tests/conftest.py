@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,15 @@ def eventually(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
         time.sleep(0.05)
+
+
+@contextmanager
+def refusing_rows(stores: dict[str, str], table: str) -> Iterator[None]:
+    """PostgreSQL takes no row of this table, and quotes those that it is given."""
+    with psycopg.connect(stores["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT no CHECK (false) NOT VALID")
+        yield
+        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT no")
 
 
 @pytest.fixture(scope="module")

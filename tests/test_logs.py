@@ -3,15 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import eventually
+from tests.conftest import eventually, refusing_rows
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
 from tests.people import Person
@@ -110,15 +108,6 @@ def assert_unseen(secrets: dict[str, str], stack: Stack) -> None:
     assert written
     for name, secret in secrets.items():
         assert secret not in written, f"the {name} is in the log"
-
-
-@contextmanager
-def refusing_rows(stores: dict[str, str], table: str) -> Iterator[None]:
-    """PostgreSQL takes no row of this table, and quotes those that it is given."""
-    with psycopg.connect(stores["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT no CHECK (false) NOT VALID")
-        yield
-        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT no")
 
 
 def test_every_line_is_json_with_a_time_and_a_request(stack: Stack, person: Person) -> None:

@@ -168,6 +168,18 @@ def test_endless_head_is_refused(stack: Stack) -> None:
         assert b" 431 " in answer_of(client)[:200]
 
 
+def test_endless_head_behind_a_stream_ends_it(stack: Stack, person: Person) -> None:
+    """The head is that of a second request, sent while the answer to the first is under way."""
+    reply = person.send(person.open_room(), "Hello")
+    token = person.session.headers["Authorization"]
+    with connected(stack) as client:
+        client.sendall(head(f"/api/v1/message/{reply}/stream", Authorization=token))
+        client.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(4_000):
+                client.sendall(b"x" * 8192)
+
+
 def test_nonsense_is_a_problem(stack: Stack) -> None:
     with connected(stack) as client:
         client.sendall(b"NONSENSE\r\n\r\n")
