@@ -13,6 +13,7 @@ LIVE_THREADS, LOOK_THREADS = 8, 2
 
 # What the server is given to break a statement off, before it counts as hanging.
 GRACE_SECONDS = 2.0
+POOL_SECONDS = 3.0
 # A process that stops in the middle of a transaction must not keep others waiting for its locks.
 IDLE_IN_TRANSACTION_SECONDS = 60.0
 
@@ -39,6 +40,8 @@ class BoundedConnection(psycopg.Connection[Any]):
 def bound_for_web() -> None:
     """For a process that serves requests, before it takes its first connection."""
     bound(statement_seconds=settings.WEB_STATEMENT_SECONDS, lock_seconds=settings.WEB_LOCK_SECONDS)
+    # There is one for each thread: to wait for it is to wait for a database that is down.
+    connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]["pool"]["timeout"] = POOL_SECONDS
 
 
 def bound(*, statement_seconds: float, lock_seconds: float) -> None:

@@ -119,7 +119,7 @@ def database() -> dict[str, Any]:
     pool = {
         "min_size": 1,
         "max_size": DATABASE_POOL_SIZE,
-        "timeout": 3,
+        "timeout": 5,
         "max_idle": 60,
         "reconnect_timeout": 3,
         "connection_class": BoundedConnection,
