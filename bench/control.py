@@ -50,7 +50,7 @@ class Control:
             self._run("-c", "from bench.peers.tables import *; Base.metadata.create_all(engine)")
             self.people = self._make_people()
             command = ["uvicorn", "bench.peers.api:app", "--port", str(self.port)]
-            self._web = cleanup.enter_context(self._process("web", *command, "--no-access-log"))
+            self._web = cleanup.enter_context(self._process("web", *command))
             wait_for_port(self.port)
             self._cleanup = cleanup.pop_all()
         return self

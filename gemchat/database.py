@@ -53,5 +53,6 @@ def bound(*, statement_seconds: float, lock_seconds: float) -> None:
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
     }
     told = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
-    options["options"] = " ".join([options.get("options", ""), *told]).strip()
+    # A statement that the planner takes for a long one would be compiled for longer than it runs.
+    options["options"] = " ".join([options.get("options", ""), *told, "-c jit=off"]).strip()
     BoundedConnection.wait_seconds = statement_seconds + GRACE_SECONDS
