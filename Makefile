@@ -18,6 +18,8 @@ help:
 	@echo "make bench         every figure beside a control's; half an hour (ARGS=--trial)"
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
 	@echo "make bench-scale   what calls cost with a million messages (ARGS=--small)"
+	@echo "make fuzz          many more requests against docs/openapi.json (FUZZ_EXAMPLES=50)"
+	@echo "make openapi       write docs/openapi.json, the description of the API"
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
 	@echo "make format        what lint would have changed"
 	@echo "make requirements  resolve requirements/*.in into *.txt"
@@ -60,6 +62,16 @@ test: $(INSTALLED)
 bench: .venv/installed-bench
 	@exec $(PY) -m bench.performance $(ARGS)
 
+FUZZ_EXAMPLES ?= 50
+
+.PHONY: fuzz
+fuzz: $(INSTALLED)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) exec $(PY) -m pytest tests/test_contract.py -q -s $(ARGS)
+
+.PHONY: openapi
+openapi: $(INSTALLED)
+	@exec $(PY) -m dev.openapi
+
 .PHONY: bench-replies
 bench-replies: $(INSTALLED)
 	@exec $(PY) -m bench.replies $(ARGS)
@@ -101,4 +113,4 @@ requirements: $(INSTALLED)
 
 .PHONY: clean
 clean:
-	rm -rf .venv var .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv var .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

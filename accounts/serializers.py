@@ -12,35 +12,37 @@ from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import Session, User
 from accounts.sessions import SignedIn
 from accounts.tokens import sign_access_token
+from gemchat.fields import TextField
 from gemchat.text import NoBidiControls
 
 LONGEST_PASSWORD = 128
+# With what people put between the digits.
+LONGEST_MOBILE = 32
 
 
-class TextField(serializers.CharField):
-    """A string as it was sent: no number passes for one, and no space or newline is trimmed."""
+class UntrimmedField(TextField):
+    """A string as it was sent, with the spaces and newlines that surround it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
 
-    def to_internal_value(self, value: Any) -> str:
-        if not isinstance(value, str):
-            self.fail("invalid")
-        return super().to_internal_value(value)
 
-
-class MobileField(TextField):
+class MobileField(UntrimmedField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=32, **kwargs)
+        super().__init__(max_length=LONGEST_MOBILE, **kwargs)
 
     def to_internal_value(self, value: Any) -> str:
+        text = super().to_internal_value(value)
+        # DRF checks the length of what comes out of this.
+        if len(text) > LONGEST_MOBILE:
+            self.fail("max_length", max_length=LONGEST_MOBILE)
         try:
-            return to_e164(super().to_internal_value(value))
+            return to_e164(text)
         except InvalidMobile as error:
             raise serializers.ValidationError(str(error), "invalid_mobile") from error
 
 
-class DigitsField(TextField):
+class DigitsField(UntrimmedField):
     """A one-time code: six ASCII digits and nothing else."""
 
     def to_internal_value(self, value: Any) -> str:
@@ -50,7 +52,7 @@ class DigitsField(TextField):
         return digits
 
 
-class PasswordField(TextField):
+class PasswordField(UntrimmedField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=LONGEST_PASSWORD, **kwargs)
 
@@ -80,7 +82,7 @@ class SignUpSerializer(MobileSerializer):
 
 class VerifyCodeSerializer(MobileSerializer):
     otp = DigitsField()
-    signup_token = TextField(required=False, max_length=1_000)
+    signup_token = UntrimmedField(required=False, max_length=1_000)
 
 
 class LoginSerializer(MobileSerializer):
@@ -88,7 +90,7 @@ class LoginSerializer(MobileSerializer):
 
 
 class RefreshSerializer(serializers.Serializer[Any]):
-    refresh_token = TextField(max_length=200)
+    refresh_token = UntrimmedField(max_length=200)
 
 
 class ChangePasswordSerializer(serializers.Serializer[Any]):
@@ -97,9 +99,7 @@ class ChangePasswordSerializer(serializers.Serializer[Any]):
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
-    name = serializers.CharField(
-        max_length=100, allow_blank=True, required=False, validators=[NoBidiControls()]
-    )
+    name = TextField(max_length=100, allow_blank=True, validators=[NoBidiControls()])
 
     class Meta:
         model = User

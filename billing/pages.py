@@ -7,18 +7,18 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
 from djstripe.models import Session
 
 from accounts.models import User
 from billing import mirror
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
+from gemchat.methods import only
 
 logger = logging.getLogger(__name__)
 
 
 @never_cache
-@require_safe
+@only("GET", "HEAD")
 def success(request: HttpRequest) -> HttpResponse:
     """Bring the payer up to date before the webhook does, and say what has come of it.
 
@@ -30,7 +30,7 @@ def success(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@require_safe
+@only("GET", "HEAD")
 def cancel(request: HttpRequest) -> HttpResponse:
     return render(request, "billing/cancel.html")
 

@@ -1,8 +1,5 @@
-from typing import Any
-
 from django.conf import settings
 from django.urls import reverse
-from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,23 +10,17 @@ from accounts.authentication import caller
 from accounts.idempotency import idempotent_over_network
 from billing import checkout, subscriptions
 from billing.models import UsageRecord, totals
+from gemchat.pagination import count_in
 
 MOST_DAYS = 366
-
-
-class DaysSerializer(serializers.Serializer[dict[str, Any]]):
-    days = serializers.IntegerField(min_value=1, max_value=MOST_DAYS, default=30)
 
 
 class UsageView(APIView):
     """What the user's replies took, by day (UTC)."""
 
     def get(self, request: Request) -> Response:
-        asked = DaysSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        rows = UsageRecord.objects.daily(
-            user_id=caller(request).pk, days=asked.validated_data["days"]
-        )
+        days = count_in(request, "days", default=30, most=MOST_DAYS)
+        rows = UsageRecord.objects.daily(user_id=caller(request).pk, days=days)
         return Response({"results": rows, "totals": totals(rows)})
 
 

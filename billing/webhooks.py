@@ -19,7 +19,6 @@ import stripe
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.csrf import csrf_exempt
 from djstripe.models import Charge, Event, WebhookEndpoint, WebhookEventTrigger
 from djstripe.signals import WEBHOOK_SIGNALS, webhook_pre_process
 
@@ -29,7 +28,8 @@ from billing import mirror
 from billing.entitlement import refresh_customer
 from billing.models import Flag
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, plain, stripe_calls
-from gemchat.errors import DomainError, problem_response
+from gemchat.errors import DomainError, problem_for
+from gemchat.methods import only
 
 logger = logging.getLogger(__name__)
 
@@ -42,27 +42,25 @@ TIMESTAMP = re.compile(r"t=([0-9]{1,12})")
 ENDPOINT = uuid.UUID("6e9f3c4e-2f43-4b7e-9d0f-5a2d7c1b8e90")
 
 
-@csrf_exempt
+class InvalidWebhook(DomainError):
+    code = "invalid_webhook"
+    message = "This is not an event signed by Stripe."
+    status = 400
+
+
+@only("POST")
 @transaction.non_atomic_requests
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
     """200 for what is stored, known already or of no concern; 400 for what is not from Stripe.
 
     Anything else makes Stripe deliver the event again, for three days.
     """
-    if request.method != "POST":
-        response = problem_response(
-            status=405, code="method_not_allowed", detail="Stripe posts its events here."
-        )
-        response["Allow"] = "POST"
-        return response
     if not settings.STRIPE_WEBHOOK_SECRETS:
-        return _unavailable(BillingNotConfigured())
+        return problem_for(BillingNotConfigured())
     secret = signing_secret(request.body, request.headers.get("Stripe-Signature", ""))
     event = read_event(request.body)
     if secret is None or event is None:
-        return problem_response(
-            status=400, code="invalid_webhook", detail="This is not an event signed by Stripe."
-        )
+        return problem_for(InvalidWebhook())
     if event.get("object") == "event" and event.get("livemode") is settings.STRIPE_LIVE_MODE:
         return _store_of_the_living(request, secret, event)
     if event.get("object") == "event":
@@ -128,12 +126,8 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
         with stripe_calls():
             WebhookEventTrigger.from_request(request, webhook_endpoint=endpoint)
     except (PaymentUnavailable, BillingNotConfigured) as error:
-        return _unavailable(error)
+        return problem_for(error)
     return JsonResponse({"status": "success"})
-
-
-def _unavailable(error: DomainError) -> HttpResponse:
-    return problem_response(status=error.status, code=error.code, detail=str(error))
 
 
 def _endpoint(request: HttpRequest) -> WebhookEndpoint:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from chatrooms.models import Chatroom
+from gemchat.fields import FlagField, TextField
 from gemchat.text import NoBidiControls, as_rfc3339
 
 
@@ -51,16 +52,16 @@ class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
 class ChangeChatroomSerializer(serializers.Serializer[Any]):
     """Each field may be left out; an empty system prompt takes it away."""
 
-    title = serializers.CharField(max_length=100, validators=[NoBidiControls()])
-    system_prompt = serializers.CharField(allow_blank=True, max_length=8_000)
-    pinned = serializers.BooleanField()
-    archived = serializers.BooleanField()
+    title = TextField(max_length=100, validators=[NoBidiControls()])
+    system_prompt = TextField(allow_blank=True, max_length=8_000)
+    pinned = FlagField()
+    archived = FlagField()
 
 
 class OpenChatroomSerializer(serializers.Serializer[Any]):
-    title = serializers.CharField(required=False, max_length=100, validators=[NoBidiControls()])
-    system_prompt = serializers.CharField(required=False, allow_blank=True, max_length=8_000)
-    temporary = serializers.BooleanField(required=False)
+    title = TextField(required=False, max_length=100, validators=[NoBidiControls()])
+    system_prompt = TextField(required=False, allow_blank=True, max_length=8_000)
+    temporary = FlagField(required=False)
 
 
 class ListQuerySerializer(serializers.Serializer[Any]):

@@ -1,6 +1,8 @@
-"""Refuses to serve with settings that do not go together; checks how many connections they need."""
+"""Settings of the whole program that must not reach a running server, and how many connections
+to PostgreSQL they need."""
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +11,26 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from gemchat.database import LIVE_THREADS, LOOK_THREADS
+
+SHORTEST_SECRET_BYTES = 32
+# A key of random characters has more, whatever its alphabet; `aaaa…` and `abcabc…` have not.
+FEWEST_CHARACTERS = 8
+# Names that lead to nobody else's machine (RFC 6761, RFC 6762, and ICANN's `.internal`).
+LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".test")
+LEAST = {
+    "WEB_THREADS": 1,
+    "WORKER_CONCURRENCY": 1,
+    "DATABASE_POOL_SIZE": 1,
+    "CACHE_TTL_SECONDS": 0,
+    "SMS_DAILY_BUDGET": 0,
+    "GEMINI_CONTEXT_TOKENS": 1,
+    "GEMINI_MAX_OUTPUT_TOKENS": 1,
+}
+# Durations: none may be 0.
+SECONDS = [
+    *["GEMINI_FIRST_BYTE_SECONDS", "GEMINI_IDLE_SECONDS", "GEMINI_TOTAL_SECONDS"],
+    *["REPLY_LEASE_SECONDS", "REPLY_SWEEP_SECONDS", "STRIPE_REQUEST_SECONDS"],
+]
 
 
 def refuse_bad_settings() -> None:
@@ -19,6 +41,83 @@ def refuse_bad_settings() -> None:
     serious = [message for message in run_checks() if message.is_serious()]
     if serious:
         raise ImproperlyConfigured(f"{serious[0].msg} ({serious[0].id})")
+
+
+@register(Tags.security)
+def check_project_settings(**kwargs: Any) -> list[Error]:
+    return [
+        *_check_numbers(),
+        *_check_origins(),
+        *(_check_development() if settings.DEBUG else _check_production()),
+    ]
+
+
+def _check_numbers() -> Iterator[Error]:
+    for name, least in LEAST.items():
+        if getattr(settings, name) < least:
+            yield Error(f"{name} must be {least} or more.", id="gemchat.E011")
+    for name in SECONDS:
+        if getattr(settings, name) <= 0:
+            yield Error(f"{name} must be more than 0.", id="gemchat.E011")
+
+
+def _check_origins() -> Iterator[Error]:
+    """corsheaders itself refuses what has no scheme or host, `*` too."""
+    for origin in settings.CORS_ALLOWED_ORIGINS:
+        if not origin.startswith(("https://", "http://")) or "*" in origin:
+            yield Error(
+                f"CORS_ALLOWED_ORIGINS: {origin} is not an origin such as https://chat.example.com.",
+                id="gemchat.E013",
+            )
+
+
+def _check_development() -> Iterator[Error]:
+    for host in settings.ALLOWED_HOSTS:
+        if not _is_local(host):
+            yield Error(
+                f"DEBUG is on and ALLOWED_HOSTS has {host}: errors would show their cause to all.",
+                id="gemchat.E014",
+            )
+
+
+def _check_production() -> Iterator[Error]:
+    if any("*" in host for host in settings.ALLOWED_HOSTS):
+        yield Error(
+            "ALLOWED_HOSTS must name hosts, not *: links are made of the name asked for.",
+            id="gemchat.E015",
+        )
+    secrets = {
+        "SECRET_KEY": [settings.SECRET_KEY],
+        "JWT_SECRET": settings.JWT_SECRETS,
+        "OTP_SECRET": [settings.OTP_SECRET],
+    }
+    if len(settings.SECRET_KEY.encode()) < SHORTEST_SECRET_BYTES:
+        yield Error(
+            f"SECRET_KEY must have {SHORTEST_SECRET_BYTES} bytes or more.", id="gemchat.E016"
+        )
+    for name, keys in secrets.items():
+        if any(_is_guessable(key) for key in keys):
+            yield Error(f"{name} is no random key.", id="gemchat.E017")
+    every = [key for keys in secrets.values() for key in keys]
+    if len(set(every)) < len(every):
+        yield Error(
+            f"{', '.join(secrets)} must differ: whoever learns one would have the others.",
+            id="gemchat.E018",
+        )
+
+
+def _is_local(host: str) -> bool:
+    name = host.strip("[]").removeprefix(".")
+    if not name or "*" in name:
+        return False
+    try:
+        return not ipaddress.ip_address(name).is_global
+    except ValueError:
+        return "." not in name or name.endswith(LOCAL_ENDINGS)
+
+
+def _is_guessable(key: str) -> bool:
+    return len(set(key)) < FEWEST_CHARACTERS or key.startswith("development-only-")
 
 
 @register

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -54,11 +55,18 @@ class DependencyDown(exceptions.APIException):
     wait = DEPENDENCY_RETRY_SECONDS
 
 
+def title_of(status: int) -> str:
+    """The name of a status in RFC 9110, whatever Python calls it in this version."""
+    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(
+        status, HTTPStatus(status).phrase
+    )
+
+
 def problem(*, status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
     """The members of a problem document, for any status."""
     return {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": title_of(status),
         "status": status,
         "detail": detail,
         "code": code,
@@ -86,6 +94,7 @@ FORESEEN = (
     ObjectDoesNotExist,
     Http404,
     PermissionDenied,
+    RequestDataTooBig,
 )
 
 
@@ -94,12 +103,7 @@ def problem_for(exception: Exception) -> JsonResponse:
     raised = _as_api_exception(exception)
     if not isinstance(raised, exceptions.APIException):
         raise exception
-    response = problem_response(
-        status=raised.status_code,
-        code=_code(raised),
-        detail=_detail(raised),
-        **getattr(exception, "extra", {}),
-    )
+    response = problem_response(**_members(raised, exception))
     if header := getattr(raised, "auth_header", "Bearer" if raised.status_code == 401 else ""):
         response["WWW-Authenticate"] = header
     if seconds := getattr(raised, "wait", None):
@@ -115,17 +119,20 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> Response |
     response = exception_handler(raised, context)
     if response is None or not isinstance(raised, exceptions.APIException):
         return response
-    members: dict[str, Any] = getattr(exception, "extra", {})
-    if isinstance(raised, exceptions.ValidationError):
-        response.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
-        members = {"errors": _field_errors(raised.detail)}
-    response.data = problem(
-        status=response.status_code, code=_code(raised), detail=_detail(raised), **members
-    )
+    response.data = problem(**_members(raised, exception))
+    response.status_code = response.data["status"]
     response.content_type = CONTENT_TYPE
     for name, value in getattr(exception, "headers", {}).items():
         response[name] = value
     return response
+
+
+def _members(raised: exceptions.APIException, exception: Exception) -> dict[str, Any]:
+    members = {"status": raised.status_code, "code": _code(raised), "detail": _detail(raised)}
+    if isinstance(raised, exceptions.ValidationError):
+        members["status"] = status.HTTP_422_UNPROCESSABLE_ENTITY
+        members["errors"] = _field_errors(raised.detail)
+    return {**members, **getattr(exception, "extra", {})}
 
 
 def _as_api_exception(exception: Exception) -> Exception:
@@ -139,7 +146,6 @@ def _as_api_exception(exception: Exception) -> Exception:
             raised.auth_header = "Bearer"  # type: ignore[attr-defined]
         return raised
     if isinstance(exception, RequestDataTooBig):
-        # The web process answers this itself, before Django has the request; other servers not.
         raised = exceptions.APIException("The body is too large.", "body_too_large")
         raised.status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
         return raised
@@ -198,6 +204,12 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
     return problem_response(status=403, code="permission_denied", detail="This is not allowed.")
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
+    """CSRF_FAILURE_VIEW; Django's own is an HTML page."""
+    return problem_response(status=403, code="csrf_failed", detail=f"This is not allowed. {reason}")
+
+
+@csrf_exempt  # An unknown URL is unknown to a POST as well.
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     return problem_response(status=404, code="not_found", detail="There is nothing at this URL.")
 

@@ -12,6 +12,7 @@ from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
 from gemchat.looks import Look
+from gemchat.methods import only
 from gemchat.redis import client
 
 # Within the two seconds in which an answer is promised, whatever hangs.
@@ -65,16 +66,19 @@ async def answer(*names: str) -> JsonResponse:
     return JsonResponse(body, status=200 if is_well else 503)
 
 
+@only("GET", "HEAD")
 async def health(request: HttpRequest) -> JsonResponse:
     """GET /api/v1/health: each dependency, and 503 if one of them is missing."""
     return await answer("database", "redis", "celery")
 
 
+@only("GET", "HEAD")
 async def live(request: HttpRequest) -> JsonResponse:
     """GET /livez: the process answers. Asks nothing of anybody else."""
     return JsonResponse({"status": "ok"})
 
 
+@only("GET", "HEAD")
 async def ready(request: HttpRequest) -> JsonResponse:
     """GET /readyz: whether requests can be served, which takes the database alone."""
     return await answer("database")

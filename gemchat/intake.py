@@ -6,13 +6,16 @@ Content-Length, as empty. So the body is read here, bounded in size and time.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
 from gemchat.access import UNKNOWN, record_as
 from gemchat.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.live import Message, Receive, Scope, Send
+from gemchat.middleware import with_headers
 from gemchat.request_id import new_or_accepted, request_id
 
 BODY_SECONDS = 15.0
@@ -86,12 +89,15 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
     """Answer with a problem document in the place of Django."""
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    response = refusal(status, code, detail, candidate_id=given)
+    request = ASGIRequest({"method": "GET", **scope, "query_string": b""}, BytesIO())
+    candidate_id = request.headers.get("X-Request-ID", "")
+    problem = refusal(status, code, detail, candidate_id=candidate_id)
+    response = with_headers(request, problem)
     headers = [(name.encode(), value.encode()) for name, value in response.items()]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.content})
-    record_as(UNKNOWN, scope["method"], status, scope["state"]["began"])
+    kind = "websocket.http" if scope["type"] == "websocket" else "http"
+    await send({"type": f"{kind}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.response.body", "body": problem.content})
+    record_as(UNKNOWN, scope.get("method"), status, scope["state"]["began"])
 
 
 def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> JsonResponse:

@@ -10,7 +10,8 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from gemchat.access import record
+from gemchat.access import PROBES, record
+from gemchat.middleware import answer_to, refusal_of, with_headers
 from gemchat.request_id import new_or_accepted, request_id
 
 Message = MutableMapping[str, Any]
@@ -22,9 +23,9 @@ Send = Callable[[Message], Awaitable[None]]
 class LiveHandler(ASGIHandler):
     """Django's async handler without what would hold a thread for each open stream.
 
-    That is the site's middleware, most of it synchronous, and the `request_started` signal, whose
-    synchronous receivers get a thread of their own that lives as long as the request. Views here
-    close their database connections themselves.
+    That is most of the site's middleware, which is synchronous, and the `request_started` signal,
+    whose synchronous receivers get a thread of their own that lives as long as the request. Views
+    here close their database connections themselves.
     """
 
     def __init__(self, *, urlconf: str) -> None:
@@ -34,7 +35,7 @@ class LiveHandler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
-        self._exception_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = [answer_to]
         self._middleware_chain = self._with_request_id
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -70,6 +71,9 @@ class LiveHandler(ASGIHandler):
         current = new_or_accepted(request.headers.get("X-Request-ID", ""))
         request_id.set(current)
         view: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
-        response = await view(request)
+        # Who watches over the program may ask it by its address.
+        is_probe = request.path_info.rstrip("/") in PROBES
+        refusal = None if is_probe else refusal_of(request)
+        response = with_headers(request, refusal or await view(request))
         response["X-Request-ID"] = current
         return response

@@ -32,6 +32,7 @@ from prometheus_client.registry import Collector
 
 from gemchat.errors import not_found, problem_response
 from gemchat.looks import Look
+from gemchat.methods import only
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def exposition() -> bytes:
 _exposition = Look(exposition, patience_seconds=SCRAPE_SECONDS)
 
 
+@only("GET", "HEAD")
 async def metrics(request: HttpRequest) -> HttpResponseBase:
     """GET /metrics, for whoever has METRICS_TOKEN; without one there is nothing here."""
     token = settings.METRICS_TOKEN

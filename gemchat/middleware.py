@@ -1,14 +1,27 @@
-"""What wraps every request: its id, and a problem document for what no view foresaw."""
+"""What wraps every request: its id, its headers, and a problem document for what went wrong."""
 
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
+from django.core.exceptions import BadRequest, DisallowedHost, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 
 from gemchat.access import record
-from gemchat.errors import DEPENDENCY_LOST, problem_for, server_error
+from gemchat.errors import (
+    DEPENDENCY_LOST,
+    FORESEEN,
+    bad_request,
+    problem_for,
+    problem_response,
+    server_error,
+)
 from gemchat.request_id import new_or_accepted, request_id
 
 logger = logging.getLogger(__name__)
@@ -46,21 +59,85 @@ class AccessMiddleware:
         return response
 
 
-class ProblemMiddleware:
-    """Problem documents with DEBUG on as well as off: under /api/ for unforeseen exceptions, and
-    everywhere for a store that does not answer."""
+class PermissionsPolicyMiddleware:
+    """Permissions-Policy: no page of this program needs anything of the device."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        response["Permissions-Policy"] = settings.PERMISSIONS_POLICY
+        return response
+
+
+class ProblemMiddleware:
+    """Problem documents for malformed requests and unforeseen exceptions, also with DEBUG on."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return refusal_of(request) or self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, DEPENDENCY_LOST):
-            return problem_for(exception)
-        if not request.path_info.startswith("/api/"):
-            return None
-        got_request_exception.send(sender=type(self), request=request)
-        logger.exception("Unforeseen error at %s %s", request.method, request.path_info)
-        return server_error(request)
+        return answer_to(request, exception)
+
+
+def refusal_of(request: HttpRequest) -> HttpResponse | None:
+    """400 for what no view should have to look at: a host of others, a URL that is not UTF-8."""
+    try:
+        request.get_host()
+        unquote_to_bytes(request.META.get("QUERY_STRING", "")).decode()
+    except DisallowedHost:
+        return problem_response(
+            status=400, code="invalid_host", detail="This server does not go by that name."
+        )
+    except UnicodeDecodeError:
+        return _invalid_encoding()
+    # The server has put U+FFFD where a path was not UTF-8.
+    if "\0" in request.path_info or "\ufffd" in request.path_info:
+        return _invalid_encoding()
+    return None
+
+
+def _invalid_encoding() -> HttpResponse:
+    return problem_response(status=400, code="invalid_encoding", detail="The URL is not UTF-8.")
+
+
+def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """The problem document of an exception that a view let through.
+
+    None where Django may answer by itself: a developer sees its debug page in a browser.
+    """
+    if isinstance(exception, DEPENDENCY_LOST):
+        return problem_for(exception)
+    is_api = request.path_info.startswith("/api/")
+    if settings.DEBUG and not is_api and "text/html" in request.headers.get("Accept", ""):
+        return None
+    if isinstance(exception, FORESEEN):
+        return problem_for(exception)
+    if isinstance(exception, SuspiciousOperation | BadRequest):
+        return bad_request(request)
+    got_request_exception.send(sender=ProblemMiddleware, request=request)
+    logger.error("Unforeseen error at %s %s", request.method, request.path_info, exc_info=exception)
+    return server_error(request)
+
+
+def with_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """What HEADER_MIDDLEWARE makes of an answer, for those that do not come through MIDDLEWARE.
+
+    The live views and the intake of bodies run in the event loop, where Django would give each
+    of these to a thread; they take microseconds.
+    """
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        return response
+
+    if isinstance(response, HttpResponse):
+        # CommonMiddleware's work; without it, the server would send the answer in chunks.
+        response["Content-Length"] = str(len(response.content))
+    chain: Any = answer
+    for name in reversed(settings.HEADER_MIDDLEWARE):
+        chain = import_string(name)(chain)
+    return chain(request)

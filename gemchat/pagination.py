@@ -12,12 +12,22 @@ MAX_LIMIT = 100
 
 def page_limit(request: Request) -> int:
     """`limit` of the query: 50 if left out, at most 100; 422 for what is no whole number >= 1."""
-    given = request.query_params.get("limit", str(DEFAULT_LIMIT))
+    return count_in(request, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT, clamps=True)
+
+
+def count_in(request: Request, name: str, *, default: int, most: int, clamps: bool = False) -> int:
+    """A whole number of the query from 1 to `most`; 422 for anything else.
+
+    With `clamps`, a larger one is taken for `most`.
+    """
+    given = request.query_params.get(name, str(default))
     digits = given.lstrip("0")
-    if not (given.isascii() and given.isdigit() and digits):
-        raise ValidationError({"limit": "Give a whole number from 1 to 100."})
-    # However many digits there are, no more than these are read.
-    return MAX_LIMIT if len(digits) > len(str(MAX_LIMIT)) else min(int(digits), MAX_LIMIT)
+    if given.isascii() and given.isdigit() and digits:
+        # Python refuses to read a number of thousands of digits; so many say enough.
+        number = int(digits[:18])
+        if clamps or number <= most:
+            return min(number, most)
+    raise ValidationError({name: f"Give a whole number from 1 to {most}."})
 
 
 def sign_cursor(position: Any, *, salt: str) -> str:

@@ -1,18 +1,29 @@
 """JSON as the API takes it."""
 
+import json
+import re
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import BaseParser
+
+# The API's own bodies have one level.
+MOST_LEVELS = 32
+# What PostgreSQL cannot keep, and what is no text: half of a surrogate pair, as "\ud800".
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-class StrictJSONParser(JSONParser):
-    """DRF's parser, with 400 also where Python's own limits stop it.
+class StrictJSONParser(BaseParser):
+    """JSON in UTF-8 as RFC 8259 has it: no NaN, no name twice, no deep nesting; 400 otherwise.
 
-    Nesting beyond the recursion limit raises RecursionError, an integer of over 4,300 digits
-    ValueError, and a body that is not UTF-8 UnicodeDecodeError.
+    A charset in Content-Type is not looked at: JSON has one. 422 for text that cannot be kept,
+    wherever it stands, since an error message may quote it.
     """
+
+    media_type = "application/json"
 
     def parse(
         self,
@@ -20,7 +31,48 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        # The web process answers this itself, before Django has the request; other servers not.
+        sent = stream.read(settings.MAX_BODY_BYTES + 1)
+        if len(sent) > settings.MAX_BODY_BYTES:
+            raise RequestDataTooBig
         try:
-            return super().parse(stream, media_type, parser_context)
+            body = json.loads(
+                sent.decode(),
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_with_unique_names,
+            )
+        # Python's own limits: RecursionError, and ValueError for an integer of 4,300 digits.
         except (RecursionError, ValueError) as error:
-            raise ParseError("The body is not JSON that can be read.") from error
+            reason = str(error) if isinstance(error, json.JSONDecodeError) else ""
+            raise ParseError(f"The body is not JSON that can be read. {reason}".strip()) from error
+        _check(body, field="", level=0)
+        return body
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Readers differ on which of two equal names counts (RFC 8259, 4), so neither does."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return members
+
+
+def _check(value: Any, *, field: str, level: int) -> None:
+    """`field` is the value's place, its names joined by dots."""
+    if level > MOST_LEVELS:
+        raise ParseError("The body is nested too deep.")
+    if isinstance(value, str):
+        if UNSTORABLE.search(value):
+            message = "Null characters and single surrogates are not allowed."
+            raise ValidationError({field or "non_field_errors": message}, "invalid_characters")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check(name, field=field, level=level)
+            _check(inner, field=f"{field}.{name}" if field else name, level=level + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check(inner, field=field, level=level + 1)

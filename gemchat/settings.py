@@ -23,18 +23,47 @@ def secret(name: str) -> str:
 SECRET_KEY = secret("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+# Only the API, of which no cookie is part, is for pages of other origins.
+CORS_URLS_REGEX = r"^/(?:api/|openapi\.json)"
+CORS_ALLOW_HEADERS = [
+    *["accept", "authorization", "content-type", "idempotency-key", "last-event-id"],
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [
+    *["Content-Disposition", "Idempotent-Replayed", "Link", "Location", "Retry-After"],
+    *["X-Quota-Limit", "X-Quota-Remaining", "X-Quota-Reset", "X-Request-ID"],
+]
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 # TLS ends at the proxy in front, which also sends plain HTTP on to HTTPS; the health checks
 # behind it speak plain HTTP.
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+# Browsers take a cookie of this prefix from this host alone, and over TLS only.
+COOKIE_PREFIX = "" if DEBUG else "__Host-"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "gemchat.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+PERMISSIONS_POLICY = (
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
+)
+
 INSTALLED_APPS = [
+    "gemchat",
     "accounts.admin_app.StaffAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -42,6 +71,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "corsheaders",
+    "csp",
+    "drf_spectacular_sidecar",
     "rest_framework",
     "django_celery_results",
     "django_otp",
@@ -53,18 +85,25 @@ INSTALLED_APPS = [
     "billing",
 ]
 
+# On every answer: also on those of live views and of the intake, which pass no other middleware.
+HEADER_MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "gemchat.middleware.PermissionsPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
 MIDDLEWARE = [
     "gemchat.middleware.RequestIdMiddleware",
     "gemchat.middleware.AccessMiddleware",
+    *HEADER_MIDDLEWARE,
     "gemchat.middleware.ProblemMiddleware",
-    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "gemchat.urls"
@@ -237,6 +276,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["gemchat.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "gemchat.errors.problem_handler",
+    "DEFAULT_METADATA_CLASS": None,
+    "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -293,6 +334,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # /metrics is closed without a token; the port wants none, and is not to be reached by strangers.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

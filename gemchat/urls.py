@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
 from billing.urls import page_urlpatterns as billing_pages
-from gemchat import errors
+from gemchat import docs, errors
 from gemchat.probe_urls import urlpatterns as probes
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -16,8 +16,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("messaging.urls")),
     path("api/v1/", include("billing.urls")),
     *billing_pages,
-    # With DEBUG on, Django would show a page of its own for an unknown URL.
-    re_path(r"^api/", errors.not_found),
+    re_path(r"^openapi\.json/?$", docs.openapi, name="openapi"),
+    re_path(r"^docs/?$", docs.swagger, name="docs"),
+    re_path(r"^redoc/?$", docs.redoc, name="redoc"),
+    # With DEBUG on, Django would show a page of its own for an unknown URL. It stays the last.
+    re_path(r"", errors.not_found),
 ]
 
 handler400 = errors.bad_request

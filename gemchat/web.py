@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 # Besides clients: refused ones, connections to the stores, files of Python's.
 OTHER_FILES = 512
+WAIT = re.compile(rb"(?:^|&)wait=")
 
 
 class WebProcess:
@@ -36,10 +37,16 @@ class WebProcess:
             await self._live_and_end(scope, receive, send)
             return
         scope["state"]["began"] = time.perf_counter()
-        if PROBE_PATH.fullmatch(scope["path"]):
+        if scope["type"] == "websocket":
+            await receive()
+            await refuse(scope, send, 404, "not_found", "There are no WebSockets here.")
+        elif PROBE_PATH.fullmatch(scope["path"]):
             await self.live(scope, receive, send)
         elif scope["state"].get("is_crowded"):
             await refuse(scope, send, 503, "overloaded", "Too many clients. Try again in a moment.")
+        elif not scope["query_string"].isascii():
+            # No server in use lets this through; WSGI and Django would fail on it.
+            await refuse(scope, send, 400, "invalid_encoding", "The URL is not percent-encoded.")
         elif self._is_live(scope):
             await self.live(scope, receive, send)
         else:
@@ -49,8 +56,8 @@ class WebProcess:
         match = self.live_path.fullmatch(scope["path"])
         if match is None:
             return False
-        waits = scope["method"] == "GET" and b"wait=" in scope["query_string"]
-        return match.lastgroup is not None or waits
+        waits = scope["method"] == "GET" and WAIT.search(scope["query_string"])
+        return match.lastgroup is not None or bool(waits)
 
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server's lifespan; the hub lives as long."""

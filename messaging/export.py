@@ -11,12 +11,13 @@ from typing import Any
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
-from gemchat.errors import DomainError, problem_response
+from gemchat.errors import DomainError
 from messaging import branch
 from messaging.models import Message
 from messaging.serializers import MessageSerializer
@@ -35,19 +36,13 @@ class RoomGone(Exception):
     """The room was deleted while it was being exported; the connection ends in mid-file."""
 
 
-@read_only
+@read_only("application/json", "text/markdown")
 async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
     """`?as=json` (if left out) has every message with its place in the tree, oldest first;
     `?as=markdown` the branch that is shown, to be read."""
     kind = request.GET.get("as", "json")
     if kind not in ("json", "markdown"):
-        message = "Give json or markdown."
-        return problem_response(
-            status=422,
-            code="validation_error",
-            detail=f"as: {message}",
-            errors=[{"field": "as", "message": message, "code": "invalid_choice"}],
-        )
+        raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
     room = await in_thread(own_room, request, chatroom_id)
     ending, media_type = ("json", "application/json") if kind == "json" else ("md", "text/markdown")
     pieces = in_json(room) if kind == "json" else in_markdown(room)

@@ -1,11 +1,12 @@
 """The message as clients see it, and what they may send."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from rest_framework import serializers
 
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
+from gemchat.fields import NumberChoiceField, TextField
 from gemchat.text import as_rfc3339
 from messaging.backends.base import RETRYABLE_CODES
 from messaging.excerpts import excerpt
@@ -15,12 +16,38 @@ from messaging.search import Hit
 PROMPT_MAX_CHARACTERS = 32_000
 
 
+class Failure(TypedDict):
+    code: str
+    detail: str
+    retryable: bool
+
+
+class TokensUsed(TypedDict):
+    prompt_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    thinking_tokens: int | None
+
+
+class ContextSent(TypedDict):
+    """How much of the conversation was sent along."""
+
+    messages: int
+    tokens: int | None
+    truncated: bool | None
+
+
+class Feedback(TypedDict):
+    rating: int
+    comment: str
+
+
 class MessageSerializer(serializers.ModelSerializer[Message]):
     """Wants messages with their `sibling_ids`, as `messaging.branch` gives them; `branch.Shown`
     has all that is read here."""
 
     chatroom_id = serializers.UUIDField(read_only=True)
-    parent_id = serializers.UUIDField(read_only=True)
+    parent_id = serializers.UUIDField(read_only=True, allow_null=True)
     sibling_ids = serializers.ListField(child=serializers.UUIDField(), read_only=True)
     model = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
@@ -72,7 +99,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     def get_model(self, message: Message) -> str | None:
         return message.model_version or message.model or None
 
-    def get_error(self, message: Message) -> dict[str, Any] | None:
+    def get_error(self, message: Message) -> Failure | None:
         if not message.error_code:
             return None
         return {
@@ -81,7 +108,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "retryable": message.error_code in RETRYABLE_CODES | {INTERNAL},
         }
 
-    def get_usage(self, message: Message) -> dict[str, int | None] | None:
+    def get_usage(self, message: Message) -> TokensUsed | None:
         if message.prompt_tokens is None:
             return None
         return {
@@ -91,7 +118,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "thinking_tokens": message.thinking_tokens,
         }
 
-    def get_context(self, message: Message) -> dict[str, Any] | None:
+    def get_context(self, message: Message) -> ContextSent | None:
         if message.context_messages is None:
             return None
         return {
@@ -103,7 +130,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     def get_finish_reason(self, message: Message) -> str | None:
         return message.finish_reason or None
 
-    def get_feedback(self, message: Message) -> dict[str, Any] | None:
+    def get_feedback(self, message: Message) -> Feedback | None:
         if not message.rating:
             return None
         return {"rating": message.rating, "comment": message.feedback_comment}
@@ -144,14 +171,14 @@ class HitSerializer(serializers.Serializer[Any]):
 
 
 class PromptSerializer(serializers.Serializer[Any]):
-    prompt = serializers.CharField(max_length=PROMPT_MAX_CHARACTERS)
-    model = serializers.CharField(required=False, max_length=64)
+    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
+    model = TextField(required=False, max_length=64)
 
 
 class EditSerializer(serializers.Serializer[Any]):
-    prompt = serializers.CharField(max_length=PROMPT_MAX_CHARACTERS)
+    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):
-    rating = serializers.ChoiceField(choices=[1, 0, -1])
-    comment = serializers.CharField(required=False, allow_blank=True, max_length=2_000)
+    rating = NumberChoiceField(choices=[1, 0, -1])
+    comment = TextField(required=False, allow_blank=True, max_length=2_000)

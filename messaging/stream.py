@@ -19,14 +19,15 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ValidationError
 from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
 from gemchat.database import LIVE_THREADS
-from gemchat.errors import FORESEEN, problem_for, problem_response
+from gemchat.errors import FORESEEN, DomainError, problem_for
 from messaging import branch
 from messaging.buffer import Position, stream_key
+from messaging.conversation import NotAReply
 from messaging.hub import Hub
 from messaging.models import DATABASE_LOST, Message
 from messaging.serializers import MessageSerializer
@@ -34,6 +35,7 @@ from messaging.serializers import MessageSerializer
 PING_SECONDS = 15.0
 LONGEST_STREAM_SECONDS = 600.0
 LONGEST_WAIT_SECONDS = 30
+ACCEPTED_WAITS = {str(seconds) for seconds in range(LONGEST_WAIT_SECONDS + 1)}
 STORE_DOWN_LOOK_SECONDS = 1.0
 
 TERMINAL_EVENTS = {
@@ -44,6 +46,12 @@ TERMINAL_EVENTS = {
 
 Result = TypeVar("Result")
 threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
+
+
+class InvalidEventId(DomainError):
+    code = "invalid_event_id"
+    message = "Last-Event-ID is not one of this stream."
+    status = 400
 
 
 async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
@@ -61,37 +69,39 @@ async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def read_only(view: View) -> View:
-    """What DRF does for the other views: GET alone, and problem documents for what is foreseen."""
+def read_only(*media_types: str) -> Callable[[View], View]:
+    """What DRF does for the other views: GET alone, in a form that the caller accepts, and problem
+    documents for what is foreseen."""
 
-    @wraps(view)
-    async def guarded(request: ASGIRequest, **captured: str) -> HttpResponseBase:
-        if request.method != "GET":
-            return problem_for(MethodNotAllowed(request.method or ""))
-        try:
-            return await view(request, **captured)
-        except FORESEEN as error:
-            return problem_for(error)
+    def decorated(view: View) -> View:
+        @wraps(view)
+        async def guarded(request: ASGIRequest, **captured: str) -> HttpResponseBase:
+            if request.method != "GET":
+                return problem_for(MethodNotAllowed(request.method or ""))
+            if not any(map(request.accepts, media_types)):
+                return problem_for(NotAcceptable())
+            try:
+                return await view(request, **captured)
+            except FORESEEN as error:
+                return problem_for(error)
 
-    return guarded
+        return guarded
+
+    return decorated
 
 
-@read_only
+@read_only("text/event-stream")
 async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after that event."""
     hub: Hub = request.scope["state"]["hub"]
     given = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id") or "0-0"
     try:
         position = Position.parse(given)
-    except ValueError:
-        return problem_response(
-            status=400, code="invalid_event_id", detail="Last-Event-ID is not one of this stream."
-        )
+    except ValueError as error:
+        raise InvalidEventId from error
     reply = await in_thread(own_message, request, message_id)
     if not reply.is_reply:
-        return problem_response(
-            status=409, code="not_a_reply", detail="Only replies are streamed; this is a prompt."
-        )
+        raise NotAReply
     if reply.has_ended and position == end_of(reply):
         # The client has seen the end; this keeps an EventSource from asking again.
         return HttpResponse(status=204)
@@ -104,19 +114,14 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     return response
 
 
-@read_only
+@read_only("application/json")
 async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}?wait=0..30: the message as soon as it has ended, or when time is up."""
     hub: Hub = request.scope["state"]["hub"]
     seconds = request.GET.get("wait", "")
-    if not (seconds.isascii() and seconds.isdigit() and int(seconds[:9]) <= LONGEST_WAIT_SECONDS):
+    if seconds not in ACCEPTED_WAITS:
         message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
-        return problem_response(
-            status=422,
-            code="validation_error",
-            detail=f"wait: {message}",
-            errors=[{"field": "wait", "message": message, "code": "invalid"}],
-        )
+        raise ValidationError({"wait": message})
     found = await in_thread(own_message, request, message_id)
     if not found.has_ended:
         try:

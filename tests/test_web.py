@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import requests
 
+from bench.usage import forget_peak, peak_bytes
 from dev.stack import Stack
 from tests.conftest import eventually
 from tests.fakes.gemini import Answer, FakeGemini, directive
@@ -97,6 +98,34 @@ def test_ten_megabytes_are_refused_before_they_are_sent(stack: Stack) -> None:
         )
 
         assert b" 413 " in client.recv(200)
+
+
+def test_endless_bodies_take_no_memory(stack: Stack) -> None:
+    """Twenty clients that would send 64 MB each, in chunks, without a declared length."""
+    web = stack.processes["web"].pid
+    forget_peak(web)
+    before = peak_bytes(web)
+
+    with ThreadPoolExecutor(20) as threads:
+        sent = list(threads.map(lambda _: send_without_end(stack), range(20)))
+
+    assert max(sent) < 64 * 1024
+    assert peak_bytes(web) - before < 32 * 1024 * 1024
+
+
+def send_without_end(stack: Stack) -> int:
+    """How many chunks of a KiB were sent before the server closed the connection."""
+    with connected(stack) as client:
+        client.sendall(
+            b"POST /api/v1/chatroom/ HTTP/1.1\r\nHost: localhost\r\n"
+            b"Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+        )
+        for count in range(64 * 1024):
+            try:
+                client.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+            except ConnectionError:
+                return count
+    return 64 * 1024
 
 
 def test_slow_clients_hold_no_thread(stack: Stack, person: Person) -> None:

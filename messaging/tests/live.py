@@ -22,7 +22,7 @@ def ask(
         "method": method,
         "path": path,
         "query_string": query.encode(),
-        "headers": [(b"authorization", authorization.encode())],
+        "headers": [(b"host", b"testserver"), (b"authorization", authorization.encode())],
         "state": {},
     }
     messages: list[dict[str, Any]] = []

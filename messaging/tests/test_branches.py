@@ -7,6 +7,7 @@ from django.conf import settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
 from messaging.tests.rooms import complete, exchange, make_room, url_of
@@ -264,6 +265,24 @@ def test_cursor_of_another_room_is_a_bad_request(carol: User, carol_api: APIClie
     answer = carol_api.get(f"{url_of(other)}?before={cursor}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
+
+
+@pytest.mark.parametrize("action", ["regenerate", "edit"])
+def test_variant_is_made_once_for_a_key(action: str, carol: User, carol_api: APIClient) -> None:
+    reply = exchange(make_room(carol))
+    message = reply if action == "regenerate" else reply.parent
+    path, body = f"/api/v1/message/{message.pk}/{action}", {"prompt": "Hello again"}
+
+    first = carol_api.post(path, body, headers={"Idempotency-Key": "once"})
+    made = Message.objects.count()
+    again = carol_api.post(f"{path}/", body, headers={"Idempotency-Key": "once"})
+    other = carol_api.post(path, {"prompt": "Else"}, headers={"Idempotency-Key": "once"})
+
+    assert (again.status_code, again.content) == (202, first.content)
+    assert (again["Idempotent-Replayed"], again["Location"]) == ("true", first["Location"])
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert Message.objects.count() == made
+    assert DailyQuota.objects.usage(user=carol).used == 2
 
 
 @pytest.mark.parametrize("limit", ["101", "9" * 5_000])

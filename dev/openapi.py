@@ -1,0 +1,89 @@
+"""Writes docs/openapi.json, the description of the API: `make openapi`.
+
+It is kept in the repository: the program serves the file as it is, and a change of the API shows
+in its history.
+"""
+
+import json
+import os
+from typing import Any
+
+import django
+from django.conf import settings
+from django.test.utils import override_settings
+
+from dev.schema import BASE_DIR
+
+PATH = BASE_DIR / "docs" / "openapi.json"
+# Settings ask for these; nothing connects to them.
+ENVIRONMENT = {
+    "DEBUG": "true",
+    "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "DJANGO_SETTINGS_MODULE": "gemchat.settings",
+}
+DESCRIPTION = """
+People sign up with a mobile number and a one-time code, open chatrooms and send messages, and
+Gemini answers them. Every path answers with and without a trailing slash.
+
+Errors are problem documents (RFC 9457, `application/problem+json`) with a `code` to program
+against. A method that a path does not take is answered 405 with `Allow`.
+""".strip()
+SCHEMA_CLASS = "drf_spectacular.openapi.AutoSchema"
+SETTINGS: dict[str, Any] = {
+    "TITLE": "GemChatRoom",
+    "DESCRIPTION": DESCRIPTION,
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": "/"}],
+    "AUTHENTICATION_WHITELIST": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "PREPROCESSING_HOOKS": ["dev.openapi.documented"],
+    "POSTPROCESSING_HOOKS": ["gemchat.openapi_common.completed"],
+}
+
+
+def description() -> str:
+    """What is to stand in the file. Django is set up."""
+    from drf_spectacular.drainage import GENERATOR_STATS
+    from drf_spectacular.generators import SchemaGenerator
+    from drf_spectacular.settings import patched_settings
+
+    # Not among the program's settings, which would import drf-spectacular at each start.
+    rest = {**settings.REST_FRAMEWORK, "DEFAULT_SCHEMA_CLASS": SCHEMA_CLASS}
+    with override_settings(REST_FRAMEWORK=rest), patched_settings(SETTINGS):
+        document = SchemaGenerator().get_schema(request=None, public=True)
+        GENERATOR_STATS.emit_summary()
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def documented(endpoints: list[Any]) -> list[Any]:
+    """The calls, by their paths as they are documented, with those of views outside DRF."""
+    # Each of these describes its app's views, which must be done before they are looked at.
+    from accounts import schema as _accounts_schema  # noqa: F401
+    from billing.schema import STAND_INS as BILLING
+    from gemchat.openapi import stand_in
+    from gemchat.schema import STAND_INS as PROJECT
+    from messaging.schema import STAND_INS as MESSAGING
+
+    found = [
+        (path if path == "/api/v1/chatroom/" else path.rstrip("/"), pattern, method, view)
+        for path, pattern, method, view in endpoints
+    ]
+    for stand_ins in (BILLING, MESSAGING, PROJECT):
+        for (path, method), described in stand_ins.items():
+            found.append((path, path, method.upper(), stand_in(method, described)))
+    return found
+
+
+def main() -> None:
+    os.environ.update(ENVIRONMENT)
+    django.setup()
+    PATH.parent.mkdir(exist_ok=True)
+    PATH.write_text(description())
+
+
+if __name__ == "__main__":
+    main()

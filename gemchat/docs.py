@@ -1,0 +1,48 @@
+"""The description of the API, and two pages that show it. `dev.openapi` writes the file."""
+
+import hashlib
+from functools import cache
+
+from csp.decorators import csp_update
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import condition
+
+from gemchat.env import BASE_DIR
+from gemchat.methods import only
+
+# Redoc makes an empty style element, to which its script then adds rules, and one that is not
+# empty. By these hashes a page may have just those two texts as inline style.
+REDOC_STYLES = [
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+    "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
+]
+
+
+@cache
+def description() -> tuple[bytes, str]:
+    """The file, and its ETag."""
+    content = (BASE_DIR / "docs" / "openapi.json").read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def etag(request: HttpRequest) -> str:
+    return description()[1]
+
+
+@only("GET", "HEAD")
+@condition(etag_func=etag)
+def openapi(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(description()[0], "application/json", headers={"Cache-Control": "no-cache"})
+
+
+@only("GET", "HEAD")
+@csp_update({"img-src": ["'self'", "data:"]})
+def swagger(request: HttpRequest) -> HttpResponse:
+    return render(request, "docs/swagger.html")
+
+
+@only("GET", "HEAD")
+@csp_update({"img-src": ["'self'", "data:"], "style-src": ["'self'", *REDOC_STYLES]})
+def redoc(request: HttpRequest) -> HttpResponse:
+    return render(request, "docs/redoc.html")

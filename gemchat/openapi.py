@@ -1,0 +1,145 @@
+"""How calls of the API are described, as OpenAPI 3.1 by drf-spectacular.
+
+Each app says in its `schema.py` what its calls take and answer, by `call`; `dev.openapi` puts
+these together into docs/openapi.json. Only that loads these modules: the program serves the file.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from drf_spectacular.drainage import isolate_view_method
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    inline_serializer,
+)
+from rest_framework import serializers
+from rest_framework.views import APIView
+
+from gemchat.errors import DomainError, title_of
+from gemchat.text import NoBidiControls
+
+Problem = str | type[DomainError]
+
+UUID_SCHEMA = {"type": "string", "format": "uuid"}
+DAY_AFTER = "2026-11-24T00:00:00Z"
+QUOTA_HEADERS = ("X-Quota-Limit", "X-Quota-Remaining", "X-Quota-Reset")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What `gemchat.openapi_common` has to add to an operation, left for it in `x-call`."""
+
+    problems: list[Problem] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+    is_public: bool = False
+    is_plain: bool = False
+    takes_key: bool = False
+
+
+def call(
+    operation_id: str,
+    summary: str,
+    *,
+    answers: Mapping[int | tuple[int, str], Any],
+    body: Any = None,
+    description: str = "",
+    parameters: Iterable[OpenApiParameter] = (),
+    problems: Iterable[Problem] = (),
+    headers: Iterable[str] = (),
+    is_public: bool = False,
+    is_plain: bool = False,
+    takes_key: bool = False,
+) -> Callable[[Any], Any]:
+    """Describe a call. `body` and each answer are a pair of serializer or schema, and example.
+
+    Answers are by status, or by status and media type. `problems` are those beyond what every
+    such call may answer: the classes that are raised, or codes of common ones. `is_plain` is for
+    views that neither negotiate a media type nor parse a body.
+    """
+    described = Call(list(problems), list(headers), is_public, is_plain, takes_key)
+    return extend_schema(
+        operation_id=operation_id,
+        summary=summary,
+        description=description,
+        parameters=list(parameters),
+        request=None if body is None else body[0],
+        examples=[] if body is None else [OpenApiExample("Example", body[1], request_only=True)],
+        responses=dict(_response(status, answer) for status, answer in answers.items()),
+        auth=[],
+        extensions={"x-call": described},
+    )
+
+
+def describe(view: type[APIView], **calls: Callable[[Any], Any]) -> None:
+    """Describe methods of a view, each by a `call`."""
+    for name, described in calls.items():
+        described(isolate_view_method(view, name))
+
+
+def _response(key: int | tuple[int, str], answer: Any) -> tuple[Any, Any]:
+    status = key if isinstance(key, int) else key[0]
+    phrase = title_of(status)
+    if answer is None:
+        return key, OpenApiResponse(description=phrase)
+    schema, value = answer
+    examples = [OpenApiExample("Example", value, response_only=True)]
+    return key, OpenApiResponse(schema, description=phrase, examples=examples)
+
+
+def action(name: str, answered: Any = None) -> Any:
+    """The answer of an action, whose `data` is of a serializer, or null."""
+    fields = {
+        "success": Constant(True),
+        "message": serializers.CharField(),
+        "data": Constant(None) if answered is None else answered,
+    }
+    return inline_serializer(name, fields)
+
+
+class TextFieldSchema(OpenApiSerializerFieldExtension):
+    """What DRF and the parser ask of a string, said as a pattern."""
+
+    target_class = "gemchat.fields.TextField"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        text = self.target
+        if direction == "response":
+            return {"type": "string"}
+        refused = "\\u0000"
+        if any(isinstance(each, NoBidiControls) for each in text.validators):
+            refused += "\\u202a-\\u202e\\u2066-\\u2069"
+        if text.allow_blank or not text.trim_whitespace:
+            pattern = f"^[^{refused}]*$"
+        else:
+            # Python's idea of a blank, which is trimmed.
+            pattern = f"^[^{refused}]*[^{refused}\\s\\u001c-\\u001f][^{refused}]*$"
+        shortest = {} if text.allow_blank else {"minLength": 1}
+        return {"type": "string", **shortest, "pattern": pattern}
+
+
+class Constant(serializers.Field[Any, Any, Any, Any]):
+    """A member that always has the same value."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self._spectacular_annotation = {"field": {"const": value}}
+
+
+def query(name: str, schema: dict[str, Any], description: str = "") -> OpenApiParameter:
+    return OpenApiParameter(name, schema, "query", description=description)
+
+
+def stand_in(method: str, described: Callable[[Any], Any]) -> Any:
+    """For the description alone: a DRF view in place of one that is none."""
+
+    def answer(self: APIView, request: Any, **captured: str) -> None:
+        """Never called."""
+
+    view: Any = type("StandIn", (APIView,), {method: described(answer)})
+    return view.as_view()
