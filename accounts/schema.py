@@ -11,7 +11,7 @@ from accounts.idempotency import IdempotencyInProgress, IdempotencyKeyInvalid, I
 from accounts.limits import RateLimited, SmsBudgetSpent
 from accounts.passwords import CurrentPasswordRequired, CurrentPasswordWrong
 from accounts.sessions import InvalidRefreshToken, RefreshInProgress
-from accounts.sign_in import AccountDisabled, CodeInvalid, InvalidCredentials
+from accounts.sign_in import AccountClosing, AccountDisabled, CodeInvalid, InvalidCredentials
 from accounts.views import CODE_SENT, SessionViewSet, SignInViewSet, UserViewSet
 from gemchat.openapi import UUID_SCHEMA, Constant, action, call, describe
 
@@ -144,7 +144,7 @@ describe(
         "Sign in with a one-time code",
         body=(shapes.VerifyCodeSerializer, {**MOBILE, "otp": "076326"}),
         answers={200: (SignedIn, SIGNED_IN)},
-        problems=[CodeInvalid, AccountDisabled, RateLimited],
+        problems=[CodeInvalid, AccountDisabled, AccountClosing, RateLimited],
         is_public=True,
     ),
     login=call(

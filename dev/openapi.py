@@ -66,13 +66,14 @@ def documented(endpoints: list[Any]) -> list[Any]:
     from billing.schema import STAND_INS as BILLING
     from gemchat.openapi import stand_in
     from gemchat.schema import STAND_INS as PROJECT
+    from messaging.account_schema import STAND_INS as ACCOUNT
     from messaging.schema import STAND_INS as MESSAGING
 
     found = [
         (path if path == "/api/v1/chatroom/" else path.rstrip("/"), pattern, method, view)
         for path, pattern, method, view in endpoints
     ]
-    for stand_ins in (BILLING, MESSAGING, PROJECT):
+    for stand_ins in (BILLING, ACCOUNT, MESSAGING, PROJECT):
         for (path, method), described in stand_ins.items():
             found.append((path, path, method.upper(), stand_in(method, described)))
     return found

@@ -75,7 +75,7 @@ def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, An
     return answer
 
 
-@read_only
+@read_only("application/zip")
 async def download(request: ASGIRequest) -> HttpResponseBase:
     """The file of an export, by the link that its user was given for a few minutes.
 

@@ -32,7 +32,6 @@ def test_settings_of_the_tests_pass():
         ("REPLY_LEASE_SECONDS", 0.0, "gemchat.E011"),
         ("REPLY_SWEEP_SECONDS", 0.0, "gemchat.E011"),
         ("STRIPE_REQUEST_SECONDS", 0.0, "gemchat.E011"),
-        ("WEB_THREADS", 21, "gemchat.E012"),
         ("CORS_ALLOWED_ORIGINS", ["null"], "gemchat.E013"),
         ("CORS_ALLOWED_ORIGINS", ["file://"], "gemchat.E013"),
         ("CORS_ALLOWED_ORIGINS", ["https://*.example.com"], "gemchat.E013"),
