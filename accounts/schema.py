@@ -167,6 +167,8 @@ describe(
     ),
 )
 
+DONE_ANSWER = action("DoneAnswer")
+
 describe(
     SessionViewSet,
     change_password=call(
@@ -177,7 +179,7 @@ describe(
         body=(shapes.ChangePasswordSerializer, {"new_password": "correct horse battery"}),
         answers={
             200: (
-                action("DoneAnswer"),
+                DONE_ANSWER,
                 {
                     "success": True,
                     "message": "The password is changed. Other sessions have ended.",

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import ResolverMatch
 from django.utils.functional import SimpleLazyObject
 
+from gemchat.errors import not_found
 from gemchat.metrics import REQUEST_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def record_as(
 
 
 def route_of(match: ResolverMatch | None) -> str:
-    if match is None or match.route is None:
+    if match is None or match.route is None or match.func is not_found:
         return UNKNOWN
     return ADMIN if match.namespaces[:1] == ["admin"] else readable(match.route)
 

@@ -6,7 +6,8 @@ from rest_framework import serializers
 
 from accounts.erasure import RecentSignInRequired
 from accounts.models import DataExport
-from gemchat.openapi import action, call, describe, query
+from accounts.schema import DONE_ANSWER
+from gemchat.openapi import call, describe, query
 from messaging.account_views import AccountViewSet, LinkInvalid
 
 QUEUED = {"status": "queued", "requested_at": "2026-11-23T08:41:33.847909Z"}
@@ -38,7 +39,7 @@ describe(
         " subscription at Stripe first. It wants a sign-in of the last ten minutes.",
         answers={
             202: (
-                action("DoneAnswer"),
+                DONE_ANSWER,
                 {
                     "success": True,
                     "message": "The account is closed, and all that is kept about you is being"
