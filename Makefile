@@ -18,6 +18,7 @@ help:
 	@echo "make bench         every figure beside a control's; half an hour (ARGS=--trial)"
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
 	@echo "make bench-scale   what calls cost with a million messages (ARGS=--small)"
+	@echo "make bench-back-office  what its pages cost with 5 million messages (ARGS=--small)"
 	@echo "make fuzz          many more requests against docs/openapi.json (FUZZ_EXAMPLES=50)"
 	@echo "make openapi       write docs/openapi.json, the description of the API"
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
@@ -79,6 +80,10 @@ bench-replies: $(INSTALLED)
 .PHONY: bench-scale
 bench-scale: $(INSTALLED)
 	@exec $(PY) -m bench.scale $(ARGS)
+
+.PHONY: bench-back-office
+bench-back-office: $(INSTALLED)
+	@exec $(PY) -m bench.back_office $(ARGS)
 
 # A deployment's settings, for the checks that hold for one.
 DEPLOYED := DEBUG=false LOG_LEVEL=ERROR SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \

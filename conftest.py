@@ -1,17 +1,20 @@
 """The cast of the tests: alice (owner), bob (stranger), carol (pro), staff."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management.commands import flush
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Session, User
+from accounts.roles import sync_roles
 from accounts.tokens import sign_access_token
-from gemchat.redis import client
+from gemchat.redis import broker, client
 
 KEPT_TABLES = {"auth_permission", "django_content_type", "django_migrations"}
 
@@ -52,6 +55,31 @@ def api_for(user: User) -> APIClient:
     api = APIClient()
     api.credentials(HTTP_AUTHORIZATION=f"Bearer {sign_access_token(session)}")
     return api
+
+
+@pytest.fixture
+def desk(staff: User, settings: Any) -> Client:
+    """A browser in which staff who may do everything are signed in to the back office."""
+    settings.DEBUG = True  # without a second factor
+    browser = Client()
+    browser.force_login(staff)
+    return browser
+
+
+@pytest.fixture
+def desk_of(db: None, settings: Any) -> Callable[[str], Client]:
+    """`desk_of("Support")`: a browser in which a member of staff of that role is signed in."""
+    settings.DEBUG = True
+    sync_roles()
+
+    def signed_in(role: str) -> Client:
+        member = User.objects.create_user("+919800000008", is_staff=True)
+        member.groups.set(Group.objects.filter(name=role))
+        browser = Client()
+        browser.force_login(member)
+        return browser
+
+    return signed_in
 
 
 @pytest.fixture
@@ -96,3 +124,5 @@ def quick_flush() -> Iterator[None]:
 def empty_redis() -> None:
     """Each test starts without what another has left in the cache, the queue or a stream."""
     client().flushdb()
+    # A test may have another broker.
+    broker.cache_clear()

@@ -1,102 +1,55 @@
-"""Accounts as staff see them. No code, digest or token is shown, and no event can be changed."""
+"""Accounts as staff see them. No code, digest or token is shown, and no event can be changed.
 
-from typing import Any
+The page of users needs what billing and messaging know, and is in `messaging.user_admin`.
+"""
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.contrib.auth.models import Group
+from django.db.models import Q
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.client import client_of
+from accounts.back_office import (
+    FixedFilter,
+    ReadOnlyAdmin,
+    SinceFilter,
+    as_mobile,
+    as_uuid,
+)
 from accounts.models import AuditEvent, OneTimeCode, Session, User
-from accounts.sessions import end_all_sessions
-
-USER_FIELDS: list[Any] = [
-    *["id", "mobile", "name", "tier", "is_verified", "is_active", "has_password"],
-    *["stripe_customer_id", "created_at", "last_login", "is_staff", "is_superuser", "groups"],
-]
+from accounts.models.audit import mobile_digest
 
 # Shows the secret of a second factor; `manage.py admin_totp` sets one up.
 admin.site.unregister(TOTPDevice)
+# Roles are written in accounts.roles, and `manage.py sync_roles` puts them here.
+admin.site.unregister(Group)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-@admin.register(User)
-class UserAdmin(admin.ModelAdmin):
-    list_display = ["mobile", "name", "tier", "is_active", "is_staff", "created_at"]
-    list_filter = ["tier", "is_active", "is_staff"]
-    search_fields = ["mobile", "name", "id"]
-    ordering = ["-id"]
-    show_full_result_count = False
-    actions = ["disable", "enable", "end_sessions"]
-    fields = USER_FIELDS
-    filter_horizontal = ["groups"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[Any]:
-        # Whoever may change users must not make themselves more than they are.
-        own = {"name", *(["is_staff", "is_superuser", "groups"] if is_superuser(request) else [])}
-        return [field for field in USER_FIELDS if field not in own]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return False
-
-    @admin.action(description="Disable: shut out from the next request on", permissions=["change"])
-    def disable(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        for user in manageable(request, users):
-            user.disable()
-            record(request, AuditEvent.Action.USER_DISABLED, user)
-
-    @admin.action(description="Enable", permissions=["change"])
-    def enable(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        for user in manageable(request, users):
-            if user.enable():
-                record(request, AuditEvent.Action.USER_ENABLED, user)
-
-    @admin.action(description="End all sessions", permissions=["change"])
-    def end_sessions(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        for user in manageable(request, users):
-            end_all_sessions(
-                user=user,
-                reason=Session.Ending.ENDED_BY_STAFF,
-                client=client_of(request),
-                actor=str(request.user.pk),
-            )
+class DeliveryFilter(FixedFilter):
+    title = "delivery"
+    parameter_name = "delivery"
+    options = {"failed": ("Failed", Q(delivery_status="failed"))}
 
 
 @admin.register(OneTimeCode)
 class OneTimeCodeAdmin(ReadOnlyAdmin):
     list_display = ["mobile", "created_at", "expires_at", "ending", "delivery_status"]
-    list_filter = ["delivery_status", "ending"]
-    search_fields = ["mobile"]
-    ordering = ["-id"]
+    list_filter = [DeliveryFilter, SinceFilter]
     # Named one by one: the salt is not among them.
     fields = [
         *["mobile", "created_at", "expires_at", "attempts_left", "ended_at", "ending", "ip"],
         *["delivery_status", "delivery_tries", "delivery_error", "next_delivery_at"],
     ]
 
+    def found_by(self, term: str) -> Q:
+        key = as_uuid(term)
+        return Q(pk=key) if key else Q(mobile=as_mobile(term))
+
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
     list_display = ["user", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"]
     list_select_related = ["user"]
-    search_fields = ["user__mobile"]
-    ordering = ["-id"]
+    list_filter = [SinceFilter]
     # Named one by one: the digests are not among them.
     fields = [
         *["user", "auth_method", "authenticated_at", "created_at", "last_used_at", "rotated_at"],
@@ -104,24 +57,36 @@ class SessionAdmin(ReadOnlyAdmin):
     ]
 
 
+class ActionFilter(FixedFilter):
+    title = "action"
+    parameter_name = "action"
+    options = {value: (str(label), Q(action=value)) for value, label in AuditEvent.Action.choices}
+
+
+class ActorFilter(FixedFilter):
+    title = "by"
+    parameter_name = "by"
+    options = {"command": ("Commands", Q(actor="command"))}
+
+
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "action", "user_id", "actor", "ip", "request_id"]
-    list_filter = ["action"]
-    search_fields = ["user_id", "mobile_digest", "request_id"]
-    ordering = ["-id"]
-
-
-def is_superuser(request: HttpRequest) -> bool:
-    return bool(getattr(request.user, "is_superuser", False))
-
-
-def manageable(request: HttpRequest, users: QuerySet[User]) -> QuerySet[User]:
-    """Other staff are for superusers alone to shut out."""
-    return users if is_superuser(request) else users.filter(is_staff=False)
-
-
-def record(request: HttpRequest, action: AuditEvent.Action, user: User, **details: Any) -> None:
-    AuditEvent.objects.record(
-        action, user_id=user.pk, client=client_of(request), actor=str(request.user.pk), **details
+    list_display = ["created_at", "action", "user_id", "actor", "target", "reason", "request_id"]
+    list_filter = [ActionFilter, ActorFilter, SinceFilter]
+    export_columns = (*list_display, "ip", "details")
+    search_help_text = (
+        "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
     )
+
+    def reason(self, event: AuditEvent) -> str:
+        return str(event.details.get("reason", ""))
+
+    def found_by(self, term: str) -> Q:
+        if mobile := as_mobile(term):
+            known = User.objects.filter(mobile=mobile).values_list("pk", flat=True)
+            return Q(mobile_digest=mobile_digest(mobile)) | Q(user_id__in=list(known))
+        key = as_uuid(term)
+        if key is None:
+            return Q(target=term) | Q(request_id=term)
+        # The actor may be an erased member of staff.
+        return Q(user_id=key) | Q(actor=str(key)) | Q(target=str(key)) | Q(pk=key)

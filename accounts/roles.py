@@ -5,17 +5,47 @@ from django.db import transaction
 from django.db.models import Q
 
 OWN_APPS = ["accounts", "chatrooms", "messaging", "billing"]
-VIEW = Q(content_type__app_label__in=OWN_APPS, codename__startswith="view_")
+CONTENT = Q(content_type__app_label="chatrooms", codename="view_content")
+VIEW = Q(content_type__app_label__in=OWN_APPS, codename__startswith="view_") & ~CONTENT
+MIRROR = Q(content_type__app_label="djstripe", codename__startswith="view_")
+EXPORT_ROWS = Q(content_type__app_label="accounts", codename="export_rows")
+RETRY = Q(content_type__app_label="messaging", codename="retry_reply")
+RESET_QUOTA = Q(content_type__app_label="billing", codename="change_dailyquota")
 
 ROLES: dict[str, Q] = {
     "Read-only": VIEW,
-    "Support": VIEW | Q(content_type__app_label="accounts", codename="change_user"),
+    # Whoever talks to people.
+    "Support": VIEW
+    | CONTENT
+    | RETRY
+    | RESET_QUOTA
+    | Q(
+        content_type__app_label="accounts",
+        codename__in=[
+            *["disable_user", "end_sessions", "send_code", "clear_lockouts"],
+            *["export_user", "erase_user"],
+        ],
+    ),
+    # Whoever looks after money.
     "Billing": VIEW
-    | Q(content_type__app_label="djstripe", codename__startswith="view_")
-    | (Q(content_type__app_label="billing") & ~Q(codename__startswith="delete_")),
+    | MIRROR
+    | EXPORT_ROWS
+    | RESET_QUOTA
+    | Q(
+        content_type__app_label="djstripe",
+        codename__in=["change_customer", "change_subscription", "change_webhookeventtrigger"],
+    )
+    | Q(
+        content_type__app_label="billing",
+        codename__in=["add_grant", "change_grant", "change_flag"],
+    ),
+    # Whoever keeps it running.
     "Ops": VIEW
-    | Q(content_type__app_label="django_celery_results", codename__startswith="view_")
-    | Q(content_type__app_label="messaging", codename__startswith="change_"),
+    | EXPORT_ROWS
+    | RETRY
+    | Q(content_type__app_label="django_celery_results", codename="view_taskresult")
+    | Q(content_type__app_label="messaging", codename="change_geminimodel")
+    | Q(content_type__app_label="messaging", codename="add_geminimodel"),
 }
 
 

@@ -25,6 +25,9 @@ class Backend(Protocol):
     def send(self, *, to: str, body: str) -> None:
         """Hand over one message, to a number in E.164. Raises SmsError."""
 
+    def told(self) -> str:
+        """Where messages would go, found out without sending one. Raises SmsError."""
+
 
 class ConsoleBackend:
     """For development: writes messages to the terminal, past the log."""
@@ -32,6 +35,9 @@ class ConsoleBackend:
     def send(self, *, to: str, body: str) -> None:
         sys.stderr.write(f"SMS to {to}: {body}\n")
         sys.stderr.flush()
+
+    def told(self) -> str:
+        return "Codes are written to the terminal, and reach no phone."
 
 
 class Sms(NamedTuple):
@@ -47,16 +53,28 @@ class MemoryBackend:
     def send(self, *, to: str, body: str) -> None:
         self.outbox.append(Sms(to, body))
 
+    def told(self) -> str:
+        return "Codes are kept in this process, and reach no phone."
+
 
 class TwilioBackend:
     """Twilio's Messages resource: https://www.twilio.com/docs/messaging/api/message-resource"""
 
     def send(self, *, to: str, body: str) -> None:
+        form = {"To": to, "From": settings.TWILIO_FROM, "Body": body}
+        self._ask("POST", "/Messages.json", form)
+
+    def told(self) -> str:
+        self._ask("GET", ".json")
+        return "Twilio takes the account and its token."
+
+    def _ask(self, method: str, path: str, form: dict[str, str] | None = None) -> None:
         account = settings.TWILIO_ACCOUNT_SID
         try:
-            response = requests.post(
-                f"{settings.TWILIO_API_BASE}/2010-04-01/Accounts/{account}/Messages.json",
-                data={"To": to, "From": settings.TWILIO_FROM, "Body": body},
+            response = requests.request(
+                method,
+                f"{settings.TWILIO_API_BASE}/2010-04-01/Accounts/{account}{path}",
+                data=form,
                 auth=(account, settings.TWILIO_AUTH_TOKEN),
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
             )

@@ -105,6 +105,8 @@ class StaffPasswordView(PasswordChangeView):
 class StaffSite(AdminSite):
     login_form = StaffSignInForm
     login_template = "otp/admin111/login.html"
+    site_title = site_header = "GemChatRoom"
+    index_title = "Overview"
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and (settings.DEBUG or has_second_factor(request))

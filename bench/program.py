@@ -103,10 +103,10 @@ class Program:
     def gemini_url(self) -> str:
         return f"http://127.0.0.1:{self.gemini_port}"
 
-    def manage(self, *arguments: str) -> str:
-        """What a manage.py command prints, run with the program's settings."""
+    def manage(self, *arguments: str, **environ: str) -> str:
+        """What a manage.py command prints, run with the program's settings, or others."""
         command = [sys.executable, "manage.py", *arguments]
-        environment = {**self._environment, "LOG_LEVEL": "WARNING"}
+        environment = {**self._environment, "LOG_LEVEL": "WARNING", **environ}
         told = subprocess.run(  # noqa: S603 a command of our own
             command, cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
@@ -137,16 +137,25 @@ class Program:
             yield process.pid
 
     @contextmanager
+    def web_on(self, database_url: str) -> Iterator[int]:
+        """The port of one more web process, which is on another database."""
+        [port] = free_ports(1)
+        words = {str(self.port): str(port)}
+        with self._process("web", words, DATABASE_URL=database_url):
+            wait_for_port(port)
+            yield port
+
+    @contextmanager
     def _process(
-        self, name: str, instead: Mapping[str, str] | None = None, *more: str
+        self, name: str, instead: Mapping[str, str] | None = None, *more: str, **environ: str
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """One of the stack's commands, run with words replaced or added."""
+        """One of the stack's commands, run with words replaced or added, and other settings."""
         command: Any = self._commands[name]
         log_path = VAR / f"{name}.log"
         with log_path.open("wb") as log:
             process = spawn(
                 [*((instead or {}).get(word, word) for word in command), *more],
-                env=self._environment,
+                env={**self._environment, **environ},
                 cwd=BASE_DIR,
                 stdout=log,
                 when_orphaned=signal.SIGKILL,

@@ -1,41 +1,67 @@
-"""Billing as staff see it: Stripe's mirror to read, grants to give, flags to settle.
+"""Billing as staff see it: Stripe's mirror to read, grants to take back, flags to settle.
 
 dj-stripe's own admin is taken out whole. Any member of staff could cancel subscriptions at Stripe
 through its URLs, without a permission and without a trace; it shows keys and lets rows be edited
 that only Stripe may change; and its search and its invoices fail on what Stripe sends today.
 """
 
-from datetime import datetime
 from typing import Any
 
-from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
-from django.forms import ModelForm
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from djstripe import models as djstripe
 from djstripe.admin import admin as djstripe_admin  # noqa: F401 registers what is taken out
 
-from accounts.admin import ReadOnlyAdmin
-from accounts.models import User
-from billing import mirror
-from billing.entitlement import refresh_tiers
+from accounts.back_office import (
+    FixedFilter,
+    ReadOnlyAdmin,
+    as_mobile,
+    as_uuid,
+    link_to,
+    of_user,
+)
+from accounts.models import AuditEvent, User
+from accounts.staff_actions import Deed, StaffAction
 from billing.grants import end_grant
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
+from billing.replay import replay
 from billing.subscriptions import is_ending, period_end
+from billing.user_actions import STRIPE_ACTIONS
+from gemchat.errors import DomainError
 
 for model in [each for each in admin.site._registry if each._meta.app_label == "djstripe"]:
     admin.site.unregister(model)
 
+DASHBOARD = "https://dashboard.stripe.com"
+# Where Stripe's dashboard has the things that it has pages for.
+DASHBOARD_PAGES = {
+    "cus_": "customers",
+    "sub_": "subscriptions",
+    "ch_": "payments",
+    "evt_": "events",
+}
+
+
+def at_stripe(stripe_id: str | None) -> SafeString | str:
+    """A link to Stripe's own page of a thing."""
+    kinds = [page for start, page in DASHBOARD_PAGES.items() if (stripe_id or "").startswith(start)]
+    if not kinds:
+        return stripe_id or ""
+    mode = "" if settings.STRIPE_LIVE_MODE else "/test"
+    url = f"{DASHBOARD}{mode}/{kinds[0]}/{stripe_id}"
+    return format_html('<a href="{}" rel="noreferrer">{}</a>', url, stripe_id)
+
 
 class MirrorAdmin(ReadOnlyAdmin):
-    """Rows as Stripe last sent them. Nothing here changes anything at Stripe."""
+    """Rows as Stripe last sent them."""
 
-    search_fields = ["id"]
-    ordering = ["-created"]
-    actions = ["fetch_again"]
+    search_help_text = "A whole id of Stripe's."
+    customer_field = ""
 
     @admin.display(description="Status")
     def status(self, row: Any) -> str:
@@ -46,61 +72,56 @@ class MirrorAdmin(ReadOnlyAdmin):
         """In the smallest unit of the currency, as Stripe counts."""
         return f"{row.stripe_data.get('amount')} {row.stripe_data.get('currency')}"
 
+    @admin.display(description="At Stripe")
+    def at_stripe(self, row: Any) -> str:
+        return at_stripe(row.id)
+
     @admin.display(description="User")
-    def user(self, row: Any) -> str:
-        customer_id = row.id if isinstance(row, djstripe.Customer) else row.customer_id
-        owner = User.objects.filter(stripe_customer_id=customer_id).first()
-        return str(owner or "")
+    def user(self, row: Any) -> SafeString | str:
+        return link_to(User, row.owner_id, row.owner_mobile) if row.owner_id else ""
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """By id, or by the mobile number of the user who has the customer."""
-        found, duplicates = super().get_search_results(request, queryset, search_term)
-        owners = User.objects.filter(
-            mobile__icontains=search_term, stripe_customer_id__isnull=False
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        if not self.customer_field:
+            return rows
+        owners = User.objects.filter(stripe_customer_id=OuterRef(self.customer_field))
+        return rows.annotate(
+            owner_id=Subquery(owners.values("pk")[:1]),
+            owner_mobile=Subquery(owners.values("mobile")[:1]),
         )
-        field = {djstripe.Customer: "id", djstripe.Subscription: "customer"}.get(self.model)
-        if search_term and field:
-            customer_ids = list(owners.values_list("stripe_customer_id", flat=True)[:100])
-            found |= queryset.filter(**{f"{field}__in": customer_ids})
-        return found, duplicates
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
-        if self.model not in (djstripe.Customer, djstripe.Subscription):
-            actions.pop("fetch_again", None)
-        return actions
-
-    def has_fetch_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("billing.change_grant")
-
-    @admin.action(description="Fetch again from Stripe", permissions=["fetch"])
-    def fetch_again(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
-        for row in rows:
-            customer_id = row.id if isinstance(row, djstripe.Customer) else row.customer_id
-            try:
-                with stripe_calls():
-                    mirror.sync_customer(customer_id)
-            except (PaymentUnavailable, BillingNotConfigured) as error:
-                self.message_user(request, f"{customer_id}: {error}", messages.ERROR)
-                return
-            self.log_change(request, row, "Fetched again from Stripe.")
+    def found_by(self, term: str) -> Q:
+        """By Stripe's id, or by the mobile number of the user who has the customer."""
+        found = Q(id=term)
+        if self.customer_field:
+            customer_id = (
+                User.objects.filter(mobile=as_mobile(term))
+                .values_list("stripe_customer_id", flat=True)
+                .first()
+            )
+            found |= Q(**{self.customer_field: customer_id or term})
+        return found
 
 
 @admin.register(djstripe.Customer)
 class CustomerAdmin(MirrorAdmin):
+    customer_field = "id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
     list_display = ["id", "user", "email", "created", "livemode", "date_purged"]
-    fields = ["id", "user", "email", "metadata", "created", "livemode", "date_purged"]
-    readonly_fields = ["user"]
+    fields = ["at_stripe", "user", "email", "metadata", "created", "livemode", "date_purged"]
+    readonly_fields = ["at_stripe", "user"]
+    staff_actions = STRIPE_ACTIONS
 
 
 @admin.register(djstripe.Subscription)
 class SubscriptionAdmin(MirrorAdmin):
-    columns = ("id", "user", "customer_id", "status", "ending", "paid_until", "created")
-    list_display = columns
-    fields = (*columns, "livemode", "stripe_data")
-    readonly_fields = ["user", "customer_id", "status", "ending", "paid_until"]
+    customer_field = "customer_id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    columns = ("user", "customer_id", "status", "ending", "paid_until", "created")
+    list_display = ("id", *columns)
+    fields = ("at_stripe", *columns, "livemode", "stripe_data")
+    readonly_fields = ["at_stripe", "user", "customer_id", "status", "ending", "paid_until"]
+    staff_actions = STRIPE_ACTIONS
 
     @admin.display(description="Ending", boolean=True)
     def ending(self, row: djstripe.Subscription) -> bool:
@@ -113,34 +134,49 @@ class SubscriptionAdmin(MirrorAdmin):
 
 @admin.register(djstripe.Session)
 class SessionAdmin(MirrorAdmin):
-    columns = ("id", "user", "customer_id", "status", "created")
-    list_display = columns
-    fields = (*columns, "livemode", "stripe_data")
+    customer_field = "customer_id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    columns = ("user", "customer_id", "status", "created")
+    list_display = ("id", *columns)
+    fields = ("id", *columns, "livemode", "stripe_data")
     readonly_fields = ["user", "customer_id", "status"]
 
 
 @admin.register(djstripe.Charge)
 class ChargeAdmin(MirrorAdmin):
-    columns = ("id", "user", "customer_id", "status", "amount", "created")
-    list_display = columns
-    fields = (*columns, "livemode", "stripe_data")
-    readonly_fields = ["user", "customer_id", "status", "amount"]
+    customer_field = "customer_id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    columns = ("user", "customer_id", "status", "amount", "created")
+    list_display = ("id", *columns)
+    fields = ("at_stripe", *columns, "livemode", "stripe_data")
+    readonly_fields = ["at_stripe", "user", "customer_id", "status", "amount"]
 
 
 @admin.register(djstripe.Dispute)
 class DisputeAdmin(MirrorAdmin):
-    columns = ("id", "status", "amount", "created")
-    list_display = columns
-    fields = (*columns, "livemode", "stripe_data")
+    columns = ("status", "amount", "created")
+    list_display = ("id", *columns)
+    fields = ("id", *columns, "livemode", "stripe_data")
     readonly_fields = ["status", "amount"]
 
 
 @admin.register(djstripe.Event)
 class EventAdmin(MirrorAdmin):
-    columns = ("id", "type", "created", "livemode")
-    list_display = columns
-    list_filter = ["type"]
-    fields = (*columns, "api_version", "data")
+    columns = ("type", "created", "livemode")
+    list_display = ("id", *columns)
+    fields = ("at_stripe", *columns, "api_version", "data")
+    readonly_fields = ["at_stripe"]
+
+
+class FailedFilter(FixedFilter):
+    title = "outcome"
+    parameter_name = "outcome"
+    options = {"failed": ("Failed", ~Q(exception=""))}
+
+
+def replay_delivery(deed: Deed) -> str:
+    replay(deed.row)
+    return "The event has been taken in."
 
 
 @admin.register(djstripe.WebhookEventTrigger)
@@ -149,86 +185,102 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     columns = ("created", "event", "processed", "exception", "remote_ip")
     list_display = columns
-    list_filter = ["processed"]
+    list_filter = [FailedFilter]
     list_select_related = ["event"]
     fields = (*columns, "traceback", "body")
-    ordering = ["-created"]
+    search_fields = []
+    staff_actions = [
+        StaffAction(
+            name="replay",
+            label="Replay",
+            permission="djstripe.change_webhookeventtrigger",
+            event=AuditEvent.Action.WEBHOOK_REPLAYED,
+            perform=replay_delivery,
+            warning="What failed at the delivery is done once more, as Stripe has it now.",
+            calls_out=True,
+            most_rows=10,
+        )
+    ]
 
 
 @admin.register(DailyQuota)
 class DailyQuotaAdmin(ReadOnlyAdmin):
     list_display = ["user", "day", "used"]
     list_select_related = ["user"]
-    list_filter = ["day"]
-    search_fields = ["user__mobile"]
-    ordering = ["-day", "-used"]
 
 
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
     list_display = [
-        *["created_at", "user", "model", "outcome", "prompt_tokens", "output_tokens"],
-        *["cost_micro_usd", "estimated"],
+        *["created_at", "user", "reply_id", "attempt", "model", "outcome", "error_code"],
+        *["prompt_tokens", "output_tokens", "cost_micro_usd", "estimated"],
     ]
     list_select_related = ["user"]
-    list_filter = ["model", "outcome"]
-    search_fields = ["user__mobile", "reply_id"]
-    ordering = ["-created_at"]
+    ordering = ["-created_at", "-pk"]
+    search_help_text = "The whole id of a reply or of a user, or a user's whole mobile number."
+
+    def found_by(self, term: str) -> Q:
+        key = as_uuid(term)
+        if key and UsageRecord.objects.filter(reply_id=key).exists():
+            return Q(reply_id=key)
+        return of_user(term)
 
 
-class GrantForm(ModelForm):
-    def clean_until(self) -> datetime:
-        until: datetime = self.cleaned_data["until"]
-        if until <= timezone.now():
-            raise ValidationError("This is over already.")
-        return until
+def take_back(deed: Deed) -> str:
+    return "Taken back." if end_grant(deed.row) else "It was over already."
 
 
 @admin.register(Grant)
-class GrantAdmin(admin.ModelAdmin):
-    """Given once and never edited; taken back by the action."""
+class GrantAdmin(ReadOnlyAdmin):
+    """Given on the page of the user, never edited, taken back here."""
 
-    form = GrantForm
     list_display = ["user", "until", "reason", "granted_by", "created_at"]
     list_select_related = ["user", "granted_by"]
-    search_fields = ["user__mobile", "reason"]
-    raw_id_fields = ["user"]
-    fields = ["user", "until", "reason"]
-    ordering = ["-created_at"]
-    actions = ["end"]
+    staff_actions = [
+        StaffAction(
+            name="end",
+            label="Take back now",
+            permission="billing.change_grant",
+            event=AuditEvent.Action.GRANT_ENDED,
+            perform=take_back,
+            warning="Who is Pro by this alone is basic again at once.",
+        )
+    ]
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return obj is None and super().has_change_permission(request)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+class OpenFilter(FixedFilter):
+    title = "state"
+    parameter_name = "state"
+    options = {"open": ("To be settled", Q(resolved_at=None))}
 
-    def save_model(self, request: HttpRequest, obj: Grant, form: ModelForm, change: bool) -> None:
-        obj.granted_by = request.user  # type: ignore[assignment]  # staff are signed in
-        super().save_model(request, obj, form, change)
-        refresh_tiers([obj.user_id])
 
-    @admin.action(description="Take back now", permissions=["change"])
-    def end(self, request: HttpRequest, grants: QuerySet[Grant]) -> None:
-        for grant in grants:
-            if end_grant(grant):
-                self.log_change(request, grant, "Taken back.")
+class FlagSettled(DomainError):
+    code = "flag_settled"
+    message = "This has been settled already."
+    status = 409
+
+
+def settle(deed: Deed) -> None:
+    open_flag = Flag.objects.filter(pk=deed.row.pk, resolved_at=None)
+    if not open_flag.update(resolved_at=timezone.now()):
+        raise FlagSettled
 
 
 @admin.register(Flag)
 class FlagAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "kind", "stripe_id", "user", "note", "resolved_at"]
     list_select_related = ["user"]
-    list_filter = ["kind", ("resolved_at", admin.EmptyFieldListFilter)]
-    search_fields = ["stripe_id", "user__mobile"]
-    ordering = ["-created_at"]
-    actions = ["resolve"]
+    list_filter = [OpenFilter]
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    staff_actions = [
+        StaffAction(
+            name="resolve",
+            label="Settled",
+            permission="billing.change_flag",
+            event=AuditEvent.Action.FLAG_SETTLED,
+            perform=settle,
+        )
+    ]
 
-    def has_resolve_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("billing.change_flag")
-
-    @admin.action(description="Settled", permissions=["resolve"])
-    def resolve(self, request: HttpRequest, flags: QuerySet[Flag]) -> None:
-        for flag in flags.filter(resolved_at=None):
-            if Flag.objects.filter(pk=flag.pk, resolved_at=None).update(resolved_at=timezone.now()):
-                self.log_change(request, flag, "Settled.")
+    def found_by(self, term: str) -> Q:
+        return Q(stripe_id=term) | of_user(term)

@@ -78,6 +78,21 @@ def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
     return dict(wrong.values_list("pk", "right"))
 
 
+def disagreeing(*, most: int) -> list[uuid.UUID]:
+    """Users whose tier is not what it should be, at the most so many of each kind.
+
+    As `wrong_tiers` of all users, but it looks only at those who are Pro, or pay, or have a grant.
+    """
+    subscriptions = Subscription.objects.filter(pro_price(), stripe_data__status__in=ENTITLING)
+    basic = User.objects.filter(tier=User.Tier.BASIC)
+    found = [
+        User.objects.filter(tier=User.Tier.PRO).exclude(entitled()),
+        basic.filter(stripe_customer_id__in=subscriptions.values("customer_id")),
+        basic.filter(pk__in=Grant.objects.current().values("user")),
+    ]
+    return [pk for users in found for pk in users.values_list("pk", flat=True)[:most]]
+
+
 def refresh_all_tiers() -> dict[uuid.UUID, str]:
     """Put every wrong tier right, a batch a transaction; returns those that changed."""
     wrong = list(wrong_tiers(User.objects.all()))

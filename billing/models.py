@@ -121,6 +121,12 @@ class UsageRecord(models.Model):
     attempt = models.PositiveSmallIntegerField()
     model = models.CharField(max_length=64)
     outcome = models.CharField(max_length=16)
+    error_code = models.CharField(max_length=32, blank=True)
+    provider_code = models.CharField(max_length=64, blank=True)
+    started_at = models.DateTimeField(null=True)
+    # What the person waited from sending; null where nobody did, as staff had the reply made again.
+    first_token_ms = models.PositiveIntegerField(null=True)
+    reply_ms = models.PositiveIntegerField(null=True)
     prompt_tokens = models.PositiveIntegerField()
     output_tokens = models.PositiveIntegerField()
     cached_tokens = models.PositiveIntegerField()
@@ -223,6 +229,10 @@ class Flag(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="one_flag_a_thing", fields=["kind", "stripe_id"]),
+        ]
+        indexes = [
+            # What staff have to settle.
+            models.Index("id", name="flag_open", condition=Q(resolved_at=None)),
         ]
 
     def __str__(self) -> str:

@@ -133,6 +133,7 @@ class Chatroom(models.Model):
     objects = ChatroomQuerySet.as_manager()
 
     class Meta:
+        permissions = [("view_content", "Can read what people wrote")]
         constraints = [
             models.CheckConstraint(name="chatroom_title_is_not_empty", condition=~Q(title="")),
             models.CheckConstraint(
@@ -151,8 +152,8 @@ class Chatroom(models.Model):
                 name="chatroom_list",
                 condition=Q(expires_at=None, deleted_at=None),
             ),
-            # All rooms of a user, when the user is erased.
-            models.Index("user", name="chatroom_user"),
+            # All rooms of a user: for staff, newest first, and when the user is erased.
+            models.Index("user", "id", name="chatroom_user"),
             # The erasure of temporary rooms that have expired.
             models.Index(
                 "expires_at",

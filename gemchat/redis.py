@@ -17,6 +17,14 @@ def client() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **TIMEOUTS)
 
 
+@cache
+def broker() -> redis.Redis:
+    """The store of Celery's queues, which may be another one; to look at them."""
+    url = settings.CELERY_BROKER_URL
+    url = url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+    return redis.Redis.from_url(url, decode_responses=True, **TIMEOUTS)
+
+
 def async_client() -> redis.asyncio.Redis:
     """A new client for one event loop; whoever makes it closes it."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True, **TIMEOUTS)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery.schedules import crontab
+from csp.constants import NONE, SELF
 
 from gemchat.database import BoundedConnection
 from gemchat.env import BASE_DIR, env
@@ -71,6 +72,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
     "corsheaders",
     "csp",
     "drf_spectacular_sidecar",
@@ -229,6 +231,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
+    "count-days": {"task": "messaging.tasks.count_days", "schedule": 60.0},
     "sweep-rooms": {"task": "messaging.tasks.sweep_rooms", "schedule": 60.0},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
     "sweep-accounts": {"task": "messaging.tasks.sweep_accounts", "schedule": 15.0},
@@ -328,6 +331,7 @@ DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
 DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "gemchat.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

@@ -96,7 +96,10 @@ def mark_for_stop(reply_id: uuid.UUID) -> None:
 
 
 def forget(reply_ids: Collection[uuid.UUID]) -> None:
-    """Delete what is buffered of replies that were erased. Without Redis it expires by itself."""
+    """Delete what is buffered of replies that were erased, or that are made again.
+
+    Without Redis it expires by itself.
+    """
     keys = [key(reply_id) for reply_id in reply_ids for key in (stream_key, stop_key)]
     try:
         if keys:

@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -38,6 +38,7 @@ class Ending:
     status: Message.Status
     error_code: str = ""
     error_detail: str = ""
+    provider_code: str = ""
     finish_reason: str = ""
     model_version: str = ""
     usage: Usage | None = None
@@ -74,7 +75,7 @@ def stream(reply: Message, running: RunningReply) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
-    if reply.attempt > MOST_ATTEMPTS:
+    if reply.tries > MOST_ATTEMPTS:
         return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
     priced = GeminiModel.objects.serving(reply.model, on=timezone.now().date())
     if priced:
@@ -84,6 +85,13 @@ def stream(reply: Message, running: RunningReply) -> Ending:
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
         ending = ask(reply, running, build_context(reply, budget_tokens=budget // 2))
     return replace(ending, priced=priced)
+
+
+def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
+    """How long the person has waited since sending; None where staff had the reply made again."""
+    if until is None or reply.attempts_forgiven:
+        return None
+    return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))
 
 
 def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
@@ -106,7 +114,7 @@ def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
             usage=cancelled.usage,
         )
     except GeminiError as error:
-        return failure(error, running)
+        return failure(error, reply, running)
     return success(reply, context, final)
 
 
@@ -128,16 +136,17 @@ def success(reply: Message, context: Context, final: Final) -> Ending:
     )
 
 
-def failure(error: GeminiError, running: RunningReply) -> Ending:
+def failure(error: GeminiError, reply: Message, running: RunningReply) -> Ending:
     """A failure that names a time, before any text, is waited for in the queue and not here."""
     has_time = error.retry_after is not None and not error.permanent
-    if has_time and not running.content and running.attempt < MOST_ATTEMPTS:
+    if has_time and not running.content and reply.tries < MOST_ATTEMPTS:
         return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0)
     logger.warning("Reply %s failed: %s", running.reply_id, error)
     return Ending(
         Message.Status.FAILED,
         error_code=error.code,
         error_detail=error.detail,
+        provider_code=error.provider_code,
         model_version=error.model_version,
         usage=error.usage,
     )
@@ -199,6 +208,7 @@ def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
         ended_at=timezone.now(),
         error_code=ending.error_code,
         error_detail=ending.error_detail,
+        provider_code=ending.provider_code,
         finish_reason=ending.finish_reason,
         prompt_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
@@ -229,6 +239,11 @@ def record_usage(reply: Message, ending: Ending) -> None:
         attempt=reply.attempt,
         model=ending.model_version or reply.model,
         outcome=ending.status,
+        error_code=ending.error_code,
+        provider_code=ending.provider_code,
+        started_at=reply.started_at,
+        first_token_ms=waited_ms(reply, until=reply.first_token_at),
+        reply_ms=waited_ms(reply, until=timezone.now()),
         cost_micro_usd=priced.cost_micro_usd(**tokens) if priced else 0,
         estimated=usage.estimated,
         **tokens,

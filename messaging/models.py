@@ -7,11 +7,11 @@ or from an attempt that was given up, changes nothing.
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -19,12 +19,15 @@ from accounts.models import User
 from billing.models import DailyQuota
 from billing.plans import plan_for
 from chatrooms.models import Chatroom
+from messaging.backends.base import ErrorCode
 from messaging.catalog import GeminiModel
+from messaging.figures import DailyFigures
 
-__all__ = ["GeminiModel", "Message"]
+__all__ = ["DailyFigures", "GeminiModel", "Message"]
 
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
+ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
 # What a restart of PostgreSQL raises; it passes.
 DATABASE_LOST = (OperationalError, InterfaceError)
 
@@ -192,6 +195,32 @@ class MessageQuerySet(models.QuerySet["Message"]):
             self.filter(pk=reply.pk, status=Message.Status.GENERATING).update(stop_requested=True)
         )
 
+    def make_again(self, *, reply_id: uuid.UUID) -> bool:
+        """Queue a failed reply once more, as the same row; False if it is not there as failed.
+
+        It takes no place of the quota: where the failure gave it back it stays so, and where the
+        user had to pay for the failure it is the same place still. Its text and error are void.
+        """
+        room = Chatroom.objects.filter(pk=OuterRef("chatroom"), deleted_at=None)
+        # No join: it would hide the status in a subquery, which is not looked at again by
+        # whoever has waited for the row.
+        return bool(
+            self.filter(Exists(room), pk=reply_id, status=Message.Status.FAILED).update(
+                status=Message.Status.QUEUED,
+                content="",
+                attempts_forgiven=F("attempt"),
+                not_before=None,
+                resend_at=timezone.now() + resend_after(),
+                stop_requested=False,
+                first_token_at=None,
+                ended_at=None,
+                error_code="",
+                error_detail="",
+                provider_code="",
+                finish_reason="",
+            )
+        )
+
     def take_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
         """Queued replies that the queue may never have heard of; each is given out once a while."""
         due = (
@@ -238,6 +267,8 @@ class Message(models.Model):
     model = models.CharField(max_length=64, blank=True, default="", db_default="")
     model_version = models.CharField(max_length=64, blank=True, default="", db_default="")
     attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # Attempts before staff had the reply made again; these do not count as tries any more.
+    attempts_forgiven = models.PositiveSmallIntegerField(default=0, db_default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
@@ -249,6 +280,8 @@ class Message(models.Model):
     ended_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=32, blank=True, default="", db_default="")
     error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # What Gemini called it, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
+    provider_code = models.CharField(max_length=64, blank=True, default="", db_default="")
     finish_reason = models.CharField(max_length=32, blank=True, default="", db_default="")
     prompt_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
@@ -268,6 +301,7 @@ class Message(models.Model):
     objects = MessageQuerySet.as_manager()
 
     class Meta:
+        permissions = [("retry_reply", "Can have failed replies made again")]
         constraints = [
             models.CheckConstraint(
                 name="message_sender_is_known", condition=Q(sender__in=["user", "gemini"])
@@ -332,6 +366,15 @@ class Message(models.Model):
             ),
             # All messages of a user, by time: usage, erasure, staff.
             models.Index("user", "id", name="message_user"),
+            # The back office: what waits, oldest first; what failed, also by code and of a user.
+            models.Index(
+                "id", name="message_waiting", condition=Q(status__in=["queued", "generating"])
+            ),
+            models.Index("id", name="message_failed", condition=Q(status="failed")),
+            models.Index(
+                "error_code", "id", name="message_failed_code", condition=Q(status="failed")
+            ),
+            models.Index("user", "id", name="message_failed_user", condition=Q(status="failed")),
         ]
 
     def __str__(self) -> str:
@@ -340,6 +383,10 @@ class Message(models.Model):
     @property
     def is_reply(self) -> bool:
         return self.sender == self.Sender.GEMINI
+
+    @property
+    def tries(self) -> int:
+        return self.attempt - self.attempts_forgiven
 
     @property
     def has_ended(self) -> bool:

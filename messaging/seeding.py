@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chatrooms.models import Chatroom
+from gemchat.ids import uuid7_at
 from messaging.models import Message
 
 # 555-0100 to 0199 of every area are kept for fiction: no code ever reaches anybody.
@@ -114,12 +115,6 @@ def message_id(room: Chatroom, number: int) -> uuid.UUID:
 
 def message_time(room: Chatroom, number: int) -> datetime:
     return room.created_at + timedelta(seconds=number)
-
-
-def uuid7_at(at: datetime, *, salt: int) -> uuid.UUID:
-    """RFC 9562: 48 bits of milliseconds, the version, the variant, and random bits for the rest."""
-    milliseconds = int(at.timestamp() * 1000)
-    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | salt & ((1 << 62) - 1))
 
 
 def message_rows(room: Chatroom, texts: list[str]) -> Iterator[Row]:

@@ -15,6 +15,7 @@ from messaging import account_erasure, archive, retention
 from messaging.erasure import erase_room
 from messaging.generation import generate
 from messaging.models import Message
+from messaging.rollup import roll_up
 from messaging.titles import title_room
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,12 @@ def sweep_replies() -> dict[str, int]:
     for reply_id in [*taken_back, *unsent]:
         send_to_queue(reply_id)
     return {"taken_back": len(taken_back), "unsent": len(unsent)}
+
+
+@shared_task(name="messaging.tasks.count_days")
+def count_days() -> None:
+    """Keep the figures of the back office."""
+    roll_up(now=timezone.now())
 
 
 @shared_task(name="messaging.tasks.erase_room")

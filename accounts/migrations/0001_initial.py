@@ -113,6 +113,30 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "permissions": [
+                    ("disable_user", "Can disable and enable users"),
+                    ("end_sessions", "Can end users' sessions"),
+                    ("send_code", "Can send a one-time code"),
+                    ("clear_lockouts", "Can clear lockouts"),
+                    ("export_user", "Can export what is kept about a user"),
+                    ("erase_user", "Can erase a user"),
+                    ("export_rows", "Can export lists"),
+                ],
+                "indexes": [
+                    models.Index(
+                        models.F("id"), condition=models.Q(("tier", "pro")), name="user_pro"
+                    ),
+                    models.Index(
+                        models.F("id"),
+                        condition=models.Q(("is_active", False)),
+                        name="user_disabled",
+                    ),
+                    models.Index(
+                        models.F("id"), condition=models.Q(("is_staff", True)), name="user_staff"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="AuditEvent",
@@ -144,6 +168,21 @@ class Migration(migrations.Migration):
                             ("account_closed", "Account Closed"),
                             ("user_deleted", "User Deleted"),
                             ("second_factor_set", "Second Factor Set"),
+                            ("erasure_ordered", "Erasure Ordered"),
+                            ("row_added", "Row Added"),
+                            ("row_changed", "Row Changed"),
+                            ("row_deleted", "Row Deleted"),
+                            ("rows_exported", "Rows Exported"),
+                            ("grant_given", "Grant Given"),
+                            ("grant_ended", "Grant Ended"),
+                            ("quota_reset", "Quota Reset"),
+                            ("stripe_synced", "Stripe Synced"),
+                            ("cancellation_ordered", "Cancellation Ordered"),
+                            ("resumption_ordered", "Resumption Ordered"),
+                            ("webhook_replayed", "Webhook Replayed"),
+                            ("flag_settled", "Flag Settled"),
+                            ("content_read", "Content Read"),
+                            ("reply_retried", "Reply Retried"),
                         ],
                         max_length=24,
                     ),
@@ -151,6 +190,7 @@ class Migration(migrations.Migration):
                 ("user_id", models.UUIDField(null=True)),
                 ("mobile_digest", models.CharField(blank=True, max_length=32)),
                 ("actor", models.CharField(blank=True, max_length=64)),
+                ("target", models.CharField(blank=True, max_length=255)),
                 ("ip", models.GenericIPAddressField(null=True)),
                 ("request_id", models.CharField(max_length=64)),
                 ("details", models.JSONField(default=dict)),
@@ -168,6 +208,23 @@ class Migration(migrations.Migration):
                         models.OrderBy(models.F("created_at"), descending=True),
                         name="audit_of_number",
                     ),
+                    models.Index(
+                        models.F("action"),
+                        models.OrderBy(models.F("id"), descending=True),
+                        name="audit_of_action",
+                    ),
+                    models.Index(
+                        models.F("actor"),
+                        models.OrderBy(models.F("id"), descending=True),
+                        condition=models.Q(("actor", ""), _negated=True),
+                        name="audit_of_actor",
+                    ),
+                    models.Index(
+                        models.F("target"),
+                        condition=models.Q(("target", ""), _negated=True),
+                        name="audit_of_target",
+                    ),
+                    models.Index(models.F("request_id"), name="audit_of_request"),
                 ],
             },
         ),
@@ -290,6 +347,11 @@ class Migration(migrations.Migration):
                         models.F("next_delivery_at"),
                         condition=models.Q(("delivery_status", "queued"), ("ended_at", None)),
                         name="code_due_for_delivery",
+                    ),
+                    models.Index(
+                        models.F("id"),
+                        condition=models.Q(("delivery_status", "failed")),
+                        name="code_failed",
                     ),
                 ],
                 "constraints": [

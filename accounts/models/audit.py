@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -23,15 +23,20 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         *,
         user_id: uuid.UUID | None = None,
         mobile: str = "",
+        target: str = "",
         client: Client | None = None,
         actor: str = "",
         **details: Any,
     ) -> "AuditEvent":
-        """`actor` is empty for the user, else `command` or the id of a member of staff."""
+        """`actor` is empty for the user, else `command` or the id of a member of staff.
+
+        `target` is the id of the row that it was done to, where that is no user.
+        """
         return self.create(
             action=action,
             user_id=user_id,
             mobile_digest=mobile_digest(mobile) if mobile else "",
+            target=target,
             ip=client.ip if client else None,
             actor=actor,
             request_id=request_id.get(),
@@ -69,12 +74,28 @@ class AuditEvent(models.Model):
         ACCOUNT_CLOSED = "account_closed"
         USER_DELETED = "user_deleted"
         SECOND_FACTOR_SET = "second_factor_set"
+        ERASURE_ORDERED = "erasure_ordered"
+        ROW_ADDED = "row_added"
+        ROW_CHANGED = "row_changed"
+        ROW_DELETED = "row_deleted"
+        ROWS_EXPORTED = "rows_exported"
+        GRANT_GIVEN = "grant_given"
+        GRANT_ENDED = "grant_ended"
+        QUOTA_RESET = "quota_reset"
+        STRIPE_SYNCED = "stripe_synced"
+        CANCELLATION_ORDERED = "cancellation_ordered"
+        RESUMPTION_ORDERED = "resumption_ordered"
+        WEBHOOK_REPLAYED = "webhook_replayed"
+        FLAG_SETTLED = "flag_settled"
+        CONTENT_READ = "content_read"
+        REPLY_RETRIED = "reply_retried"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     action = models.CharField(max_length=24, choices=Action)
     user_id = models.UUIDField(null=True)
     mobile_digest = models.CharField(max_length=32, blank=True)
     actor = models.CharField(max_length=64, blank=True)
+    target = models.CharField(max_length=255, blank=True)
     ip = models.GenericIPAddressField(null=True)
     request_id = models.CharField(max_length=64)
     details = models.JSONField(default=dict)
@@ -88,6 +109,12 @@ class AuditEvent(models.Model):
             models.Index("user_id", F("created_at").desc(), name="audit_of_user"),
             # What happened to a number, an unknown one too.
             models.Index("mobile_digest", F("created_at").desc(), name="audit_of_number"),
+            # The audit log in the back office: of one kind, by one member of staff, of one row, of
+            # one request; newest first.
+            models.Index("action", F("id").desc(), name="audit_of_action"),
+            models.Index("actor", F("id").desc(), name="audit_of_actor", condition=~Q(actor="")),
+            models.Index("target", name="audit_of_target", condition=~Q(target="")),
+            models.Index("request_id", name="audit_of_request"),
         ]
 
     def __str__(self) -> str:

@@ -119,6 +119,8 @@ class OneTimeCode(models.Model):
                 name="code_due_for_delivery",
                 condition=Q(delivery_status="queued", ended_at=None),
             ),
+            # Codes that did not arrive, as staff look for them.
+            models.Index("id", name="code_failed", condition=Q(delivery_status="failed")),
         ]
 
     def __str__(self) -> str:

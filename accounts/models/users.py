@@ -55,6 +55,22 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "mobile"
 
     class Meta:
+        # What staff may do to users, each by itself; accounts.roles says who may.
+        permissions = [
+            ("disable_user", "Can disable and enable users"),
+            ("end_sessions", "Can end users' sessions"),
+            ("send_code", "Can send a one-time code"),
+            ("clear_lockouts", "Can clear lockouts"),
+            ("export_user", "Can export what is kept about a user"),
+            ("erase_user", "Can erase a user"),
+            ("export_rows", "Can export lists"),
+        ]
+        indexes = [
+            # Lists of the back office: the few among many.
+            models.Index("id", name="user_pro", condition=Q(tier="pro")),
+            models.Index("id", name="user_disabled", condition=Q(is_active=False)),
+            models.Index("id", name="user_staff", condition=Q(is_staff=True)),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="user_mobile_is_e164", condition=Q(mobile__regex=r"^\+[1-9][0-9]{6,14}$")

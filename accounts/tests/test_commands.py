@@ -259,9 +259,10 @@ def test_sync_roles_makes_the_groups_and_takes_strays_away():
 
     assert set(report) == {"Support", "Billing", "Ops", "Read-only"}
     assert set(support.permissions.values_list("codename", flat=True)) == codenames
-    assert {"view_user", "change_user"} <= codenames
+    assert {"view_user", "disable_user", "view_content"} <= codenames
     read_only = Group.objects.get(name="Read-only").permissions
     assert not read_only.exclude(codename__startswith="view_").exists()
+    assert not read_only.filter(codename="view_content").exists()
 
 
 def test_admin_totp_sets_up_a_second_factor_once(staff):

@@ -5,12 +5,18 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+# The deliveries that failed, as staff look for them; dj-stripe has no index for it.
+FAILED_DELIVERIES = """
+CREATE INDEX webhook_failed ON djstripe_webhookeventtrigger (id) WHERE exception <> ''
+"""
+
 
 class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+        ("djstripe", "0003_2_11"),
     ]
 
     operations = [
@@ -85,6 +91,11 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(fields=("kind", "stripe_id"), name="one_flag_a_thing")
                 ],
+                "indexes": [
+                    models.Index(
+                        models.F("id"), condition=models.Q(("resolved_at", None)), name="flag_open"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -151,6 +162,11 @@ class Migration(migrations.Migration):
                 ("attempt", models.PositiveSmallIntegerField()),
                 ("model", models.CharField(max_length=64)),
                 ("outcome", models.CharField(max_length=16)),
+                ("error_code", models.CharField(blank=True, max_length=32)),
+                ("provider_code", models.CharField(blank=True, max_length=64)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("first_token_ms", models.PositiveIntegerField(null=True)),
+                ("reply_ms", models.PositiveIntegerField(null=True)),
                 ("prompt_tokens", models.PositiveIntegerField()),
                 ("output_tokens", models.PositiveIntegerField()),
                 ("cached_tokens", models.PositiveIntegerField()),
@@ -193,4 +209,5 @@ class Migration(migrations.Migration):
                 ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
             ],
         ),
+        migrations.RunSQL(FAILED_DELIVERIES, "DROP INDEX webhook_failed"),
     ]

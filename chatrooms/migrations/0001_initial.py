@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "permissions": [("view_content", "Can read what people wrote")],
                 "indexes": [
                     models.Index(
                         models.F("user"),
@@ -89,7 +90,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(("deleted_at", None), ("expires_at", None)),
                         name="chatroom_list",
                     ),
-                    models.Index(models.F("user"), name="chatroom_user"),
+                    models.Index(models.F("user"), models.F("id"), name="chatroom_user"),
                     models.Index(
                         models.F("expires_at"),
                         condition=models.Q(("deleted_at", None), ("expires_at__isnull", False)),

@@ -14,6 +14,7 @@ _BLOCKED = frozenset(
 )
 _FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
 _BYTES_A_TOKEN = 4
+LONGEST_CODE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class _Answer:
         if error is not None:
             error.usage = self.cost
             error.model_version = self.model_version
+            if not error.provider_code:
+                error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
             raise error
         return Final(
             _FINISHED.get(self._finish_reason, "other"),

@@ -85,7 +85,8 @@ class GeminiError(Exception):
     not send the request again by itself; `retryable` that a person may, a little later.
     `retry_after` is in seconds, when the provider named a time. `scope` is set for
     `rate_limited`: "minute" or "day". `clock` is set for `timeout`: "first_byte", "idle" or
-    "total". `usage` and `model_version` are what the provider reported before it failed.
+    "total". `usage` and `model_version` are what the provider reported before it failed, and
+    `provider_code` is its name for what went wrong, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class GeminiError(Exception):
         self.clock = clock
         self.usage: Usage | None = None
         self.model_version = ""
+        self.provider_code = ""
 
     @property
     def retryable(self) -> bool:

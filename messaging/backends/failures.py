@@ -13,6 +13,7 @@ from .base import GeminiError
 
 _TOO_LONG = re.compile(r"token count.*exceeds", re.IGNORECASE | re.DOTALL)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED"})
+_STATUS = re.compile(r"[A-Z_]{1,40}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
@@ -31,8 +32,14 @@ def failure_of_status(
 ) -> GeminiError:
     """`body` is the parsed JSON of the error, or whatever came in its place."""
     error = _error_of(body)
+    failure = _failure(status, error, headers or {})
+    failure.provider_code = f"{status} {_name_of(error)}".strip()
+    return failure
+
+
+def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> GeminiError:
     details = [each for each in _list(error.get("details")) if isinstance(each, dict)]
-    retry_after = _retry_after(details, headers or {})
+    retry_after = _retry_after(details, headers)
     if status == 429:
         return _rate_limited(details, retry_after)
     if status == 408 or status >= 500:
@@ -89,6 +96,12 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
         retry_after=retry_after,
         scope="minute",
     )
+
+
+def _name_of(error: dict[str, Any]) -> str:
+    """Google's name of the status, if it is one."""
+    name = str(error.get("status", ""))
+    return name if _STATUS.fullmatch(name) else ""
 
 
 def _error_of(body: object) -> dict[str, Any]:

@@ -58,6 +58,26 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="DailyFigures",
+            fields=[
+                ("day", models.DateField(primary_key=True, serialize=False)),
+                ("new_users", models.PositiveIntegerField()),
+                ("active_users", models.PositiveIntegerField()),
+                ("sends", models.PositiveIntegerField()),
+                ("outcomes", models.JSONField()),
+                ("errors", models.JSONField()),
+                ("by_model", models.JSONField()),
+                ("first_token_p50", models.PositiveIntegerField(null=True)),
+                ("first_token_p95", models.PositiveIntegerField(null=True)),
+                ("reply_p50", models.PositiveIntegerField(null=True)),
+                ("reply_p95", models.PositiveIntegerField(null=True)),
+                ("pro_users", models.PositiveIntegerField(null=True)),
+                ("revenue", models.JSONField(null=True)),
+                ("computed_at", models.DateTimeField()),
+            ],
+            options={"verbose_name_plural": "daily figures"},
+        ),
+        migrations.CreateModel(
             name="GeminiModel",
             fields=[
                 (
@@ -159,6 +179,10 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, db_default="", default="", max_length=64),
                 ),
                 ("attempt", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                (
+                    "attempts_forgiven",
+                    models.PositiveSmallIntegerField(db_default=0, default=0),
+                ),
                 ("lease_expires_at", models.DateTimeField(null=True)),
                 ("resend_at", models.DateTimeField(null=True)),
                 ("not_before", models.DateTimeField(null=True)),
@@ -174,6 +198,10 @@ class Migration(migrations.Migration):
                 (
                     "error_detail",
                     models.CharField(blank=True, db_default="", default="", max_length=200),
+                ),
+                (
+                    "provider_code",
+                    models.CharField(blank=True, db_default="", default="", max_length=64),
                 ),
                 (
                     "finish_reason",
@@ -218,6 +246,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "permissions": [("retry_reply", "Can have failed replies made again")],
                 "indexes": [
                     models.Index(models.F("chatroom"), models.F("id"), name="message_room"),
                     models.Index(models.F("parent"), models.F("id"), name="message_children"),
@@ -245,6 +274,28 @@ class Migration(migrations.Migration):
                         name="message_lease",
                     ),
                     models.Index(models.F("user"), models.F("id"), name="message_user"),
+                    models.Index(
+                        models.F("id"),
+                        condition=models.Q(("status__in", ["queued", "generating"])),
+                        name="message_waiting",
+                    ),
+                    models.Index(
+                        models.F("id"),
+                        condition=models.Q(("status", "failed")),
+                        name="message_failed",
+                    ),
+                    models.Index(
+                        models.F("error_code"),
+                        models.F("id"),
+                        condition=models.Q(("status", "failed")),
+                        name="message_failed_code",
+                    ),
+                    models.Index(
+                        models.F("user"),
+                        models.F("id"),
+                        condition=models.Q(("status", "failed")),
+                        name="message_failed_user",
+                    ),
                 ],
                 "constraints": [
                     models.CheckConstraint(

@@ -1,9 +1,6 @@
 """What becomes of a reply: claimed once, streamed, ended once, and paid for only if it is due."""
 
 import json
-import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -14,7 +11,6 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
-from chatrooms.models import Chatroom
 from gemchat.redis import client
 from messaging import conversation
 from messaging.buffer import stream_key
@@ -23,38 +19,11 @@ from messaging.models import GeminiModel, Message
 from messaging.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, sweep_replies
 from messaging.tests.rooms import exchange, make_room
+from messaging.tests.working import eventually, in_thread, post, run
 from tests.fakes.gemini import Answer, FakeGemini
 from tests.marks import committed
 
 pytestmark = committed
-
-
-def post(room: Chatroom, prompt: str = "Hello") -> Message:
-    return conversation.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt).reply
-
-
-def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:
-    """Run what a worker's thread would, with a database connection of its own."""
-    thread = threading.Thread(target=function, args=args, daemon=True)
-    thread.start()
-    return thread
-
-
-def run(reply: Message) -> Message:
-    """Do the reply's task as a worker would, and return its row as it is then."""
-    thread = in_thread(generate_reply, str(reply.pk))
-    thread.join(30)
-    assert not thread.is_alive(), "the reply's task did not end"
-    reply.refresh_from_db()
-    return reply
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-    return found
 
 
 def used_today(user: User) -> int:

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -16,22 +15,10 @@ from chatrooms.models import Chatroom
 from conftest import api_for
 from messaging.models import Message
 from messaging.tests.rooms import make_room, url_of
+from messaging.tests.working import at_once, closing
 from tests.marks import committed
 
 pytestmark = committed
-
-
-def closing(request: Callable[[], Any]) -> Any:
-    """For a thread: its connection to the database ends with the request."""
-    try:
-        return request()
-    finally:
-        connection.close()
-
-
-def at_once(times: int, request: Callable[[], Any]) -> list[Any]:
-    with ThreadPoolExecutor(times) as threads:
-        return list(threads.map(closing, [request] * times))
 
 
 def test_last_place_of_the_quota_is_taken_once(alice: User) -> None:

@@ -45,6 +45,7 @@ _STATUS_NAMES = {
     504: "DEADLINE_EXCEEDED",
 }
 _DIRECTIVE = re.compile(r"\[\[gemini (.*)\]\]", re.DOTALL)
+_DESCRIBED_PATH = re.compile(r"/v1beta/models/([^:/?]+)")
 _MODEL_PATH = re.compile(r"/(v1|v1beta)/models/([^:/?]+):(\w+)")
 
 
@@ -298,7 +299,12 @@ class _Connection(asyncio.Protocol):
         self._received = received
         self._fake.requests.append(received)
         match = _MODEL_PATH.match(received.path)
-        if not match:
+        if described := _DESCRIBED_PATH.fullmatch(received.path):
+            answer = self._fake.answer_to(received)
+            known = {"name": f"models/{described[1]}"}
+            body = known if answer.status == 200 else _error_body(answer)
+            self._send_whole(answer.status, _dump(body))
+        elif not match:
             self._send_whole(404, _dump(_error_body(Answer(status=404))))
         elif match[3] == "countTokens":
             self._send_whole(200, _dump({"totalTokens": _tokens(json.dumps(received.body))}))

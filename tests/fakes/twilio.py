@@ -59,6 +59,14 @@ class FakeTwilio:
         self.messages.append(form)
         return status, {"sid": f"SM{len(self.messages):032d}", "status": "queued", **form}
 
+    def account(self, path: str, authorization: str) -> tuple[int, object]:
+        """https://www.twilio.com/docs/iam/api/account#fetch-an-account-resource"""
+        if path != f"/2010-04-01/Accounts/{ACCOUNT}.json":
+            return self._error(404)
+        if authorization != _AUTHORIZATION:
+            return self._error(401)
+        return 200, {"sid": ACCOUNT, "status": "active"}
+
     def _error(self, status: int) -> tuple[int, object]:
         return status, {"code": _ERRORS[status], "message": "Refused.", "status": status}
 
@@ -66,10 +74,16 @@ class FakeTwilio:
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.reply(*fake.account(self.path, self.headers.get("Authorization", "")))
+
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
                 form = dict(parse_qsl(self.rfile.read(length).decode()))
-                status, body = fake.answer(self.path, self.headers.get("Authorization", ""), form)
+                given = self.headers.get("Authorization", "")
+                self.reply(*fake.answer(self.path, given, form))
+
+            def reply(self, status: int, body: object) -> None:
                 content = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -1,0 +1,165 @@
+"""What staff do to rows: after they have confirmed it and said why, and never without a trace."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import helpers
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+
+from accounts.client import client_of
+from accounts.models import AuditEvent, User
+from gemchat.errors import DomainError
+
+MOST_ROWS = 100
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
+        help_text="Kept in the audit log for good: write no names, numbers or messages.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One row that something is done to, by whom, and what the form says."""
+
+    request: HttpRequest
+    row: Any
+    form: dict[str, Any]
+
+    @property
+    def actor(self) -> str:
+        return str(self.request.user.pk)
+
+
+# Does it, and may answer with a sentence for staff or with a file. Raises DomainError.
+Perform = Callable[[Deed], str | HttpResponseBase | None]
+
+
+def itself(row: Any) -> Any:
+    return row
+
+
+@dataclass(frozen=True)
+class StaffAction:
+    """An action of a list and of a row's page; `permission` is as `has_perm` takes it.
+
+    `calls_out` says that another service is asked: no transaction is held then, and the audit has
+    the event before it is done, and another one should it be refused. `about` gives the row that
+    the audit names.
+    """
+
+    name: str
+    label: str
+    permission: str
+    event: AuditEvent.Action
+    perform: Perform
+    form: type[ReasonForm] = ReasonForm
+    warning: str = ""
+    calls_out: bool = False
+    most_rows: int = MOST_ROWS
+    about: Callable[[Any], Model] = itself
+
+    # Templates would call it, as they do with whatever can be called.
+    do_not_call_in_templates: ClassVar[bool] = True
+
+    def is_allowed(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(self.permission)
+
+    def __call__(
+        self, page: Any, request: HttpRequest, chosen: QuerySet
+    ) -> HttpResponseBase | None:
+        """What Django calls for an action of `page`, a BackOfficeAdmin."""
+        rows = list(page.manageable(request, chosen)[: self.most_rows + 1])
+        if not rows:
+            page.message_user(
+                request, "There is nothing that you may do this to.", messages.WARNING
+            )
+            return None
+        if len(rows) > self.most_rows:
+            page.message_user(
+                request, f"Choose {self.most_rows} at the most, and do it again.", messages.ERROR
+            )
+            return None
+        confirmed = "confirmed" in request.POST
+        form = self.form(request.POST if confirmed else None)
+        if not (confirmed and form.is_valid()):
+            return self._ask(page, request, rows, form)
+        return self._carry_out(page, request, rows, form.cleaned_data)
+
+    def _ask(
+        self, page: Any, request: HttpRequest, rows: list[Any], form: ReasonForm
+    ) -> HttpResponseBase:
+        context = {
+            **page.admin_site.each_context(request),
+            "title": self.label,
+            "action": self,
+            "rows": rows,
+            "form": form,
+            "opts": page.opts,
+            "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/confirm_action.html", context)
+
+    def _carry_out(
+        self, page: Any, request: HttpRequest, rows: list[Any], cleaned: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        done, answer = 0, None
+        for row in rows:
+            try:
+                answer = self._do(Deed(request, row, cleaned))
+            except DomainError as error:
+                page.message_user(request, f"{row}: {error}", messages.ERROR)
+                continue
+            if isinstance(answer, HttpResponseBase):
+                return answer
+            done += 1
+        if done:
+            only = answer if len(rows) == 1 else ""
+            page.message_user(request, only or f"{self.label}: done for {done}.", messages.SUCCESS)
+        return None
+
+    def _do(self, deed: Deed) -> str | HttpResponseBase | None:
+        if not self.calls_out:
+            with transaction.atomic():
+                self._record(deed)
+                return self.perform(deed)
+        self._record(deed)
+        try:
+            return self.perform(deed)
+        except DomainError as error:
+            self._record(deed, refused=error.code)
+            raise
+
+    def _record(self, deed: Deed, **details: Any) -> None:
+        given = {name: str(value) for name, value in deed.form.items()}
+        record(deed.request, self.event, self.about(deed.row), **given, **details)
+
+
+def record(
+    request: HttpRequest, event: AuditEvent.Action, row: Model | None = None, **details: Any
+) -> None:
+    """Note what a member of staff did, and to which row."""
+    user_id, target = getattr(row, "user_id", None), ""
+    if isinstance(row, User):
+        user_id = row.pk
+    elif row is not None:
+        target = str(row.pk)
+        details["rows"] = row._meta.label
+    AuditEvent.objects.record(
+        event,
+        user_id=user_id,
+        target=target,
+        client=client_of(request),
+        actor=str(request.user.pk),
+        **details,
+    )

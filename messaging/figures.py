@@ -1,0 +1,80 @@
+"""A row a day of what the program does, so that staff see a month without anything being counted.
+
+Kept by beat. A day is counted anew until an hour after its end, and then never again; so a beat
+that was away for a while fills in what it has missed.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.db import models
+
+# Replies that were under way at midnight have ended by then.
+CLOSES_AFTER = timedelta(hours=1)
+DAYS = 31
+
+
+class DailyFiguresQuerySet(models.QuerySet["DailyFigures"]):
+    def due(self, *, now: datetime) -> list[date]:
+        """The days of the past month that are not counted for good, oldest first."""
+        today = now.date()
+        days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+        counted = dict(self.filter(day__gte=days[0]).values_list("day", "computed_at"))
+        return [day for day in days if day not in counted or counted[day] < closing_of(day)]
+
+
+class DailyFigures(models.Model):
+    """One day (UTC). What is known of a moment only is null for days that nobody looked at."""
+
+    day = models.DateField(primary_key=True)
+    new_users = models.PositiveIntegerField()
+    # Users who had a reply end.
+    active_users = models.PositiveIntegerField()
+    sends = models.PositiveIntegerField()
+    # Ended attempts by outcome, failed ones by error code.
+    outcomes = models.JSONField()
+    errors = models.JSONField()
+    # By model: replies, prompt_tokens, output_tokens, cost_micro_usd.
+    by_model = models.JSONField()
+    # Milliseconds from sending, of the replies that became complete.
+    first_token_p50 = models.PositiveIntegerField(null=True)
+    first_token_p95 = models.PositiveIntegerField(null=True)
+    reply_p50 = models.PositiveIntegerField(null=True)
+    reply_p95 = models.PositiveIntegerField(null=True)
+    pro_users = models.PositiveIntegerField(null=True)
+    # A month's revenue by currency, in its smallest unit.
+    revenue = models.JSONField(null=True)
+    computed_at = models.DateTimeField()
+
+    objects = DailyFiguresQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "daily figures"
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"
+
+    def store(self, *, keep: tuple[str, ...] = ()) -> None:
+        """Write this over the day's row that is there, but for the columns to keep."""
+        columns = [field.attname for field in self._meta.fields if field.name != "day"]
+        DailyFigures.objects.bulk_create(
+            [self],
+            update_conflicts=True,
+            unique_fields=["day"],
+            update_fields=[name for name in columns if name not in keep],
+        )
+
+    @property
+    def tokens(self) -> int:
+        return sum(of["prompt_tokens"] + of["output_tokens"] for of in self.by_model.values())
+
+    @property
+    def cost_micro_usd(self) -> int:
+        return sum(of["cost_micro_usd"] for of in self.by_model.values())
+
+
+def start_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def closing_of(day: date) -> datetime:
+    return start_of(day) + timedelta(days=1) + CLOSES_AFTER

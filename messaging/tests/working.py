@@ -1,0 +1,55 @@
+"""Runs what workers run, and what many do at once."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import connection
+
+from chatrooms.models import Chatroom
+from messaging import conversation
+from messaging.models import Message
+from messaging.tasks import generate_reply
+
+
+def post(room: Chatroom, prompt: str = "Hello") -> Message:
+    return conversation.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt).reply
+
+
+def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:
+    """Run what a worker's thread would, with a database connection of its own."""
+    thread = threading.Thread(target=function, args=args, daemon=True)
+    thread.start()
+    return thread
+
+
+def run(reply: Message) -> Message:
+    """Do the reply's task as a worker would, and return its row as it is then."""
+    thread = in_thread(generate_reply, str(reply.pk))
+    thread.join(30)
+    assert not thread.is_alive(), "the reply's task did not end"
+    reply.refresh_from_db()
+    return reply
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.01)
+    return found
+
+
+def closing(request: Callable[[], Any]) -> Any:
+    """For a thread: its connection to the database ends with the request."""
+    try:
+        return request()
+    finally:
+        connection.close()
+
+
+def at_once(times: int, request: Callable[[], Any]) -> list[Any]:
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(closing, [request] * times))
