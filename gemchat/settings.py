@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from celery.schedules import crontab
-from csp.constants import NONE, SELF
 
 from gemchat.database import BoundedConnection
 from gemchat.env import BASE_DIR, env
