@@ -24,6 +24,7 @@ help:
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
 	@echo "make format        what lint would have changed"
 	@echo "make requirements  resolve requirements/*.in into *.txt"
+	@echo "make vendor        fetch the web pages' libraries into static/vendor (needs npm)"
 	@echo "make clean         remove .venv and all data in var/"
 
 $(INSTALLED): requirements/base.txt requirements/dev.txt
@@ -115,6 +116,10 @@ requirements: $(INSTALLED)
 		../$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header \
 			--no-annotate --no-emit-index-url --no-emit-find-links $$set.in -o $$set.txt || exit; \
 	done
+
+.PHONY: vendor
+vendor:
+	@dev/vendor.sh
 
 .PHONY: clean
 clean:

@@ -114,6 +114,15 @@ def end_session(
         _record_ending(user, 1, reason, client)
 
 
+def end_by_token(*, refresh_token: str, client: Client) -> None:
+    """End the session that a refresh token was made for, an old one too; any other text is none."""
+    session_id = RefreshToken(refresh_token).session_id
+    with transaction.atomic():
+        session = Session.objects.select_related("user").filter(pk=session_id).first()
+        if session is not None and session.end(Session.Ending.LOGOUT):
+            _record_ending(session.user, 1, Session.Ending.LOGOUT, client)
+
+
 def end_all_sessions(
     *, user: User, reason: Session.Ending, client: Client | None = None, actor: str = ""
 ) -> int:

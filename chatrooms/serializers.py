@@ -12,6 +12,7 @@ from gemchat.text import NoBidiControls, as_rfc3339
 class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
     user_id = serializers.UUIDField(read_only=True)
     last_message_at = serializers.SerializerMethodField()
+    temporary = serializers.SerializerMethodField()
 
     class Meta:
         model = Chatroom
@@ -26,11 +27,15 @@ class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
             "archived",
             "system_prompt",
             "message_count",
+            "temporary",
         ]
         read_only_fields = fields
 
     def get_last_message_at(self, room: Chatroom) -> str | None:
         return as_rfc3339(room.last_message_at) if room.message_count else None
+
+    def get_temporary(self, room: Chatroom) -> bool:
+        return room.expires_at is not None
 
     def to_representation(self, room: Chatroom) -> dict[str, Any]:
         """By hand: DRF takes a third of a millisecond to make the fields, and then for each room
@@ -46,6 +51,7 @@ class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
             "archived": room.archived,
             "system_prompt": room.system_prompt,
             "message_count": room.message_count,
+            "temporary": self.get_temporary(room),
         }
 
 

@@ -30,6 +30,7 @@ def first_page(stack: Stack, *, started_in_seconds: float) -> str:
         "",
         f"GemChatRoom is up after {started_in_seconds:.1f} s. Ctrl-C ends it.",
         "",
+        f"  Pages   {stack.url}/   (any mobile number; the code is filled in)",
         f"  API     {stack.url}/api/v1/",
         f"  Docs    {stack.url}/docs",
         f"  Admin   {stack.url}/admin/   {_staff(stack)}",

@@ -105,12 +105,17 @@ class Stack:
         """Make a stop that is under way kill what has not ended by itself."""
         self._hurry.set()
 
-    def restart(self, name: str) -> None:
-        """Start a process again, killed first as by a crash if it has not ended."""
+    def restart(self, name: str, **environ: str) -> None:
+        """Start a process again, killed first as by a crash if it has not ended.
+
+        `environ` is what is different in its environment from now on. Web answers after this.
+        """
         self.processes[name].kill()
         self.processes[name].wait()
-        self._start(name, self._environment)
+        self._start(name, {**self._environment, **environ})
         self._relay(name)
+        if name == "web":
+            self._wait_for_web()
 
     def ended(self) -> str | None:
         """One sentence on a process or server that ended by itself, if one has."""

@@ -4,9 +4,11 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
+from accounts.urls import web_urlpatterns as web_session
 from billing.urls import page_urlpatterns as billing_pages
 from gemchat import docs, errors
 from gemchat.probe_urls import urlpatterns as probes
+from messaging.urls import page_urlpatterns as messaging_pages
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *probes,
@@ -15,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("accounts.urls")),
     path("api/v1/", include("messaging.urls")),
     path("api/v1/", include("billing.urls")),
+    *web_session,
+    *messaging_pages,
     *billing_pages,
     re_path(r"^openapi\.json/?$", docs.openapi, name="openapi"),
     re_path(r"^docs/?$", docs.swagger, name="docs"),

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Nothing here leaves the machine; as root Chromium has no sandbox.
@@ -15,6 +15,8 @@ ARGUMENTS = [
     *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
     *["--disable-background-networking", "--disable-component-update"],
 ]
+# Generous, as another test may have the machine.
+TIMEOUT_MS = 20_000
 SERIOUS = ("serious", "critical")
 
 
@@ -28,7 +30,7 @@ class Browsing:
     def __call__(self, *, width: int = 1280, height: int = 900, **options: object) -> Page:
         context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
         page.on(
             "console",
@@ -49,6 +51,7 @@ def chromium_path() -> str:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """For a module alone: while Playwright runs, Django refuses the ORM in this thread."""
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield browser
@@ -65,10 +68,11 @@ def browse(chromium: Browser) -> Iterator[Callable[..., Page]]:
     assert not browsing.complaints
 
 
-def serious_barriers(page: Page) -> list[str]:
-    """What axe-core finds in a page that shuts people out."""
+def serious_barriers(page: Page, *, rules: Sequence[str] = ()) -> list[str]:
+    """What axe-core finds in a page that shuts people out; by `rules` alone where any are named."""
     # Its preload would put style sheets that import others into the page, which the CSP forbids.
-    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    options = {"preload": False, **({"runOnly": list(rules)} if rules else {})}
+    violations = Axe().run(page, options=options).response["violations"]
     return [
         f"{each['id']}: {node['html']}"
         for each in violations

@@ -33,12 +33,14 @@ class Person:
         number = int(self.mobile[1:])
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.session.headers["X-Forwarded-For"] = address
+        self.refresh_token = ""
 
     def sign_in(self) -> "Person":
         self.post("auth/signup", {"mobile": self.mobile})
         otp = self.post("auth/send-otp", {"mobile": self.mobile})["data"]["otp"]
         tokens = self.post("auth/verify-otp", {"mobile": self.mobile, "otp": otp})
         self.session.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        self.refresh_token = tokens["refresh_token"]
         return self
 
     def post(self, path: str, body: Any = None, **options: Any) -> Any:

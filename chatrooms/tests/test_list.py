@@ -62,6 +62,7 @@ def test_list_is_a_bare_array_of_rooms(url: str, alice: User, alice_api: APIClie
         "archived": False,
         "system_prompt": "Be brief.",
         "message_count": 0,
+        "temporary": False,
     }
     assert "Link" not in answer
 

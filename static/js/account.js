@@ -1,0 +1,110 @@
+// The account: profile, usage, and where the user is signed in.
+
+import { call, get } from "./api.js";
+import { attempt, byId, confirmed, day, explain, fail, say, stamp, time } from "./page.js";
+import { Problem } from "./problem.js";
+import { signOut } from "./session.js";
+import { drawUsage } from "./usage.js";
+
+export class Account {
+  constructor({ plan }) {
+    this.dialog = byId("account");
+    this.name = byId("profile-name");
+    byId("open-account").addEventListener("click", () => {
+      byId("account-error").textContent = "";
+      explain(this.name);
+      this.name.disabled = true; // Or what comes late would write over what is typed.
+      this.dialog.showModal();
+      attempt(() => Promise.all([this.load(), plan.reload()]));
+    });
+    byId("profile-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.saveName();
+    });
+    byId("sign-out").addEventListener("click", () => attempt(() => this.leave()));
+    byId("sign-out-everywhere").addEventListener("click", () => attempt(() => this.leaveEverywhere()));
+  }
+
+  async load() {
+    const [user, sessions, usage] = await Promise.all([
+      get("/user/me"),
+      get("/auth/sessions"),
+      get("/user/me/usage?days=30"),
+    ]);
+    byId("profile-mobile").textContent = user.mobile;
+    this.name.value = user.name;
+    this.name.disabled = false;
+    byId("sessions").replaceChildren(...sessions.map((session) => this.item(session)));
+    drawUsage(usage);
+  }
+
+  async saveName() {
+    explain(this.name);
+    try {
+      await call("PATCH", "/user/me", { body: { name: this.name.value } });
+      say("Your name is saved.");
+    } catch (error) {
+      if (!(error instanceof Problem)) return fail(error);
+      explain(this.name, error.of("name") ?? error.message);
+    }
+  }
+
+  item(session) {
+    const item = stamp("session-template");
+    const used = `${day(session.last_used_at)}, ${time(session.last_used_at)}`;
+    const device = deviceOf(session.user_agent);
+    item.querySelector(".device").textContent = session.current ? `${device} (here)` : device;
+    item.querySelector(".muted").textContent = [`Last used ${used}`, session.ip]
+      .filter(Boolean)
+      .join(" · ");
+    const end = item.querySelector("button");
+    end.hidden = session.current;
+    end.ariaLabel = `End the session on ${device}, last used ${used}`;
+    end.addEventListener("click", () =>
+      attempt(async () => {
+        await call("DELETE", `/auth/sessions/${session.id}`);
+        item.remove();
+        byId("sign-out").focus();
+        say("That session has ended.");
+      }),
+    );
+    return item;
+  }
+
+  async leave() {
+    await signOut();
+    sessionStorage.clear();
+    location.assign("/");
+  }
+
+  async leaveEverywhere() {
+    const isSure = await confirmed({
+      title: "Sign out everywhere?",
+      text: "Every session ends, this one too. You sign in again with a new code.",
+      yes: "Sign out everywhere",
+    });
+    if (!isSure) return;
+    await call("POST", "/auth/logout-all");
+    await this.leave();
+  }
+}
+
+/** “Firefox on Windows” out of what a browser calls itself. */
+function deviceOf(userAgent) {
+  const named = (names) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
+  const browser = named([
+    [/Edg/, "Edge"],
+    [/Firefox/, "Firefox"],
+    [/Chrome/, "Chrome"],
+    [/Safari/, "Safari"],
+  ]);
+  const system = named([
+    [/iPhone|iPad/, "iOS"],
+    [/Android/, "Android"],
+    [/Windows/, "Windows"],
+    [/Mac OS/, "macOS"],
+    [/Linux/, "Linux"],
+  ]);
+  if (!browser) return userAgent.split("/")[0] || "Unknown device";
+  return system ? `${browser} on ${system}` : browser;
+}

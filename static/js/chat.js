@@ -1,0 +1,108 @@
+// The page of chats: what is shown follows from the path, and the parts hear of each other here.
+
+import { Account } from "./account.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { attempt, byId, fail, forgetFailure } from "./page.js";
+import { Plan } from "./plan.js";
+import { RoomMenu } from "./room_menu.js";
+import { Rooms } from "./rooms.js";
+
+const narrow = matchMedia("(max-width: 760px)");
+
+const rooms = new Rooms();
+const plan = new Plan();
+const menu = new RoomMenu({
+  onChange: (room) => {
+    conversation.room = room;
+    showRoom(room);
+    attempt(() => rooms.reload());
+  },
+  onDelete: () => {
+    go("/chat");
+    attempt(() => rooms.reload());
+  },
+});
+const conversation = new Conversation({
+  onRoom: showRoom,
+  onExchange: () => attempt(() => Promise.all([rooms.reload(), plan.reload()])),
+});
+const composer = new Composer({
+  conversation,
+  onNewRoom: (room) => {
+    history.replaceState(null, "", `/chat/${room.id}`);
+    view(room.id);
+    showRoom(room);
+  },
+  onUpgrade: () => plan.upgrade(),
+});
+new Account({ plan });
+
+function showRoom(room) {
+  const title = room?.title ?? "New chat";
+  byId("room-title").textContent = title;
+  document.title = `${title} · GemChatRoom`;
+  menu.show(room);
+}
+
+/** Show what the path names: /chat, /chat/new or /chat/<id of a room>. */
+async function route() {
+  const place = /^\/chat\/([^/]+)/.exec(location.pathname)?.[1] ?? null;
+  const roomId = place === "new" ? null : place;
+  forgetFailure();
+  view(place);
+  const opened = conversation.open(roomId);
+  composer.open();
+  await opened;
+  if (rooms.found.has(roomId)) await conversation.point(rooms.found.get(roomId));
+}
+
+/** On a phone there is room for the list or for the conversation. */
+function view(place) {
+  document.body.dataset.view = place ? "conversation" : "rooms";
+  rooms.mark(place);
+}
+
+function go(path) {
+  history.pushState(null, "", path);
+  attempt(route).then(() => {
+    if (!narrow.matches) byId("prompt").focus();
+    else if (document.body.dataset.view === "rooms") byId("new-chat").focus();
+    else byId("room-title").focus();
+  });
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='/chat']");
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+  if (!link || !isPlain) return;
+  event.preventDefault();
+  go(link.pathname);
+});
+window.addEventListener("popstate", () => attempt(route));
+byId("failure").querySelector("button").addEventListener("click", forgetFailure);
+
+// What happened elsewhere meanwhile is shown when somebody comes back to the tab.
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") attempt(() => conversation.reload());
+});
+
+function showNetwork() {
+  byId("offline").hidden = navigator.onLine;
+  byId("offline").textContent = navigator.onLine
+    ? ""
+    : "You are offline. What you write is kept, and answers go on when you are back.";
+}
+window.addEventListener("offline", showNetwork);
+window.addEventListener("online", () => {
+  showNetwork();
+  forgetFailure();
+  attempt(() => Promise.all([conversation.reload(), rooms.reload(), plan.reload()]));
+});
+window.addEventListener("unhandledrejection", (event) => fail(event.reason));
+showNetwork();
+// Pages that are not served over TLS may not write to the clipboard.
+document.body.classList.toggle("no-clipboard", !navigator.clipboard);
+
+await attempt(() => Promise.all([route(), rooms.reload(), plan.reload()]));
+if (!narrow.matches) byId("prompt").focus();

@@ -1,0 +1,246 @@
+// The conversation on the page: its branch as the server has it, and its answers as they are written.
+
+import { get, post } from "./api.js";
+import { MessageActions } from "./message_actions.js";
+import { MessageView, isUnderWay } from "./messages.js";
+import { attempt, byId, say } from "./page.js";
+import { Problem } from "./problem.js";
+import { seconds } from "./session.js";
+import { follow } from "./stream.js";
+
+const UNTITLED = "New chat";
+const TITLE_WAITS_SECONDS = [0.5, 1, 2, 4];
+const NEAR_THE_END_PIXELS = 80;
+const SPOKEN_CHARACTERS = 500;
+
+export class Conversation {
+  room = null;
+  views = [];
+  following = new Map();
+  sent = 0;
+
+  /** `onRoom` takes the room that is shown, `onExchange` the one where something was said. */
+  constructor({ onRoom, onExchange }) {
+    Object.assign(this, { onRoom, onExchange });
+    this.log = byId("log");
+    this.list = byId("messages");
+    const actions = new MessageActions(this);
+    this.list.addEventListener("click", (event) => actions.act(event));
+    this.list.addEventListener("grown", () => this.stayAtEnd());
+    this.log.addEventListener("scroll", () => this.lookWhere());
+    byId("latest").addEventListener("click", () => this.toEnd());
+    byId("earlier").addEventListener("click", () => attempt(() => this.showEarlier()));
+    new IntersectionObserver(([entry]) => {
+      if (entry.isIntersecting) attempt(() => this.showEarlier());
+    }).observe(byId("earlier"));
+  }
+
+  /** Show a room; null is one that is still to be made. */
+  async open(roomId) {
+    for (const follower of this.following.values()) follower.abort();
+    this.following.clear();
+    this.list.replaceChildren();
+    Object.assign(this, { room: null, views: [], earlier: null, opening: roomId });
+    this.show({ loading: roomId !== null, welcome: roomId === null });
+    this.onRoom(null);
+    if (roomId !== null) await this.load(roomId);
+  }
+
+  get isLoading() {
+    return this.opening !== null && this.room === null;
+  }
+
+  /** Bring what is shown up to date. */
+  async reload() {
+    if (this.opening) await this.load(this.opening);
+  }
+
+  async load(roomId) {
+    const { sent } = this;
+    let room;
+    try {
+      room = await get(`/chatroom/${roomId}`);
+    } catch (error) {
+      if (!(error instanceof Problem && error.status === 404)) throw error;
+    }
+    // Somebody has turned to another room, or said what this answer does not know of yet.
+    if (this.opening !== roomId || this.sent !== sent) return;
+    if (!room) return this.show({ gone: true });
+    const isNew = this.room === null;
+    this.room = room;
+    this.showBranch(room.messages, room.previous_cursor);
+    this.show({ welcome: room.messages.length === 0 });
+    this.onRoom(room);
+    if (isNew) this.toEnd();
+  }
+
+  show({ loading = false, welcome = false, gone = false }) {
+    byId("loading").hidden = !loading;
+    byId("welcome").hidden = !welcome;
+    byId("gone").hidden = !gone;
+    byId("composer").hidden = gone;
+    byId("earlier").hidden = !this.earlier;
+    this.showBusy();
+  }
+
+  /** The latest messages of the branch; what was loaded of those before them stays. */
+  showBranch(messages, cursor) {
+    const first = this.views.findIndex((view) => view.id === messages[0]?.id);
+    const kept = this.views.slice(0, Math.max(first, 0));
+    if (!kept.length) this.earlier = cursor;
+    const known = new Map(this.views.map((view) => [view.id, view]));
+    this.setViews([...kept, ...messages.map((message) => this.viewOf(message, known))]);
+  }
+
+  viewOf(message, known = new Map()) {
+    const view = known.get(message.id) ?? new MessageView(message);
+    // One that is followed knows more than the row, which is written at the end.
+    if (!this.following.has(message.id)) {
+      view.update(message);
+      if (isUnderWay(message)) this.follow(view);
+    }
+    return view;
+  }
+
+  setViews(views) {
+    for (const view of this.views) if (!views.includes(view)) view.element.remove();
+    this.views = views;
+    views.forEach((view, place) => {
+      const there = this.list.children[place];
+      if (there !== view.element) this.list.insertBefore(view.element, there ?? null);
+    });
+    this.stayAtEnd();
+  }
+
+  /** Take on what the server accepted: a prompt and the answer to come. */
+  accepted(room, { message, reply }) {
+    this.opening = room.id;
+    this.room = room;
+    this.sent += 1;
+    this.show({});
+    this.setViews([...this.views, this.viewOf(message), this.viewOf(reply)]);
+    this.toEnd();
+    this.spoken();
+  }
+
+  /** The page before what is shown; all who ask meanwhile share one request. */
+  showEarlier() {
+    this.loadingEarlier ??= this.loadEarlier().finally(() => {
+      this.loadingEarlier = null;
+    });
+    return this.loadingEarlier;
+  }
+
+  async loadEarlier() {
+    const [cursor, first] = [this.earlier, this.views[0]];
+    if (!cursor) return;
+    const path = `/message/chatroom/${this.room.id}/message?before=${cursor}`;
+    const { results, previous } = await get(path);
+    // Another room or branch is shown by now.
+    if (this.views[0] !== first) return;
+    this.earlier = previous;
+    const below = this.log.scrollHeight - this.log.scrollTop;
+    this.setViews([...results.map((message) => this.viewOf(message)), ...this.views]);
+    this.show({});
+    this.log.scrollTop = this.log.scrollHeight - below;
+  }
+
+  follow(view) {
+    const follower = new AbortController();
+    this.following.set(view.id, follower);
+    say("Gemini is answering.");
+    const ended = follow(view.id, {
+      signal: follower.signal,
+      onText: (text) => view.append(text),
+      onRestart: () => view.restart(),
+      onEnd: (message) => this.ended(view, message),
+    });
+    attempt(() => ended).then(() => {
+      if (this.following.get(view.id) !== follower) return;
+      this.following.delete(view.id);
+      this.showBusy();
+    });
+    this.showBusy();
+  }
+
+  ended(view, message) {
+    if (message === null) return this.setViews(this.views.filter((each) => each !== view));
+    view.update(message);
+    this.stayAtEnd();
+    say(`Gemini: ${view.content.textContent.slice(0, SPOKEN_CHARACTERS)} ${view.stateInWords()}`);
+    this.spoken();
+    if (this.room.title === UNTITLED && message.status === "complete") {
+      attempt(() => this.awaitTitle(this.room.id));
+    }
+  }
+
+  /** Something was said: the list of rooms and the quota are not what they were. */
+  spoken() {
+    this.onExchange(this.room);
+  }
+
+  /** The room is named after its first exchange, a moment after that has ended. */
+  async awaitTitle(roomId) {
+    for (const wait of TITLE_WAITS_SECONDS) {
+      await seconds(wait);
+      const { title } = await get(`/chatroom/${roomId}`);
+      if (this.room?.id !== roomId) return;
+      if (title === UNTITLED) continue;
+      this.room.title = title;
+      this.onRoom(this.room);
+      return this.spoken();
+    }
+  }
+
+  /** Busy while an answer is written, so that it is not read out word by word. */
+  showBusy() {
+    const isBusy = this.following.size > 0;
+    this.log.ariaBusy = String(isBusy);
+    byId("stop").hidden = !isBusy;
+  }
+
+  /** End every answer under way, the last one first, or the next would begin meanwhile. */
+  async stop() {
+    for (const id of [...this.following.keys()].reverse()) await post(`/message/${id}/stop`);
+  }
+
+  /** Show the branch that now holds this message, and put the focus there, if it still does. */
+  async showVersion(id) {
+    await this.reload();
+    const view = await this.find(id);
+    if (view) view.element.tabIndex = -1;
+    view?.element.focus({ preventScroll: true });
+    return view;
+  }
+
+  /** Scroll to a message that a search has found, if it is on the branch that is shown. */
+  async point(id) {
+    const view = await this.find(id);
+    view?.element.scrollIntoView({ block: "center" });
+    view?.element.classList.add("found");
+  }
+
+  /** A message of the branch, for which earlier pages are loaded as far as need be. */
+  async find(id) {
+    let view;
+    while (!(view = this.views.find((each) => each.id === id)) && this.earlier) {
+      await this.showEarlier();
+    }
+    return view;
+  }
+
+  lookWhere() {
+    const below = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
+    this.isAway = below > NEAR_THE_END_PIXELS;
+    byId("latest").hidden = !this.isAway;
+  }
+
+  stayAtEnd() {
+    if (!this.isAway) this.toEnd();
+  }
+
+  toEnd() {
+    this.log.scrollTop = this.log.scrollHeight;
+    this.lookWhere();
+  }
+}

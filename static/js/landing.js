@@ -1,0 +1,113 @@
+// Signing in: a mobile number, then the code that was texted to it.
+
+import { byId, explain } from "./page.js";
+import { problemOf, retryAfter, unreachable } from "./problem.js";
+import { refresh, signIn } from "./session.js";
+
+const mobileForm = byId("mobile-form");
+const codeForm = byId("code-form");
+const mobile = byId("mobile");
+const code = byId("code");
+let countdown = null;
+
+// Whoever is signed in already wants the chats. If that cannot be told, the form is here.
+refresh().then((isSignedIn) => isSignedIn && location.replace("/chat"), () => {});
+
+mobileForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!mobile.value.trim()) return refuse(mobile, "Give your mobile number.");
+  busy(mobileForm, sendCode);
+});
+
+codeForm.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!/^[0-9]{6}$/.test(code.value)) return refuse(code, "Give the six digits of the code.");
+  busy(codeForm, enter);
+});
+
+// What is typed or pasted last completes it.
+code.addEventListener("input", () => {
+  code.value = code.value.replace(/\D/g, "");
+  if (code.value.length === 6) codeForm.requestSubmit();
+});
+
+byId("resend").addEventListener("click", () => busy(codeForm, sendCode));
+byId("other-mobile").addEventListener("click", () => {
+  show(mobileForm);
+  mobile.select();
+});
+
+async function sendCode() {
+  const answer = await fetch("/api/v1/auth/send-otp", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ mobile: mobile.value.trim() }),
+  });
+  if (!answer.ok) return refused(answer, codeForm.hidden ? mobile : code);
+  const { data } = await answer.json();
+  byId("code-mobile").textContent = mobile.value.trim();
+  byId("code-hint").textContent = data.otp
+    ? "This is a development server: the code is filled in for you"
+    : `It is good for ${Math.round(data.expires_in / 60)} minutes`;
+  code.value = data.otp ?? "";
+  explain(code);
+  show(codeForm);
+  code.focus();
+  waitToResend(data.resend_after);
+}
+
+async function enter() {
+  const answer = await signIn(mobile.value.trim(), code.value);
+  if (answer.ok) return location.assign("/chat");
+  await refused(answer, code);
+}
+
+async function refused(answer, field) {
+  const problem = await problemOf(answer);
+  const wait = answer.status === 429 ? retryAfter(answer) : null;
+  const until = wait ? ` You can try again in ${inWords(wait)}.` : "";
+  refuse(field, (problem.of(field.name) ?? problem.message) + until);
+}
+
+function refuse(field, words) {
+  explain(field, words);
+  field.select();
+}
+
+function inWords(seconds) {
+  if (seconds < 100) return `${seconds} seconds`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 100 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
+}
+
+/** One submission at a time; while it runs the button says so. */
+async function busy(form, submit) {
+  if (form.ariaBusy === "true") return;
+  form.ariaBusy = "true";
+  explain(form === mobileForm ? mobile : code);
+  try {
+    await submit();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    refuse(form === mobileForm ? mobile : code, unreachable().message);
+  } finally {
+    form.ariaBusy = "false";
+  }
+}
+
+function show(form) {
+  mobileForm.hidden = form !== mobileForm;
+  codeForm.hidden = form !== codeForm;
+}
+
+function waitToResend(seconds) {
+  clearInterval(countdown);
+  const tick = () => {
+    byId("resend").hidden = seconds > 0;
+    byId("resend-wait").textContent = seconds > 0 ? `You can ask for a new code in ${seconds} s.` : "";
+    if (seconds <= 0) clearInterval(countdown);
+    seconds -= 1;
+  };
+  tick();
+  countdown = setInterval(tick, 1000);
+}

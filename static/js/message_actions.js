@@ -1,0 +1,102 @@
+// What a person does with a message: each method is named by a button's data-do.
+
+import { Resending, call, newKey, post } from "./api.js";
+import { answered, attempt, byId, explain, fail, inWords, say } from "./page.js";
+import { Problem } from "./problem.js";
+import { seconds } from "./session.js";
+
+export class MessageActions {
+  constructor(conversation) {
+    this.conversation = conversation;
+  }
+
+  act(event) {
+    const button = event.target.closest("button[data-do]");
+    const element = button?.closest(".message");
+    const view = this.conversation.views.find((each) => each.element === element);
+    if (view) attempt(() => this[button.dataset.do](view, button));
+  }
+
+  copy(view, button) {
+    return copyText(view.message.content, button);
+  }
+
+  copyCode(view, button) {
+    return copyText(button.closest(".code-block").querySelector("pre").textContent, button);
+  }
+
+  good(view) {
+    return this.rate(view, view.message.feedback?.rating === 1 ? 0 : 1);
+  }
+
+  async bad(view) {
+    const isTakenBack = view.message.feedback?.rating === -1;
+    await this.rate(view, isTakenBack ? 0 : -1);
+    if (isTakenBack) return;
+    const comment = byId("comment-text");
+    comment.value = "";
+    const isSent = await answered(byId("comment"));
+    if (isSent && comment.value.trim()) await this.rate(view, -1, comment.value);
+  }
+
+  async rate(view, rating, comment = "") {
+    const answer = await call("PUT", `/message/${view.id}/feedback`, { body: { rating, comment } });
+    view.update(await answer.json());
+    say(rating ? "Thank you. Your rating is kept." : "Your rating is taken back.");
+  }
+
+  async regenerate(view) {
+    const { data } = await post(`/message/${view.id}/regenerate`, {}, { key: newKey() });
+    await this.conversation.showVersion(data.reply.id);
+    this.conversation.spoken();
+  }
+
+  edit(view) {
+    this.conversation.views.find((each) => each.isEdited)?.cancelEdit();
+    const resending = new Resending();
+    view.edit(async (field) => {
+      const prompt = field.value;
+      try {
+        const key = resending.keyFor(prompt);
+        const { data } = await post(`/message/${view.id}/edit`, { prompt }, { key });
+        view.cancelEdit();
+        await this.conversation.showVersion(data.message.id);
+        this.conversation.spoken();
+      } catch (error) {
+        if (!(error instanceof Problem)) return fail(error);
+        explain(field, error.of("prompt") ?? inWords(error));
+      }
+    });
+  }
+
+  cancelEdit(view) {
+    view.cancelEdit();
+  }
+
+  previousVersion(view, button) {
+    return this.switchVersion(view.variant(-1), button.dataset.do);
+  }
+
+  nextVersion(view, button) {
+    return this.switchVersion(view.variant(1), button.dataset.do);
+  }
+
+  /** The focus goes to the same button of the other version, or to its neighbour at the end. */
+  async switchVersion(id, pressed) {
+    await post(`/message/${id}/select`);
+    const shown = await this.conversation.showVersion(id);
+    if (!shown) return;
+    const buttons = ["previousVersion", "nextVersion"].map((name) => shown.button(name));
+    const same = shown.button(pressed);
+    (same.disabled ? buttons.find((button) => !button.disabled) : same).focus();
+    say(`Version ${shown.find(".which").textContent}`);
+  }
+}
+
+async function copyText(text, button) {
+  await navigator.clipboard.writeText(text);
+  say("Copied.");
+  button.classList.add("done");
+  await seconds(1.5);
+  button.classList.remove("done");
+}

@@ -1,0 +1,137 @@
+// One message on the page, brought up to date in place, so that focus and selection stay.
+
+import { render } from "./markdown.js";
+import { stamp } from "./page.js";
+
+export const isUnderWay = ({ status }) => status === "queued" || status === "generating";
+
+export class MessageView {
+  constructor(message) {
+    this.element = stamp(message.sender === "user" ? "prompt-template" : "reply-template");
+    this.element.id = `message-${message.id}`;
+    this.content = this.find(".content");
+    this.draft = "";
+    this.update(message);
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  get id() {
+    return this.message.id;
+  }
+
+  get isReply() {
+    return this.message.sender === "gemini";
+  }
+
+  update(message) {
+    this.message = message;
+    this.showVariants();
+    if (!this.isReply) {
+      // A prompt is shown as it was typed.
+      if (!this.isEdited) this.content.textContent = message.content;
+      return;
+    }
+    const underWay = isUnderWay(message);
+    this.element.classList.toggle("under-way", underWay);
+    if (!underWay) this.draft = message.content;
+    this.showContent();
+    this.showState();
+    for (const name of ["copy", "good", "bad", "regenerate"]) {
+      this.button(name).hidden = underWay || (name !== "regenerate" && !message.content);
+    }
+    this.button("good").ariaPressed = String(message.feedback?.rating === 1);
+    this.button("bad").ariaPressed = String(message.feedback?.rating === -1);
+    const tokens = message.usage?.output_tokens;
+    this.find(".about").textContent = underWay
+      ? ""
+      : [message.model, tokens && `${tokens} tokens`].filter(Boolean).join(" · ");
+  }
+
+  button(name) {
+    return this.find(`[data-do="${name}"]`);
+  }
+
+  /** Take what is new of an answer; it is drawn once a frame, however much comes. */
+  append(text) {
+    this.draft += text;
+    if (this.drawing) return;
+    this.drawing = requestAnimationFrame(() => {
+      this.drawing = null;
+      this.showContent();
+      this.showState();
+      this.element.dispatchEvent(new Event("grown", { bubbles: true }));
+    });
+  }
+
+  restart() {
+    this.draft = "";
+    this.showContent();
+    this.showState();
+  }
+
+  showContent() {
+    render(this.content, this.draft);
+  }
+
+  showState() {
+    const words = this.stateInWords();
+    const state = this.find(".state");
+    state.hidden = !words;
+    state.textContent = words;
+    state.classList.toggle("error", this.message.status === "failed");
+  }
+
+  stateInWords() {
+    const { status, error, finish_reason: reason } = this.message;
+    if (isUnderWay(this.message)) return this.draft ? "" : "Thinking…";
+    if (status === "stopped") return "Stopped.";
+    if (status === "failed") return `${error.detail} ${error.retryable ? "You can ask again." : ""}`;
+    if (reason === "max_tokens") return "The answer is cut off, as it became too long.";
+    return "";
+  }
+
+  showVariants() {
+    const { sibling_ids: ids, id } = this.message;
+    const place = ids.indexOf(id);
+    this.find(".variants").hidden = ids.length < 2;
+    this.find(".variants .which").textContent = `${place + 1}/${ids.length}`;
+    this.button("previousVersion").disabled = place <= 0;
+    this.button("nextVersion").disabled = place === ids.length - 1;
+  }
+
+  /** The version so many places on, if there is one. */
+  variant(step) {
+    const ids = this.message.sibling_ids;
+    return ids[ids.indexOf(this.id) + step];
+  }
+
+  /** Turn a prompt into a form; `cancelEdit` turns it back. */
+  edit(onSubmit) {
+    const form = stamp("edit-template");
+    this.content.replaceChildren(form);
+    this.element.classList.add("editing");
+    const text = form.querySelector("textarea");
+    text.value = this.message.content;
+    text.focus();
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      onSubmit(text);
+    });
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.cancelEdit();
+    });
+  }
+
+  get isEdited() {
+    return this.element.classList.contains("editing");
+  }
+
+  cancelEdit() {
+    this.content.textContent = this.message.content;
+    this.element.classList.remove("editing");
+    this.button("edit").focus();
+  }
+}

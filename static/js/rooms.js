@@ -1,0 +1,116 @@
+// The list of chats: page by page, archived ones, and those that a search has found.
+
+import { call, nextPage } from "./api.js";
+import { attempt, byId, day, stamp, time } from "./page.js";
+
+const TYPING_PAUSE_MS = 250;
+
+export class Rooms {
+  isArchived = false;
+  found = new Map();
+
+  constructor() {
+    this.list = byId("rooms");
+    this.note = byId("rooms-note");
+    this.more = byId("more-rooms");
+    this.search = byId("search");
+    this.search.addEventListener("input", () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => attempt(() => this.reload()), TYPING_PAUSE_MS);
+    });
+    byId("show-current").addEventListener("click", () => this.switchTo(false));
+    byId("show-archived").addEventListener("click", () => this.switchTo(true));
+    this.more.addEventListener("click", () => attempt(() => this.loadMore()));
+    new IntersectionObserver(([entry]) => {
+      if (entry.isIntersecting) attempt(() => this.loadMore());
+    }).observe(this.more);
+  }
+
+  switchTo(isArchived) {
+    this.isArchived = isArchived;
+    byId("show-current").ariaPressed = String(!isArchived);
+    byId("show-archived").ariaPressed = String(isArchived);
+    attempt(() => this.reload());
+  }
+
+  get query() {
+    return this.search.value.trim();
+  }
+
+  /** The first page anew. An answer that another call has overtaken is dropped. */
+  async reload() {
+    this.loading?.abort();
+    const loading = (this.loading = new AbortController());
+    const query = new URLSearchParams({ archived: this.isArchived, ...(this.query && { q: this.query }) });
+    const { rooms, next } = await this.page(`/chatroom/?${query}`, loading.signal);
+    this.found.clear();
+    this.list.replaceChildren(...rooms.map((room) => this.item(room)));
+    this.next = next;
+    this.more.hidden = !next;
+    this.note.textContent = this.inWords(rooms.length, next);
+  }
+
+  async loadMore() {
+    const path = this.next;
+    if (!path) return;
+    this.next = null;
+    const loading = this.loading;
+    const { rooms, next } = await this.page(path, loading.signal);
+    const first = this.more === document.activeElement && rooms.length;
+    const items = rooms.map((room) => this.item(room));
+    this.list.append(...items);
+    this.next = next;
+    this.more.hidden = !next;
+    if (first) items[0].querySelector("a").focus();
+  }
+
+  async page(path, signal) {
+    const answer = await call("GET", path, { signal });
+    return { rooms: await answer.json(), next: nextPage(answer) };
+  }
+
+  inWords(count, next) {
+    if (this.query) {
+      const chats = count === 1 ? "1 chat" : `${count} chats`;
+      return count ? `Found in ${next ? `more than ${chats}` : chats}` : "Found in no chat";
+    }
+    if (count) return "";
+    return this.isArchived
+      ? "Nothing is archived. Archive a chat from its menu to have it out of the way."
+      : "No chats yet. Your first message starts one.";
+  }
+
+  item(room) {
+    const item = stamp("room-template");
+    const link = item.querySelector("a");
+    link.href = `/chat/${room.id}`;
+    if (room.id === this.current) link.ariaCurrent = "page";
+    item.classList.toggle("pinned", room.pinned);
+    item.querySelector(".room-title").textContent = room.title;
+    this.describe(item.querySelector(".room-excerpt"), room);
+    if (room.excerpt?.message_id) this.found.set(room.id, room.excerpt.message_id);
+    return item;
+  }
+
+  /** What the search found, its words marked; otherwise when something was last said. */
+  describe(element, { excerpt, pinned, last_message_at: at }) {
+    if (!excerpt) {
+      const isToday = at && day(at) === day(new Date());
+      const when = at ? (isToday ? time(at) : day(at)) : "Nothing said yet";
+      element.textContent = pinned ? `Pinned · ${when}` : when;
+      return;
+    }
+    for (const { text, marked } of excerpt.pieces) {
+      const piece = marked ? document.createElement("mark") : document.createTextNode("");
+      piece.textContent = text;
+      element.append(piece);
+    }
+  }
+
+  mark(roomId) {
+    this.current = roomId;
+    for (const link of this.list.querySelectorAll("a")) {
+      link.ariaCurrent = link.pathname === `/chat/${roomId}` ? "page" : null;
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// Who is signed in. The access token is in memory alone; what renews it is a cookie that no script
+// can read and that is sent to /web/session only.
+
+import { problemOf, retryAfter, unreachable } from "./problem.js";
+
+const TRIES = 9;
+
+let accessToken = null;
+let refreshing = null;
+
+export class SignedOut extends Error {}
+
+export const token = () => accessToken;
+
+/** Sign in with the code that was texted; the answer, whatever its status. */
+export async function signIn(mobile, otp) {
+  const answer = await fetch("/web/session", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ mobile, otp }),
+  });
+  if (answer.ok) accessToken = (await answer.json()).access_token;
+  return answer;
+}
+
+export async function signOut() {
+  const ended = fetch("/web/session", { method: "DELETE", keepalive: true });
+  const answer = await ended.catch(() => {
+    throw unreachable();
+  });
+  if (!answer.ok) throw await problemOf(answer);
+  accessToken = null;
+}
+
+/** Take a new access token; false where nobody is signed in. All callers share one request. */
+export function refresh() {
+  refreshing ??= oneTabAtATime(takeToken).finally(() => {
+    refreshing = null;
+  });
+  return refreshing;
+}
+
+// Each refresh makes the cookie of the one before useless. The lock is there in secure contexts;
+// elsewhere, and after a reload in the middle, the server answers 409 and the cookie is renewed soon.
+function oneTabAtATime(take) {
+  return navigator.locks ? navigator.locks.request("gemchat-refresh", take) : take();
+}
+
+async function takeToken() {
+  for (let tries = 1; ; tries += 1) {
+    // keepalive: the cookie of the answer is kept even if the page is left before it is there.
+    const answer = await fetch("/web/session/refresh", { method: "POST", keepalive: true });
+    if (answer.status === 200) {
+      accessToken = (await answer.json()).access_token;
+      return true;
+    }
+    accessToken = null;
+    if (answer.status === 204) return false;
+    const passes = answer.status === 409 || answer.status === 429 || answer.status >= 500;
+    if (!passes || tries === TRIES) throw await problemOf(answer);
+    await seconds(retryAfter(answer) ?? 1);
+  }
+}
+
+export const seconds = (count) => new Promise((resolve) => setTimeout(resolve, count * 1000));

@@ -1,0 +1,101 @@
+// A reply as it is written: Server-Sent Events over fetch, since EventSource sends no Authorization.
+
+import { call, get } from "./api.js";
+import { Problem } from "./problem.js";
+import { seconds } from "./session.js";
+
+const ENDS = new Set(["reply.completed", "reply.failed", "reply.stopped"]);
+// The server sends at least a comment every 15 seconds.
+const SILENCE_SECONDS = 40;
+const LONGEST_BACKOFF_SECONDS = 10;
+
+/**
+ * Follow a reply to its end, over whatever breaks: a lost connection is resumed after the last
+ * event that arrived. `onText` takes what is new, `onRestart` says that what came before is void,
+ * `onEnd` takes the whole message, null if it was deleted. Ends early when `signal` is aborted.
+ */
+export async function follow(replyId, { onText, onRestart, onEnd, signal }) {
+  let lastId = "";
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      for await (const event of connect(replyId, lastId, signal)) {
+        if (signal.aborted) return;
+        failures = 0;
+        lastId = event.id;
+        if (event.name === "reply.delta") onText(event.data.text);
+        if (event.name === "reply.restarted") onRestart();
+        if (ENDS.has(event.name)) return onEnd(event.data);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Problem && error.status === 404) return onEnd(null);
+      const isBreak = error instanceof TypeError || error.name === "AbortError";
+      if (!isBreak && !(error instanceof Problem)) throw error;
+    }
+    await seconds(Math.random() * Math.min(2 ** failures / 2, LONGEST_BACKOFF_SECONDS));
+    await online();
+    failures += 1;
+  }
+}
+
+async function* connect(replyId, lastId, signal) {
+  const connection = new AbortController();
+  const breakOff = () => connection.abort();
+  const ending = { signal: connection.signal };
+  signal.addEventListener("abort", breakOff, ending);
+  window.addEventListener("offline", breakOff, ending);
+  let silence = setTimeout(breakOff, SILENCE_SECONDS * 1000);
+  try {
+    const answer = await call("GET", `/message/${replyId}/stream`, {
+      headers: lastId ? { "Last-Event-ID": lastId } : {},
+      signal: connection.signal,
+    });
+    if (answer.status === 204) {
+      // All of it had arrived but the end.
+      yield { id: lastId, name: "reply.completed", data: await get(`/message/${replyId}`) };
+      return;
+    }
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(breakOff, SILENCE_SECONDS * 1000);
+    };
+    yield* events(answer.body, heard);
+  } finally {
+    clearTimeout(silence);
+    breakOff();
+  }
+}
+
+/** The events of a body; comments are passed over. */
+async function* events(body, heard) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    heard();
+    buffer += value;
+    const blocks = buffer.split("\n\n");
+    buffer = blocks.pop();
+    for (const block of blocks) {
+      const event = parse(block);
+      if (event) yield event;
+    }
+  }
+}
+
+function parse(block) {
+  const fields = {};
+  for (const line of block.split("\n")) {
+    const [, name, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    if (name) fields[name] = value;
+  }
+  return fields.event && { id: fields.id, name: fields.event, data: JSON.parse(fields.data) };
+}
+
+/** As soon as the browser has a network, which is mostly at once. */
+function online() {
+  if (navigator.onLine) return Promise.resolve();
+  return new Promise((resolve) => window.addEventListener("online", resolve, { once: true }));
+}

@@ -1,0 +1,298 @@
+"""Signing in on the pages, and the session that lasts: on a server without keys of any vendor."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dev.stack import Stack
+from tests.browser import Browsing
+from tests.pages import (
+    chats,
+    each_size,
+    is_answered,
+    is_open_to_all,
+    picture,
+    refused,
+    to_list,
+    visit,
+)
+from tests.people import Person
+
+# One stack serves them all.
+pytestmark = pytest.mark.xdist_group("pages-sign-in")
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
+    with make_stack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def person(stack: Stack) -> Person:
+    return Person(stack.url)
+
+
+def ask_for_code(page: Page, mobile: str) -> None:
+    page.get_by_label("Mobile number").fill(mobile)
+    page.get_by_role("button", name="Text me a code").click()
+    expect(page.get_by_label("Six-digit code")).to_be_focused()
+
+
+@each_size
+def test_person_signs_up_and_is_answered(browse: Browsing, person: Person, size: dict) -> None:
+    page = visit(browse, person, **size)
+    expect(page).to_have_title("GemChatRoom")
+    is_open_to_all(page)
+    if size["width"] > 400:
+        picture(page, "landing")
+
+    ask_for_code(page, person.mobile)
+    is_open_to_all(page)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_text("No chats yet")).to_be_visible()
+    expect(page.get_by_text("5 of 5 answers left today")).to_be_visible()
+    is_open_to_all(page)
+    page.get_by_role("link", name="New chat").click()
+    is_open_to_all(page)
+    page.get_by_role("button", name="Write a haiku").click()
+    expect(is_answered(page)).to_contain_text("not an AI answer")
+    expect(page).to_have_title(re.compile("Write a haiku about a queue .* · GemChatRoom"))
+    to_list(page)
+    expect(page.get_by_role("link", name="Write a haiku")).to_be_visible()
+    expect(page.get_by_text("4 of 5 answers left today")).to_be_visible()
+
+
+def test_everything_is_reached_with_a_keyboard_alone(browse: Browsing, person: Person) -> None:
+    page = visit(browse, person)
+    keys = page.keyboard
+
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="Skip to signing in")).to_be_focused()
+    keys.press("Enter")
+    keys.press("Tab")
+    expect(page.get_by_label("Mobile number")).to_be_focused()
+    keys.type(person.mobile)
+    keys.press("Enter")
+    expect(page.get_by_label("Six-digit code")).to_be_focused()
+    keys.press("Enter")
+    prompt = page.get_by_label("Message to Gemini")
+    expect(prompt).to_be_focused()
+    keys.type("First line")
+    keys.press("Shift+Enter")
+    keys.type("second line")
+    keys.press("Enter")
+    is_answered(page)
+    expect(prompt).to_be_focused()
+    expect(prompt).to_have_value("")
+    expect(page.locator(".user .content")).to_have_text("First line\nsecond line")
+    menu = page.get_by_role("button", name="Chat menu")
+    menu.focus()
+    keys.press("Enter")
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(page.get_by_label("Name of the chat")).to_be_focused()
+    keys.press("Escape")
+    expect(menu).to_be_focused()
+
+
+def test_fields_are_made_for_a_phone(browse: Browsing, person: Person) -> None:
+    page = visit(browse, person)
+    mobile, code = page.locator("#mobile"), page.locator("#code")
+
+    expect(mobile).to_have_attribute("inputmode", "tel")
+    expect(mobile).to_have_attribute("autocomplete", "tel")
+    expect(code).to_have_attribute("inputmode", "numeric")
+    expect(code).to_have_attribute("autocomplete", "one-time-code")
+
+
+def test_errors_are_words_at_their_field(browse: Browsing, person: Person) -> None:
+    page = visit(browse, person)
+    mobile = page.get_by_label("Mobile number")
+    submit = page.get_by_role("button", name="Text me a code")
+
+    submit.click()
+    expect(page.locator("#mobile-error")).to_have_text("Give your mobile number.")
+    expect(mobile).to_have_attribute("aria-invalid", "true")
+    mobile.fill("+1")
+    with refused(browse, page, 422):
+        submit.click()
+    expect(page.locator("#mobile-error")).to_contain_text("+ and 10 to 15 digits")
+    is_open_to_all(page)
+    ask_for_code(page, person.mobile)
+    expect(page.locator("#mobile-error")).to_be_empty()
+    code = page.get_by_label("Six-digit code")
+    right = code.input_value()
+    with refused(browse, page, 400):
+        code.fill(f"{(int(right) + 1) % 1_000_000:06d}")  # Complete, it is sent by itself.
+    expect(page.locator("#code-error")).to_contain_text("wrong or has expired")
+    expect(code).to_be_focused()
+    is_open_to_all(page)
+    page.get_by_role("button", name="Change number").click()
+    with refused(browse, page, 429):
+        submit.click()
+    expect(page.locator("#mobile-error")).to_contain_text("You can try again in")
+    assert person.post("auth/verify-otp", {"mobile": person.mobile, "otp": right})
+
+
+def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: Person) -> None:
+    page = visit(browse, person)
+    ask_for_code(page, person.mobile)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("5 of 5 answers left today")).to_be_visible()
+
+    [cookie] = page.context.cookies(f"{page.url.removesuffix('/chat')}/web/session")
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (
+        True,
+        "Strict",
+        "/web/session",
+    )
+    seen = page.evaluate(
+        "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, history.state])"
+    )
+    assert seen == '["",{},{},null]'
+
+
+def test_session_lasts_over_reloads_and_tabs(
+    browse: Browsing, stack: Stack, person: Person
+) -> None:
+    page, person = chats(browse, stack)
+    expect(page.get_by_text("answers left today")).to_be_visible()
+
+    for _ in range(4):
+        # Left again while the cookie is being renewed.
+        with page.expect_request("**/web/session/refresh"):
+            page.reload(wait_until="commit")
+    page.reload()
+    tabs = [page.context.new_page() for _ in range(4)]
+    for tab in tabs:
+        tab.goto(page.url, wait_until="commit")
+
+    for tab in [page, *tabs]:
+        expect(tab.get_by_text("answers left today")).to_be_visible()
+    # The pages have renewed the session of this test's own client.
+    assert len(person.get("auth/sessions")) == 1
+    browse.complaints[:] = [line for line in browse.complaints if "status of 409" not in line]
+
+
+def test_landing_page_leads_on_whoever_is_signed_in(browse: Browsing, stack: Stack) -> None:
+    page, _ = chats(browse, stack, path="/")
+
+    page.wait_for_url("**/chat")
+    expect(page.get_by_text("answers left today")).to_be_visible()
+
+
+def test_chats_lead_to_signing_in_whoever_is_not(browse: Browsing, person: Person) -> None:
+    page = visit(browse, person, "/chat")
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+
+
+@each_size
+def test_sessions_are_listed_and_ended(browse: Browsing, stack: Stack, size: dict) -> None:
+    page, person = chats(browse, stack, **size)
+    other = Person(stack.url, person.mobile).sign_in()
+
+    page.get_by_role("button", name="Account").click()
+    sessions = page.locator("#sessions li")
+    expect(sessions).to_have_count(2)
+    is_open_to_all(page)
+    page.get_by_role("button", name="End the session on python-requests").click()
+
+    expect(sessions).to_have_count(1)
+    assert other.session.get(f"{other.url}/user/me", timeout=10).status_code == 401
+
+
+def test_sign_out_holds_in_every_tab(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+    other_tab = page.context.new_page()
+    other_tab.goto(page.url)
+    expect(other_tab.get_by_text("answers left today")).to_be_visible()
+
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+    assert page.context.cookies(f"{stack.url}/web/session") == []
+    assert person.session.get(f"{person.url}/user/me", timeout=10).status_code == 401
+    other_tab.get_by_label("Message to Gemini").fill("Still here?")
+    other_tab.get_by_role("button", name="Send", exact=True).click()
+    expect(other_tab.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+
+
+def test_sign_out_everywhere_asks_first(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+
+    page.get_by_role("button", name="Account").click()
+    everywhere = page.get_by_role("button", name="Sign out everywhere…")
+    everywhere.click()
+    is_open_to_all(page)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(everywhere).to_be_focused()
+    assert len(person.get("auth/sessions")) == 1
+    everywhere.click()
+    page.get_by_role("button", name="Sign out everywhere", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+    assert person.session.get(f"{person.url}/user/me", timeout=10).status_code == 401
+
+
+def test_name_is_kept_and_refused_in_words(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+    page.get_by_role("button", name="Account").click()
+    name = page.get_by_label("Name", exact=True)
+    save = page.get_by_role("button", name="Save")
+
+    with refused(browse, page, 422):
+        name.fill("Alice \u202eecila")
+        save.click()
+    expect(page.locator("#profile-name-error")).to_contain_text("direction of writing")
+    name.fill("Alice")
+    save.click()
+
+    expect(page.locator("#said")).to_have_text("Your name is saved.")
+    assert person.get("user/me")["name"] == "Alice"
+
+
+@each_size
+def test_upgrade_without_payments_is_refused_in_words(
+    browse: Browsing, stack: Stack, size: dict
+) -> None:
+    page, _ = chats(browse, stack, **size)
+
+    with refused(browse, page, 503):
+        page.get_by_role("button", name="Upgrade to Pro").click()
+
+    expect(page.locator("#upgrade-error")).to_contain_text("payments are not set up here")
+    is_open_to_all(page)
+
+
+def test_access_token_that_is_no_longer_good_is_renewed_unseen(
+    browse: Browsing, stack: Stack
+) -> None:
+    page, _ = chats(browse, stack)
+    expect(page.get_by_text("answers left today")).to_be_visible()
+    expect(page.get_by_text("No chats yet")).to_be_visible()
+    stack.restart("web", JWT_SECRET="another key that is as long as keys have to be, or longer")
+
+    page.get_by_label("Message to Gemini").fill("Are you there?")
+    with refused(browse, page, 401):
+        page.get_by_role("button", name="Send", exact=True).click()
+
+    expect(is_answered(page)).to_contain_text("Are you there?")
+
+
+def test_server_that_is_short_of_something_is_asked_again(browse: Browsing, stack: Stack) -> None:
+    page, _ = chats(browse, stack)
+    expect(page.get_by_text("answers left today")).to_be_visible()
+    # As a proxy in front would answer, once.
+    short = {"status": 503, "headers": {"Retry-After": "1"}}
+    page.route("**/subscription/status", lambda route: route.fulfill(**short), times=1)
+
+    with refused(browse, page, 503):
+        page.reload()
+
+    expect(page.get_by_text("answers left today")).to_be_visible()
