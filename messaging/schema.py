@@ -41,6 +41,7 @@ ROOM = {
     "archived": False,
     "system_prompt": "",
     "message_count": 2,
+    "temporary": False,
 }
 PROMPT = {
     "id": PROMPT_ID,

@@ -74,7 +74,7 @@ def test_both_worlds_bind_the_browser(path: str, stack: Stack) -> None:
     assert "camera=()" in answer.headers["Permissions-Policy"]
 
 
-@pytest.mark.parametrize("path", ["/static/billing/page.css", "/static/docs/redoc.js"])
+@pytest.mark.parametrize("path", ["/static/style.css", "/static/docs/redoc.js"])
 def test_static_files_bind_the_browser_and_are_of_this_origin(path: str, stack: Stack) -> None:
     answer = ask(stack, "GET", path, Origin=EVIL)
 
