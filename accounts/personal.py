@@ -44,6 +44,7 @@ class Section:
 
 
 def account_sections(user: User) -> list[Section]:
+    events = AuditEvent.objects.filter(user_id=user.pk)
     return [
         Section("account", User.objects.filter(pk=user.pk), ["password"]),
         Section(
@@ -51,8 +52,9 @@ def account_sections(user: User) -> list[Section]:
         ),
         Section("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
         Section("limits", LimitHit.objects.filter(subject=user.mobile)),
-        # The actor may be a member of staff.
-        Section("events", AuditEvent.objects.filter(user_id=user.pk), ["actor", "mobile_digest"]),
+        Section("events", events.filter(actor=""), ["actor", "mobile_digest"]),
+        # The actor, whose address it is, may be a member of staff.
+        Section("events_by_others", events.exclude(actor=""), ["actor", "ip", "mobile_digest"]),
         Section("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
         Section("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
         Section("exports", DataExport.objects.filter(user=user)),

@@ -9,13 +9,9 @@ import os
 import django
 
 from gemchat import telemetry
-from gemchat.celery import bound_sending
-from gemchat.database import bound_for_web
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
-# Before anything takes a connection, or loads the middleware.
-bound_for_web()
-bound_sending(seconds=1.0)
+# Before anything loads the middleware.
 telemetry.start("web")
 django.setup(set_prefix=False)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings
 
+from gemchat.celery import bound_sending
+from gemchat.database import bound_for_web
 from gemchat.intake import App, refuse
 from gemchat.live import LiveHandler, Receive, Scope, Send
 from gemchat.live_urls import PROBE_PATH
@@ -62,6 +64,9 @@ class WebProcess:
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server's lifespan; the hub lives as long."""
         await receive()
+        # Before anything takes a connection.
+        bound_for_web()
+        bound_sending(seconds=1.0)
         allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
         serve_metrics("web")
         hub = Hub()

@@ -18,9 +18,10 @@ from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_
 from gemchat import health
 from messaging.backends import GeminiError
 from messaging.backends.failures import failure_of_status
+from messaging.metrics import queue_lengths
 from messaging.models import DailyFigures
 from messaging.overview import STALE_AFTER
-from messaging.rollup import queue_length
+from messaging.rollup import QUEUE
 
 GEMINI_API = "https://generativelanguage.googleapis.com"
 ASK_SECONDS = (2, 5)
@@ -85,10 +86,10 @@ def redis_answers() -> str:
 
 
 def broker_answers() -> str:
-    length = queue_length()
-    if length is None:
+    lengths = queue_lengths()
+    if lengths is None:
         raise Ill("It does not answer; see CELERY_BROKER_URL. Prompts are kept and wait.")
-    return f"It answers; {length} replies are in the queue."
+    return f"It answers; {lengths[QUEUE]} replies are in the queue."
 
 
 def worker_is_alive() -> str:

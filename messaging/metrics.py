@@ -4,18 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from celery import current_app
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.utils import timezone
-from kombu.exceptions import ChannelError, OperationalError
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from gemchat.looks import Look
+from gemchat.redis import broker
 from messaging.models import Message, resend_after
 
 QUEUES = ["gemini", "default"]
@@ -63,7 +62,9 @@ def backlog() -> Backlog | None:
     now = timezone.now()
     try:
         queued = Message.objects.filter(status=Message.Status.QUEUED)
-        waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at"))
+        # What staff sent again was written long ago, and nobody is waiting at the other end.
+        by_users = Q(attempts_forgiven=0)
+        waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at", filter=by_users))
         generating = Message.objects.filter(status=Message.Status.GENERATING)
         # By now the sweep should have seen to them, twice.
         overdue = now - resend_after() - timedelta(seconds=settings.REPLY_LEASE_SECONDS)
@@ -87,18 +88,9 @@ def _seconds_since(time: datetime | None, now: datetime) -> float:
 def queue_lengths() -> dict[str, int] | None:
     """Tasks that wait in the broker for a worker; None without a broker."""
     try:
-        with current_app.connection_for_read() as broker:
-            return {name: _length(broker.default_channel, name) for name in QUEUES}
-    except (OperationalError, RedisError, OSError):
+        return {name: int(broker().llen(name)) for name in QUEUES}  # type: ignore[arg-type]
+    except RedisError:
         return None
-
-
-def _length(channel: object, queue: str) -> int:
-    try:
-        declared = channel.queue_declare(queue, passive=True)  # type: ignore[attr-defined]
-    except ChannelError:  # Nothing has been sent to it yet.
-        return 0
-    return int(declared.message_count)
 
 
 class StoresCollector(Collector):

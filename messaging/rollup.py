@@ -7,14 +7,13 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Sum
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from accounts.models import User
 from billing.models import UsageRecord
 from billing.revenue import monthly_revenue
 from gemchat.ids import uuid7_at
-from gemchat.redis import broker
 from messaging.figures import DailyFigures, start_of
+from messaging.metrics import queue_lengths
 from messaging.models import Message
 
 QUEUE = "gemini"
@@ -90,15 +89,8 @@ class Waiting:
 
 
 def waiting() -> Waiting:
-    return Waiting(queue_length(), oldest_seconds())
-
-
-def queue_length() -> int | None:
-    """Replies that the broker has for the workers."""
-    try:
-        return int(broker().llen(QUEUE))
-    except RedisError:
-        return None
+    lengths = queue_lengths()
+    return Waiting(lengths[QUEUE] if lengths else None, oldest_seconds())
 
 
 def oldest_seconds() -> float | None:

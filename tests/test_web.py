@@ -42,12 +42,12 @@ def second_stack(
 
 
 @pytest.fixture
-def ending(second_stack: Stack) -> Stack:
-    """A stack whose web process is there to be told to end."""
+def ending(second_stack: Stack) -> Iterator[Stack]:
+    """A stack whose web process is there to be told to end, as each test with it does."""
     if second_stack.processes["web"].poll() is not None:
         second_stack.restart("web")
-        eventually(lambda: takes_connections(second_stack), seconds=30)
-    return second_stack
+    yield second_stack
+    second_stack.processes["web"].wait(15)
 
 
 @pytest.fixture(scope="module")

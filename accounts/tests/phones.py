@@ -110,6 +110,8 @@ def wait_until_blocked(count: int) -> None:
     )
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
+            # Within a transaction the first look would stand for all.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(waiting)
             if cursor.fetchone()[0] >= count:
                 return

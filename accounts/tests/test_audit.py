@@ -48,8 +48,8 @@ def old_event(days: int) -> AuditEvent:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO accounts_auditevent"
-            " (id, action, mobile_digest, actor, request_id, details, created_at)"
-            " VALUES (%s, %s, '', '', '-', '{}', %s)",
+            " (id, action, mobile_digest, target, actor, request_id, details, created_at)"
+            " VALUES (%s, %s, '', '', '', '-', '{}', %s)",
             [event.pk, event.action, event.created_at],
         )
     return event

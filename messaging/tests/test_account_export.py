@@ -276,7 +276,7 @@ def test_command_writes_the_same_into_a_file(carol: User, tmp_path: Any) -> None
     assert report["file"] == str(file)
     assert report["rows"]["messages"] == len(files["messages"]) == 2
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [event["action"] for event in files["events"]] == ["user_exported"]
+    assert [event["action"] for event in files["events_by_others"]] == ["user_exported"]
     with pytest.raises(CommandError, match="there is a file"):
         call_command(*command)
     assert list(tmp_path.iterdir()) == [file]
