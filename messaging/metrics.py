@@ -88,7 +88,7 @@ def _seconds_since(time: datetime | None, now: datetime) -> float:
 def queue_lengths() -> dict[str, int] | None:
     """Tasks that wait in the broker for a worker; None without a broker."""
     try:
-        return {name: int(broker().llen(name)) for name in QUEUES}  # type: ignore[arg-type]
+        return {name: int(broker().llen(name)) for name in QUEUES}
     except RedisError:
         return None
 
