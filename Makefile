@@ -25,7 +25,7 @@ help:
 	@echo "make format        what lint would have changed"
 	@echo "make requirements  resolve requirements/*.in into *.txt"
 	@echo "make vendor        fetch the web pages' libraries into static/vendor (needs npm)"
-	@echo "make clean         remove .venv and all data in var/"
+	@echo "make clean         remove what was installed, and all data in var/"
 
 $(INSTALLED): requirements/base.txt requirements/dev.txt
 	@dev/install.sh
@@ -52,6 +52,7 @@ restore: $(INSTALLED)
 .PHONY: test
 test: $(INSTALLED)
 	@dev/browser.sh
+	@dev/newman.sh
 	@exec $(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 # The control and the plots need packages that nothing else does.
@@ -123,4 +124,4 @@ vendor:
 
 .PHONY: clean
 clean:
-	rm -rf .venv var .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv var dev/newman/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

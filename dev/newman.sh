@@ -1,0 +1,14 @@
+#!/bin/sh
+# Sees to it that the test of the Postman collection has newman, beside its lock in dev/newman/.
+set -eu
+cd "$(dirname "$0")/newman"
+# npm writes that file last.
+if [ node_modules/.package-lock.json -nt package-lock.json ]; then
+    exit 0
+fi
+if command -v npm >/dev/null; then
+    echo "Installing newman, for the test of the Postman collection"
+    npm ci --silent --ignore-scripts
+else
+    echo "note: the test of the Postman collection needs Node.js 20 or newer, with npm" >&2
+fi

@@ -1,0 +1,86 @@
+"""The Postman collection: every call of the API, run by newman against the running server."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dev.schema import BASE_DIR
+from dev.stack import Stack
+
+COLLECTION = BASE_DIR / "docs" / "gemchatroom.postman_collection.json"
+NEWMAN = BASE_DIR / "dev" / "newman" / "node_modules" / "newman" / "bin" / "newman.js"
+SECONDS = 120
+
+
+def newman() -> list[str]:
+    node = shutil.which("node") or pytest.fail("No Node.js: install version 20 or newer")
+    if not NEWMAN.exists():
+        pytest.fail("No newman: dev/newman.sh installs it")
+    return [node, str(NEWMAN)]
+
+
+def requests_in(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for item in items:
+        if "item" in item:
+            yield from requests_in(item["item"])
+        else:
+            yield item
+
+
+def test_collection_runs_from_start_to_end(make_stack: Callable[..., Stack]) -> None:
+    with make_stack() as stack:
+        run = subprocess.run(
+            [*newman(), "run", COLLECTION, "--env-var", f"base_url={stack.url}"]
+            + ["--color", "off", "--reporters", "cli", "--timeout", str(SECONDS * 1000)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS + 30,
+        )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_every_request_looks_at_its_answer() -> None:
+    collection = json.loads(COLLECTION.read_text())
+
+    untested = [
+        item["name"]
+        for item in requests_in(collection["item"])
+        if not any(
+            event["listen"] == "test"
+            and any("pm.test(" in line for line in event["script"]["exec"])
+            for event in item["event"]
+        )
+    ]
+
+    assert untested == []
+    assert all(
+        not variable["value"] or variable["key"] in ("base_url", "looks")
+        for variable in collection["variable"]
+    )
+
+
+def test_collection_has_every_call_of_the_api() -> None:
+    collection = json.loads(COLLECTION.read_text())
+    described = json.loads((BASE_DIR / "docs" / "openapi.json").read_text())
+    calls = {
+        (method.upper(), re.sub(r"\{\w+\}", "*", path))
+        for path, methods in described["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
+
+    sent = set()
+    for item in requests_in(collection["item"]):
+        path = item["request"]["url"]["raw"].removeprefix("{{base_url}}").partition("?")[0]
+        if path == "{{download_url}}":
+            path = "/api/v1/user/me/export/file"
+        sent.add((item["request"]["method"], re.sub(r"\{\{\w+\}\}", "*", path)))
+
+    assert calls - sent == set()
