@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from billing.tests.paying import KEY, PRICE, SECRET
 from dev.schema import BASE_DIR
 from dev.stack import Stack
+from tests.fakes.stripe_api import FakeStripe
 
 COLLECTION = BASE_DIR / "docs" / "gemchatroom.postman_collection.json"
 NEWMAN = BASE_DIR / "dev" / "newman" / "node_modules" / "newman" / "bin" / "newman.js"
@@ -32,11 +34,27 @@ def requests_in(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield item
 
 
-def test_collection_runs_from_start_to_end(make_stack: Callable[..., Stack]) -> None:
-    with make_stack() as stack:
+@pytest.fixture
+def stripe() -> Iterator[dict[str, str]]:
+    """The settings of a server that sells Pro."""
+    with FakeStripe(secret_key=KEY) as fake:
+        fake.add_price(PRICE)
+        yield {
+            "STRIPE_API_BASE": fake.url,
+            "STRIPE_SECRET_KEY": KEY,
+            "STRIPE_PRO_PRICE_ID": PRICE,
+            "STRIPE_WEBHOOK_SECRET": SECRET,
+        }
+
+
+@pytest.mark.parametrize("sells", [True, False], ids=["selling", "not selling"])
+def test_collection_runs_from_start_to_end(
+    sells: bool, make_stack: Callable[..., Stack], stripe: dict[str, str]
+) -> None:
+    with make_stack(**(stripe if sells else {})) as stack:
         run = subprocess.run(
             [*newman(), "run", COLLECTION, "--env-var", f"base_url={stack.url}"]
-            + ["--color", "off", "--reporters", "cli", "--timeout", str(SECONDS * 1000)],
+            + ["--color", "off", "--timeout", str(SECONDS * 1000)],
             capture_output=True,
             text=True,
             check=False,
@@ -44,6 +62,7 @@ def test_collection_runs_from_start_to_end(make_stack: Callable[..., Stack]) -> 
         )
 
     assert run.returncode == 0, run.stdout + run.stderr
+    assert ("there is no Stripe behind this server" not in run.stdout) is sells
 
 
 def test_every_request_looks_at_its_answer() -> None:
