@@ -103,7 +103,7 @@ def one_round(side: Side, sizes: Sizes) -> dict[str, float]:
     return found
 
 
-async def send_all(side: Side, count: int) -> None:
+async def send_all(side: Side, count: int, *, connections: int = CONNECTIONS) -> None:
     """Sends over several connections, to one room after another."""
     turns: Iterator[Room] = itertools.islice(itertools.cycle(side.rooms), count)
 
@@ -113,7 +113,7 @@ async def send_all(side: Side, count: int) -> None:
                 path = f"{API}/{SEND.format(room.id)}"
                 await connection.ask("POST", path, {"prompt": PROMPT}, room.owner.headers)
 
-    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(work() for _ in range(connections)))
 
 
 async def median_read(side: Side, path: str, count: int) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import calls, first_token, idle_streams, startup, workers
+from bench import calls, curves, first_token, idle_streams, startup, workers
 from bench.control import Control
 from bench.first_token import CHUNKS
 from bench.program import Program
@@ -48,6 +48,7 @@ def main() -> None:
     table = "\n".join([as_markdown(rows), "", *(f"- {k}: {v}" for k, v in where.items()), ""])
     if told.write:
         write(REPORT, table)
+        draw_curves(REPORT.parent / "images")
     print(json.dumps(as_json(rows, where), indent=2) if told.json else table)
 
 
@@ -116,6 +117,28 @@ def measure_idle_streams(rounds: int, trial: bool) -> list[Row]:
 
 def measure_startup(rounds: int, trial: bool) -> list[Row]:
     return startup.measure(rounds=rounds)
+
+
+def draw_curves(folder: Path) -> None:
+    print("curves …", file=sys.stderr, flush=True)
+    with Program(people=PEOPLE) as program:
+        replies = curves.replies_by_threads(program)
+        with Control(program, people=CONTROL_PEOPLE) as control:
+            sends = curves.sends_by_connections(program, control)
+    curves.plot(
+        folder / "performance-replies.svg",
+        xs=curves.THREADS,
+        lines={"one worker process": replies},
+        x_label="threads of the worker",
+        y_label="replies a second",
+    )
+    curves.plot(
+        folder / "performance-sends.svg",
+        xs=curves.CONNECTIONS,
+        lines=sends,
+        x_label="connections that send",
+        y_label="accepted sends a second",
+    )
 
 
 Part = Callable[[int, bool], list[Row]]

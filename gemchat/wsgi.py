@@ -1,4 +1,4 @@
-"""The WSGI application; `gemchat.asgi` serves it on standing threads."""
+"""The WSGI application, for servers that speak nothing else; `gemchat.asgi` does without it."""
 
 import os
 
