@@ -1,5 +1,6 @@
 """How long this process waits for PostgreSQL: for a statement, for a lock, for a sign of life."""
 
+import select
 from typing import Any, ClassVar
 
 import psycopg
@@ -26,6 +27,19 @@ class BoundedConnection(psycopg.Connection[Any]):
     """
 
     wait_seconds: ClassVar[float | None] = None
+
+    def execute(self, query: Any, *args: Any, **options: Any) -> psycopg.Cursor[Any]:
+        """As psycopg's, but for the empty statement by which the pool asks whether a connection
+        lives. A server that has gone has closed it, and that can be seen without a round trip: as
+        long as there is nothing to be read, the last answer holds."""
+        if query == "" and not self._has_news():
+            return self.cursor()
+        return super().execute(query, *args, **options)
+
+    def _has_news(self) -> bool:
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
