@@ -1,6 +1,7 @@
 """CPU time and memory of a process and its descendants, as Linux's /proc tells them."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -46,11 +47,10 @@ def environment_of(pid: int) -> dict[str, str]:
 
 def family(pid: int) -> list[int]:
     """The process, its children and theirs."""
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # A thread that has just ended.
+            children += map(int, (task / "children").read_text().split())
     return [pid, *(member for child in children for member in family(child))]
 
 
