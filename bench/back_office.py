@@ -41,7 +41,7 @@ session["_auth_user_backend"] = settings.AUTHENTICATION_BACKENDS[0]
 session["_auth_user_hash"] = user.get_session_auth_hash()
 session["otp_device_id"] = device.persistent_id
 session.create()
-print(session.session_key)
+print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
 """
 ROLL_UP = """
 import time
@@ -273,7 +273,7 @@ def make_side(program: Program, database_url: str, port: int, size: Size) -> Sid
     with psycopg.connect(database_url, autocommit=True) as database:
         fill(database, size)
         pages = {"the first page": "/admin/", **pages_of(database)}
-    return Side(port, {"Cookie": f"sessionid={told.strip()}"}, pages)
+    return Side(port, {"Cookie": told.strip()}, pages)
 
 
 def fill(database: psycopg.Connection[Any], size: Size) -> None:
