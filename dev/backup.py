@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ OTHERS = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
+CLOSING_SECONDS = 3.0
 # Where what was there waits until what was restored is known to be whole.
 ASIDE = "before_restore"
 # As initdb leaves it.
@@ -180,8 +182,7 @@ def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]
     """
     manifest = _read_manifest(file)
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        [others] = connection.execute(OTHERS).fetchone() or [0]
-        if others:
+        if others := _other_connections(connection):
             raise StartError(
                 f"the database has {others} other connections: end web, worker and beat first"
             )
@@ -199,6 +200,16 @@ def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]
         # The planner knows nothing of the new tables before autovacuum comes round.
         connection.execute("ANALYZE")
     return manifest
+
+
+def _other_connections(connection: psycopg.Connection[Any]) -> int:
+    """How many there are, after those that are just being closed have been given a moment."""
+    deadline = time.monotonic() + CLOSING_SECONDS
+    while True:
+        [others] = connection.execute(OTHERS).fetchone() or [0]
+        if not others or time.monotonic() > deadline:
+            return int(others)
+        time.sleep(0.05)
 
 
 @contextmanager
