@@ -1,10 +1,10 @@
 """What tests of whole processes need: databases of their own, free ports, running stacks."""
 
 import os
+import random
 import socket
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from tests.fakes.wire import Wire
 
 # Tests in this process use the lower half of the server's sixteen databases.
 STACK_REDIS_OFFSET = 8
+TEST_PORTS = (10_000, 32_000)
 
 
 class Log(list[str]):
@@ -29,16 +30,18 @@ class Log(list[str]):
         print(f"{name:6} | {line}")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+def free_port(successors: int = 0) -> int:
+    """A port at which nobody listens, nor at that many that follow it.
 
-
-def eventually(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.05)
+    It lies below those that the kernel gives to connections: there any of the suite's thousands of
+    connections could take it before the process that it is meant for has started.
+    """
+    while True:
+        port = random.randrange(*TEST_PORTS)
+        with suppress(OSError), ExitStack() as listening:
+            for each in range(port, port + successors + 1):
+                listening.enter_context(socket.create_server(("127.0.0.1", each)))
+            return port
 
 
 @contextmanager

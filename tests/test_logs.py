@@ -9,10 +9,11 @@ import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import eventually, refusing_rows
+from tests.conftest import refusing_rows
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
 from tests.people import Person
+from tests.waiting import eventually
 
 GEMINI_KEY = "AIzaSy-a-key-for-gemini-that-is-secret"
 STRIPE_KEY = "sk_test_SecretSecretSecretSecretSecret"

@@ -7,10 +7,11 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.stack import Stack
-from tests.conftest import Wires, eventually, free_port
+from tests.conftest import Wires, free_port
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.fakes.wire import Wire
 from tests.people import Person
+from tests.waiting import eventually
 
 TOKEN = "metrics-token-of-the-tests"
 API = "/api/v1"
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.xdist_group("metrics")
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    return free_port()
+    """Web's; the worker's follows it, and beat's."""
+    return free_port(successors=2)
 
 
 @pytest.fixture(scope="module")

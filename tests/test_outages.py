@@ -8,10 +8,11 @@ import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import Log, eventually, free_port
+from tests.conftest import Log, free_port
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 from tests.processes import frozen
+from tests.waiting import eventually
 
 ANSWER = Answer(chunks=["One ", "two ", "three ", "four ", "five."], chunk_delay=0.3)
 WHOLE = "One two three four five."

@@ -10,10 +10,11 @@ from django.db import OperationalError
 from django.test import RequestFactory
 
 from dev.stack import Stack
-from tests.conftest import Wires, eventually
+from tests.conftest import Wires
 from tests.fakes.wire import Wire
 from tests.people import Person
 from tests.processes import threads_of
+from tests.waiting import eventually
 
 PROMISED_SECONDS = 2.0
 # What the probes come to on a machine that is busy with other tests.

@@ -17,7 +17,9 @@ import pytest
 from dev.processes import lock_folder
 from dev.schema import BASE_DIR
 from dev.servers import start_postgres
+from tests.conftest import free_port
 from tests.processes import descendants, running_processes
+from tests.waiting import eventually
 
 SERVERS = ("DATABASE_URL", "DB_HOST", "REDIS_URL")
 UP = "GemChatRoom is up"
@@ -74,7 +76,7 @@ class Run:
         return Path(self.output.name).read_text()
 
     def wait_until_up(self):
-        wait_for(lambda: UP in self.text() or self.process.poll() is not None, seconds=90)
+        eventually(lambda: UP in self.text() or self.process.poll() is not None, seconds=90)
         assert UP in self.text(), self.text()
         return self
 
@@ -83,19 +85,6 @@ class Run:
         started = descendants(self.process.pid)
         self.process.send_signal(how)
         return self.process.wait(60), started
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for(condition, *, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
 
 
 def test_run_is_ended_by_a_signal_and_finds_its_data_again(migrated, start, var):
@@ -117,7 +106,7 @@ def test_killed_run_leaves_no_process(migrated, start):
 
     _, started = run.end(signal.SIGKILL)
 
-    wait_for(lambda: not started & running_processes().keys(), seconds=20)
+    eventually(lambda: not started & running_processes().keys(), seconds=20)
     assert len(started) >= 5
 
 

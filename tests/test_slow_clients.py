@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from dev.stack import Stack
-from tests.conftest import eventually
 from tests.people import Person
+from tests.waiting import eventually
 
 IDLE, SLOW = 1000, 50
 THREADS = 4

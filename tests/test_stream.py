@@ -1,7 +1,6 @@
 """The stream of a reply, read from real web processes while a real worker makes it."""
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from psycopg import sql
 from dev.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Event, Person
+from tests.waiting import eventually
 
 PIECES = [
     "Zwölf ",
@@ -325,13 +325,6 @@ def tables_with(text: str, stores: dict[str, str]) -> list[str]:
                 [f"%{text}%"],
             ).fetchone()
         ]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.05)
 
 
 def test_account_is_erased_while_a_reply_is_being_made(

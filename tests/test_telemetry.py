@@ -9,10 +9,11 @@ import pytest
 
 from dev.schema import BASE_DIR
 from dev.stack import Stack
-from tests.conftest import Wires, eventually, refusing_rows
+from tests.conftest import Wires, refusing_rows
 from tests.fakes.collector import FakeCollector
 from tests.fakes.wire import Wire
 from tests.people import Person
+from tests.waiting import eventually
 
 PROMPT = "a word of mine that is nobody's business"
 QUERY = "what-i-looked-for"

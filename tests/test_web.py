@@ -14,9 +14,9 @@ import requests
 
 from bench.usage import forget_peak, peak_bytes
 from dev.stack import Stack
-from tests.conftest import eventually
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("web")
 

@@ -1,13 +1,8 @@
 """What the tests of accounts do over and over: ask for codes, sign in, let time pass, race."""
 
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import F
 from rest_framework.response import Response
 from rest_framework.test import APIClient
@@ -69,53 +64,6 @@ def let_pass(period: timedelta) -> None:
         authenticated_at=F("authenticated_at") - period,
     )
     Session.objects.exclude(rotated_at=None).update(rotated_at=F("rotated_at") - period)
-
-
-def in_background(call: Callable[[], Any]) -> Future:
-    """What a call gives that another thread, with a connection of its own, has begun."""
-    future: Future = Future()
-
-    def run() -> None:
-        try:
-            result = call()
-        except Exception as error:
-            connection.close()
-            future.set_exception(error)
-        else:
-            # Before the test goes on, which may end with the tables being emptied.
-            connection.close()
-            future.set_result(result)
-
-    threading.Thread(target=run).start()
-    return future
-
-
-def at_once(count: int, call: Callable[[], Any]) -> list[Any]:
-    """What `count` threads get that call at the same moment."""
-    barrier = threading.Barrier(count)
-
-    def run() -> Any:
-        barrier.wait()
-        return call()
-
-    return [future.result(60) for future in [in_background(run) for _ in range(count)]]
-
-
-def wait_until_blocked(count: int) -> None:
-    """Until so many connections wait for a row or a lock that another one holds."""
-    deadline = time.monotonic() + 20
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            # Within a transaction the first look would stand for all.
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(waiting)
-            if cursor.fetchone()[0] >= count:
-                return
-    raise AssertionError(f"fewer than {count} connections are waiting")
 
 
 def statuses(answers: list[Response]) -> list[int]:

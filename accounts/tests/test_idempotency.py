@@ -7,8 +7,8 @@ from django.db.models import F
 
 from accounts.models import IdempotencyRecord, LimitHit
 from accounts.tests import keyed_urls
-from accounts.tests.phones import at_once, in_background
 from tests.marks import committed
+from tests.waiting import at_once, in_background
 
 BOTH = pytest.mark.parametrize("path", ["/rows/local", "/rows/network"])
 

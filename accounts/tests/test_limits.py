@@ -8,8 +8,9 @@ import pytest
 
 from accounts.models import LimitHit
 from accounts.tests.hashing import CountingHasher
-from accounts.tests.phones import NUMBER, PASSWORD, at_once, code_for, let_pass, post, verify
+from accounts.tests.phones import NUMBER, PASSWORD, code_for, let_pass, post, verify
 from tests.marks import committed
+from tests.waiting import at_once
 
 pytestmark = pytest.mark.django_db
 

@@ -1,17 +1,17 @@
 """Pro without Stripe."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from billing.grants import end_expired_grants, end_grant, grant_pro
 from billing.models import Grant
 from billing.tests.paying import deliver, deliver_all, pro, tier_of
 from conftest import api_for
+from tests.waiting import in_background, wait_until_blocked
 
 
 def make_grant(user, *, days=1):
@@ -88,32 +88,11 @@ def test_grant_and_end_of_a_subscription_at_once_leave_pro(alice, stripe):
     subscription = pro(api_for(alice), stripe)
     stripe.change(subscription["id"], status="canceled")
 
-    with ThreadPoolExecutor(1) as threads:
-        with transaction.atomic():
-            make_grant(alice)
-            # Waits for alice, whom this transaction has locked, before it looks at grants.
-            end = threads.submit(deliver_and_close, stripe.events[-1])
-            until(lambda: end.done() or waits_for_a_row())
-        assert end.result() == [200]
+    with transaction.atomic():
+        make_grant(alice)
+        # Waits for alice, whom this transaction has locked, before it looks at grants.
+        end = in_background(partial(deliver, stripe.events[-1]))
+        wait_until_blocked()
+    assert end.result(20) == [200]
 
     assert tier_of(alice) == "pro"
-
-
-def deliver_and_close(event):
-    try:
-        return deliver(event)
-    finally:
-        connection.close()
-
-
-def waits_for_a_row():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone()[0] > 0
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)

@@ -1,8 +1,6 @@
 """Whatever order events come in, however often, and whatever breaks: the state is Stripe's."""
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -14,6 +12,7 @@ from billing.models import Flag
 from billing.tests.paying import PRICE, deliver, deliver_all, pro, status_of, subscribe, tier_of
 from conftest import api_for
 from tests.fakes.stripe_objects import now
+from tests.waiting import at_once, in_background, wait_until_blocked
 
 
 def of_subscription(stripe):
@@ -271,31 +270,6 @@ def test_key_that_was_replaced_is_not_used_again(alice, alice_api, stripe, setti
     assert tier_of(alice) == "basic"
 
 
-def in_thread(work, *args):
-    """Run it in a thread with a connection of its own."""
-
-    def run():
-        try:
-            return work(*args)
-        finally:
-            connection.close()
-
-    return ThreadPoolExecutor(1).submit(run)
-
-
-def waits_for_the_customer():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        return cursor.fetchone()[0] > 0
-
-
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.01)
-
-
 @pytest.mark.django_db(transaction=True)
 def test_events_at_the_same_time_leave_the_newest_state(alice, stripe):
     subscription = pro(api_for(alice), stripe)
@@ -303,11 +277,11 @@ def test_events_at_the_same_time_leave_the_newest_state(alice, stripe):
     unpaid = stripe.events[-1]
 
     with stripe.hold("GET", f"/v1/subscriptions/{subscription['id']}") as slow:
-        first = in_thread(deliver, unpaid)
+        first = in_background(partial(deliver, unpaid))
         assert slow.arrived.wait(20)
         stripe.change(subscription["id"], status="active")
-        second = in_thread(deliver, stripe.events[-1])
-        until(lambda: second.done() or waits_for_the_customer())
+        second = in_background(partial(deliver, stripe.events[-1]))
+        wait_until_blocked()
         slow.release.set()
         assert (first.result(), second.result()) == ([200], [200])
 
@@ -319,15 +293,10 @@ def test_events_at_the_same_time_leave_the_newest_state(alice, stripe):
 def test_same_event_many_times_at_once_is_stored_once(alice, stripe):
     subscribe(api_for(alice), stripe)
     event = of_subscription(stripe)[0]
-    start = threading.Barrier(6)
 
-    def deliver_together():
-        start.wait()
-        return deliver(event)
+    answers = at_once(6, lambda: deliver(event))
 
-    answers = [in_thread(deliver_together) for _ in range(6)]
-
-    assert [answer.result() for answer in answers] == [[200]] * 6
+    assert answers == [[200]] * 6
     assert Event.objects.filter(id=event["id"]).count() == 1
     assert tier_of(alice) == "pro"
 

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from accounts.erasure import close_account
 from accounts.models import AuditEvent, Erasure, Session, User
-from accounts.tests.phones import api_with, at_once, code_for, post, sign_in, verify
+from accounts.tests.phones import api_with, code_for, post, sign_in, verify
 from billing import mirror
 from billing.models import DailyQuota, Flag, UsageRecord
 from billing.reconciliation import reconcile
@@ -39,6 +39,7 @@ from messaging.tests.traces import (
 from tests.dying import die_in
 from tests.fakes.stripe_api import FakeStripe
 from tests.marks import committed
+from tests.waiting import at_once
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me"

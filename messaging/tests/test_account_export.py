@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, DataExport, ExportPiece, Session, User
 from accounts.models.exports import KEPT, RECENT
-from accounts.tests.phones import NUMBER, api_with, in_background, sign_in, wait_until_blocked
+from accounts.tests.phones import NUMBER, api_with, sign_in
 from billing.grants import grant_pro
 from billing.models import Flag
 from billing.tests.paying import pro
@@ -31,6 +31,7 @@ from messaging.tests.live import ask
 from messaging.tests.rooms import exchange, make_room
 from messaging.tests.traces import use
 from tests.marks import committed
+from tests.waiting import in_background, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"

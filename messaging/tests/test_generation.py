@@ -19,9 +19,10 @@ from messaging.models import GeminiModel, Message
 from messaging.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, sweep_replies
 from messaging.tests.rooms import exchange, make_room
-from messaging.tests.working import eventually, in_thread, post, run
+from messaging.tests.working import in_thread, post, run
 from tests.fakes.gemini import Answer, FakeGemini
 from tests.marks import committed
+from tests.waiting import eventually
 
 pytestmark = committed
 

@@ -1,12 +1,10 @@
 """Many requests at the same time."""
 
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -15,8 +13,8 @@ from chatrooms.models import Chatroom
 from conftest import api_for
 from messaging.models import Message
 from messaging.tests.rooms import make_room, url_of
-from messaging.tests.working import at_once, closing
 from tests.marks import committed
+from tests.waiting import at_once, in_background, wait_until_blocked
 
 pytestmark = committed
 
@@ -53,14 +51,13 @@ def test_send_that_was_overtaken_follows_in_the_order_of_ids(carol: User) -> Non
     api = api_for(carol)
     room = make_room(carol)
 
-    with ThreadPoolExecutor(1) as thread:
-        with transaction.atomic():
-            Chatroom.objects.locked(user=carol, chatroom_id=room.pk)
-            send = partial(api.post, url_of(room), {"prompt": "First made"})
-            waiting = thread.submit(closing, send)
-            wait_for_lock()
-            api_for(carol).post(url_of(room), {"prompt": "First stored"})
-        answer = waiting.result()
+    with transaction.atomic():
+        Chatroom.objects.locked(user=carol, chatroom_id=room.pk)
+        send = partial(api.post, url_of(room), {"prompt": "First made"})
+        waiting = in_background(send)
+        wait_until_blocked()
+        api_for(carol).post(url_of(room), {"prompt": "First stored"})
+    answer = waiting.result(20)
 
     assert answer.status_code == 202
     stored = Message.objects.filter(sender="user").order_by("id")
@@ -68,17 +65,6 @@ def test_send_that_was_overtaken_follows_in_the_order_of_ids(carol: User) -> Non
     reply = Message.objects.get(parent=stored[0])
     assert stored[1].parent_id == reply.pk
     assert DailyQuota.objects.usage(user=carol).used == 2
-
-
-def wait_for_lock() -> None:
-    """Until some other connection waits for a lock."""
-    deadline = time.monotonic() + 20
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-            assert time.monotonic() < deadline, "nobody waits"
 
 
 def test_same_key_ten_times_at_once_makes_one_reply(alice: User) -> None:

@@ -3,14 +3,13 @@
 import asyncio
 import io
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
@@ -26,10 +25,11 @@ from messaging.models import Message
 from messaging.retrying import NotFailed, retry
 from messaging.tests.desk_rows import failed_reply
 from messaging.tests.rooms import make_room
-from messaging.tests.working import at_once, closing, eventually, in_thread, post, run
+from messaging.tests.working import in_thread, post, run
 from tests.desk import act, events, told, url
 from tests.fakes.gemini import Answer, FakeGemini
 from tests.marks import committed
+from tests.waiting import at_once, in_background, wait_until_blocked
 
 pytestmark = committed
 
@@ -103,19 +103,13 @@ def test_reply_retried_twenty_times_at_once_is_queued_once(alice: User) -> None:
     assert queued() == 1
 
 
-def somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
-        return cursor.fetchone()[0]
-
-
 def test_retry_that_waited_for_another_one_changes_nothing(alice: User) -> None:
     reply = failed_reply(alice)
-    with ThreadPoolExecutor(1) as thread, transaction.atomic():
+    with transaction.atomic():
         assert Message.objects.make_again(reply_id=reply.pk)
         again = partial(Message.objects.make_again, reply_id=reply.pk)
-        second = thread.submit(closing, again)
-        eventually(somebody_waits_for_a_lock)
+        second = in_background(again)
+        wait_until_blocked()
 
     assert second.result(10) is False
 

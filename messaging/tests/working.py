@@ -1,12 +1,8 @@
 """Runs what workers run, and what many do at once."""
 
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-from django.db import connection
 
 from chatrooms.models import Chatroom
 from messaging import conversation
@@ -32,24 +28,3 @@ def run(reply: Message) -> Message:
     assert not thread.is_alive(), "the reply's task did not end"
     reply.refresh_from_db()
     return reply
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
-    return found
-
-
-def closing(request: Callable[[], Any]) -> Any:
-    """For a thread: its connection to the database ends with the request."""
-    try:
-        return request()
-    finally:
-        connection.close()
-
-
-def at_once(times: int, request: Callable[[], Any]) -> list[Any]:
-    with ThreadPoolExecutor(times) as threads:
-        return list(threads.map(closing, [request] * times))
