@@ -63,9 +63,9 @@ RETURN (lpad(to_hex((1000 * extract(epoch FROM pg_temp.moment(n, span)))::bigint
 """
 USERS = """
 INSERT INTO accounts_user (id, password, is_superuser, mobile, name, tier, is_verified, is_active,
-    is_staff, stripe_customer_id, created_at)
+    is_staff, tier_disagrees, stripe_customer_id, created_at)
 SELECT pg_temp.key(0, n, %(users)s), '!', false, '+9198' || lpad(n::text, 8, '0'), 'User ' || n,
-    CASE WHEN n %% 10 = 0 THEN 'pro' ELSE 'basic' END, true, n %% 10 <> 7, false,
+    CASE WHEN n %% 10 = 0 THEN 'pro' ELSE 'basic' END, true, n %% 10 <> 7, false, n < 500,
     CASE WHEN n %% 10 = 0 THEN 'cus_' || n END, pg_temp.moment(n, %(users)s)
 FROM generate_series(0, %(users)s - 1) AS n;
 

@@ -78,10 +78,10 @@ def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
     return dict(wrong.values_list("pk", "right"))
 
 
-def disagreeing(*, most: int) -> list[uuid.UUID]:
-    """Users whose tier is not what it should be, at the most so many of each kind.
+def mark_disagreements() -> None:
+    """Keep `tier_disagrees` of every user, a batch of each kind of disagreement at the most.
 
-    As `wrong_tiers` of all users, but it looks only at those who are Pro, or pay, or have a grant.
+    It looks at all who are Pro, or pay, or have a grant: too many for a page that staff open.
     """
     subscriptions = Subscription.objects.filter(pro_price(), stripe_data__status__in=ENTITLING)
     basic = User.objects.filter(tier=User.Tier.BASIC)
@@ -90,7 +90,14 @@ def disagreeing(*, most: int) -> list[uuid.UUID]:
         basic.filter(stripe_customer_id__in=subscriptions.values("customer_id")),
         basic.filter(pk__in=Grant.objects.current().values("user")),
     ]
-    return [pk for users in found for pk in users.values_list("pk", flat=True)[:most]]
+    wrong = [pk for users in found for pk in users.values_list("pk", flat=True)[:BATCH]]
+    User.objects.filter(tier_disagrees=True).exclude(pk__in=wrong).update(tier_disagrees=False)
+    User.objects.filter(pk__in=wrong, tier_disagrees=False).update(tier_disagrees=True)
+
+
+def disagreeing() -> list[uuid.UUID]:
+    """Of those who were marked the users whose tier is not yet what it should be."""
+    return list(wrong_tiers(User.objects.filter(tier_disagrees=True)))
 
 
 def refresh_all_tiers() -> dict[uuid.UUID, str]:

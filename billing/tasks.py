@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from billing import grants
+from billing import entitlement, grants
 from billing.reconciliation import reconcile
 
 logger = logging.getLogger(__name__)
@@ -20,3 +20,8 @@ def reconcile_subscriptions() -> None:
 @shared_task
 def end_expired_grants() -> None:
     grants.end_expired_grants()
+
+
+@shared_task
+def mark_disagreements() -> None:
+    entitlement.mark_disagreements()

@@ -244,6 +244,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2", minute="41"),
     },
     "end-expired-grants": {"task": "billing.tasks.end_expired_grants", "schedule": 300.0},
+    "mark-disagreements": {"task": "billing.tasks.mark_disagreements", "schedule": 60.0},
 }
 
 AUTH_USER_MODEL = "accounts.User"

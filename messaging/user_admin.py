@@ -33,7 +33,6 @@ from messaging.user_actions import PERSON_ACTIONS
 
 # Of each list on a user's page.
 SHOWN = 10
-DISAGREEING_SHOWN = 500
 SHORTEST_PREFIX = 3
 WHO: list[Any] = [
     "id",
@@ -74,7 +73,7 @@ class StripeFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
         if self.value() != "disagrees":
             return queryset
-        return queryset.filter(pk__in=disagreeing(most=DISAGREEING_SHOWN))
+        return queryset.filter(pk__in=disagreeing())
 
 
 @admin.register(User)

@@ -82,6 +82,7 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
+                ("tier_disagrees", models.BooleanField(default=False, editable=False)),
                 ("is_verified", models.BooleanField(default=False)),
                 ("is_active", models.BooleanField(default=True)),
                 ("is_staff", models.BooleanField(default=False)),
@@ -126,6 +127,11 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(
                         models.F("id"), condition=models.Q(("tier", "pro")), name="user_pro"
+                    ),
+                    models.Index(
+                        models.F("id"),
+                        condition=models.Q(("tier_disagrees", True)),
+                        name="user_tier_disagrees",
                     ),
                     models.Index(
                         models.F("id"),

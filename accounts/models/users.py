@@ -44,6 +44,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=100, blank=True)
     # Derived from Stripe and grants by billing; never set by hand.
     tier = models.CharField(max_length=8, choices=Tier, default=Tier.BASIC, editable=False)
+    # As billing last saw it, for staff who look for such users among all.
+    tier_disagrees = models.BooleanField(default=False, editable=False)
     is_verified = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -68,6 +70,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         indexes = [
             # Lists of the back office: the few among many.
             models.Index("id", name="user_pro", condition=Q(tier="pro")),
+            models.Index("id", name="user_tier_disagrees", condition=Q(tier_disagrees=True)),
             models.Index("id", name="user_disabled", condition=Q(is_active=False)),
             models.Index("id", name="user_staff", condition=Q(is_staff=True)),
         ]

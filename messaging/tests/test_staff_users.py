@@ -14,6 +14,7 @@ from accounts.client import Client as Origin
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
 from accounts.sign_in import send_code
 from accounts.sms import MemoryBackend
+from billing.entitlement import mark_disagreements, refresh_tiers
 from billing.grants import grant_pro
 from billing.models import DailyQuota, Grant
 from conftest import api_for
@@ -70,10 +71,23 @@ def test_tier_that_disagrees_with_stripe_is_found(desk, alice, bob, carol):
     grant = Grant.objects.create(
         user=alice, until=timezone.now() + timedelta(days=1), reason="not derived yet"
     )
+    mark_disagreements()
 
     page = desk.get(url(User), {"stripe": "disagrees"})
 
     assert mobiles(page) == {alice.mobile, carol.mobile}, grant
+
+
+def test_tier_that_is_put_right_is_not_found_any_more(desk, bob, carol):
+    mark_disagreements()
+    refresh_tiers([carol.pk])
+    put_right = desk.get(url(User), {"stripe": "disagrees"})
+    User.objects.filter(pk=bob.pk).update(tier="pro")
+    mark_disagreements()
+
+    assert mobiles(put_right) == set()
+    assert mobiles(desk.get(url(User), {"stripe": "disagrees"})) == {bob.mobile}
+    assert not User.objects.get(pk=carol.pk).tier_disagrees
 
 
 def test_user_page_shows_what_is_known(desk, alice, alice_api):
