@@ -4,7 +4,6 @@ import uuid
 from datetime import timedelta
 from functools import cache
 
-from django.db import connection
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
@@ -12,6 +11,7 @@ from rest_framework.request import Request
 
 from accounts.models import Session, User
 from accounts.tokens import InvalidToken, read_access_token
+from gemchat.compiled import Compiled
 
 REFUSAL = "The access token is missing, expired or revoked."
 # `last_used_at` is for people to look at; it need not cost a write at each request.
@@ -61,32 +61,15 @@ def session_for(authorization_header: str) -> Session:
 
 def _live_session(session_id: uuid.UUID, user_id: uuid.UUID) -> Session | None:
     """The session with its user, if it has not ended and the user may come in."""
-    statement, session_fields, user_fields = _statement()
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [session_id, user_id])
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    session = Session.from_db(connection.alias, session_fields, row[: len(session_fields)])
-    session.user = User.from_db(connection.alias, user_fields, row[len(session_fields) :])
-    return session
+    return _live_sessions().first([session_id, user_id])
 
 
 @cache
-def _statement() -> tuple[str, list[str], list[str]]:
-    """Django's SQL for `_live_session`, and the fields of the two rows that it gives.
-
-    Every request comes here, and the ORM takes 1.1 ms of CPU to build and compile this query,
-    against 0.3 ms to run it: so that is done once. The parameters stand in the filter's order.
-    """
+def _live_sessions() -> Compiled[Session]:
     live = Session.objects.select_related("user").filter(
         pk=uuid.UUID(int=1), user=uuid.UUID(int=2), user__is_active=True, revoked_at=None
     )
-    statement, _ = live.query.sql_with_params()
-    session_fields, user_fields = (
-        [field.attname for field in model._meta.concrete_fields] for model in (Session, User)
-    )
-    return statement, session_fields, user_fields
+    return Compiled(live, "user")
 
 
 def _touch(session: Session) -> None:

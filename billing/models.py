@@ -80,11 +80,6 @@ class DailyQuota(models.Model):
 
 
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
-    def record(self, *, reply_id: uuid.UUID, attempt: int, **fields: Any) -> None:
-        """Note what an attempt took; the same attempt again changes nothing."""
-        row = self.model(reply_id=reply_id, attempt=attempt, **fields)
-        self.bulk_create([row], ignore_conflicts=True)
-
     def detach(self, *, user_id: uuid.UUID, limit: int) -> int:
         """Take the person off some of the user's rows, which stay; how many there were."""
         some = self.filter(user_id=user_id).values("pk")[:limit]

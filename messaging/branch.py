@@ -3,13 +3,15 @@
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
 from accounts.models import User
 from chatrooms.models import Chatroom
 from messaging.models import Message
+
+Row = TypeVar("Row", "Said", "Shown")
 
 # Points every ancestor of a message at the branch that leads to it. Steps that lead there
 # already are not written again.
@@ -74,6 +76,14 @@ class Shown(NamedTuple):
     sibling_ids: list[uuid.UUID]
 
 
+class Said(NamedTuple):
+    """A message as Gemini is told of it."""
+
+    parent_id: uuid.UUID | None
+    content: str
+
+
+SAID = ", ".join(f"messaging_message.{name}" for name in Said._fields)
 SHOWN = ", ".join([*(f"messaging_message.{name}" for name in Shown._fields[:-1]), VARIANTS])
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
@@ -133,18 +143,25 @@ def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
 
 def shown_upwards(start: uuid.UUID | None, *, limit: int) -> list[Shown]:
     """As `upwards`, to be shown."""
-    return rows(UPWARDS.format(columns=SHOWN, start="%(start)s"), start=start, limit=limit)
+    statement = UPWARDS.format(columns=SHOWN, start="%(start)s")
+    return rows(Shown, statement, start=start, limit=limit)
+
+
+def said_upwards(start: uuid.UUID | None, *, limit: int) -> list[Said]:
+    """As `upwards`, to be told to Gemini."""
+    statement = UPWARDS.format(columns=SAID, start="%(start)s")
+    return rows(Said, statement, start=start, limit=limit)
 
 
 def shown_downwards(start: uuid.UUID, *, limit: int) -> list[Shown]:
     """As `downwards`, to be shown."""
-    return rows(DOWNWARDS.format(columns=SHOWN), start=start, limit=limit)
+    return rows(Shown, DOWNWARDS.format(columns=SHOWN), start=start, limit=limit)
 
 
-def rows(statement: str, **values: Any) -> list[Shown]:
+def rows(kind: type[Row], statement: str, **values: Any) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return list(map(Shown._make, cursor.fetchall()))
+        return list(map(kind._make, cursor.fetchall()))
 
 
 def show(message: Message, *, room: Chatroom) -> None:
@@ -190,7 +207,7 @@ def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[lis
     """The last `limit` messages of the active branch of a user's room, oldest first, and if any
     precede them. Nothing for a room that is not theirs."""
     statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})")
-    messages = rows(statement, user=user.pk, chatroom=chatroom_id, limit=limit + 1)
+    messages = rows(Shown, statement, user=user.pk, chatroom=chatroom_id, limit=limit + 1)
     return messages[-limit:], len(messages) > limit
 
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from chatrooms.models import Chatroom
 from messaging import branch
 from messaging.backends import Request, Turn
+from messaging.branch import Said
 from messaging.models import Message
 
 PAGE = 64
@@ -47,7 +48,7 @@ def build_context(reply: Message, *, budget_tokens: int) -> Context:
     two prompts in a row, of which the first was asked again or given up.
     """
     room = reply.chatroom
-    page = branch.upwards(reply.parent_id, limit=PAGE + 1)
+    page = branch.said_upwards(reply.parent_id, limit=PAGE + 1)
     prompt = page.pop()
     turns = [Turn("user", prompt.content)]
     tokens = estimated_tokens(room.system_prompt, room) + estimated_tokens(prompt.content, room)
@@ -59,11 +60,11 @@ def build_context(reply: Message, *, budget_tokens: int) -> Context:
                 return Context(room.system_prompt, tuple(turns), tokens, truncated=True)
             tokens += cost
             turns[:0] = [Turn("user", said.content), Turn("model", answered.content)]
-        page = branch.upwards(older, limit=PAGE)
+        page = branch.said_upwards(older, limit=PAGE)
     return Context(room.system_prompt, tuple(turns), tokens, truncated=False)
 
 
-def pairs(page: list[Message]) -> list[tuple[Message, Message]]:
+def pairs(page: list[Said]) -> list[tuple[Said, Said]]:
     """The whole turns of a page, which starts with a prompt and ends with a reply."""
     return [
         (said, answered)

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
-from billing.models import DailyQuota, UsageRecord
-from chatrooms.models import Chatroom
 from messaging.backends import Cancelled, Delta, Final, GeminiError, Usage, stream_reply
 from messaging.buffer import tell_readers
 from messaging.catalog import GeminiModel
@@ -29,6 +27,47 @@ INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
 MOST_ATTEMPTS = 10
 # A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
+
+
+# The end of an attempt, as a transaction of its own: the reply, its row in the ledger, the place of
+# the quota where that is given back, and what the room has learned of its tokens. Nothing of it
+# where another attempt has the reply. Every reply comes by here, and the ORM takes four statements
+# and three times the CPU.
+END = """
+WITH ended AS (
+    UPDATE messaging_message SET status = %(status)s, content = %(content)s,
+        model_version = %(model_version)s, lease_expires_at = NULL, resend_at = NULL,
+        quota_day = CASE WHEN %(gives_back)s THEN NULL ELSE quota_day END,
+        first_token_at = %(first_token_at)s, ended_at = %(now)s,
+        error_code = %(error_code)s, error_detail = %(error_detail)s,
+        provider_code = %(provider_code)s, finish_reason = %(finish_reason)s,
+        prompt_tokens = CASE WHEN %(is_counted)s THEN %(prompt_tokens)s END,
+        output_tokens = CASE WHEN %(is_counted)s THEN %(output_tokens)s END,
+        cached_tokens = CASE WHEN %(is_counted)s THEN %(cached_tokens)s END,
+        thinking_tokens = CASE WHEN %(is_counted)s THEN %(thinking_tokens)s END,
+        context_messages = %(context_messages)s, context_tokens = %(context_tokens)s,
+        context_truncated = %(context_truncated)s
+    WHERE id = %(reply)s AND attempt = %(attempt)s AND status = 'generating'
+    RETURNING id
+), recorded AS (
+    INSERT INTO billing_usagerecord (user_id, reply_id, attempt, model, outcome, error_code,
+        provider_code, started_at, first_token_ms, reply_ms, prompt_tokens, output_tokens,
+        cached_tokens, thinking_tokens, cost_micro_usd, estimated, created_at)
+    SELECT %(user)s, id, %(attempt)s, %(asked_model)s, %(status)s, %(error_code)s,
+        %(provider_code)s, %(started_at)s, %(first_token_ms)s, %(reply_ms)s, %(prompt_tokens)s,
+        %(output_tokens)s, %(cached_tokens)s, %(thinking_tokens)s, %(cost_micro_usd)s,
+        %(estimated)s, %(now)s
+    FROM ended ON CONFLICT (reply_id, attempt) DO NOTHING
+), given_back AS (
+    UPDATE billing_dailyquota SET used = used - 1 FROM ended
+    WHERE %(gives_back)s AND user_id = %(user)s AND day = %(quota_day)s AND used > 0
+), learned AS (
+    UPDATE chatrooms_chatroom SET characters_per_token = %(characters_per_token)s FROM ended
+    WHERE chatrooms_chatroom.id = %(chatroom)s AND %(characters_per_token)s IS NOT NULL
+)
+SELECT count(*) FROM ended
+"""
+TOKENS = ("prompt_tokens", "output_tokens", "cached_tokens", "thinking_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +213,9 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
         not_before = timezone.now() + wait if wait else None
         Message.objects.put_back(reply.pk, reply.attempt, not_before=not_before)
         return
-    with transaction.atomic():
-        if not store_end(reply, content=running.content, ending=ending):
-            logger.warning("Reply %s was taken up by another attempt", reply.pk)
-            return
-        record_usage(reply, ending)
-        if ending.characters_per_token:
-            Chatroom.objects.filter(pk=reply.chatroom_id).update(
-                characters_per_token=ending.characters_per_token
-            )
+    if not store_end(reply, content=running.content, ending=ending):
+        logger.warning("Reply %s was taken up by another attempt", reply.pk)
+        return
     reply.status = ending.status
     count_end(reply, status=ending.status, error_code=ending.error_code)
     logger.info("Reply %s is %s", reply.pk, ending.status)
@@ -190,61 +223,46 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
 
 
 def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
-    """One conditional update; the day's place is given back where the user is not to pay."""
+    """Write all that the end changes, in one statement; False if another attempt has the reply.
+
+    The day's place is given back where the user is not to pay.
+    """
+    now = timezone.now()
     gives_back = (
         ending.status == Message.Status.FAILED and ending.error_code not in OWN_FAILURES
     ) or (ending.status == Message.Status.STOPPED and not content)
-    usage = ending.usage
-    ended = Message.objects.filter(
-        pk=reply.pk, attempt=reply.attempt, status=Message.Status.GENERATING
-    ).update(
-        status=ending.status,
-        content=content,
-        model_version=ending.model_version,
-        lease_expires_at=None,
-        resend_at=None,
-        quota_day=None if gives_back else reply.quota_day,
-        first_token_at=reply.first_token_at,
-        ended_at=timezone.now(),
-        error_code=ending.error_code,
-        error_detail=ending.error_detail,
-        provider_code=ending.provider_code,
-        finish_reason=ending.finish_reason,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        output_tokens=usage.output_tokens if usage else None,
-        cached_tokens=usage.cached_tokens if usage else None,
-        thinking_tokens=usage.thinking_tokens if usage else None,
-        context_messages=reply.context_messages,
-        context_tokens=reply.context_tokens,
-        context_truncated=reply.context_truncated,
-    )
-    if ended and gives_back and reply.quota_day:
-        DailyQuota.objects.release(user_id=reply.user_id, day=reply.quota_day)
-    return bool(ended)
-
-
-def record_usage(reply: Message, ending: Ending) -> None:
-    """One row in the ledger for each attempt that reached Gemini, at the price of the day."""
-    usage = ending.usage or Usage(0, 0, 0, 0, estimated=True)
-    tokens = {
-        "prompt_tokens": usage.prompt_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "thinking_tokens": usage.thinking_tokens,
-    }
-    priced = ending.priced
-    UsageRecord.objects.record(
-        user_id=reply.user_id,
-        reply_id=reply.pk,
-        attempt=reply.attempt,
-        model=ending.model_version or reply.model,
-        outcome=ending.status,
-        error_code=ending.error_code,
-        provider_code=ending.provider_code,
-        started_at=reply.started_at,
-        first_token_ms=waited_ms(reply, until=reply.first_token_at),
-        reply_ms=waited_ms(reply, until=timezone.now()),
-        cost_micro_usd=priced.cost_micro_usd(**tokens) if priced else 0,
-        estimated=usage.estimated,
+    usage, priced = ending.usage, ending.priced
+    charged = usage or Usage(0, 0, 0, 0, estimated=True)
+    tokens = {name: getattr(charged, name) for name in TOKENS}
+    values = {
+        "reply": reply.pk,
+        "attempt": reply.attempt,
+        "user": reply.user_id,
+        "chatroom": reply.chatroom_id,
+        "status": ending.status,
+        "content": content,
+        "asked_model": ending.model_version or reply.model,
+        "model_version": ending.model_version,
+        "gives_back": gives_back,
+        "quota_day": reply.quota_day,
+        "started_at": reply.started_at,
+        "first_token_at": reply.first_token_at,
+        "first_token_ms": waited_ms(reply, until=reply.first_token_at),
+        "reply_ms": waited_ms(reply, until=now),
+        "now": now,
+        "error_code": ending.error_code,
+        "error_detail": ending.error_detail,
+        "provider_code": ending.provider_code,
+        "finish_reason": ending.finish_reason,
+        "is_counted": usage is not None,
         **tokens,
-    )
+        "cost_micro_usd": priced.cost_micro_usd(**tokens) if priced else 0,
+        "estimated": charged.estimated,
+        "context_messages": reply.context_messages,
+        "context_tokens": reply.context_tokens,
+        "context_truncated": reply.context_truncated,
+        "characters_per_token": ending.characters_per_token,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(END, values)
+        return bool(cursor.fetchone()[0])

@@ -7,6 +7,7 @@ or from an attempt that was given up, changes nothing.
 
 import uuid
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, get_args
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from accounts.models import User
 from billing.models import DailyQuota
 from billing.plans import plan_for
 from chatrooms.models import Chatroom
+from gemchat.compiled import Compiled
 from messaging.backends.base import ErrorCode
 from messaging.catalog import GeminiModel
 from messaging.figures import DailyFigures
@@ -30,7 +32,6 @@ INTERNAL = "internal"
 ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
 # What a restart of PostgreSQL raises; it passes.
 DATABASE_LOST = (OperationalError, InterfaceError)
-
 
 # A reply that nothing in its room keeps waiting: none is being generated there, and none that was
 # sent earlier is queued. Served by `message_under_way`. By hand, as every reply comes by here, and
@@ -81,12 +82,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         allows. The user's row is locked, so that two workers do not both take the last place.
         """
         with transaction.atomic():
-            reply = (
-                self.select_related("chatroom", "user")
-                .select_for_update(of=["user"], no_key=True)
-                .filter(pk=reply_id, status=Message.Status.QUEUED)
-                .first()
-            )
+            reply = queued_replies().first([reply_id, Message.Status.QUEUED])
             if reply is None:
                 return None
             lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
@@ -394,3 +390,11 @@ class Message(models.Model):
 
 
 UNDER_WAY = [Message.Status.QUEUED, Message.Status.GENERATING]
+
+
+@cache
+def queued_replies() -> Compiled[Message]:
+    """For a claim, in its transaction: the user's row is locked."""
+    related = Message.objects.select_related("chatroom", "user")
+    queued = related.filter(pk=uuid.UUID(int=1), status=Message.Status.QUEUED)
+    return Compiled(queued.select_for_update(of=["user"], no_key=True), "chatroom", "user")

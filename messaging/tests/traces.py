@@ -61,7 +61,7 @@ def leave_traces(stripe: FakeStripe) -> User:
 
 def use(user: User, *, reply_id: uuid.UUID) -> None:
     """Note the use of tokens that a reply took."""
-    UsageRecord.objects.record(
+    UsageRecord.objects.create(
         user_id=user.pk,
         reply_id=reply_id,
         attempt=1,
