@@ -8,7 +8,7 @@ from messaging.backends import Cancellation, Cancelled, stream_reply
 from messaging.tests.asking import QUICK, Asking, ask, request_for
 from tests.fakes.gemini import Answer
 
-LATE = 1.0  # how late a deadline may fire on a busy machine
+LATE = 5.0  # how late a deadline may fire on a busy machine
 
 
 def is_closed_by_client(fake):
@@ -89,15 +89,15 @@ def test_thoughts_show_life_but_do_not_put_off_the_total_deadline(google, settin
 
 
 def test_answer_slower_than_the_first_byte_deadline_in_all_is_whole(google, settings):
-    settings.GEMINI_FIRST_BYTE_SECONDS = 0.5
-    settings.GEMINI_IDLE_SECONDS = 0.5
-    google.script(Answer(chunks=list("abcdefgh"), chunk_delay=0.1))
+    settings.GEMINI_FIRST_BYTE_SECONDS = 2.0
+    settings.GEMINI_IDLE_SECONDS = 2.0
+    google.script(Answer(chunks=list("abcdefgh"), chunk_delay=0.3))
 
     outcome, took = timed()
 
     assert outcome.text == "abcdefgh"
     assert outcome.final is not None
-    assert took > 0.7
+    assert took > 2.0
 
 
 def test_slow_consumer_is_not_upstreams_silence(google, settings):
