@@ -19,16 +19,16 @@ from gemchat.pagination import read_cursor, sign_cursor
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as JSON, and the position that the next one follows, if there is one."""
+    """A page as JSON, and the cursor of the next one, if there is one."""
 
     body: str
-    last: Position | None
+    cursor: str | None
 
 
-def page_of(found: Sequence[Chatroom], *, limit: int) -> Page:
+def page_of(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
     """The first `limit` of the rooms found; one more than that tells that there is a next page."""
-    last = found[limit - 1].position if len(found) > limit else None
-    return Page(rendered(ChatroomSerializer(found[:limit], many=True).data), last)
+    cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
+    return Page(rendered(ChatroomSerializer(found[:limit], many=True).data), cursor)
 
 
 def rendered(rooms: Any) -> str:
@@ -38,9 +38,9 @@ def rendered(rooms: Any) -> str:
 def respond(request: Request, page: Page) -> HttpResponse:
     """A bare array; the next page is in the `Link` header."""
     response = HttpResponse(page.body, "application/json")
-    if page.last:
+    if page.cursor:
         query = request.query_params.copy()
-        query["cursor"] = cursor_at(page.last, user=caller(request))
+        query["cursor"] = page.cursor
         url = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
         response["Link"] = f'<{url}>; rel="next"'
     return response

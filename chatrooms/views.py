@@ -14,8 +14,8 @@ from chatrooms.pages import page_of, position_in, respond
 from chatrooms.serializers import (
     ChangeChatroomSerializer,
     ChatroomSerializer,
-    ListQuerySerializer,
     OpenChatroomSerializer,
+    list_query,
 )
 from gemchat.pagination import page_limit
 
@@ -35,15 +35,13 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
 
     def list(self, request: Request) -> HttpResponse:
         """A bare array; the next page is in the `Link` header."""
-        query = ListQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        archived, limit = query.validated_data["archived"], page_limit(request)
-        position = position_in(request)
+        archived, limit = list_query(request)["archived"], page_limit(request)
+        user, position = caller(request), position_in(request)
         if position is None:
-            page = first_page(user=caller(request), archived=archived, limit=limit)
+            page = first_page(user=user, archived=archived, limit=limit)
         else:
             rooms = self.get_queryset().listed(archived=archived).after(position)
-            page = page_of(list(rooms[: limit + 1]), limit=limit)
+            page = page_of(list(rooms[: limit + 1]), user=user, limit=limit)
         return respond(request, page)
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -15,7 +15,8 @@ class TracedTask(Task):
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         headers = {"request_id": request_id.get(), **(options.pop("headers", None) or {})}
-        return super().apply_async(*args, headers=headers, **options)
+        # There is nothing to declare: a queue of Redis' is there once something is in it.
+        return super().apply_async(*args, headers=headers, declare=(), **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         token = request_id.set((self.request.headers or {}).get("request_id", "-"))
@@ -24,6 +25,12 @@ class TracedTask(Task):
         finally:
             request_id.reset(token)
 
+
+# Each send asks for these, and celery's chain of settings takes 10 µs to tell what nobody has set.
+ASKED_BY_SENDS = [
+    *["task_always_eager", "task_send_sent_event", "task_repr_maxlevels"],
+    "broker_pool_acquire_timeout",
+]
 
 app = Celery("gemchat", task_cls=TracedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -36,6 +43,7 @@ def bound_sending(*, seconds: float) -> None:
     """
     patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **patience}
+    app.conf.update({name: app.conf[name] for name in ASKED_BY_SENDS})
 
 
 app.autodiscover_tasks()

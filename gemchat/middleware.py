@@ -3,9 +3,13 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
 from django.conf import settings
 from django.core.exceptions import BadRequest, DisallowedHost, SuspiciousOperation
 from django.core.signals import got_request_exception
@@ -57,6 +61,24 @@ class AccessMiddleware:
         response = self.get_response(request)
         record(request, response.status_code, began=began)
         return response
+
+
+class ContentSecurityPolicyMiddleware(CSPMiddleware):
+    """django-csp's, which builds the policy anew for each answer: here once, unless a view asks
+    for another one by its decorators."""
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if settings.DEBUG or any(name.startswith("_csp_") for name in vars(response)):
+            return super().process_response(request, response)
+        response.headers.setdefault(HEADER, plain_policy())
+        return response
+
+
+@cache
+def plain_policy() -> str:
+    return build_policy()
 
 
 class PermissionsPolicyMiddleware:

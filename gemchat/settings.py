@@ -89,7 +89,7 @@ INSTALLED_APPS = [
 # On every answer: also on those of live views and of the intake, which pass no other middleware.
 HEADER_MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "gemchat.middleware.ContentSecurityPolicyMiddleware",
     "gemchat.middleware.PermissionsPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -22,6 +22,6 @@ class NoBidiControls:
             )
 
 
-def as_rfc3339(at: datetime) -> str:
-    """A time in UTC as DRF's own field gives it, ending in `Z`."""
-    return at.isoformat().replace("+00:00", "Z")
+def as_rfc3339(at: datetime | str) -> str:
+    """A time in UTC as DRF's own field gives it, ending in `Z`. Text is one already."""
+    return at if isinstance(at, str) else at.isoformat().replace("+00:00", "Z")

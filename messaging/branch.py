@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
@@ -50,15 +49,15 @@ WHERE id = %(chatroom)s AND user_id = %(user)s AND deleted_at IS NULL
 
 class Shown(NamedTuple):
     """A message as MessageSerializer reads it, and no more: fifty rows of a page are made in the
-    time that three instances of the model take."""
+    time that three instances of the model take. Ids and the time are text, as they are shown."""
 
-    id: uuid.UUID
-    chatroom_id: uuid.UUID
-    parent_id: uuid.UUID | None
+    id: str
+    chatroom_id: str
+    parent_id: str | None
     sender: str
     status: str
     content: str
-    created_at: datetime
+    created_at: str
     model: str
     model_version: str
     error_code: str
@@ -73,7 +72,7 @@ class Shown(NamedTuple):
     context_truncated: bool | None
     rating: int
     feedback_comment: str
-    sibling_ids: list[uuid.UUID]
+    sibling_ids: list[str]
 
 
 class Said(NamedTuple):
@@ -84,7 +83,14 @@ class Said(NamedTuple):
 
 
 SAID = ", ".join(f"messaging_message.{name}" for name in Said._fields)
-SHOWN = ", ".join([*(f"messaging_message.{name}" for name in Shown._fields[:-1]), VARIANTS])
+AS_TEXT = {
+    **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
+    # As `gemchat.text.as_rfc3339` tells it.
+    "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
+    "sibling_ids": f"({VARIANTS})::text[]",
+}
+SHOWN = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in Shown._fields)
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
 UPWARDS = """

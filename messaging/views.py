@@ -13,9 +13,10 @@ from rest_framework.reverse import reverse
 
 from accounts.authentication import caller
 from accounts.idempotency import idempotent
+from chatrooms import pages
 from chatrooms.models import Chatroom
 from chatrooms.pages import Page, position_in, rendered, respond
-from chatrooms.serializers import ListQuerySerializer
+from chatrooms.serializers import list_query
 from chatrooms.views import ChatroomViewSet
 from gemchat.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
 from messaging import branch, conversation
@@ -42,19 +43,19 @@ class ConversationViewSet(ChatroomViewSet):
 
     def list(self, request: Request) -> HttpResponse:
         """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
-        query = ListQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        if not query.validated_data.get("q"):
+        query, user = list_query(request), caller(request)
+        if not query.get("q"):
             return super().list(request)
         found = find_rooms(
-            user=caller(request),
-            query=query.validated_data["q"],
-            archived=query.validated_data["archived"],
+            user=user,
+            query=query["q"],
+            archived=query["archived"],
             after=position_in(request),
             limit=page_limit(request),
         )
-        hits = HitSerializer(found.hits, many=True, context={"query": query.validated_data["q"]})
-        return respond(request, Page(rendered(hits.data), found.last))
+        hits = HitSerializer(found.hits, many=True, context={"query": query["q"]})
+        cursor = pages.cursor_at(found.last, user=user) if found.last else None
+        return respond(request, Page(rendered(hits.data), cursor))
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()

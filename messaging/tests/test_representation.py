@@ -38,6 +38,18 @@ def test_message_is_as_by_drf(fields: dict[str, Any], alice: User) -> None:
         assert_as_by_drf(MessageSerializer(message))
 
 
+@pytest.mark.parametrize("microsecond", [0, 120_000, 7])
+def test_message_of_a_page_is_as_by_itself(microsecond: int, alice: User) -> None:
+    reply = exchange(make_room(alice))
+    at = reply.created_at.replace(microsecond=microsecond)
+    Message.objects.filter(pk=reply.pk).update(created_at=at)
+
+    page = branch.shown_upwards(reply.pk, limit=10)
+
+    alone = branch.with_siblings(Message.objects.order_by("id"))
+    assert MessageSerializer(page, many=True).data == MessageSerializer(alone, many=True).data
+
+
 @pytest.mark.parametrize("messages", [0, 2])
 def test_room_is_as_by_drf(messages: int, alice: User) -> None:
     room = make_room(alice)
