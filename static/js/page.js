@@ -30,6 +30,19 @@ export function inWords({ message, quota }) {
   return `You have used today's ${answers}. The next ones are there at ${time(reset)} your time.`;
 }
 
+/** Show or hide an element. A focus in what is hidden goes to `heir`, or it would be lost. */
+export function toggle(element, isShown, heir) {
+  const losesFocus = !isShown && element.contains(document.activeElement);
+  element.hidden = !isShown;
+  if (losesFocus) heir.focus({ preventScroll: true });
+}
+
+/** Whether what had the focus is no longer on the page, so that the keyboard would begin anew. */
+export function isFocusLost() {
+  const { activeElement: place } = document;
+  return place === null || place === document.body || !place.checkVisibility();
+}
+
 export function forgetFailure() {
   byId("failure").hidden = true;
 }
