@@ -262,7 +262,7 @@ def test_focus_stays_where_something_else_happens(browse: Browsing, stack: Stack
     page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
     keys = Keys(page)
-    shortly = directive(Answer(chunks=["One. ", "Two. "] * 4, chunk_delay=0.3))
+    shortly = directive(Answer(chunks=["One. ", "Two. "] * 6, chunk_delay=0.3))
 
     # An answer ends while its Stop has the focus.
     keys.go(prompt_of(page))

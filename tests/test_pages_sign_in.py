@@ -333,3 +333,21 @@ def test_account_is_deleted_after_a_question_and_a_new_sign_in(
         expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
         assert page.context.cookies(f"{stack.url}/web/session") == []
         eventually(lambda: not database.execute(USER, [person.mobile]).fetchall())
+
+
+@once
+def test_question_does_not_take_the_answer_of_the_one_before(
+    browse: Browsing, stack: Stack
+) -> None:
+    page, _ = chats(browse, stack)
+    open_account(page)
+    page.get_by_role("button", name="Sign out everywhere…").click()
+
+    # As fast as two keys can be: what a browser tells of a closing comes a frame later.
+    page.evaluate("""() => {
+        document.getElementById("confirm").close();
+        document.getElementById("sign-out-everywhere").click();
+    }""")
+    page.get_by_role("button", name="Sign out everywhere", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()

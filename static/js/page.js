@@ -64,13 +64,21 @@ export async function confirmed({ title, text, yes }) {
   return (await answered(byId("confirm"))) === "yes";
 }
 
-/** Open a dialog; the value it is closed with, empty for Escape. */
+let answer = Promise.resolve("");
+
+/**
+ * Open a dialog; the value it is closed with, empty for Escape. A browser tells of a closing a
+ * frame later: whoever asks at once waits for that, or would take it for their own answer.
+ */
 export function answered(dialog) {
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  answer = answer.then(() => {
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+    });
   });
+  return answer;
 }
 
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
