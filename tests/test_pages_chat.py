@@ -166,10 +166,10 @@ def test_answer_is_stopped(browse: Browsing, stack: Stack) -> None:
 @once
 def test_reload_in_mid_reply_goes_on_where_it_was(browse: Browsing, stack: Stack) -> None:
     text = "All that is written is kept. " * 5
-    pages = both_sizes(browse, stack, directive(Answer(chunks=pieces(text), chunk_delay=0.2)))
+    pages = both_sizes(browse, stack, directive(Answer(chunks=pieces(text), chunk_delay=0.4)))
 
     for page in pages:
-        page.reload()
+        page.reload(wait_until="commit")
 
     for page in pages:
         expect(replies(page)).to_contain_text("All that is written")
