@@ -70,7 +70,7 @@ def browse(chromium: Browser) -> Iterator[Browsing]:
     yield browsing
     for context in chromium.contexts:
         context.close()
-    assert not browsing.complaints
+    assert not browsing.complaints, "\n".join(browsing.complaints)
 
 
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -14,8 +14,8 @@ WRONG = """() => {
   const [x, y] = [Math.max(left, 0) + Math.min(right, innerWidth),
     Math.max(top, 0) + Math.min(bottom, innerHeight)].map((sum) => sum / 2);
   const shown = document.elementFromPoint(x, y);
-  const { outlineStyle, boxShadow } = getComputedStyle(place.closest(".composer-box") ?? place);
-  const isMarked = place.id === "prompt" ? boxShadow !== "none"
+  const isMarked = place.id === "prompt"
+    ? getComputedStyle(place.closest(".composer-box")).boxShadow !== "none"
     : getComputedStyle(place).outlineStyle !== "none";
   const wrong = !place.checkVisibility() || right <= left || bottom <= top ? "hidden"
     : !shown || !(place.contains(shown) || shown.contains(place)) ? "out of sight or covered"
@@ -37,7 +37,7 @@ class Keys:
         self.page.keyboard.insert_text(text)
 
     def go(self, target: Locator, *, by: str = "Tab") -> None:
-        """To the target, which is the only thing that is not asked of a person: to know where."""
+        """Tab to the target; at every stop on the way the focus is to be seen."""
         expect(target).to_be_visible()
         for _ in range(MOST):
             if target.evaluate("element => element === document.activeElement"):
@@ -47,9 +47,6 @@ class Keys:
             if not self.page.evaluate("document.activeElement === document.body"):
                 self.sees_focus()
         pytest.fail(f"Tab does not lead to {target}")
-
-    def back(self, target: Locator) -> None:
-        self.go(target, by="Shift+Tab")
 
     def use(self, target: Locator, key: str = "Enter", *, by: str = "Tab") -> None:
         self.go(target, by=by)

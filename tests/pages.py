@@ -11,6 +11,7 @@ from accounts.web_session import COOKIE, PATH
 from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.browser import PHONE, Browsing, serious_barriers
+from tests.keys import Keys
 from tests.people import Person
 
 
@@ -62,6 +63,19 @@ def to_list(page: Page) -> None:
     """On a phone the list is a view of its own."""
     if page.viewport_size == PHONE:
         page.get_by_role("link", name="All chats").click()
+
+
+def open_account(page: Page, keys: Keys | None = None) -> None:
+    """The account, with all of it there: what is under way when a session ends is refused."""
+    expect(page.locator("#rooms li, #rooms-note:not(:empty)").first).to_be_visible()
+    expect(page.get_by_text("answers left today")).to_be_visible()
+    button = page.get_by_role("button", name="Account")
+    with page.expect_response("**/subscription/status"):
+        if keys:
+            keys.use(button, by="Shift+Tab")
+        else:
+            button.click()
+    expect(page.locator("#sessions li").first).to_be_visible()
 
 
 def menu(page: Page, item: str) -> None:

@@ -15,6 +15,7 @@ from tests.pages import (
     chats,
     is_answered,
     is_open_to_all,
+    open_account,
     picture,
     refused,
     to_list,
@@ -191,7 +192,7 @@ def test_sign_out_holds_in_every_tab(browse: Browsing, stack: Stack) -> None:
     other_tab.goto(page.url)
     expect(other_tab.get_by_text("answers left today")).to_be_visible()
 
-    page.get_by_role("button", name="Account").click()
+    open_account(page)
     page.get_by_role("button", name="Sign out", exact=True).click()
 
     expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
@@ -206,7 +207,7 @@ def test_sign_out_holds_in_every_tab(browse: Browsing, stack: Stack) -> None:
 def test_sign_out_everywhere_asks_first(browse: Browsing, stack: Stack) -> None:
     page, person = chats(browse, stack)
 
-    page.get_by_role("button", name="Account").click()
+    open_account(page)
     everywhere = page.get_by_role("button", name="Sign out everywhere…")
     everywhere.click()
     is_open_to_all(page)
@@ -277,20 +278,12 @@ def test_server_that_is_short_of_something_is_asked_again(browse: Browsing, stac
     expect(page.get_by_text("answers left today")).to_be_visible()
 
 
-def open_account(page: Page) -> Keys:
-    expect(page.get_by_text("answers left today")).to_be_visible()
-    keys = Keys(page)
-    keys.use(page.get_by_role("button", name="Account"), by="Shift+Tab")
-    # Until then there is no number to name.
-    expect(page.locator("#profile-mobile")).not_to_be_empty()
-    return keys
-
-
 def test_everything_is_exported(browse: Browsing, stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     person.reply(person.send(person.open_room(), "What is to be kept?"))
     page, _ = chats(browse, stack, person=person)
-    keys, export = open_account(page), page.get_by_role("button", name="Export everything")
+    keys, export = Keys(page), page.get_by_role("button", name="Export everything")
+    open_account(page, keys)
 
     with page.expect_download() as download:
         keys.use(export, by="Shift+Tab")
@@ -306,8 +299,9 @@ def test_account_is_deleted_after_a_question_and_a_new_sign_in(
     browse: Browsing, stack: Stack, stack_stores: dict[str, str]
 ) -> None:
     page, person = chats(browse, stack)
-    keys, delete = open_account(page), page.get_by_role("button", name="Delete account…")
+    keys, delete = Keys(page), page.get_by_role("button", name="Delete account…")
     yes = page.get_by_role("button", name="Delete account", exact=True)
+    open_account(page, keys)
 
     keys.use(delete, by="Shift+Tab")
     expect(page.get_by_text(f"All that is kept about {person.mobile} is erased")).to_be_visible()
@@ -326,7 +320,7 @@ def test_account_is_deleted_after_a_question_and_a_new_sign_in(
         keys.use(page.get_by_role("button", name="Sign in again"))
         ask_for_code(page, person.mobile)
         keys.press("Enter")
-        open_account(page)
+        open_account(page, keys)
         keys.use(delete, by="Shift+Tab")
         keys.use(yes)
 
