@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,6 +18,10 @@ ARGUMENTS = [
 # Generous, as another test may have the machine.
 TIMEOUT_MS = 20_000
 SERIOUS = ("serious", "critical")
+DESKTOP = {"width": 1280, "height": 860}
+PHONE = {"width": 390, "height": 844}
+# For a test of what no layout has a part in.
+once = pytest.mark.parametrize("size", [DESKTOP], ids=["desktop"], indirect=True)
 
 
 @dataclass
@@ -26,9 +30,10 @@ class Browsing:
 
     browser: Browser
     complaints: list[str] = field(default_factory=list)
+    size: dict[str, int] = field(default_factory=lambda: DESKTOP)
 
-    def __call__(self, *, width: int = 1280, height: int = 900, **options: object) -> Page:
-        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
+    def __call__(self, *, size: dict[str, int] | None = None, **options: object) -> Page:
+        context = self.browser.new_context(viewport=size or self.size, **options)
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
@@ -59,13 +64,20 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browse(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """`page = browse(width=390)`; after the test no page may have complained."""
+def browse(chromium: Browser) -> Iterator[Browsing]:
+    """`page = browse(size=PHONE)`; after the test no page may have complained."""
     browsing = Browsing(chromium)
     yield browsing
     for context in chromium.contexts:
         context.close()
-    assert not browsing.complaints
+    assert not browsing.complaints, "\n".join(browsing.complaints)
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def size(request: pytest.FixtureRequest, browse: Browsing) -> dict[str, int]:
+    """Runs a test at each size, which is that of the pages it opens."""
+    browse.size = request.param
+    return browse.size
 
 
 def serious_barriers(page: Page, *, rules: Sequence[str] = ()) -> list[str]:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from dev.stack import Stack
-from tests.browser import browse, chromium  # noqa: F401
+from tests.browser import browse, chromium, size  # noqa: F401
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.wire import Wire
 

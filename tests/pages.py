@@ -5,23 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from accounts.web_session import COOKIE, PATH
 from dev.schema import BASE_DIR
 from dev.stack import Stack
-from tests.browser import Browsing, serious_barriers
+from tests.browser import PHONE, Browsing, serious_barriers
+from tests.keys import Keys
 from tests.people import Person
-
-DESKTOP = {"width": 1280, "height": 860}
-PHONE = {"width": 390, "height": 844}
-each_size = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 
 def window(browse: Browsing, person: Person, **options: object) -> Page:
     address = person.session.headers["X-Forwarded-For"]
-    return browse(**{**DESKTOP, **options}, extra_http_headers={"X-Forwarded-For": address})
+    return browse(**options, extra_http_headers={"X-Forwarded-For": address})
 
 
 def visit(browse: Browsing, person: Person, path: str = "/", **options: object) -> Page:
@@ -69,6 +65,19 @@ def to_list(page: Page) -> None:
         page.get_by_role("link", name="All chats").click()
 
 
+def open_account(page: Page, keys: Keys | None = None) -> None:
+    """The account, with all of it there: what is under way when a session ends is refused."""
+    expect(page.locator("#rooms li, #rooms-note:not(:empty)").first).to_be_visible()
+    expect(page.get_by_text("answers left today")).to_be_visible()
+    button = page.get_by_role("button", name="Account")
+    with page.expect_response("**/subscription/status"):
+        if keys:
+            keys.use(button, by="Shift+Tab")
+        else:
+            button.click()
+    expect(page.locator("#sessions li").first).to_be_visible()
+
+
 def menu(page: Page, item: str) -> None:
     page.get_by_role("button", name="Chat menu").click()
     page.locator("#room-menu").get_by_role("button", name=item).click()
@@ -87,9 +96,8 @@ def is_open_to_all(page: Page) -> None:
     """Nothing shuts people out, in either colour scheme, and nothing runs off the side."""
     page.emulate_media(reduced_motion="reduce")  # Nothing is half faded while it is looked at.
     assert serious_barriers(page) == []
-    if page.viewport_size != PHONE:  # A phone has the same colours.
-        page.emulate_media(color_scheme="dark")
-        assert serious_barriers(page, rules=["color-contrast"]) == []
+    page.emulate_media(color_scheme="dark")
+    assert serious_barriers(page, rules=["color-contrast"]) == []
     page.emulate_media(color_scheme="light", reduced_motion="no-preference")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -167,7 +167,7 @@ def eventually(page: Page, text: str, seconds: float = 30) -> None:
 
 
 def test_day_at_the_desk(deployed: Deployed, failed_reply: str, secret: bytes, browse: Any) -> None:
-    page = browse(height=1000)
+    page = browse(size={"width": 1280, "height": 1000})
     page.goto(f"{deployed.url}/admin/login/")
     assert serious_barriers(page) == []
     sign_in(page, deployed.url, token(secret))

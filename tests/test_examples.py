@@ -1,6 +1,7 @@
-"""The clients in examples/, run as written, against a server that breaks off in mid-answer."""
+"""What the documents show of the API, run as written: clients, the flow in curl, first steps."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from dev.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 
-# One stack serves them both.
+# One stack serves them all.
 pytestmark = pytest.mark.xdist_group("examples")
 
 TEXT = "Zwölf 👩‍👩‍👧‍👦 went out,\nand twelve came back. " * 6
@@ -57,3 +58,25 @@ def test_example_prints_the_whole_answer_over_a_broken_connection(
     overdue.cancel()
 
     assert (beginning + rest).decode() == f"{TEXT}\n", errors.decode()
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/api.md"])
+def test_flow_of_a_document_runs_as_written(document: str, stack: Stack) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (BASE_DIR / document).read_text(), re.M | re.S)
+    script = "".join(block for block in blocks if "curl " in block)
+    assert script.count("http://127.0.0.1:8000") == 1
+    # Nothing but the address and the number are this test's own.
+    script = script.replace("http://127.0.0.1:8000", stack.url)
+    script = script.replace("+919812345678", Person(stack.url).mobile)
+
+    ran = subprocess.run(
+        ["sh", "-eu"], input=script, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert '"otp"' in ran.stdout
+    # Nothing was refused: only problems have a title beside a status.
+    assert not re.search(r'"title": ?"[^"]*", ?"status": ?[45]', ran.stdout), ran.stdout
+    if document == "docs/api.md":
+        assert "event: reply.completed" in ran.stdout
+        assert '"status":"complete"' in ran.stdout.rpartition("event: ")[2]

@@ -7,23 +7,22 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from dev.stack import Stack
-from tests.browser import Browsing
+from tests.browser import DESKTOP, PHONE, Browsing, once
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.pages import (
-    PHONE,
     chats,
-    each_size,
     is_answered,
     is_open_to_all,
     picture,
     refused,
     replies,
     send,
+    to_list,
 )
 from tests.people import Person
 
 # One stack serves them all.
-pytestmark = pytest.mark.xdist_group("pages-chat")
+pytestmark = [pytest.mark.xdist_group("pages-chat"), pytest.mark.usefixtures("size")]
 
 MARKDOWN = """## Two ways to say it
 
@@ -71,11 +70,22 @@ def open_room(browse: Browsing, stack: Stack, **options: object) -> tuple[Page, 
     return page, person, room
 
 
-@each_size
+def both_sizes(browse: Browsing, stack: Stack, prompt: str) -> list[Page]:
+    """The same sent at each size, and its answers begun: for what takes long to happen twice."""
+    pages = []
+    for size in (DESKTOP, PHONE):
+        page, person, _ = open_room(browse, stack, size=size)
+        send(page, person.mobile + prompt)
+        pages.append(page)
+    for page in pages:
+        expect(replies(page).locator(".content")).not_to_be_empty()
+    return pages
+
+
 def test_answer_is_shown_as_it_is_written(
-    browse: Browsing, stack: Stack, gemini_server: FakeGemini, size: dict
+    browse: Browsing, stack: Stack, gemini_server: FakeGemini
 ) -> None:
-    page, _, _ = open_room(browse, stack, **size)
+    page, _, _ = open_room(browse, stack)
     log = page.get_by_role("log")
     gemini_server.script(Answer(chunks=pieces(MARKDOWN), chunk_delay=0.06))
 
@@ -85,7 +95,7 @@ def test_answer_is_shown_as_it_is_written(
     expect(replies(page).locator("pre")).to_contain_text("def serve")
     expect(log).to_have_attribute("aria-busy", "true")
     expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
-    picture(page, "chat-phone" if size == PHONE else "chat-streaming")
+    picture(page, "chat-phone" if page.viewport_size == PHONE else "chat-streaming")
     answer = is_answered(page)
     expect(answer.get_by_role("table")).to_be_visible()
     expect(answer.get_by_role("link", name="fire")).to_have_attribute("rel", re.compile("noopener"))
@@ -94,6 +104,7 @@ def test_answer_is_shown_as_it_is_written(
     is_open_to_all(page)
 
 
+@once
 def test_html_of_a_message_never_runs(browse: Browsing, stack: Stack) -> None:
     page, _, _ = open_room(browse, stack)
     asked_elsewhere = []
@@ -139,9 +150,8 @@ def test_code_is_copied(browse: Browsing, stack: Stack) -> None:
     page.wait_for_function("async () => (await navigator.clipboard.readText()).startsWith('##')")
 
 
-@each_size
-def test_answer_is_stopped(browse: Browsing, stack: Stack, size: dict) -> None:
-    page, _, _ = open_room(browse, stack, **size)
+def test_answer_is_stopped(browse: Browsing, stack: Stack) -> None:
+    page, _, _ = open_room(browse, stack)
     send(page, directive(SLOW))
     expect(replies(page)).to_contain_text("It begins slowly,")
 
@@ -153,39 +163,42 @@ def test_answer_is_stopped(browse: Browsing, stack: Stack, size: dict) -> None:
     is_open_to_all(page)
 
 
+@once
 def test_reload_in_mid_reply_goes_on_where_it_was(browse: Browsing, stack: Stack) -> None:
-    page, _, _ = open_room(browse, stack)
     text = "All that is written is kept. " * 5
-    send(page, directive(Answer(chunks=pieces(text), chunk_delay=0.2)))
-    expect(replies(page)).to_contain_text("All that is written")
+    pages = both_sizes(browse, stack, directive(Answer(chunks=pieces(text), chunk_delay=0.4)))
 
-    page.reload()
+    for page in pages:
+        page.reload(wait_until="commit")
 
-    expect(replies(page)).to_contain_text("All that is written")
-    expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
-    expect(is_answered(page).locator(".content")).to_have_text(text.strip())
+    for page in pages:
+        expect(replies(page)).to_contain_text("All that is written")
+        expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
+    for page in pages:
+        expect(is_answered(page).locator(".content")).to_have_text(text.strip())
 
 
+@once
 def test_stream_goes_on_after_the_server_broke_off(browse: Browsing, stack: Stack) -> None:
-    page, _, _ = open_room(browse, stack)
     text = "Nothing of it is lost or doubled. " * 8
-    send(page, directive(Answer(chunks=pieces(text), chunk_delay=0.2)))
-    expect(replies(page)).to_contain_text("Nothing of it")
+    pages = both_sizes(browse, stack, directive(Answer(chunks=pieces(text), chunk_delay=0.2)))
 
     stack.restart("web")
 
-    expect(is_answered(page).locator(".content")).to_have_text(text.strip())
+    for page in pages:
+        expect(is_answered(page).locator(".content")).to_have_text(text.strip())
     forget_network_errors(browse)
 
 
+@once
 def test_reply_whose_worker_was_lost_is_shown_anew(browse: Browsing, stack: Stack) -> None:
-    page, _, _ = open_room(browse, stack)
-    send(page, directive(SLOW, Answer(chunks=["Once more, ", "with feeling."])))
-    expect(replies(page)).to_contain_text("It begins slowly,")
+    answers = directive(SLOW, Answer(chunks=["Once more, ", "with feeling."]))
+    pages = both_sizes(browse, stack, answers)
 
     stack.restart("worker")
 
-    expect(is_answered(page).locator(".content")).to_have_text("Once more, with feeling.")
+    for page in pages:
+        expect(is_answered(page).locator(".content")).to_have_text("Once more, with feeling.")
 
 
 def test_going_offline_and_back_loses_nothing(browse: Browsing, stack: Stack) -> None:
@@ -209,9 +222,9 @@ def test_going_offline_and_back_loses_nothing(browse: Browsing, stack: Stack) ->
 
 
 def test_failed_answer_says_why_and_is_asked_again(browse: Browsing, stack: Stack) -> None:
-    page, _, _ = open_room(browse, stack)
+    page, person, _ = open_room(browse, stack)
     half = Answer(chunks=["Half of"], ending="drop")
-    send(page, directive(half, Answer(chunks=["All of it."])))
+    send(page, person.mobile + directive(half, Answer(chunks=["All of it."])))
     answer = is_answered(page)
     expect(answer).to_contain_text("Half of")
     expect(answer.locator(".state.error")).to_contain_text("You can ask again.")
@@ -222,12 +235,11 @@ def test_failed_answer_says_why_and_is_asked_again(browse: Browsing, stack: Stac
     expect(is_answered(page).locator(".content")).to_have_text("All of it.")
 
 
-@each_size
-def test_versions_are_made_and_switched(browse: Browsing, stack: Stack, size: dict) -> None:
-    page, _, _ = open_room(browse, stack, **size)
+def test_versions_are_made_and_switched(browse: Browsing, stack: Stack) -> None:
+    page, person, _ = open_room(browse, stack)
     # The fake counts by prompt, so that of the other size is to be another.
     answers = directive(Answer(chunks=["First."]), Answer(chunks=["Second."]))
-    send(page, f"{size['width']} {answers}")
+    send(page, f"{person.mobile} {answers}")
     expect(is_answered(page)).to_contain_text("First.")
 
     replies(page).get_by_role("button", name="Answer again").click()
@@ -293,8 +305,9 @@ def test_quota_that_is_used_up_is_told_with_the_way_out(browse: Browsing, stack:
     page, person, room = open_room(browse, stack)
     for _ in range(20):
         person.send(room, "Again")
-    page.goto(f"{stack.url}/chat/new")
+    page.goto(f"{stack.url}/chat")
     expect(page.get_by_text("0 of 20 answers left today")).to_be_visible()
+    page.get_by_role("link", name="New chat").click()
 
     with refused(browse, page, 429):
         send(page, "One more?")
@@ -306,22 +319,29 @@ def test_quota_that_is_used_up_is_told_with_the_way_out(browse: Browsing, stack:
     expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
     is_open_to_all(page)
     assert [room["title"] for room in person.get("chatroom/")] == ["Kitchens"]
+    with refused(browse, page, 503):
+        error.get_by_role("button", name="Upgrade to Pro").click()
+    expect(error.get_by_text("payments are not set up here")).to_be_visible()
 
 
 def test_text_that_was_not_sent_is_there_after_a_reload(browse: Browsing, stack: Stack) -> None:
     page, _, _ = open_room(browse, stack)
     prompt = page.get_by_label("Message to Gemini")
     prompt.fill("Half a thou")
+    to_list(page)
     page.get_by_role("link", name="New chat").click()
     expect(prompt).to_have_value("")
 
     page.go_back()
+    if page.viewport_size == PHONE:
+        page.go_back()
     expect(prompt).to_have_value("Half a thou")
     page.reload()
 
     expect(prompt).to_have_value("Half a thou")
 
 
+@once
 def test_nothing_is_sent_elsewhere_while_a_room_is_loading(browse: Browsing, stack: Stack) -> None:
     page, person, room = open_room(browse, stack)
     held: list[Route] = []

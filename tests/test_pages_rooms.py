@@ -13,12 +13,10 @@ from playwright.sync_api import Locator, Page, expect
 from billing.tests.paying import KEY, PRICE, SECRET
 from dev.schema import BASE_DIR
 from dev.stack import Stack
-from tests.browser import Browsing
+from tests.browser import DESKTOP, Browsing, once
 from tests.fakes.stripe_api import FakeStripe
 from tests.pages import (
-    PHONE,
     chats,
-    each_size,
     is_answered,
     is_open_to_all,
     menu,
@@ -30,7 +28,7 @@ from tests.pages import (
 from tests.people import Person
 
 # One stack serves them all.
-pytestmark = pytest.mark.xdist_group("pages-rooms")
+pytestmark = [pytest.mark.xdist_group("pages-rooms"), pytest.mark.usefixtures("size")]
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +67,10 @@ def rooms(page: Page) -> Locator:
     return page.get_by_role("navigation", name="Chats").get_by_role("listitem")
 
 
-@each_size
-def test_list_goes_on_page_by_page(
-    browse: Browsing, stack: Stack, reader: Person, size: dict
+def test_list_and_conversation_go_on_page_by_page(
+    browse: Browsing, stack: Stack, reader: Person
 ) -> None:
-    page, _ = chats(browse, stack, person=Person(stack.url, reader.mobile).sign_in(), **size)
+    page, _ = chats(browse, stack, person=Person(stack.url, reader.mobile).sign_in())
     expect(rooms(page)).to_have_count(50)
     is_open_to_all(page)
 
@@ -82,11 +79,6 @@ def test_list_goes_on_page_by_page(
     expect(rooms(page)).to_have_count(55)
     expect(page.get_by_role("button", name="Show more chats")).to_be_hidden()
 
-
-def test_earlier_messages_come_as_one_scrolls_up(
-    browse: Browsing, stack: Stack, reader: Person
-) -> None:
-    page, _ = chats(browse, stack, person=Person(stack.url, reader.mobile).sign_in())
     rooms(page).first.get_by_role("link").click()
     messages = page.locator(".message")
     expect(messages).to_have_count(50)
@@ -100,17 +92,22 @@ def test_earlier_messages_come_as_one_scrolls_up(
     # What was looked at stays where it was.
     expect(messages.nth(10)).to_be_in_viewport()
     expect(page.get_by_role("button", name="Show earlier messages")).to_be_hidden()
+    # What is gone with what was asked of it leaves the focus with the conversation.
+    expect(page.get_by_role("log")).not_to_be_focused()
     page.get_by_role("button", name="To the latest message").click()
     expect(messages.last).to_be_in_viewport()
+    expect(page.get_by_role("log")).to_be_focused()
 
 
+@once
 def test_version_far_up_is_switched_back(browse: Browsing, stack: Stack, reader: Person) -> None:
     page, _ = chats(browse, stack, person=Person(stack.url, reader.mobile).sign_in())
     rooms(page).last.get_by_role("link").click()
     messages = page.locator(".message")
     expect(messages).to_have_count(50)
-    messages.first.scroll_into_view_if_needed()
+    page.get_by_role("button", name="Show earlier messages").focus()
     expect(messages).to_have_count(60)
+    expect(page.get_by_role("log")).to_be_focused()
 
     messages.nth(1).get_by_role("button", name="Answer again").click()
     expect(messages).to_have_count(2)
@@ -121,13 +118,12 @@ def test_version_far_up_is_switched_back(browse: Browsing, stack: Stack, reader:
     expect(messages.nth(1).get_by_role("button", name="Next version")).to_be_focused()
 
 
-@each_size
-def test_search_shows_where_the_words_are(browse: Browsing, stack: Stack, size: dict) -> None:
+def test_search_shows_where_the_words_are(browse: Browsing, stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     room = person.open_room("About birds")
     person.open_room("About fish")
     person.reply(person.send(room, "Tell me of the kingfisher, please"))
-    page, _ = chats(browse, stack, person=person, **size)
+    page, _ = chats(browse, stack, person=person)
     search = page.get_by_role("searchbox", name="Search chats")
     expect(rooms(page)).to_have_count(2)
 
@@ -145,11 +141,10 @@ def test_search_shows_where_the_words_are(browse: Browsing, stack: Stack, size: 
     expect(rooms(page)).to_have_count(2)
 
 
-@each_size
-def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack, size: dict) -> None:
+def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     older, newer = person.open_room("Older"), person.open_room("Newer")
-    page, _ = chats(browse, stack, f"/chat/{older}", person, **size)
+    page, _ = chats(browse, stack, f"/chat/{older}", person)
     expect(page.get_by_role("heading", name="Older")).to_be_visible()
     page.get_by_role("button", name="Chat menu").click()
     is_open_to_all(page)
@@ -192,11 +187,10 @@ def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack, size:
     assert person.get(f"chatroom/{newer}")["archived"] is False
 
 
-@each_size
-def test_room_is_deleted_after_a_question(browse: Browsing, stack: Stack, size: dict) -> None:
+def test_room_is_deleted_after_a_question(browse: Browsing, stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     room = person.open_room("Not for long")
-    page, _ = chats(browse, stack, f"/chat/{room}", person, **size)
+    page, _ = chats(browse, stack, f"/chat/{room}", person)
 
     menu(page, "Delete…")
     expect(page.get_by_text("“Not for long” and all its messages")).to_be_visible()
@@ -232,9 +226,8 @@ def test_room_is_exported(browse: Browsing, stack: Stack) -> None:
     assert "What is to be kept?" in json.dumps(json.loads(Path(whole.value.path()).read_text()))
 
 
-@each_size
-def test_temporary_chat_is_in_no_list(browse: Browsing, stack: Stack, size: dict) -> None:
-    page, person = chats(browse, stack, "/chat/new", **size)
+def test_temporary_chat_is_in_no_list(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack, "/chat/new")
 
     page.get_by_label("Temporary chat").check()
     send(page, "Forget this soon")
@@ -251,18 +244,17 @@ def test_temporary_chat_is_in_no_list(browse: Browsing, stack: Stack, size: dict
     assert person.get("chatroom/") == []
 
 
-@each_size
 def test_upgrade_leads_over_payment_to_pro_and_back(
-    browse: Browsing, stack: Stack, stripe: FakeStripe, size: dict
+    browse: Browsing, stack: Stack, stripe: FakeStripe
 ) -> None:
-    page, person = chats(browse, stack, **size)
+    page, person = chats(browse, stack)
 
     page.get_by_role("button", name="Upgrade to Pro").click()
     page.wait_for_url(f"{stripe.url}/c/pay/**")
     page.get_by_role("button", name="Pay").click()
     expect(page.get_by_role("heading", name="You are on Pro")).to_be_visible()
     is_open_to_all(page)
-    if size != PHONE:
+    if page.viewport_size == DESKTOP:
         picture(page, "billing-success")
     page.get_by_role("link", name="Back to your chats").click()
 
@@ -307,13 +299,12 @@ def test_pages_after_checkout_are_of_one_look(browse: Browsing, stack: Stack) ->
     expect(page.get_by_text("answers left today")).to_be_visible()
 
 
-@each_size
-def test_usage_is_drawn_and_told(browse: Browsing, stack: Stack, size: dict) -> None:
+def test_usage_is_drawn_and_told(browse: Browsing, stack: Stack) -> None:
     person = Person(stack.url).sign_in()
     room = person.open_room()
     for prompt in ("One", "Two"):
         person.reply(person.send(room, prompt))
-    page, _ = chats(browse, stack, person=person, **size)
+    page, _ = chats(browse, stack, person=person)
 
     page.get_by_role("button", name="Account").click()
 

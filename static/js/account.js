@@ -1,6 +1,7 @@
 // The account: profile, usage, and where the user is signed in.
 
 import { call, get } from "./api.js";
+import { OwnData } from "./own_data.js";
 import { attempt, byId, confirmed, day, explain, fail, say, stamp, time } from "./page.js";
 import { Problem } from "./problem.js";
 import { signOut } from "./session.js";
@@ -10,9 +11,11 @@ export class Account {
   constructor({ plan }) {
     this.dialog = byId("account");
     this.name = byId("profile-name");
+    const ownData = new OwnData({ leave: () => this.leave() });
     byId("open-account").addEventListener("click", () => {
       byId("account-error").textContent = "";
       explain(this.name);
+      ownData.open();
       this.name.disabled = true; // Or what comes late would write over what is typed.
       this.dialog.showModal();
       attempt(() => Promise.all([this.load(), plan.reload()]));

@@ -3,7 +3,7 @@
 import { Account } from "./account.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { attempt, byId, fail, forgetFailure } from "./page.js";
+import { attempt, byId, fail, forgetFailure, isFocusLost } from "./page.js";
 import { Plan } from "./plan.js";
 import { RoomMenu } from "./room_menu.js";
 import { Rooms } from "./rooms.js";
@@ -34,7 +34,7 @@ const composer = new Composer({
     view(room.id);
     showRoom(room);
   },
-  onUpgrade: () => plan.upgrade(),
+  onUpgrade: (refusal) => plan.upgrade(refusal),
 });
 new Account({ plan });
 
@@ -63,13 +63,20 @@ function view(place) {
   rooms.mark(place);
 }
 
+/** Put the focus where one goes on from in what is shown. */
+function arrive() {
+  if (narrow.matches && document.body.dataset.view === "rooms") byId("new-chat").focus();
+  else if (narrow.matches || byId("composer").hidden) byId("room-title").focus();
+  else byId("prompt").focus();
+}
+
+function findFocus() {
+  if (isFocusLost()) arrive();
+}
+
 function go(path) {
   history.pushState(null, "", path);
-  attempt(route).then(() => {
-    if (!narrow.matches) byId("prompt").focus();
-    else if (document.body.dataset.view === "rooms") byId("new-chat").focus();
-    else byId("room-title").focus();
-  });
+  attempt(route).then(arrive);
 }
 
 document.addEventListener("click", (event) => {
@@ -79,8 +86,16 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   go(link.pathname);
 });
-window.addEventListener("popstate", () => attempt(route));
-byId("failure").querySelector("button").addEventListener("click", forgetFailure);
+// Not by its address, as a new one, even of a place in the page, is a way to another chat.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId(byId("composer").hidden ? "room-title" : "prompt").focus();
+});
+window.addEventListener("popstate", () => attempt(route).then(findFocus));
+byId("failure").querySelector("button").addEventListener("click", () => {
+  forgetFailure();
+  findFocus();
+});
 
 // What happened elsewhere meanwhile is shown when somebody comes back to the tab.
 document.addEventListener("visibilitychange", () => {

@@ -7,7 +7,10 @@ import { Problem } from "./problem.js";
 const byTouch = matchMedia("(pointer: coarse)");
 
 export class Composer {
-  /** `onNewRoom` takes a room that was made for what was sent; `onUpgrade` a wish for more. */
+  /**
+   * `onNewRoom` takes a room that was made for what was sent; `onUpgrade` a wish for more, and the
+   * place to say what stands in its way.
+   */
   constructor({ conversation, onNewRoom, onUpgrade }) {
     Object.assign(this, { conversation, onNewRoom, onUpgrade });
     this.form = byId("composer");
@@ -120,7 +123,8 @@ export class Composer {
     if (!offersUpgrade) return;
     const upgrade = document.createElement("button");
     Object.assign(upgrade, { type: "button", className: "button small", textContent: "Upgrade to Pro" });
-    upgrade.addEventListener("click", () => this.onUpgrade());
-    this.error.append(" ", upgrade);
+    const refusal = document.createElement("p");
+    upgrade.addEventListener("click", () => this.onUpgrade(refusal));
+    this.error.append(" ", upgrade, refusal);
   }
 }

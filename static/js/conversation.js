@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { MessageActions } from "./message_actions.js";
 import { MessageView, isUnderWay } from "./messages.js";
-import { attempt, byId, say } from "./page.js";
+import { attempt, byId, say, toggle } from "./page.js";
 import { Problem } from "./problem.js";
 import { seconds } from "./session.js";
 import { follow } from "./stream.js";
@@ -76,10 +76,10 @@ export class Conversation {
 
   show({ loading = false, welcome = false, gone = false }) {
     byId("loading").hidden = !loading;
-    byId("welcome").hidden = !welcome;
     byId("gone").hidden = !gone;
-    byId("composer").hidden = gone;
-    byId("earlier").hidden = !this.earlier;
+    toggle(byId("welcome"), welcome, this.log);
+    toggle(byId("composer"), !gone, byId("room-title"));
+    toggle(byId("earlier"), Boolean(this.earlier), this.log);
     this.showBusy();
   }
 
@@ -196,7 +196,7 @@ export class Conversation {
   showBusy() {
     const isBusy = this.following.size > 0;
     this.log.ariaBusy = String(isBusy);
-    byId("stop").hidden = !isBusy;
+    toggle(byId("stop"), isBusy, this.log);
   }
 
   /** End every answer under way, the last one first, or the next would begin meanwhile. */
@@ -232,7 +232,7 @@ export class Conversation {
   lookWhere() {
     const below = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
     this.isAway = below > NEAR_THE_END_PIXELS;
-    byId("latest").hidden = !this.isAway;
+    toggle(byId("latest"), this.isAway, this.log);
   }
 
   stayAtEnd() {

@@ -30,6 +30,19 @@ export function inWords({ message, quota }) {
   return `You have used today's ${answers}. The next ones are there at ${time(reset)} your time.`;
 }
 
+/** Show or hide an element. A focus in what is hidden goes to `heir`, or it would be lost. */
+export function toggle(element, isShown, heir) {
+  const losesFocus = !isShown && element.contains(document.activeElement);
+  element.hidden = !isShown;
+  if (losesFocus) heir.focus({ preventScroll: true });
+}
+
+/** Whether what had the focus is no longer on the page, so that the keyboard would begin anew. */
+export function isFocusLost() {
+  const { activeElement: place } = document;
+  return place === null || place === document.body || !place.checkVisibility();
+}
+
 export function forgetFailure() {
   byId("failure").hidden = true;
 }
@@ -51,13 +64,21 @@ export async function confirmed({ title, text, yes }) {
   return (await answered(byId("confirm"))) === "yes";
 }
 
-/** Open a dialog; the value it is closed with, empty for Escape. */
+let answer = Promise.resolve("");
+
+/**
+ * Open a dialog; the value it is closed with, empty for Escape. A browser tells of a closing a
+ * frame later: whoever asks at once waits for that, or would take it for their own answer.
+ */
 export function answered(dialog) {
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+  answer = answer.then(() => {
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true });
+    });
   });
+  return answer;
 }
 
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });

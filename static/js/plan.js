@@ -1,15 +1,16 @@
 // Quota and tier, and the ways to Pro and back. What is paid is Stripe's business, on its own pages.
 
 import { get, post } from "./api.js";
-import { attempt, byId, confirmed, day, fail, say, time } from "./page.js";
+import { attempt, byId, confirmed, day, fail, say, time, toggle } from "./page.js";
 import { SignedOut } from "./session.js";
 
 const STATUS = "/subscription/status";
 
 export class Plan {
   constructor() {
-    byId("upgrade").addEventListener("click", () => this.upgrade());
-    byId("plan-upgrade").addEventListener("click", () => this.upgrade());
+    for (const [button, refusal] of [["upgrade", "upgrade-error"], ["plan-upgrade", "account-error"]]) {
+      byId(button).addEventListener("click", () => this.upgrade(byId(refusal)));
+    }
     byId("plan-portal").addEventListener("click", () => this.inAccount(() => this.portal()));
     byId("plan-cancel").addEventListener("click", () => this.inAccount(() => this.cancel()));
     byId("plan-resume").addEventListener("click", () => this.inAccount(() => this.resume()));
@@ -27,26 +28,26 @@ export class Plan {
       `${left} of ${limit} ${limit === 1 ? "answer" : "answers"} left today`;
     byId("quota-reset").textContent = left ? "" : `More at ${time(status.resets_at)}`;
     byId("quota-meter").style.width = `${(100 * left) / Math.max(limit, 1)}%`;
-    byId("upgrade").hidden = byId("plan-upgrade").hidden = isPro;
+    toggle(byId("upgrade"), !isPro, byId("open-account"));
+    toggle(byId("plan-upgrade"), !isPro, byId("plan-title"));
     byId("pro-badge").hidden = !isPro;
     byId("plan-words").textContent = inWords(status, isPro);
     const isEnding = subscription?.cancel_at_period_end;
-    byId("plan-portal").hidden = !subscription;
-    byId("plan-cancel").hidden = !(isPro && subscription && !isEnding);
-    byId("plan-resume").hidden = !(isPro && isEnding);
+    toggle(byId("plan-portal"), Boolean(subscription), byId("plan-title"));
+    toggle(byId("plan-cancel"), Boolean(isPro && subscription && !isEnding), byId("plan-title"));
+    toggle(byId("plan-resume"), Boolean(isPro && isEnding), byId("plan-title"));
   }
 
-  /** To Stripe's Checkout page. What stands in the way is said beside the button. */
-  async upgrade() {
-    const shown = byId("account").open ? byId("account-error") : byId("upgrade-error");
-    shown.textContent = "";
+  /** To Stripe's Checkout page. What stands in the way is said in `refusal`, beside the button. */
+  async upgrade(refusal) {
+    refusal.textContent = "";
     say("The payment page is being opened.");
     try {
       const { checkout_url: url } = await post("/subscription/subscribe/pro");
       location.assign(url);
     } catch (error) {
       if (error instanceof SignedOut || error.status === undefined) return fail(error);
-      shown.textContent =
+      refusal.textContent =
         error.code === "billing_not_configured"
           ? "Pro is not for sale on this server: payments are not set up here."
           : error.message;

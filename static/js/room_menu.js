@@ -17,6 +17,10 @@ export class RoomMenu {
       this.button.focus();
       attempt(() => this[action](this.room));
     });
+    // It would stay open over what one goes on to with Tab.
+    this.menu.addEventListener("focusout", ({ relatedTarget: next }) => {
+      if (next && next !== this.button && !this.menu.contains(next)) this.menu.hidePopover();
+    });
     byId("rename").addEventListener("submit", (event) => {
       event.preventDefault();
       attempt(() => this.saveName(this.room));

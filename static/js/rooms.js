@@ -1,7 +1,7 @@
 // The list of chats: page by page, archived ones, and those that a search has found.
 
 import { call, nextPage } from "./api.js";
-import { attempt, byId, day, stamp, time } from "./page.js";
+import { attempt, byId, day, stamp, time, toggle } from "./page.js";
 
 const TYPING_PAUSE_MS = 250;
 
@@ -44,10 +44,19 @@ export class Rooms {
     const query = new URLSearchParams({ archived: this.isArchived, ...(this.query && { q: this.query }) });
     const { rooms, next } = await this.page(`/chatroom/?${query}`, loading.signal);
     this.found.clear();
-    this.list.replaceChildren(...rooms.map((room) => this.item(room)));
+    this.replace(rooms.map((room) => this.item(room)));
     this.next = next;
-    this.more.hidden = !next;
+    toggle(this.more, Boolean(next), this.search);
     this.note.textContent = this.inWords(rooms.length, next);
+  }
+
+  /** What had the focus has it again, if it is still there: an answer may end at any moment. */
+  replace(items) {
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.href : null;
+    this.list.replaceChildren(...items);
+    if (focused === null) return;
+    const links = [...this.list.querySelectorAll("a")];
+    (links.find((link) => link.href === focused) ?? this.search).focus({ preventScroll: true });
   }
 
   async loadMore() {
