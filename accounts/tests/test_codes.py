@@ -10,7 +10,6 @@ from accounts.models import OneTimeCode, User
 from accounts.tests.phones import (
     NUMBER,
     OTHER_NUMBER,
-    at_once,
     code_for,
     let_pass,
     post,
@@ -19,6 +18,7 @@ from accounts.tests.phones import (
     wrong,
 )
 from tests.marks import committed
+from tests.waiting import at_once
 
 HOUR = timedelta(hours=1)
 

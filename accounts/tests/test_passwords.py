@@ -12,13 +12,13 @@ from accounts.tests.phones import (
     PASSWORD,
     api_with,
     code_for,
-    in_background,
     let_pass,
     post,
     sign_in,
     status_of_me,
 )
 from tests.marks import committed
+from tests.waiting import in_background
 
 NEW_PASSWORD = "quite another one"
 

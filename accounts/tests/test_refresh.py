@@ -7,15 +7,14 @@ from django.db import transaction
 
 from accounts.models import AuditEvent, Session
 from accounts.tests.phones import (
-    in_background,
     let_pass,
     post,
     sign_in,
     status_of_me,
     statuses,
-    wait_until_blocked,
 )
 from tests.marks import committed
+from tests.waiting import in_background, wait_until_blocked
 
 GRACE = timedelta(seconds=10)
 
