@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management.commands import flush
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -117,6 +117,16 @@ def quick_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flush, "sql_flush", filled)
         patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **options: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_collected_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each client of a test loads the middleware, and with it looks at each collected file.
+
+    They are there where a test of a deployment, or anybody, has collected them.
+    """
+    with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static")):
         yield
 
 
