@@ -43,8 +43,8 @@ class Stack:
     """`with Stack(...) as stack:` web answers at `stack.url` inside, and all is ended after.
 
     `environ` is the environment as the person set it; `output` takes the name of a process and
-    one line that it wrote, from any thread. Data is kept under `var`. `parts` leaves out others
-    than web; without "setup" the database is one that is migrated. Entering raises StartError.
+    one line that it wrote, from any thread. Data is kept under `var`. `parts` are those to start,
+    web among them; without "setup" the database must be migrated. Entering raises StartError.
     Enter from the main thread: the children end with the thread that started them.
     """
 
