@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -29,6 +29,7 @@ from dev.processes import StartError, lock_folder, spawn, stop
 from dev.schema import BASE_DIR, schema_fingerprint
 from dev.servers import Server, start_postgres, start_valkey
 
+PARTS = ("setup", "web", "worker", "beat")
 WEB_START_SECONDS = 60
 TOLD = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
 # A worker lets replies run for 30 s before it puts them back; web ends its streams at once.
@@ -42,7 +43,8 @@ class Stack:
     """`with Stack(...) as stack:` web answers at `stack.url` inside, and all is ended after.
 
     `environ` is the environment as the person set it; `output` takes the name of a process and
-    one line that it wrote, from any thread. Data is kept under `var`. Entering raises StartError.
+    one line that it wrote, from any thread. Data is kept under `var`. `parts` are those to start,
+    web among them; without "setup" the database must be migrated. Entering raises StartError.
     Enter from the main thread: the children end with the thread that started them.
     """
 
@@ -54,12 +56,14 @@ class Stack:
         port: int,
         output: Output,
         host: str = "127.0.0.1",
+        parts: Collection[str] = PARTS,
     ) -> None:
         self.var = var.absolute()
         self.environ = environ
         self.host = host
         self.port = port
         self.output = output
+        self.parts = parts
         self.prepared: dict[str, Any] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._hurry = threading.Event()
@@ -84,9 +88,13 @@ class Stack:
             self._start_servers(environment)
             self._tell_environment(environment)
             self._cleanup.callback(self._stop_processes)
-            self._start_web_and_prepare(environment)
-            self._start("worker", environment)
-            self._start("beat", environment)
+            if "setup" in self.parts:
+                self._start_web_and_prepare(environment)
+            else:
+                self._start("web", environment)
+            for name in ("worker", "beat"):
+                if name in self.parts:
+                    self._start(name, environment)
             for name in self.processes:
                 self._relay(name)
             self._wait_for_web()

@@ -94,9 +94,9 @@ def read_only(*media_types: str) -> Callable[[View], View]:
 async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after that event."""
     hub: Hub = request.scope["state"]["hub"]
-    given = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id") or "0-0"
+    given = [request.headers.get("Last-Event-ID"), request.GET.get("last_event_id"), "0-0"]
     try:
-        position = Position.parse(given)
+        position, *_ = [Position.parse(event_id) for event_id in given if event_id]
     except ValueError as error:
         raise InvalidEventId from error
     reply = await in_thread(own_message, request, message_id)

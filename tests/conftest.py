@@ -3,7 +3,7 @@
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -113,15 +113,19 @@ def _with_port(address: str, port: int) -> str:
 def make_stack(
     stack_stores: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Stack]:
-    """Makes the processes that `make run` starts, on those stores; `with` runs and ends them."""
+    """Makes the processes that `make run` starts, on those stores; `with` runs and ends them.
 
-    def make(**environ: Any) -> Stack:
+    Each takes more than a second of CPU to start: `parts` names those that the tests need.
+    """
+
+    def make(*, parts: Collection[str] = ("web", "worker", "beat"), **environ: Any) -> Stack:
         development = {"DEBUG": "true", "OTP_ECHO": "true", "TRUSTED_PROXY_COUNT": "1"}
         return Stack(
             var=tmp_path_factory.mktemp("var"),
             environ={**os.environ, **stack_stores, **development, **environ},
             port=free_port(),
             output=Log(),
+            parts=parts,
         )
 
     return make

@@ -31,7 +31,7 @@ from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from tests.conftest import free_port
 from tests.marks import committed
-from tests.test_run import wait_for
+from tests.waiting import eventually
 
 
 def url_of(name: str) -> str:
@@ -280,7 +280,7 @@ def test_reply_that_was_queued_at_the_backup_is_answered_after_the_restore(
     )
     with stack, psycopg.connect(fresh, autocommit=True) as database:
         complete = "SELECT content FROM messaging_message WHERE id = %s AND status = 'complete'"
-        wait_for(lambda: database.execute(complete, [reply.pk]).fetchone(), seconds=60)
+        eventually(lambda: database.execute(complete, [reply.pk]).fetchone(), seconds=60)
         [content] = database.execute(complete, [reply.pk]).fetchone()
 
     assert "Hello" in content

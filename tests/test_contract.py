@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
 
 from billing.tests.paying import KEY, PRICE, SECRET
 from dev.openapi import PATH
@@ -62,9 +63,9 @@ GENERATION = {
     # The token is sent along below; the check `ignored_auth` does without, and with a bad one.
     "with-security-parameters": False,
 }
-schema = schemathesis.openapi.from_dict(
-    strict_document(), config=SchemathesisConfig.from_dict({"generation": GENERATION})
-)
+# Its cases are made when the tests run: made as they are collected, each of xdist's workers would
+# make them all, which takes seconds, and one alone run them.
+lazy = schemathesis.pytest.from_fixture("schema")
 OPERATIONS = [
     operation["operationId"]
     for methods in strict_document()["paths"].values()
@@ -96,6 +97,12 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
+def schema() -> BaseSchema:
+    config = SchemathesisConfig.from_dict({"generation": GENERATION})
+    return schemathesis.openapi.from_dict(strict_document(), config=config)
+
+
+@pytest.fixture(scope="module")
 def stripe() -> Iterator[FakeStripe]:
     with FakeStripe(secret_key=KEY) as fake:
         fake.add_price(PRICE)
@@ -106,7 +113,7 @@ def stripe() -> Iterator[FakeStripe]:
 def stack(make_stack: Callable[..., Stack], stripe: FakeStripe) -> Iterator[Stack]:
     sells = {"STRIPE_API_BASE": stripe.url, "STRIPE_SECRET_KEY": KEY}
     sells |= {"STRIPE_PRO_PRICE_ID": PRICE, "STRIPE_WEBHOOK_SECRET": SECRET}
-    with make_stack(**sells) as stack:
+    with make_stack(parts=["web", "worker"], **sells) as stack:
         yield stack
     if sent.keys() == set(OPERATIONS):  # not with `-k`
         assert statuses.keys() >= {200, 201, 202, 204, 400, 401, 404, 405, 409, 415, 422}
@@ -127,10 +134,9 @@ def callers(stack: Stack, stripe: FakeStripe) -> Iterator[Caller]:
 
 
 def contract_of(operation_id: str) -> Callable[..., None]:
-    """A test of one call. Schemathesis gives all tests of a function one id, and of those xdist
-    runs a single one: so each call has a function of its own."""
+    """A test of one call, so that it can be run alone."""
 
-    @schema.include(operation_id=operation_id).parametrize()
+    @lazy.include(operation_id=operation_id).parametrize()
     @settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
     def test_call(case: Case, stack: Stack, callers: Iterator[Caller]) -> None:
         check(case, stack, callers)
@@ -165,9 +171,8 @@ def check(case: Case, stack: Stack, callers: Iterator[Caller]) -> None:
     statuses[answer.status_code] += 1
 
 
-# xdist's group is in the name, as its mark has no effect on Schemathesis's tests.
 for name in OPERATIONS:
-    globals()[f"test_{name}_answers_as_described@contract"] = contract_of(name)
+    globals()[f"test_{name}_answers_as_described"] = contract_of(name)
 
 
 def is_uuid(text: Any) -> bool:

@@ -16,7 +16,7 @@ __all__ = ["browse", "chromium"]
 
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
-    with make_stack() as stack:
+    with make_stack(parts=["web"]) as stack:
         yield stack
 
 

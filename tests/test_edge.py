@@ -27,7 +27,7 @@ WORLDS = ["/api/v1/user/me", *LIVE]
 
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
-    with make_stack(CORS_ALLOWED_ORIGINS=ORIGIN) as stack:
+    with make_stack(parts=["web"], CORS_ALLOWED_ORIGINS=ORIGIN) as stack:
         yield stack
 
 

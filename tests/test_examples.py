@@ -23,7 +23,9 @@ TEXT = "Zwölf 👩‍👩‍👧‍👦 went out,\nand twelve came back. " * 6
 
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterator[Stack]:
-    with make_stack(GOOGLE_API_KEY="test-key", GEMINI_API_BASE=gemini_server.url) as stack:
+    with make_stack(
+        parts=["web", "worker"], GOOGLE_API_KEY="test-key", GEMINI_API_BASE=gemini_server.url
+    ) as stack:
         yield stack
 
 

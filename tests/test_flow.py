@@ -1,4 +1,4 @@
-"""The documented flow over HTTP, on the processes that `make run` starts, for each backend."""
+"""The documented flow over HTTP, on the processes that serve it, for each backend."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,8 @@ def gemini_environment(backend: str, gemini: FakeGemini) -> dict[str, str]:
 def test_person_signs_up_and_is_answered(
     backend: str, gemini_server: FakeGemini, make_stack: Callable[..., Stack]
 ) -> None:
-    with make_stack(**gemini_environment(backend, gemini_server)) as stack:
+    settings = gemini_environment(backend, gemini_server)
+    with make_stack(parts=["web", "worker"], **settings) as stack:
         person = Person(stack.url).sign_in()
         room = person.post("chatroom/", {})["id"]
 

@@ -51,7 +51,7 @@ def stripe() -> Iterator[dict[str, str]]:
 def test_collection_runs_from_start_to_end(
     sells: bool, make_stack: Callable[..., Stack], stripe: dict[str, str]
 ) -> None:
-    with make_stack(**(stripe if sells else {})) as stack:
+    with make_stack(parts=["web", "worker"], **(stripe if sells else {})) as stack:
         run = subprocess.run(
             [*newman(), "run", COLLECTION, "--env-var", f"base_url={stack.url}"]
             + ["--color", "off", "--timeout", str(SECONDS * 1000)],

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.xdist_group("probes")
 
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], wired_stores: dict[str, str]) -> Iterator[Stack]:
-    with make_stack(**wired_stores, WEB_THREADS=str(THREADS), WEB_STATEMENT_SECONDS="3") as stack:
+    bounds = {"WEB_THREADS": str(THREADS), "WEB_STATEMENT_SECONDS": "3"}
+    with make_stack(parts=["web", "worker"], **wired_stores, **bounds) as stack:
         eventually(lambda: probe(stack, "api/v1/health").status_code == 200, seconds=30)
         yield stack
 

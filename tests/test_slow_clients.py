@@ -32,7 +32,10 @@ def enough_files() -> None:
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
     with make_stack(
-        WEB_THREADS=str(THREADS), WEB_CONNECTIONS="1200", BASIC_DAILY_LIMIT="99"
+        parts=["web"],
+        WEB_THREADS=str(THREADS),
+        WEB_CONNECTIONS="1200",
+        BASIC_DAILY_LIMIT="99",
     ) as stack:
         yield stack
 

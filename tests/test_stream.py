@@ -220,14 +220,19 @@ def test_strangers_and_the_anonymous_read_nothing(path: str, person: Person, sta
 @pytest.mark.parametrize("given", ["x", "1", "1-", "-1", "1-²", "9" * 40, "1-2-3"])
 def test_event_id_that_was_not_given_out_is_refused(given: str, person: Person) -> None:
     reply = person.send(person.open_room(), "Hello")
+    url = f"{person.url}/message/{reply}/stream"
 
-    answer = person.session.get(
-        f"{person.url}/message/{reply}/stream",
-        headers={"Last-Event-ID": given.encode()},
-        timeout=10,
-    )
+    answers = [
+        person.session.get(url, headers={"Last-Event-ID": given.encode()}, timeout=10),
+        person.session.get(url, params={"last_event_id": given}, timeout=10),
+        # The header counts, but nothing that is given is passed over.
+        person.session.get(
+            url, headers={"Last-Event-ID": "0-0"}, params={"last_event_id": given}, timeout=10
+        ),
+    ]
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event_id")
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event_id")
 
 
 def test_prompt_is_not_streamed(person: Person) -> None:

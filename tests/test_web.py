@@ -29,7 +29,7 @@ def gemini_environment(gemini_server: FakeGemini) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], gemini_environment: dict[str, str]) -> Iterator[Stack]:
     bounds = {"WEB_THREADS": "4", "WEB_STATEMENT_SECONDS": "2", "WEB_LOCK_SECONDS": "1"}
-    with make_stack(**bounds, **gemini_environment) as stack:
+    with make_stack(parts=["web", "worker"], **bounds, **gemini_environment) as stack:
         yield stack
 
 
@@ -37,7 +37,7 @@ def stack(make_stack: Callable[..., Stack], gemini_environment: dict[str, str]) 
 def second_stack(
     make_stack: Callable[..., Stack], gemini_environment: dict[str, str]
 ) -> Iterator[Stack]:
-    with make_stack(**gemini_environment) as second:
+    with make_stack(parts=["web"], **gemini_environment) as second:
         yield second
 
 
