@@ -12,7 +12,7 @@ from bench.program import Program, Worker
 
 CONNECTIONS = [1, 4, 16, 64]
 SENDS = 400
-THREADS = [25, 50, 100, 200]
+THREADS = [25, 50, 100, 200, 400]
 WAVES = 2
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.connection import Connection
 from bench.people import API, PROMPT, Room
-from bench.program import Program, Worker
+from bench.program import STANDARD, Program
 from bench.table import Row
 from bench.usage import cpu_seconds
 from tests.fakes.gemini import Answer
@@ -42,7 +42,7 @@ def measure(program: Program, *, rounds: int, sizes: Sizes) -> list[Row]:
         Answer(first_delay=FIRST_TOKEN_SECONDS, chunks=CHUNKS, chunk_delay=CHUNK_SECONDS)
     )
     figures: Times = defaultdict(list)
-    with program.worker(Worker("threads", 200)) as worker_pid:
+    with program.worker(STANDARD) as worker_pid:
         for number in range(rounds):
             # New ones each round, or the context would grow from one to the next.
             rooms = program.rooms(sizes.streams)

@@ -21,7 +21,7 @@ from bench.program import Program
 from bench.table import Row, as_json, as_markdown, machine
 from dev.schema import BASE_DIR
 
-PEOPLE = 600
+PEOPLE = 1200
 CONTROL_PEOPLE = 51
 REPORT = BASE_DIR / "docs" / "performance.md"
 BEGIN, END = "<!-- The table that `make bench` wrote. -->\n", "<!-- The end of it. -->\n"

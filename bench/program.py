@@ -42,6 +42,10 @@ class Worker:
         return f"{self.pool} -c {self.concurrency}"
 
 
+# As `make run` starts it.
+STANDARD = Worker("threads", 400)
+
+
 class Program:
     """Web, beat, PostgreSQL, Valkey and the fake run inside `with`; `worker` adds a worker.
 

@@ -17,7 +17,7 @@ from bench.program import Program
 from bench.table import Row, as_json, as_markdown, machine
 
 # One for each reply of the largest load.
-MOST_PEOPLE = 600
+MOST_PEOPLE = 1200
 LONGEST_SECONDS = 3600
 # In this order: the last one leaves replies in the queue.
 PARTS = ["first-token", "workers", "idle-streams"]

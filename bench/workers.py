@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 from bench.first_token import CHUNK_SECONDS, CHUNKS, MODEL
 from bench.people import PROMPT
-from bench.program import Program, Worker
+from bench.program import STANDARD, Program, Worker
 from bench.table import Row
 from bench.usage import cpu_seconds, resident_bytes
 from tests.fakes.gemini import Answer
@@ -26,8 +26,7 @@ TOOK = """
 """
 
 PREFORK = Worker("prefork", 2)
-# As `make run` starts it.
-THREADS = Worker("threads", 200)
+THREADS = STANDARD
 KINDS = [PREFORK, Worker("threads", 100), THREADS]
 if importlib.util.find_spec("gevent"):
     # Not among the requirements: measured where it happens to be installed.

@@ -134,7 +134,7 @@ WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=4096)
 # What a request may ask of the database. A worker may take longer, a command as long as it likes.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=10.0)
 WEB_LOCK_SECONDS = env.float("WEB_LOCK_SECONDS", default=3.0)
-WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=200)
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=400)
 # Of each web process and worker: a thread of web's may hold one for as long as its request takes,
 # so there are as many as threads (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. The
 # threads of a worker take one for some milliseconds at a reply's start and end. So PostgreSQL's

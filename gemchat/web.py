@@ -13,6 +13,7 @@ from django.conf import settings
 
 from gemchat.celery import bound_sending
 from gemchat.database import bound_for_web
+from gemchat.garbage import look_seldom
 from gemchat.intake import App, refuse
 from gemchat.live import LiveHandler, Receive, Scope, Send
 from gemchat.live_urls import PROBE_PATH
@@ -69,6 +70,7 @@ class WebProcess:
         bound_sending(seconds=1.0)
         allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
         serve_metrics("web")
+        look_seldom()
         hub = Hub()
         hub.open()
         end_streams_at_exit(hub)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from celery.signals import beat_init, worker_init
+from celery.signals import beat_init, worker_init, worker_ready
 
 from gemchat import telemetry
 from gemchat.database import bound
+from gemchat.garbage import look_seldom
 from gemchat.metrics import serve_metrics
 
 # Tasks are given longer than requests, as they may erase or reconcile a great deal.
@@ -17,6 +18,11 @@ def prepare_worker(**kwargs: Any) -> None:
     bound(statement_seconds=STATEMENT_SECONDS, lock_seconds=LOCK_SECONDS)
     telemetry.start("worker")
     serve_metrics("worker")
+
+
+@worker_ready.connect
+def settle_worker(**kwargs: Any) -> None:
+    look_seldom()
 
 
 @beat_init.connect
