@@ -5,6 +5,9 @@ made the text, and the number of characters (code points) of the reply up to and
 So an event's id tells a reader just where it stands, whoever serves it and whether Redis still
 has the buffer or not; and Redis itself refuses an entry of an attempt that was overtaken, since
 ids must grow.
+
+Each entry is also published to those who read the reply just then, so that a reader who has all
+that came before it need not ask for it.
 """
 
 import logging
@@ -24,7 +27,7 @@ KEPT_SECONDS = 300
 
 
 def stream_key(reply_id: uuid.UUID) -> str:
-    """The stream's key, and the channel on which its readers are woken."""
+    """The stream's key, and the channel on which its readers are told of entries."""
     return f"reply:{reply_id}"
 
 
@@ -55,12 +58,22 @@ class Position:
         return cls(int(attempt), int(offset))
 
 
+# Published where there is more to know than an entry's text: readers look at the stream.
+LOOK = ""
+
+
+def read_published(published: str) -> tuple[str, dict[str, str]]:
+    """The entry in a message that is not LOOK, as XRANGE would give it."""
+    entry_id, _, text = published.partition(" ")
+    return entry_id, {"text": text}
+
+
 def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
     """Mark that an attempt starts, with no text yet."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": ""}, id=str(Position(attempt, 0)))
     pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, "")
+    pipe.publish(key, LOOK)
 
 
 def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str, *, make: bool) -> None:
@@ -69,7 +82,7 @@ def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str, *, mak
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": text}, id=str(end), nomkstream=not make)
     pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, "")
+    pipe.publish(key, f"{end} {text}")
 
 
 def tell_readers(reply_id: uuid.UUID, last: Position) -> None:
@@ -78,7 +91,7 @@ def tell_readers(reply_id: uuid.UUID, last: Position) -> None:
     pipe = client().pipeline(transaction=False)
     pipe.xadd(key, {"end": "1"}, id=str(Position(last.attempt, last.offset + 1)))
     pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, "")
+    pipe.publish(key, LOOK)
     try:
         # An id that is there already is a second announcement, with nothing to add.
         pipe.execute(raise_on_error=False)

@@ -26,9 +26,9 @@ from accounts.authentication import session_for
 from gemchat.database import LIVE_THREADS
 from gemchat.errors import FORESEEN, DomainError, problem_for
 from messaging import branch
-from messaging.buffer import Position, stream_key
+from messaging.buffer import Position, read_published, stream_key
 from messaging.conversation import NotAReply
-from messaging.hub import Hub
+from messaging.hub import Hub, Reader
 from messaging.models import DATABASE_LOST, Message
 from messaging.serializers import MessageSerializer
 
@@ -167,13 +167,13 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
     """
     loop = asyncio.get_running_loop()
     closes_at = loop.time() + LONGEST_STREAM_SECONDS
-    async with hub.listening(reply.pk) as woken:
+    async with hub.listening(reply.pk) as reader:
         look_at_row = True
         while loop.time() < closes_at and not hub.closing.is_set():
-            woken.clear()
+            reader.woken.clear()
             patience = PING_SECONDS
             try:
-                entries = await buffered(hub, reply, position)
+                entries = await entries_after(hub, reader, reply, position)
             except RedisError:
                 entries, look_at_row, patience = [], True, STORE_DOWN_LOOK_SECONDS
             for entry_id, fields in entries:
@@ -205,15 +205,27 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
                         return
             try:
                 async with asyncio.timeout(patience):
-                    await woken.wait()
+                    await reader.woken.wait()
             except TimeoutError:
-                look_at_row = True
+                look_at_row = reader.is_behind = True
                 yield b": ping\n\n"
 
 
-async def buffered(hub: Hub, reply: Message, position: Position) -> list[Any]:
-    """The buffer's entries after a position: pairs of id and fields."""
-    return await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
+async def entries_after(hub: Hub, reader: Reader, reply: Message, position: Position) -> list[Any]:
+    """The entries after a position, pairs of id and fields: as they were published to a reader who
+    has all before them, otherwise from the buffer."""
+    published = [read_published(each) for each in reader.take()]
+    if not reader.is_behind:
+        new = [each for each in published if Position.parse(each[0]) > position]
+        if not new or unseen(Position.parse(new[0][0]), new[0][1]["text"], position) is not None:
+            return new
+    # Before the look: what is published meanwhile may be more than it gives.
+    reader.is_behind = False
+    try:
+        return await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
+    except RedisError:
+        reader.is_behind = True
+        raise
 
 
 def unseen(entry: Position, text: str, seen: Position) -> str | None:

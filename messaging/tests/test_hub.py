@@ -1,0 +1,110 @@
+"""Readers that are told of entries as they are published: in order, each once, and none missed."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from accounts.models import User
+from gemchat.redis import client
+from messaging import buffer
+from messaging.buffer import Position, stream_key
+from messaging.hub import MOST_UNREAD, Hub
+from messaging.models import Message
+from messaging.stream import events
+from messaging.tests.rooms import make_room
+from messaging.tests.working import post
+from tests.marks import committed
+
+pytestmark = committed
+
+Reading = Callable[[Hub, AsyncGenerator[bytes]], Awaitable[None]]
+
+
+def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
+    pipe = client().pipeline(transaction=False)
+    buffer.append(pipe, reply_id, Position(attempt, offset), text, make=True)
+    pipe.execute(raise_on_error=False)
+
+
+def read(reply: Message, reading: Reading) -> None:
+    async def run() -> None:
+        hub = Hub()
+        hub.open()
+        try:
+            async with aclosing(events(reply, Position(0, 0), hub)) as stream:
+                await asyncio.wait_for(reading(hub, stream), 20)
+        finally:
+            await hub.close()
+
+    asyncio.run(run())
+
+
+async def text_of_next(stream: AsyncGenerator[bytes]) -> str:
+    head, data = (await anext(stream)).decode().strip().rsplit("\ndata: ", 1)
+    assert "event: reply.delta" in head
+    return str(json.loads(data)["text"])
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
+    reply = post(make_room(alice))
+    append(reply.pk, 1, 1, "0")
+    rest = [str(number % 10) for number in range(1, 2 * MOST_UNREAD)]
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        text = await text_of_next(stream)
+        [reader] = hub._readers[stream_key(reply.pk)]
+        for offset, piece in enumerate(rest, start=2):
+            append(reply.pk, 1, offset, piece)
+        await until(lambda: reader.is_behind)
+        while len(text) < 2 * MOST_UNREAD:
+            text += await text_of_next(stream)
+        assert text == "0" + "".join(rest)
+
+    read(reply, reading)
+
+
+def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
+    """An attempt that was overtaken goes on publishing until it hears of that."""
+    reply = post(make_room(alice))
+    append(reply.pk, 2, 3, "new")
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        assert await text_of_next(stream) == "new"
+        append(reply.pk, 1, 9, "overtaken")
+        append(reply.pk, 2, 6, "est")
+        assert await text_of_next(stream) == "est"
+
+    read(reply, reading)
+
+
+def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None:
+    reply = post(make_room(alice))
+    append(reply.pk, 1, 3, "one")
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        assert await text_of_next(stream) == "one"
+        client().xadd(stream_key(reply.pk), {"text": " two"}, id="1-7")
+        append(reply.pk, 1, 13, " three")
+        assert await text_of_next(stream) + await text_of_next(stream) == " two three"
+
+    read(reply, reading)
+
+
+def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
+    reply = post(make_room(alice))
+    append(reply.pk, 1, 3, "one")
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        assert await text_of_next(stream) == "one"
+        client().publish(stream_key(reply.pk), "1-7  two")
+        assert await text_of_next(stream) == " two"
+
+    read(reply, reading)
