@@ -115,6 +115,33 @@ def test_image_holds_no_tests_no_tools_and_no_root() -> None:
     )
 
 
+def test_image_is_built_once_and_never_looked_for_elsewhere() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["migrate"]
+    assert {SERVICES[name]["image"] for name in PROGRAM} == {"gemchat"}
+    assert {SERVICES[name]["pull_policy"] for name in PROGRAM} == {"never"}
+
+
+def test_proxy_finds_web_again_when_its_address_changes() -> None:
+    nginx = (BASE_DIR / "deploy" / "nginx.conf").read_text()
+    [upstream] = re.findall(r"upstream web \{(.*?)\n\}", nginx, re.DOTALL)
+
+    assert "server web:8000 resolve" in upstream
+    assert "zone web" in upstream and "resolver 127.0.0.11 valid=2s" in upstream
+    assert "resolver_timeout 2s" in upstream
+    version = re.search(r":(\d+)\.(\d+)", SERVICES["proxy"]["image"])
+    assert (int(version[1]), int(version[2])) >= (1, 28)
+
+
+def test_proxy_is_healthy_under_any_name() -> None:
+    nginx = (BASE_DIR / "deploy" / "nginx.conf").read_text()
+    asked = SERVICES["proxy"]["healthcheck"]["test"][-1]
+
+    # The only server that takes a probe; the other is for ALLOWED_HOSTS.
+    [server] = re.findall(r"server \{\s+listen 127\.0\.0\.1:8081;.*?\n\}", nginx, re.DOTALL)
+    assert asked == "http://127.0.0.1:8081/livez"
+    assert "location = /livez" in server and "proxy_pass http://web" in server
+
+
 def test_proxy_does_not_buffer_streams() -> None:
     nginx = Path(BASE_DIR / "deploy" / "nginx.conf").read_text()
     [streams] = re.findall(r"location ~ (\S+stream\S+) \{(.*?)\}", nginx, re.DOTALL)

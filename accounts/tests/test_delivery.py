@@ -1,15 +1,17 @@
 """How a code leaves: by Twilio, again after failures, and once."""
 
+import logging
 import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 import redis
+from celery.utils.log import LoggingProxy
 from django.db import connection
 from django.utils import timezone
 
@@ -223,10 +225,12 @@ def test_sweep_takes_up_a_code_whose_worker_died(outbox, code, settings):
     assert len(outbox) == 1
 
 
-def test_console_shows_the_message_past_the_log(settings, code, capsys, caplog):
+def test_console_shows_the_message_past_the_log(settings, code, capfd, caplog):
     settings.SMS_BACKEND = "accounts.sms.ConsoleBackend"
+    log = LoggingProxy(logging.getLogger("celery.redirected"))
 
-    deliver_code(str(code.pk))
+    with redirect_stderr(log):
+        deliver_code(str(code.pk))
 
-    assert code.digits in capsys.readouterr().err
+    assert code.digits in capfd.readouterr().err
     assert code.digits not in caplog.text
