@@ -37,6 +37,11 @@ def test_service_is_confined_and_bounded(name: str) -> None:
     assert not service.get("privileged")
 
 
+def test_worker_may_have_all_its_threads(settings: Any) -> None:
+    # Besides those that make replies, a few for each store, and the health check's process.
+    assert SERVICES["worker"]["pids_limit"] >= settings.WORKER_CONCURRENCY + 100
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"migrate"}))
 def test_service_tells_its_health_and_ends_in_its_own_time(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
