@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -54,6 +55,29 @@ def _migrate() -> None:
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         print("Migrating the database", flush=True)
         call_command("migrate", interactive=False, skip_checks=True)
+    if lacking := _lacking_columns():
+        table, column = min(lacking)
+        sys.exit(
+            f"error: the database was made by migrations that were rewritten since, as they are"
+            f" until a release ({table} has no {column}): begin with an empty one, which"
+            " `make clean` does for that of make run"
+        )
+
+
+def _lacking_columns() -> set[tuple[str, str]]:
+    """Tables and columns of models that are not there although every migration is applied."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = current_schema()"
+        )
+        there = set(cursor.fetchall())
+    return {
+        (model._meta.db_table, field.column)
+        for model in apps.get_models()
+        if model._meta.managed
+        for field in model._meta.local_concrete_fields
+    } - there
 
 
 def _staff_login(path: Path) -> dict[str, Any] | None:

@@ -164,3 +164,14 @@ def test_bad_setting_is_one_sentence_that_names_it(start, name, value):
     assert run.text().count("\n") == 1
     assert run.text().startswith("error: ")
     assert name in run.text()
+
+
+def test_database_of_migrations_that_were_rewritten_is_refused(start, stack_stores):
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as database:
+        database.execute("ALTER TABLE accounts_user DROP COLUMN name")
+
+    run = start(**stack_stores)
+
+    assert run.process.wait(60) == 1
+    assert "error: the database was made by migrations that were rewritten" in run.text()
+    assert "accounts_user has no name" in run.text()
