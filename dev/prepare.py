@@ -73,7 +73,7 @@ def _lacking_columns() -> set[tuple[str, str]]:
         )
         there = set(cursor.fetchall())
     return {
-        (model._meta.db_table, field.column)
+        (model._meta.db_table, str(field.column))
         for model in apps.get_models()
         if model._meta.managed
         for field in model._meta.local_concrete_fields
