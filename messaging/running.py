@@ -6,6 +6,7 @@ only put text into memory, so hundreds of replies cost Redis and PostgreSQL litt
 """
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -157,8 +158,7 @@ class RunningReplies:
             return list(self._replies)
 
     def _look_after(self) -> None:
-        next_stop_look = next_renewal = 0.0
-        renewal_seconds = settings.REPLY_LEASE_SECONDS / 5
+        looked_at = renewed_at = -math.inf
         while True:
             with self._lock:
                 if not self._replies:
@@ -168,11 +168,11 @@ class RunningReplies:
             now = time.monotonic()
             if news := [running for running in replies if running.has_news]:
                 self.publish(news)
-            if now >= next_stop_look:
-                next_stop_look = now + STOP_LOOK_SECONDS
+            if now - looked_at >= STOP_LOOK_SECONDS:
+                looked_at = now
                 self._look_for_stops(replies)
-            if now >= next_renewal:
-                next_renewal = now + renewal_seconds
+            if now - renewed_at >= settings.REPLY_LEASE_SECONDS / 5:
+                renewed_at = now
                 self._renew_leases(replies)
             time.sleep(FLUSH_SECONDS)
 
