@@ -26,6 +26,11 @@ SELECT %(user)s, %(day)s, 1 {source} WHERE %(limit)s > 0
 ON CONFLICT (user_id, day) DO UPDATE SET used = quota.used + 1 WHERE quota.used < %(limit)s
 RETURNING used
 """
+# Gives a place of a day back, never under 0; of no day where that is NULL.
+RELEASE = """
+UPDATE billing_dailyquota SET used = used - 1 {source}
+WHERE user_id = %(user)s AND day = %(day)s AND used > 0
+"""
 
 
 class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
@@ -43,7 +48,8 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
 
     def release(self, *, user_id: uuid.UUID, day: date) -> None:
         """Give one place of that day back; never under 0."""
-        self.filter(user_id=user_id, day=day, used__gt=0).update(used=F("used") - 1)
+        with connection.cursor() as cursor:
+            cursor.execute(RELEASE.format(source=""), {"user": user_id, "day": day})
 
     def usage(self, *, user: User) -> Quota:
         """Today's quota as it stands."""

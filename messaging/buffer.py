@@ -62,10 +62,14 @@ class Position:
 LOOK = ""
 
 
-def read_published(published: str) -> tuple[str, dict[str, str]]:
-    """The entry in a message that is not LOOK, as XRANGE would give it."""
+def read_published(published: str) -> "Entry":
+    """The entry in a message that is not LOOK."""
     entry_id, _, text = published.partition(" ")
-    return entry_id, {"text": text}
+    return Position.parse(entry_id), {"text": text}
+
+
+# Where an entry ends, and its fields: its `text`, or `end` once the row has the reply's end.
+Entry = tuple[Position, dict[str, str]]
 
 
 def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:

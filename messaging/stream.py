@@ -26,7 +26,7 @@ from accounts.authentication import session_for
 from gemchat.database import LIVE_THREADS
 from gemchat.errors import FORESEEN, DomainError, problem_for
 from messaging import branch
-from messaging.buffer import Position, read_published, stream_key
+from messaging.buffer import Entry, Position, read_published, stream_key
 from messaging.conversation import NotAReply
 from messaging.hub import Hub, Reader
 from messaging.models import DATABASE_LOST, Message
@@ -176,11 +176,10 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
                 entries = await entries_after(hub, reader, reply, position)
             except RedisError:
                 entries, look_at_row, patience = [], True, STORE_DOWN_LOOK_SECONDS
-            for entry_id, fields in entries:
+            for entry, fields in entries:
                 if "end" in fields:
                     look_at_row = True
                     break
-                entry = Position.parse(entry_id)
                 text = unseen(entry, fields["text"], position)
                 if text is None:
                     break
@@ -211,21 +210,23 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
                 yield b": ping\n\n"
 
 
-async def entries_after(hub: Hub, reader: Reader, reply: Message, position: Position) -> list[Any]:
-    """The entries after a position, pairs of id and fields: as they were published to a reader who
-    has all before them, otherwise from the buffer."""
+async def entries_after(
+    hub: Hub, reader: Reader, reply: Message, position: Position
+) -> list[Entry]:
+    """As they were published, to a reader who has all before them; otherwise from the buffer."""
     published = [read_published(each) for each in reader.take()]
     if not reader.is_behind:
-        new = [each for each in published if Position.parse(each[0]) > position]
-        if not new or unseen(Position.parse(new[0][0]), new[0][1]["text"], position) is not None:
+        new = [(entry, fields) for entry, fields in published if entry > position]
+        if not new or unseen(new[0][0], new[0][1]["text"], position) is not None:
             return new
     # Before the look: what is published meanwhile may be more than it gives.
     reader.is_behind = False
     try:
-        return await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
+        found: Any = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
     except RedisError:
         reader.is_behind = True
         raise
+    return [(Position.parse(entry_id), fields) for entry_id, fields in found]
 
 
 def unseen(entry: Position, text: str, seen: Position) -> str | None:

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from billing.tests.paying import KEY, PRICE, SECRET
 from dev.stack import Stack
 from tests.browser import browse, chromium, size  # noqa: F401
 from tests.fakes.gemini import FakeGemini
+from tests.fakes.stripe_api import FakeStripe
 from tests.fakes.wire import Wire
 
 # Tests in this process use the lower half of the server's sixteen databases.
@@ -57,6 +59,24 @@ def refusing_rows(stores: dict[str, str], table: str) -> Iterator[None]:
 def gemini_server() -> Iterator[FakeGemini]:
     with FakeGemini() as fake:
         yield fake
+
+
+@pytest.fixture(scope="module")
+def stripe() -> Iterator[FakeStripe]:
+    with FakeStripe(secret_key=KEY) as fake:
+        fake.add_price(PRICE)
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def selling(stripe: FakeStripe) -> dict[str, str]:
+    """The settings of a stack that sells Pro there."""
+    return {
+        "STRIPE_API_BASE": stripe.url,
+        "STRIPE_SECRET_KEY": KEY,
+        "STRIPE_PRO_PRICE_ID": PRICE,
+        "STRIPE_WEBHOOK_SECRET": SECRET,
+    }
 
 
 @pytest.fixture(scope="module")

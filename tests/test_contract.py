@@ -21,7 +21,7 @@ from schemathesis.checks import CHECKS
 from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
 
-from billing.tests.paying import KEY, PRICE, SECRET
+from billing.tests.paying import SECRET
 from dev.openapi import PATH
 from dev.stack import Stack
 from tests.fakes.stripe_api import FakeStripe
@@ -103,17 +103,8 @@ def schema() -> BaseSchema:
 
 
 @pytest.fixture(scope="module")
-def stripe() -> Iterator[FakeStripe]:
-    with FakeStripe(secret_key=KEY) as fake:
-        fake.add_price(PRICE)
-        yield fake
-
-
-@pytest.fixture(scope="module")
-def stack(make_stack: Callable[..., Stack], stripe: FakeStripe) -> Iterator[Stack]:
-    sells = {"STRIPE_API_BASE": stripe.url, "STRIPE_SECRET_KEY": KEY}
-    sells |= {"STRIPE_PRO_PRICE_ID": PRICE, "STRIPE_WEBHOOK_SECRET": SECRET}
-    with make_stack(parts=["web", "worker"], **sells) as stack:
+def stack(make_stack: Callable[..., Stack], selling: dict[str, str]) -> Iterator[Stack]:
+    with make_stack(parts=["web", "worker"], **selling) as stack:
         yield stack
     if sent.keys() == set(OPERATIONS):  # not with `-k`
         assert statuses.keys() >= {200, 201, 202, 204, 400, 401, 404, 405, 409, 415, 422}

@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from billing.tests.paying import KEY, PRICE, SECRET
 from dev.stack import Stack
 from tests.browser import PHONE, Browsing, once
 from tests.fakes.gemini import Answer, FakeGemini, directive
-from tests.fakes.stripe_api import FakeStripe
 from tests.keys import Keys
 from tests.pages import chats, is_answered, open_account, replies, visit
 from tests.people import Person
@@ -21,19 +19,16 @@ SLOW = Answer(chunks=["It ", "begins ", "slowly, "], chunk_delay=0.1, ending="ha
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterator[Stack]:
-    with FakeStripe(secret_key=KEY) as stripe:
-        stripe.add_price(PRICE)
-        with make_stack(
-            GOOGLE_API_KEY="test-key",
-            GEMINI_API_BASE=gemini_server.url,
-            BASIC_DAILY_LIMIT="20",
-            STRIPE_API_BASE=stripe.url,
-            STRIPE_SECRET_KEY=KEY,
-            STRIPE_PRO_PRICE_ID=PRICE,
-            STRIPE_WEBHOOK_SECRET=SECRET,
-        ) as stack:
-            yield stack
+def stack(
+    make_stack: Callable[..., Stack], gemini_server: FakeGemini, selling: dict[str, str]
+) -> Iterator[Stack]:
+    with make_stack(
+        **selling,
+        GOOGLE_API_KEY="test-key",
+        GEMINI_API_BASE=gemini_server.url,
+        BASIC_DAILY_LIMIT="20",
+    ) as stack:
+        yield stack
 
 
 def button(page: Page | Locator, name: str) -> Locator:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from billing.tests.paying import KEY, PRICE, SECRET
 from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.browser import DESKTOP, Browsing, once
@@ -32,20 +31,8 @@ pytestmark = [pytest.mark.xdist_group("pages-rooms"), pytest.mark.usefixtures("s
 
 
 @pytest.fixture(scope="module")
-def stripe() -> Iterator[FakeStripe]:
-    with FakeStripe(secret_key=KEY) as fake:
-        fake.add_price(PRICE)
-        yield fake
-
-
-@pytest.fixture(scope="module")
-def stack(make_stack: Callable[..., Stack], stripe: FakeStripe) -> Iterator[Stack]:
-    with make_stack(
-        STRIPE_API_BASE=stripe.url,
-        STRIPE_SECRET_KEY=KEY,
-        STRIPE_PRO_PRICE_ID=PRICE,
-        STRIPE_WEBHOOK_SECRET=SECRET,
-    ) as stack:
+def stack(make_stack: Callable[..., Stack], selling: dict[str, str]) -> Iterator[Stack]:
+    with make_stack(**selling) as stack:
         yield stack
 
 

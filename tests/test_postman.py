@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from billing.tests.paying import KEY, PRICE, SECRET
 from dev.schema import BASE_DIR
 from dev.stack import Stack
-from tests.fakes.stripe_api import FakeStripe
 
 COLLECTION = BASE_DIR / "docs" / "gemchatroom.postman_collection.json"
 NEWMAN = BASE_DIR / "dev" / "newman" / "node_modules" / "newman" / "bin" / "newman.js"
@@ -34,24 +32,11 @@ def requests_in(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield item
 
 
-@pytest.fixture
-def stripe() -> Iterator[dict[str, str]]:
-    """The settings of a server that sells Pro."""
-    with FakeStripe(secret_key=KEY) as fake:
-        fake.add_price(PRICE)
-        yield {
-            "STRIPE_API_BASE": fake.url,
-            "STRIPE_SECRET_KEY": KEY,
-            "STRIPE_PRO_PRICE_ID": PRICE,
-            "STRIPE_WEBHOOK_SECRET": SECRET,
-        }
-
-
 @pytest.mark.parametrize("sells", [True, False], ids=["selling", "not selling"])
 def test_collection_runs_from_start_to_end(
-    sells: bool, make_stack: Callable[..., Stack], stripe: dict[str, str]
+    sells: bool, make_stack: Callable[..., Stack], selling: dict[str, str]
 ) -> None:
-    with make_stack(parts=["web", "worker"], **(stripe if sells else {})) as stack:
+    with make_stack(parts=["web", "worker"], **(selling if sells else {})) as stack:
         run = subprocess.run(
             [*newman(), "run", COLLECTION, "--env-var", f"base_url={stack.url}"]
             + ["--color", "off", "--timeout", str(SECONDS * 1000)],

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from django.db import connection
@@ -20,20 +20,17 @@ def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 def in_background(call: Callable[[], Any]) -> Future[Any]:
     """What a call gives that another thread, with a connection of its own, has begun."""
-    future: Future[Any] = Future()
 
-    def run() -> None:
+    def run() -> Any:
         try:
-            result = call()
-        except Exception as error:
-            connection.close()
-            future.set_exception(error)
-        else:
+            return call()
+        finally:
             # Before the test goes on, which may end with the tables being emptied.
             connection.close()
-            future.set_result(result)
 
-    threading.Thread(target=run).start()
+    executor = ThreadPoolExecutor(1)
+    future = executor.submit(run)
+    executor.shutdown(wait=False)
     return future
 
 
