@@ -43,9 +43,9 @@ class ConversationViewSet(ChatroomViewSet):
 
     def list(self, request: Request) -> HttpResponse:
         """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
-        if "q" not in request.query_params:
-            return super().list(request)
         query, user = list_query(request), caller(request)
+        if not query.get("q"):
+            return super().list(request)
         found = find_rooms(
             user=user,
             query=query["q"],

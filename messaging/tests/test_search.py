@@ -232,5 +232,13 @@ def test_search_costs_a_fixed_number_of_queries(
         found(carol_api, query)
 
 
+def test_search_for_nothing_is_the_list(carol: User, carol_api: APIClient) -> None:
+    make_room(carol, title="One")
+
+    rooms = found(carol_api, "")
+
+    assert rooms == carol_api.get(URL).json()
+
+
 def test_anonymous_search_is_refused() -> None:
     assert APIClient().get(URL, {"q": "otters"}).status_code == 401
