@@ -10,6 +10,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -55,7 +56,7 @@ class Hub:
         self.redis = async_client()
         self.closing = asyncio.Event()
         self._readers: dict[str, set[Reader]] = defaultdict(set)
-        self._subscription = self.redis.pubsub(ignore_subscribe_messages=True)
+        self._subscription = self.redis.pubsub()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -64,7 +65,8 @@ class Hub:
     def end_streams(self) -> None:
         """Tell every reader to finish; clients go on where they were, at another process."""
         self.closing.set()
-        self._tell_all()
+        for channel in list(self._readers):
+            self._tell(channel, LOOK)
 
     async def close(self) -> None:
         if self._task:
@@ -74,7 +76,10 @@ class Hub:
 
     @asynccontextmanager
     async def listening(self, reply_id: uuid.UUID) -> AsyncIterator[Reader]:
-        """A reader that is told what is new of the reply, until the block is left."""
+        """A reader that is told what is new of the reply, until the block is left.
+
+        It is told to look as soon as nothing new can be missed.
+        """
         channel = stream_key(reply_id)
         reader = Reader()
         readers = self._readers[channel]
@@ -82,48 +87,54 @@ class Hub:
         OPEN_STREAMS.inc()
         try:
             if len(readers) == 1:
-                await self._subscribe(channel)
+                await self._send("SUBSCRIBE", channel)
+            else:
+                reader.tell(LOOK)
             yield reader
         finally:
             OPEN_STREAMS.dec()
             readers.discard(reader)
             if not readers and self._readers.get(channel) is readers:
                 del self._readers[channel]
-                await self._unsubscribe(channel)
+                await self._send("UNSUBSCRIBE", channel)
 
-    async def _subscribe(self, channel: str) -> None:
-        try:
-            await self._subscription.subscribe(channel)
-        except RedisError:
-            # `_listen` subscribes to every channel again when Redis is back.
-            logger.warning("Redis is down; a stream waits for it")
-
-    async def _unsubscribe(self, channel: str) -> None:
-        try:
-            await self._subscription.unsubscribe(channel)
-        except RedisError:
-            logger.debug("Redis is down, and with it the subscription")
+    async def _send(self, *command: str) -> None:
+        """Straight to the connection: PubSub's own methods would open a second one where `_listen`
+        is just opening the first, and one of the two would never be read."""
+        connection = self._subscription.connection
+        if connection and connection.is_connected:
+            try:
+                await connection.send_command(*command, check_health=False)
+            except RedisError:
+                # `_listen` hears of it too, and subscribes to all channels again.
+                logger.warning("Redis is down; streams wait for it")
 
     async def _listen(self) -> None:
         while True:
             try:
-                await self._subscription.subscribe(IDLE_CHANNEL, *self._readers)
-                # What came while there was no subscription is in the buffers.
-                self._tell_all()
+                await self._subscription.subscribe(IDLE_CHANNEL)
                 while True:
-                    message = await self._subscription.get_message(timeout=None)
-                    if message:
-                        self._tell(message["channel"], message["data"])
+                    await self._hear(await self._subscription.get_message(timeout=None))
             except (RedisError, OSError) as error:
                 logger.warning("The hub lost Redis: %s", error)
                 await self._subscription.aclose()
-                self._subscription = self.redis.pubsub(ignore_subscribe_messages=True)
                 await asyncio.sleep(RECONNECT_SECONDS)
+                self._subscription = self.redis.pubsub()
+
+    async def _hear(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
+        channel = message["channel"]
+        if message["type"] == "message":
+            self._tell(channel, message["data"])
+        elif message["type"] == "subscribe":
+            if channel != IDLE_CHANNEL:
+                # What came before is in the buffer, and all that comes now will be heard.
+                self._tell(channel, LOOK)
+            elif self._readers:
+                # The connection is a new one, perhaps opened by redis-py itself.
+                await self._send("SUBSCRIBE", *self._readers)
 
     def _tell(self, channel: str, published: str) -> None:
         for reader in self._readers.get(channel, ()):
             reader.tell(published)
-
-    def _tell_all(self) -> None:
-        for channel in list(self._readers):
-            self._tell(channel, LOOK)

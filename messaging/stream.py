@@ -165,11 +165,21 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
     Ends without one after ten minutes, when the server shuts down (the client resumes), or when
     the reply is deleted.
     """
+    if reply.has_ended:
+        for last in await ending(reply, position):
+            yield last
+        return
     loop = asyncio.get_running_loop()
     closes_at = loop.time() + LONGEST_STREAM_SECONDS
     async with hub.listening(reply.pk) as reader:
-        look_at_row = True
+        look_at_row, patience = False, STORE_DOWN_LOOK_SECONDS
         while loop.time() < closes_at and not hub.closing.is_set():
+            try:
+                async with asyncio.timeout(patience):
+                    await reader.woken.wait()
+            except TimeoutError:
+                look_at_row = reader.is_behind = True
+                yield b": ping\n\n"
             reader.woken.clear()
             patience = PING_SECONDS
             try:
@@ -202,12 +212,6 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
                         yield last
                     if last_events:
                         return
-            try:
-                async with asyncio.timeout(patience):
-                    await reader.woken.wait()
-            except TimeoutError:
-                look_at_row = reader.is_behind = True
-                yield b": ping\n\n"
 
 
 async def entries_after(

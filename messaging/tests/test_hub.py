@@ -13,7 +13,7 @@ from messaging import buffer
 from messaging.buffer import Position, stream_key
 from messaging.hub import MOST_UNREAD, Hub
 from messaging.models import Message
-from messaging.stream import events
+from messaging.stream import PING_SECONDS, events
 from messaging.tests.rooms import make_room
 from messaging.tests.working import post
 from tests.marks import committed
@@ -35,7 +35,7 @@ def read(reply: Message, reading: Reading) -> None:
         hub.open()
         try:
             async with aclosing(events(reply, Position(0, 0), hub)) as stream:
-                await asyncio.wait_for(reading(hub, stream), 20)
+                await asyncio.wait_for(reading(hub, stream), PING_SECONDS - 1)
         finally:
             await hub.close()
 
@@ -46,6 +46,11 @@ async def text_of_next(stream: AsyncGenerator[bytes]) -> str:
     head, data = (await anext(stream)).decode().strip().rsplit("\ndata: ", 1)
     assert "event: reply.delta" in head
     return str(json.loads(data)["text"])
+
+
+def drop_subscription(hub: Hub) -> None:
+    host, port = hub._subscription.connection._writer.get_extra_info("sockname")
+    assert client().client_kill_filter(addr=f"{host}:{port}") == 1
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -108,3 +113,37 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
         assert await text_of_next(stream) == " two"
 
     read(reply, reading)
+
+
+def test_reader_who_comes_while_the_hub_connects_is_told(alice: User) -> None:
+    for _ in range(20):
+        reply = post(make_room(alice))
+
+        async def reading(hub: Hub, stream: AsyncGenerator[bytes], reply: Message = reply) -> None:
+            following = asyncio.create_task(text_of_next(stream))
+            await until(lambda: hub._subscription.subscribed)
+            append(reply.pk, 1, 3, "one")
+            assert await following == "one"
+            append(reply.pk, 1, 7, " two")
+            assert await text_of_next(stream) == " two"
+
+        read(reply, reading)
+        Message.objects.stop_queued(reply=reply)
+
+
+def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> None:
+    first, second = (post(make_room(alice)) for _ in range(2))
+    append(first.pk, 1, 3, "one")
+    append(second.pk, 1, 3, "one")
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        async with aclosing(events(second, Position(0, 0), hub)) as other:
+            assert await text_of_next(stream) + await text_of_next(other) == "oneone"
+            drop_subscription(hub)
+            for reply in (first, second):
+                append(reply.pk, 1, 7, " two")
+            assert await text_of_next(stream) + await text_of_next(other) == " two two"
+            client().publish(stream_key(second.pk), "1-9 ly")
+            assert await text_of_next(other) == "ly"
+
+    read(first, reading)
