@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing.models import RELEASE
-from messaging.backends import Cancelled, Delta, Final, GeminiError, Usage, stream_reply
+from messaging.backends import Cancelled, Final, GeminiError, Usage, stream_reply
 from messaging.buffer import tell_readers
 from messaging.catalog import GeminiModel
 from messaging.context import Context, build_context, calibrated
@@ -138,14 +138,15 @@ def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
     connection.close()
+
+    def take(text: str) -> None:
+        if running.add(storable(text)):
+            reply.first_token_at = timezone.now()
+            running_replies.publish_soon()
+
     try:
-        for event in stream_reply(context.request(reply.model), cancelled=running.cancellation):
-            if isinstance(event, Delta):
-                if running.add(storable(event.text)):
-                    reply.first_token_at = timezone.now()
-                    running_replies.publish([running])
-            else:
-                final = event
+        asked = context.request(reply.model)
+        final = stream_reply(asked, cancelled=running.cancellation, take=take)
     except Cancelled as cancelled:
         return Ending(
             Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED,

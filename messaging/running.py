@@ -92,6 +92,7 @@ class RunningReplies:
         self._replies: set[RunningReply] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._has_first_text = threading.Event()
 
     def start(self, reply_id: uuid.UUID, attempt: int) -> RunningReply:
         running = RunningReply(reply_id, attempt)
@@ -109,6 +110,10 @@ class RunningReplies:
             self._replies.discard(running)
         if running.has_news:
             self.publish([running])
+
+    def publish_soon(self) -> None:
+        """Do not let the first text of a reply wait for its turn."""
+        self._has_first_text.set()
 
     def cancel_all(self, reason: str) -> None:
         for running in self._current():
@@ -166,6 +171,7 @@ class RunningReplies:
                     return
                 replies = list(self._replies)
             now = time.monotonic()
+            self._has_first_text.clear()
             if news := [running for running in replies if running.has_news]:
                 self.publish(news)
             if now - looked_at >= STOP_LOOK_SECONDS:
@@ -174,7 +180,7 @@ class RunningReplies:
             if now - renewed_at >= settings.REPLY_LEASE_SECONDS / 5:
                 renewed_at = now
                 self._renew_leases(replies)
-            time.sleep(FLUSH_SECONDS)
+            self._has_first_text.wait(FLUSH_SECONDS)
 
     @staticmethod
     def _look_for_stops(replies: list[RunningReply]) -> None:

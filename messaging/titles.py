@@ -10,7 +10,6 @@ from gemchat.text import BIDI_CONTROLS
 from messaging import branch
 from messaging.backends import (
     Cancellation,
-    Delta,
     GeminiError,
     Request,
     Turn,
@@ -49,12 +48,13 @@ def asked_of_gemini(prompt: Message, reply: Message) -> str:
         return ""
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
     request = Request(reply.model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)
+    pieces: list[str] = []
     try:
-        events = stream_reply(request, cancelled=Cancellation())
-        return "".join(event.text for event in events if isinstance(event, Delta))
+        stream_reply(request, cancelled=Cancellation(), take=pieces.append)
     except GeminiError as error:
         logger.info("No title from Gemini: %s", error)
         return ""
+    return "".join(pieces)
 
 
 def cleaned(text: str) -> str:

@@ -4,7 +4,6 @@ Which backend answers is set by dotted path in `GEMINI_BACKEND`, as Django's mai
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 
@@ -15,10 +14,10 @@ from .base import (
     Backend,
     Cancellation,
     Cancelled,
-    Delta,
     Final,
     GeminiError,
     Request,
+    Take,
     Turn,
     Usage,
 )
@@ -29,11 +28,11 @@ __all__ = [
     "Backend",
     "Cancellation",
     "Cancelled",
-    "Delta",
     "Final",
     "GeminiError",
     "Request",
     "Retries",
+    "Take",
     "Turn",
     "Usage",
     "get_backend",
@@ -84,9 +83,9 @@ def get_backend() -> Backend:
 
 
 def stream_reply(
-    request: Request, *, cancelled: Cancellation, retries: Retries = _RETRIES
-) -> Iterator[Delta | Final]:
-    """Stream one reply: deltas with text, then one `Final`.
+    request: Request, *, cancelled: Cancellation, take: Take, retries: Retries = _RETRIES
+) -> Final:
+    """Stream one reply: each piece of its text goes to `take`, which must not block.
 
     Until the first text, what may pass is tried again (408, 429, 5xx, broken connections);
     after it nothing is, since a second generation does not continue the first. A failure with a
@@ -99,14 +98,17 @@ def stream_reply(
     ends_at = monotonic() + limits.total
     waited = 0.0
     tried = 0
+    has_text = False
+
+    def take_text(text: str) -> None:
+        nonlocal has_text
+        has_text = True
+        take(text)
+
     while True:
         tried += 1
-        has_text = False
         try:
-            for event in _try_once(request, cancelled, limits=limits, ends_at=ends_at):
-                has_text = True
-                yield event
-            return
+            return _try_once(request, cancelled, take_text, limits=limits, ends_at=ends_at)
         except GeminiError as error:
             wait = retries.wait_before_next(error, tried=tried, waited=waited)
             if has_text or wait is None or monotonic() + wait >= ends_at:
@@ -117,23 +119,23 @@ def stream_reply(
 
 
 def _try_once(
-    request: Request, cancelled: Cancellation, *, limits: Limits, ends_at: float
-) -> Iterator[Delta | Final]:
+    request: Request, cancelled: Cancellation, take: Take, *, limits: Limits, ends_at: float
+) -> Final:
     """One try under the clocks, which end it by a cancellation of its own."""
     attempt = Cancellation()
     clock = Clock(attempt, limits=limits, ends_at=ends_at)
-    events = get_backend().stream(request, cancelled=attempt)
-    while True:
-        try:
-            with cancelled.calling(lambda: attempt.cancel(cancelled.reason)), clock.waiting():
-                event = next(events, None)
-        except Cancelled as ended:
-            if cancelled.is_set:
-                raise
-            timeout = GeminiError("timeout", _TIMEOUTS[ended.reason], clock=ended.reason)
-            timeout.usage, timeout.model_version = ended.usage, ended.model_version
-            raise timeout from None
-        if event is None:
-            return
-        if isinstance(event, Final) or event.text:
-            yield event
+
+    def hear(text: str) -> None:
+        clock.restart()
+        if text:
+            take(text)
+
+    try:
+        with cancelled.calling(lambda: attempt.cancel(cancelled.reason)), clock.running():
+            return get_backend().stream(request, cancelled=attempt, take=hear)
+    except Cancelled as ended:
+        if cancelled.is_set:
+            raise
+        timeout = GeminiError("timeout", _TIMEOUTS[ended.reason], clock=ended.reason)
+        timeout.usage, timeout.model_version = ended.usage, ended.model_version
+        raise timeout from None

@@ -1,11 +1,8 @@
-"""Folds one streamed answer of Gemini into deltas and a `Final`, the same for both SDKs."""
+"""Folds one streamed answer of Gemini into text and a `Final`, the same for both SDKs."""
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
-from .base import Cancellation, Cancelled, Delta, Final, GeminiError, Request, Usage
-from .connections import reading_for
+from .base import Cancellation, Cancelled, Final, GeminiError, Request, Take, Usage
 from .failures import unavailable
 
 # https://ai.google.dev/api/generate-content#FinishReason
@@ -31,44 +28,11 @@ class Chunk:
     model_version: str = ""
 
 
-def read_answer(
-    chunks: Generator[Chunk],
-    *,
-    request: Request,
-    cancelled: Cancellation,
-    failures: tuple[type[Exception], ...],
-    failure_of: Callable[[Exception], GeminiError],
-) -> Iterator[Delta | Final]:
-    """The body of both backends' `stream`; `failures` are what the SDK may raise.
+class Answer:
+    """One answer while its chunks come in; their texts go to `take`."""
 
-    Once text has been seen every failure is `interrupted`, and once a finish reason has been
-    seen there is none: the answer is whole, only the connection's end went wrong.
-    """
-    answer = _Answer(request)
-    failed: GeminiError | None = None
-    with closing(chunks):
-        while not cancelled.is_set:
-            try:
-                with reading_for(cancelled):
-                    chunk = next(chunks, None)
-            except failures as error:
-                failed = failure_of(error)
-                break
-            if chunk is None:
-                break
-            answer.take(chunk)
-            yield Delta(chunk.text)
-    # Raised here and not where it was caught: an SDK's exception quotes bodies and headers, and
-    # must not hang on ours as its context.
-    if cancelled.is_set and not answer.is_finished:
-        raise Cancelled(cancelled.reason, usage=answer.cost, model_version=answer.model_version)
-    yield answer.end(failed)
-
-
-class _Answer:
-    """What is known of an answer while its chunks come in."""
-
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, take: Take) -> None:
+        self._give = take
         self._request = request
         self._reported: Usage | None = None
         self._is_geminis = False
@@ -84,8 +48,16 @@ class _Answer:
         self._block_reason = chunk.block_reason or self._block_reason
         self.model_version = chunk.model_version or self.model_version
         self._reported = chunk.usage or self._reported
+        self._give(chunk.text)
 
-    def end(self, failed: GeminiError | None) -> Final:
+    def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Final:
+        """How the answer ended; raises what it failed by.
+
+        Once text has been seen every failure is `interrupted`, and once a finish reason has been
+        seen there is none: the answer is whole, only the connection's end went wrong.
+        """
+        if cancelled.is_set and not (self._finish_reason or self._block_reason):
+            raise Cancelled(cancelled.reason, usage=self.cost, model_version=self.model_version)
         error = self._failure(failed)
         if error is not None:
             error.usage = self.cost
@@ -128,10 +100,6 @@ class _Answer:
                 "Gemini used up its answer's length on thinking. Ask for something smaller.",
             )
         return GeminiError("empty", "Gemini sent an answer without text. Try again.")
-
-    @property
-    def is_finished(self) -> bool:
-        return bool(self._finish_reason or self._block_reason)
 
     @property
     def cost(self) -> Usage | None:

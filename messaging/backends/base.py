@@ -1,4 +1,4 @@
-"""What every Gemini backend speaks: requests, deltas, the one error class, cancellation."""
+"""What every Gemini backend speaks: requests, pieces of text, the one error class, cancellation."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,15 +25,10 @@ class Request:
     max_output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of the answer, exactly as upstream sent it.
-
-    A backend may yield an empty one: a sign of life that carries no text (a thought, a usage
-    report). `stream_reply` keeps those to itself.
-    """
-
-    text: str
+# Is given each piece of an answer, exactly as upstream sent it. It must not block: the thread that
+# calls it may be reading hundreds of answers. An empty piece is a sign of life that carries no text
+# (a thought, a usage report); `stream_reply` keeps those to itself.
+Take = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The end of a whole answer; the last thing that a stream yields.
+    """The end of a whole answer.
 
     `finish_reason` is `stop`, `max_tokens` or `other` (one that this program does not know).
     """
@@ -186,10 +181,10 @@ class Backend:
     A subclass is made without arguments, once per process, and is used by many threads at once.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation) -> Iterator[Delta | Final]:
-        """Yield deltas, then one `Final`.
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+        """Give each piece of the answer to `take` as it comes, and return how it ended.
 
-        Raises `GeminiError`, and `Cancelled` soon after `cancelled` is set, even while the
-        thread waits on a socket; the connection is then really closed.
+        Raises `GeminiError`, and `Cancelled` soon after `cancelled` is set, even while upstream
+        is silent; the connection is then really closed.
         """
         raise NotImplementedError

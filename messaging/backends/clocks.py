@@ -39,35 +39,35 @@ class Limits:
 
 
 class Clock:
-    """Cancels one try when upstream takes too long, with the name of the deadline as reason.
-
-    It runs only while it is waited for: what the consumer does between two chunks (it may be
-    writing to Redis) is not upstream's silence.
-    """
+    """Cancels one try when upstream takes too long, with the name of the deadline as reason."""
 
     def __init__(self, attempt: Cancellation, *, limits: Limits, ends_at: float) -> None:
         self._attempt = attempt
         self._limits = limits
         self._ends_at = ends_at
-        self._silence = ("first_byte", limits.first_byte)
         self._watch = _watches.get("watch", _Watch)
         self._reason = ""
         self.fires_at = math.inf
         self.queued_at = math.inf
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        reason, seconds = self._silence
+    def running(self) -> Iterator[None]:
+        self._expect("first_byte", self._limits.first_byte)
+        try:
+            yield
+        finally:
+            self._watch.move(self, math.inf)
+
+    def restart(self) -> None:
+        """Upstream has been heard of."""
+        self._expect("idle", self._limits.idle)
+
+    def _expect(self, reason: str, seconds: float) -> None:
         fires_at = monotonic() + seconds
         if self._ends_at <= fires_at:
             reason, fires_at = "total", self._ends_at
         self._reason = reason
         self._watch.move(self, fires_at)
-        try:
-            yield
-        finally:
-            self._watch.move(self, math.inf)
-        self._silence = ("idle", self._limits.idle)
 
     def fire(self) -> None:
         self._attempt.cancel(self._reason)

@@ -1,7 +1,7 @@
-"""Lets a cancellation cut the connection that a thread waits on, below either SDK.
+"""Lets a cancellation cut the connection that a thread waits on, below the older SDK.
 
-Neither SDK can be told from another thread to stop, and a thread inside `recv` sees no flag. So
-the socket is shut down under it: `recv` then returns at once, and upstream sees the end.
+It cannot be told from another thread to stop, and a thread inside `recv` sees no flag. So the
+socket is shut down under it: `recv` then returns at once, and upstream sees the end.
 """
 
 import socket
@@ -21,17 +21,12 @@ _thread = threading.local()
 
 @contextmanager
 def reading_for(cancelled: Cancellation) -> Iterator[None]:
-    """Within the block, this thread's reads and writes end when `cancelled` is set.
-
-    To be left before control goes back to the consumer of a stream, which may be consuming two
-    of them in one thread.
-    """
-    outer = getattr(_thread, "cancelled", None)
+    """Within the block, this thread's reads and writes end when `cancelled` is set."""
     _thread.cancelled = cancelled
     try:
         yield
     finally:
-        _thread.cancelled = outer
+        _thread.cancelled = None
 
 
 @contextmanager

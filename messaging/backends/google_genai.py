@@ -6,14 +6,15 @@ and the management commands shall not pay.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from .answer import Chunk, read_answer
+from .answer import Answer, Chunk
 from .base import Backend as BaseBackend
-from .base import Cancellation, Delta, Final, GeminiError, Request, Usage
+from .base import Cancellation, Final, GeminiError, Request, Take, Usage
+from .connections import BACKSTOP_SECONDS, CONNECT_SECONDS
+from .event_loop import run
 from .failures import failure_of_status, unavailable
 from .process import PerProcess
 
@@ -25,40 +26,43 @@ _clients: PerProcess[genai.Client] = PerProcess()
 
 
 class Backend(BaseBackend):
-    """One try by `models.generate_content_stream`; the SDK's retries and timeouts are off."""
+    """One try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation) -> Iterator[Delta | Final]:
-        import httpx2
-        from google.genai import errors
-
-        # What the SDK makes of a body that is not Gemini's is any of the last four.
-        garbage = (ValueError, TypeError, AttributeError, KeyError)
-        return read_answer(
-            _chunks(_client(), request),
-            request=request,
-            cancelled=cancelled,
-            failures=(errors.APIError, httpx2.HTTPError, *garbage),
-            failure_of=_failure_of,
-        )
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+        answer = Answer(request, take)
+        failed = run(_read(_client(), request, answer), cancelled=cancelled)
+        return answer.end(failed, cancelled)
 
 
-def _chunks(client: genai.Client, request: Request) -> Generator[Chunk]:
+async def _read(client: genai.Client, request: Request, answer: Answer) -> GeminiError | None:
+    """Read a whole answer; returns what was in the way of that."""
+    import httpx2
+    from google.genai import errors
+
+    # What the SDK makes of a body that is not Gemini's is any of the last four.
+    garbage = (ValueError, TypeError, AttributeError, KeyError)
     # Dicts, as the SDK's own classes cost twice the time for a long conversation.
     contents: list[Any] = [
         {"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns
     ]
-    for response in client.models.generate_content_stream(
-        model=request.model,
-        contents=contents,
-        config={
-            "system_instruction": request.system or None,
-            "max_output_tokens": request.max_output_tokens,
-            "automatic_function_calling": {"disable": True},
-            # Off: it would append a second generation to the first.
-            "automatic_continuation": False,
-        },
-    ):
-        yield _chunk(response)
+    try:
+        responses = await client.aio.models.generate_content_stream(
+            model=request.model,
+            contents=contents,
+            config={
+                "system_instruction": request.system or None,
+                "max_output_tokens": request.max_output_tokens,
+                "automatic_function_calling": {"disable": True},
+                # Off: it would append a second generation to the first.
+                "automatic_continuation": False,
+            },
+        )
+        async for response in responses:
+            answer.take(_chunk(response))
+    except (errors.APIError, httpx2.HTTPError, *garbage) as error:
+        # Not raised: an SDK's exception quotes bodies and headers, and would hang on ours.
+        return _failure_of(error)
+    return None
 
 
 def _chunk(response: types.GenerateContentResponse) -> Chunk:
@@ -112,22 +116,27 @@ def _make_client(key: str, base: str) -> genai.Client:
     from google import genai
     from google.genai import types
 
-    from .google_genai_network import make_interruptible
-
     tls = httpx2.create_ssl_context()  # made once: each costs 40 ms
-    # Without limits: the worker's concurrency bounds the streams, and the pool's default of 100
-    # would keep the 101st waiting unseen.
-    http_client = httpx2.Client(
-        verify=tls, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    timeout = httpx2.Timeout(BACKSTOP_SECONDS, connect=CONNECT_SECONDS).as_dict()
+
+    async def bound(request: httpx2.Request) -> None:
+        # The SDK asks for no timeout at all.
+        request.extensions["timeout"] = timeout
+
+    http_client = httpx2.AsyncClient(
+        verify=tls,
+        # Without limits: the worker's concurrency bounds the streams, and the pool's default of
+        # 100 would keep the 101st waiting unseen.
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+        event_hooks={"request": [bound]},
     )
-    make_interruptible(http_client)
     return genai.Client(
         vertexai=False,
         api_key=key,
         http_options=types.HttpOptions(
             base_url=base or None,
             api_version="v1beta",  # v1 lacks the `-latest` aliases
-            httpx_client=http_client,
-            async_client_args={"verify": tls},
+            httpx_async_client=http_client,
+            client_args={"verify": tls},
         ),
     )

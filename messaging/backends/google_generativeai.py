@@ -14,15 +14,16 @@ used, since it costs 0.5 s and 78 MB.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from .answer import Chunk, read_answer
+from .answer import Answer, Chunk
 from .base import Backend as BaseBackend
-from .base import Cancellation, Delta, Final, GeminiError, Request, Usage
-from .connections import BACKSTOP_SECONDS
+from .base import Cancellation, Final, GeminiError, Request, Take, Usage
+from .connections import BACKSTOP_SECONDS, reading_for
 from .failures import failure_of_status, unavailable
 from .process import PerProcess
 
@@ -36,7 +37,7 @@ _clients: PerProcess[GenerativeServiceClient] = PerProcess()
 class Backend(BaseBackend):
     """One try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation) -> Iterator[Delta | Final]:
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
         client = _client()
 
         import requests
@@ -46,13 +47,17 @@ class Backend(BaseBackend):
 
         # What the SDK makes of a body that is not Gemini's is any of the last four.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
-        return read_answer(
-            _chunks(client, request),
-            request=request,
-            cancelled=cancelled,
-            failures=(GoogleAPIError, requests.RequestException, StreamedError, *garbage),
-            failure_of=_failure_of,
-        )
+        answer = Answer(request, take)
+        failed = None
+        try:
+            with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
+                while not cancelled.is_set and (chunk := next(chunks, None)):
+                    answer.take(chunk)
+        except (GoogleAPIError, requests.RequestException, StreamedError, *garbage) as error:
+            failed = _failure_of(error)
+        # Not where it was caught: an SDK's exception quotes bodies and headers, and must not hang
+        # on ours as its context.
+        return answer.end(failed, cancelled)
 
 
 def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chunk]:

@@ -1,10 +1,9 @@
 """The backend of an installation without a key: honest about being no AI."""
 
 import re
-from collections.abc import Iterator
 
 from .base import Backend as BaseBackend
-from .base import Cancellation, Delta, Final, Request, Usage
+from .base import Cancellation, Final, Request, Take, Usage
 
 MODEL_VERSION = "offline"
 _ECHOED_CHARACTERS = 120
@@ -17,11 +16,11 @@ class Backend(BaseBackend):
     backend ever falls back to it.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation) -> Iterator[Delta | Final]:
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
         for piece in re.findall(r"\S+\s*|\s+", _reply_to(request.turns[-1].text)):
             cancelled.raise_if_set()
-            yield Delta(piece)
-        yield Final("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
+            take(piece)
+        return Final("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
 
 
 def _reply_to(prompt: str) -> str:

@@ -49,11 +49,12 @@ def ask(
     request = request_for(prompt) if isinstance(prompt, str) else prompt
     outcome = outcome or Outcome()
     try:
-        for event in stream_reply(request, cancelled=cancelled or Cancellation(), retries=retries):
-            if isinstance(event, Final):
-                outcome.final = event
-            else:
-                outcome.deltas.append(event.text)
+        outcome.final = stream_reply(
+            request,
+            cancelled=cancelled or Cancellation(),
+            take=outcome.deltas.append,
+            retries=retries,
+        )
     except GeminiError as error:
         outcome.error = error
     except Cancelled as ended:

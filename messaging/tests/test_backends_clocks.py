@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from messaging.backends import Cancellation, Cancelled, stream_reply
-from messaging.tests.asking import QUICK, Asking, ask, request_for
+from messaging.backends import Cancellation
+from messaging.tests.asking import Asking, ask
 from tests.fakes.gemini import Answer
 
 LATE = 5.0  # how late a deadline may fire on a busy machine
@@ -19,12 +19,6 @@ def timed(prompt="Hello"):
     began = time.monotonic()
     outcome = ask(prompt)
     return outcome, time.monotonic() - began
-
-
-def cancelled_rest(events):
-    with pytest.raises(Cancelled) as ended:
-        list(events)
-    return ended.value
 
 
 def test_silence_before_the_first_byte_times_out(google, settings):
@@ -100,20 +94,6 @@ def test_answer_slower_than_the_first_byte_deadline_in_all_is_whole(google, sett
     assert took > 2.0
 
 
-def test_slow_consumer_is_not_upstreams_silence(google, settings):
-    settings.GEMINI_FIRST_BYTE_SECONDS = 0.3
-    settings.GEMINI_IDLE_SECONDS = 0.3
-    google.script(Answer(chunks=["One", " two"], chunk_delay=0.05))
-    events = stream_reply(request_for("Hello"), cancelled=Cancellation(), retries=QUICK)
-
-    first = next(events)
-    time.sleep(0.5)
-    rest = list(events)
-
-    assert first.text + rest[0].text == "One two"
-    assert rest[-1].finish_reason == "stop"
-
-
 @pytest.mark.parametrize(
     "answer",
     [
@@ -136,33 +116,10 @@ def test_stop_ends_the_thread_and_closes_the_connection_within_a_second(google, 
     google.wait_for(is_closed_by_client)
 
     assert outcome.cancelled.reason == "stopped"
+    assert bool(outcome.cancelled.usage) == bool(outcome.deltas)
     assert outcome.error is None
     assert google.requests[0].ended_at - stopped_at < 1
     assert len(google.requests) == 1
-
-
-def test_stop_while_the_consumer_is_busy_closes_the_connection(google):
-    google.script(Answer(chunks=["One"], ending="hang"))
-    cancelled = Cancellation()
-    events = stream_reply(request_for("Hello"), cancelled=cancelled, retries=QUICK)
-    next(events)
-
-    cancelled.cancel("stopped")
-    ended = cancelled_rest(events)
-
-    assert ended.reason == "stopped"
-    assert ended.usage.output_tokens > 0
-    google.wait_for(is_closed_by_client)
-
-
-def test_stream_that_is_let_go_closes_the_connection(google):
-    google.script(Answer(chunks=["One"], ending="hang"))
-    events = stream_reply(request_for("Hello"), cancelled=Cancellation(), retries=QUICK)
-    next(events)
-
-    events.close()
-
-    google.wait_for(is_closed_by_client)
 
 
 def test_stop_before_the_start_asks_nothing(google):
