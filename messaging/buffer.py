@@ -73,18 +73,18 @@ Entry = tuple[Position, dict[str, str]]
 
 
 def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
-    """Mark that an attempt starts, with no text yet."""
+    """Mark that an attempt starts anew, with no text yet."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": ""}, id=str(Position(attempt, 0)))
     pipe.expire(key, KEPT_SECONDS)
     pipe.publish(key, LOOK)
 
 
-def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str, *, make: bool) -> None:
-    """Add `text`, which ends at `end`. Without `make` the answer of XADD is None where the buffer
-    is lost, so that the writer knows to send the whole text again."""
+def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str) -> None:
+    """Add `text`, which ends at `end`. The answer of XADD is None where the text before it is lost,
+    so that the writer knows to send the whole text again."""
     key = stream_key(reply_id)
-    pipe.xadd(key, {"text": text}, id=str(end), nomkstream=not make)
+    pipe.xadd(key, {"text": text}, id=str(end), nomkstream=end.offset > len(text))
     pipe.expire(key, KEPT_SECONDS)
     pipe.publish(key, f"{end} {text}")
 

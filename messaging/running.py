@@ -101,7 +101,9 @@ class RunningReplies:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look_after, daemon=True)
                 self._thread.start()
-        self._tell_of_start(running)
+        if attempt > 1:
+            # The text of the attempt before is void.
+            self._tell_of_start(running)
         return running
 
     def finish(self, running: RunningReply) -> None:
@@ -127,8 +129,8 @@ class RunningReplies:
         """
         sent = [(running, running.news()) for running in replies]
         try:
-            lost = self._append(sent, make=False)
-            self._append([(running, running.news(whole=True)) for running in lost], make=True)
+            lost = self._append(sent)
+            self._append([(running, running.news(whole=True)) for running in lost])
         except RedisError as error:
             logger.warning("Live text is not going out; Redis is down: %s", error)
             return
@@ -136,13 +138,13 @@ class RunningReplies:
             running.mark_published(news)
 
     @staticmethod
-    def _append(entries: list[tuple[RunningReply, News]], *, make: bool) -> list[RunningReply]:
+    def _append(entries: list[tuple[RunningReply, News]]) -> list[RunningReply]:
         """Returns those whose buffer Redis has lost."""
         if not entries:
             return []
         pipe = client().pipeline(transaction=False)
         for running, news in entries:
-            buffer.append(pipe, running.reply_id, news.end, news.text, make=make)
+            buffer.append(pipe, running.reply_id, news.end, news.text)
         # Each entry is three commands, of which the first tells whether it was added.
         added = pipe.execute(raise_on_error=False)[::3]
         return [

@@ -25,7 +25,7 @@ Reading = Callable[[Hub, AsyncGenerator[bytes]], Awaitable[None]]
 
 def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
     pipe = client().pipeline(transaction=False)
-    buffer.append(pipe, reply_id, Position(attempt, offset), text, make=True)
+    buffer.append(pipe, reply_id, Position(attempt, offset), text)
     pipe.execute(raise_on_error=False)
 
 
