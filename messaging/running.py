@@ -1,8 +1,9 @@
 """The replies that this worker process is generating, and the one thread that looks after them.
 
-Every 50 ms it sends their new text to Redis, all of it in one round trip; every quarter of a
-second it looks for stop marks; every few seconds it renews their leases. The threads that stream
-only put text into memory, so hundreds of replies cost Redis and PostgreSQL little more than one.
+Every 50 ms it sends their new text to Redis, all of it in one round trip, and the first text of a
+reply at once; every quarter of a second it looks for stop marks; every few seconds it renews their
+leases. Who reads from Gemini only puts text into memory, so hundreds of replies cost Redis and
+PostgreSQL little more than one.
 """
 
 import logging

@@ -29,8 +29,8 @@ def read_until_closed(reply: Message) -> list[bytes]:
 def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
     alice: User, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
-    monkeypatch.setattr(stream, "LONGEST_STREAM_SECONDS", 0.55)
+    monkeypatch.setattr(stream, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(stream, "LONGEST_STREAM_SECONDS", 1.0)
     room = make_room(alice)
     reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
 
