@@ -39,14 +39,14 @@ class Answer:
         self._text_bytes = 0
         self._finish_reason = ""
         self._block_reason = ""
-        self.model_version = ""
+        self._model_version = ""
 
     def take(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
         self._text_bytes += len(chunk.text.encode(errors="replace"))
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
-        self.model_version = chunk.model_version or self.model_version
+        self._model_version = chunk.model_version or self._model_version
         self._reported = chunk.usage or self._reported
         self._give(chunk.text)
 
@@ -57,18 +57,18 @@ class Answer:
         seen there is none: the answer is whole, only the connection's end went wrong.
         """
         if cancelled.is_set and not (self._finish_reason or self._block_reason):
-            raise Cancelled(cancelled.reason, usage=self.cost, model_version=self.model_version)
+            raise Cancelled(cancelled.reason, usage=self._cost, model_version=self._model_version)
         error = self._failure(failed)
         if error is not None:
-            error.usage = self.cost
-            error.model_version = self.model_version
+            error.usage = self._cost
+            error.model_version = self._model_version
             if not error.provider_code:
                 error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
             raise error
         return Final(
             _FINISHED.get(self._finish_reason, "other"),
             self._usage,
-            self.model_version or self._request.model,
+            self._model_version or self._request.model,
         )
 
     def _failure(self, failed: GeminiError | None) -> GeminiError | None:
@@ -102,7 +102,7 @@ class Answer:
         return GeminiError("empty", "Gemini sent an answer without text. Try again.")
 
     @property
-    def cost(self) -> Usage | None:
+    def _cost(self) -> Usage | None:
         """Of an answer that is not whole; None where nothing is known to have been generated."""
         return self._usage if self._reported or self._text_bytes else None
 
