@@ -7,11 +7,12 @@ the reply is being made anew: what came before it is void.
 """
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import copy_context
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 from django.core.handlers.asgi import ASGIRequest
@@ -23,6 +24,8 @@ from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, Validatio
 from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
+from accounts.models import User
+from gemchat.compiled import Compiled
 from gemchat.database import LIVE_THREADS
 from gemchat.errors import FORESEEN, DomainError, problem_for
 from messaging import branch
@@ -122,19 +125,19 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     if seconds not in ACCEPTED_WAITS:
         message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
         raise ValidationError({"wait": message})
-    found = await in_thread(own_message, request, message_id)
-    if not found.has_ended:
+    message = await in_thread(own_message, request, message_id)
+    if not message.has_ended:
         try:
             async with (
                 asyncio.timeout(int(seconds)),
-                aclosing(events(found, Position(0, 0), hub)) as until_end,
+                aclosing(events(message, Position(0, 0), hub)) as until_end,
             ):
                 async for _ in until_end:
                     pass
         except TimeoutError:
             pass
-        found = await in_thread(stored, found)
-    body = JSONRenderer().render(await in_thread(described, found))
+        message = await in_thread(stored, message)
+    body = JSONRenderer().render(await in_thread(described, message))
     return HttpResponse(body, "application/json")
 
 
@@ -142,11 +145,29 @@ def own_message(request: HttpRequest, message_id: str) -> Message:
     """The caller's message; raises AuthenticationFailed or Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
-    return Message.objects.owned_by(session.user).get(pk=message_id)
+    return existing(messages_of_users().first([session.user_id, message_id]))
 
 
 def stored(reply: Message) -> Message:
-    return Message.objects.get(pk=reply.pk)
+    return existing(messages().first([reply.pk]))
+
+
+def existing(message: Message | None) -> Message:
+    if message is None:
+        raise Message.DoesNotExist
+    return message
+
+
+@cache
+def messages_of_users() -> Compiled[Message]:
+    """By their user and their id."""
+    user = User(pk=uuid.UUID(int=1))
+    return Compiled(Message.objects.owned_by(user).filter(pk=uuid.UUID(int=2)))
+
+
+@cache
+def messages() -> Compiled[Message]:
+    return Compiled(Message.objects.filter(pk=uuid.UUID(int=1)))
 
 
 def described(message: Message) -> Any:
