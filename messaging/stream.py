@@ -125,19 +125,19 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     if seconds not in ACCEPTED_WAITS:
         message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
         raise ValidationError({"wait": message})
-    message = await in_thread(own_message, request, message_id)
-    if not message.has_ended:
+    found = await in_thread(own_message, request, message_id)
+    if not found.has_ended:
         try:
             async with (
                 asyncio.timeout(int(seconds)),
-                aclosing(events(message, Position(0, 0), hub)) as until_end,
+                aclosing(events(found, Position(0, 0), hub)) as until_end,
             ):
                 async for _ in until_end:
                     pass
         except TimeoutError:
             pass
-        message = await in_thread(stored, message)
-    body = JSONRenderer().render(await in_thread(described, message))
+        found = await in_thread(stored, message)
+    body = JSONRenderer().render(await in_thread(described, found))
     return HttpResponse(body, "application/json")
 
 
