@@ -136,7 +136,7 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
                     pass
         except TimeoutError:
             pass
-        found = await in_thread(stored, message)
+        found = await in_thread(stored, found)
     body = JSONRenderer().render(await in_thread(described, found))
     return HttpResponse(body, "application/json")
 
