@@ -115,8 +115,10 @@ class Hub:
                 await self._subscription.subscribe(IDLE_CHANNEL)
                 while True:
                     await self._hear(await self._subscription.get_message(timeout=None))
-            except (RedisError, OSError) as error:
-                logger.warning("The hub lost Redis: %s", error)
+            except Exception as error:
+                # The edge of the task: if it ended, every stream would be silent from then on.
+                is_fault = not isinstance(error, RedisError | OSError)
+                logger.warning("The hub lost Redis: %s", error, exc_info=is_fault)
                 await self._subscription.aclose()
                 await asyncio.sleep(RECONNECT_SECONDS)
                 self._subscription = self.redis.pubsub()
