@@ -38,8 +38,10 @@ class Compiled(Generic[Row]):
         with connection.cursor() as cursor:
             cursor.execute(self.sql, params)
             row = cursor.fetchone()
-        if row is None:
-            return None
+        return self.instance(row) if row else None
+
+    def instance(self, row: Sequence[Any]) -> Row:
+        """What a row of the SQL's stands for, with the rows that it is related to."""
         first, *others = (
             model.from_db(connection.alias, fields, row[place])
             for model, fields, place in zip(self._models, self._fields, self._places, strict=True)

@@ -1,10 +1,12 @@
 """Many requests at the same time."""
 
+import uuid
 from collections import Counter
 from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -13,6 +15,7 @@ from chatrooms.models import Chatroom
 from conftest import api_for
 from messaging.models import Message
 from messaging.tests.rooms import make_room, url_of
+from messaging.tests.working import post
 from tests.marks import committed
 from tests.waiting import at_once, in_background, wait_until_blocked
 
@@ -108,3 +111,27 @@ def test_refused_send_may_be_sent_again_under_its_key(alice: User, settings: Any
     accepted = api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
 
     assert (refused.status_code, accepted.status_code) == (429, 202)
+
+
+def test_last_place_among_the_replies_under_way_is_taken_once(alice: User) -> None:
+    """A worker that comes while another takes it waits, and finds it taken."""
+    first, second = (post(make_room(alice)).pk for _ in range(2))
+
+    def claim(reply_id: uuid.UUID) -> Message | None:
+        return Message.objects.claim(reply_id=reply_id, now=timezone.now())
+
+    with transaction.atomic():
+        assert claim(first)
+        waiting = in_background(partial(claim, second))
+        wait_until_blocked()
+
+    assert waiting.result(20) is None
+    assert Message.objects.get(pk=second).status == Message.Status.QUEUED
+
+
+def test_reply_is_claimed_by_one_of_many_workers(carol: User) -> None:
+    reply = post(make_room(carol))
+
+    claimed = at_once(10, lambda: Message.objects.claim(reply_id=reply.pk, now=timezone.now()))
+
+    assert Counter(each and each.attempt for each in claimed) == {None: 9, 1: 1}
