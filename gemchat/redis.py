@@ -25,6 +25,7 @@ def broker() -> redis.Redis:
     return redis.Redis.from_url(url, decode_responses=True, **TIMEOUTS)
 
 
-def async_client() -> redis.asyncio.Redis:
+def async_client(**options: Any) -> redis.asyncio.Redis:
     """A new client for one event loop; whoever makes it closes it."""
-    return redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True, **TIMEOUTS)
+    options = {"decode_responses": True, **TIMEOUTS, **options}
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, **options)

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gemchat.redis import async_client
@@ -56,7 +58,9 @@ class Hub:
         self.redis = async_client()
         self.closing = asyncio.Event()
         self._readers: dict[str, set[Reader]] = defaultdict(set)
-        self._subscription = self.redis.pubsub()
+        # It does not connect again by itself, so that `_listen` alone opens connections.
+        self._subscriber = async_client(retry=Retry(NoBackoff(), 0, supported_errors=()))
+        self._subscription = self._subscriber.pubsub()
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -72,6 +76,7 @@ class Hub:
         if self._task:
             self._task.cancel()
         await self._subscription.aclose()
+        await self._subscriber.aclose()
         await self.redis.aclose()
 
     @asynccontextmanager
@@ -87,7 +92,7 @@ class Hub:
         OPEN_STREAMS.inc()
         try:
             if len(readers) == 1:
-                await self._send("SUBSCRIBE", channel)
+                await self._ask("SUBSCRIBE", channel)
             else:
                 reader.tell(LOOK)
             yield reader
@@ -96,18 +101,21 @@ class Hub:
             readers.discard(reader)
             if not readers and self._readers.get(channel) is readers:
                 del self._readers[channel]
-                await self._send("UNSUBSCRIBE", channel)
+                await self._ask("UNSUBSCRIBE", channel)
+
+    async def _ask(self, *command: str) -> None:
+        try:
+            await self._send(*command)
+        except RedisError:
+            # `_listen` hears of it too, and subscribes to all channels again.
+            logger.warning("Redis is down; streams wait for it")
 
     async def _send(self, *command: str) -> None:
-        """Straight to the connection: PubSub's own methods would open a second one where `_listen`
+        """On the open connection only: PubSub's own methods would open a second one where `_listen`
         is just opening the first, and one of the two would never be read."""
         connection = self._subscription.connection
-        if connection and connection.is_connected:
-            try:
-                await connection.send_command(*command, check_health=False)
-            except RedisError:
-                # `_listen` hears of it too, and subscribes to all channels again.
-                logger.warning("Redis is down; streams wait for it")
+        if connection and connection.is_connected and self._subscription.subscribed:
+            await connection.send_command(*command, check_health=False)
 
     async def _listen(self) -> None:
         while True:
@@ -115,13 +123,10 @@ class Hub:
                 await self._subscription.subscribe(IDLE_CHANNEL)
                 while True:
                     await self._hear(await self._subscription.get_message(timeout=None))
-            except Exception as error:
-                # The edge of the task: if it ended, every stream would be silent from then on.
-                is_fault = not isinstance(error, RedisError | OSError)
-                logger.warning("The hub lost Redis: %s", error, exc_info=is_fault)
+            except (RedisError, OSError) as error:
+                logger.warning("The hub lost Redis: %s", error)
                 await self._subscription.aclose()
                 await asyncio.sleep(RECONNECT_SECONDS)
-                self._subscription = self.redis.pubsub()
 
     async def _hear(self, message: dict[str, Any] | None) -> None:
         if message is None:
@@ -134,7 +139,7 @@ class Hub:
                 # What came before is in the buffer, and all that comes now will be heard.
                 self._tell(channel, LOOK)
             elif self._readers:
-                # The connection is a new one, perhaps opened by redis-py itself.
+                # The connection is a new one.
                 await self._send("SUBSCRIBE", *self._readers)
 
     def _tell(self, channel: str, published: str) -> None:

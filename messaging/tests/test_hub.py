@@ -147,3 +147,32 @@ def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> 
             assert await text_of_next(other) == "ly"
 
     read(first, reading)
+
+
+def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> None:
+    first, second = (post(make_room(alice)) for _ in range(2))
+    append(first.pk, 1, 3, "one")
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        assert await text_of_next(stream) == "one"
+        drop_subscription(hub)
+        await until(lambda: not hub._subscription.subscribed)
+        async with aclosing(events(second, Position(0, 0), hub)) as other:
+            following = asyncio.create_task(text_of_next(other))
+            await until(lambda: hub._subscription.subscribed)
+            append(second.pk, 1, 3, "two")
+            assert await following == "two"
+
+    read(first, reading)
+
+
+def test_second_reader_of_a_reply_is_told_at_once(alice: User) -> None:
+    reply = post(make_room(alice))
+    append(reply.pk, 1, 3, "one")
+
+    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+        assert await text_of_next(stream) == "one"
+        async with aclosing(events(reply, Position(0, 0), hub)) as other:
+            assert await text_of_next(other) == "one"
+
+    read(reply, reading)
