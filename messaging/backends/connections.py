@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from .base import Cancellation
 
-# A host that does not answer at all; connecting can't be cut short, so it is kept brief.
+# A host that does not answer at all; the older SDK can't be cut short there, so it is kept brief.
 CONNECT_SECONDS = 5.0
 # The clocks of `stream_reply` end a silent read long before; this is for when they do not run.
 BACKSTOP_SECONDS = 600.0

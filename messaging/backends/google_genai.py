@@ -6,6 +6,9 @@ and the management commands shall not pay.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from google.genai import types
 
 _clients: PerProcess[genai.Client] = PerProcess()
+# Closes the responses that were opened for the answer which is being read: a generator of the
+# SDK's that is let go keeps its connection until the garbage is looked for.
+_opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 
 
 class Backend(BaseBackend):
@@ -30,39 +36,47 @@ class Backend(BaseBackend):
 
     def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
         answer = Answer(request, take)
-        failed = run(_read(_client(), request, answer), cancelled=cancelled)
+        failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
         return answer.end(failed, cancelled)
 
 
-async def _read(client: genai.Client, request: Request, answer: Answer) -> GeminiError | None:
+async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | None:
     """Read a whole answer; returns what was in the way of that."""
     import httpx2
     from google.genai import errors
 
     # What the SDK makes of a body that is not Gemini's is any of the last four.
     garbage = (ValueError, TypeError, AttributeError, KeyError)
+    async with AsyncExitStack() as opened, aclosing(chunks):
+        _opened.set(opened)
+        while True:
+            try:
+                chunk = await anext(chunks, None)
+            except (errors.APIError, httpx2.HTTPError, *garbage) as error:
+                # Not raised: an SDK's exception quotes bodies and headers, and would hang on ours.
+                return _failure_of(error)
+            if chunk is None:
+                return None
+            answer.take(chunk)
+
+
+async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:
     # Dicts, as the SDK's own classes cost twice the time for a long conversation.
     contents: list[Any] = [
         {"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns
     ]
-    try:
-        responses = await client.aio.models.generate_content_stream(
-            model=request.model,
-            contents=contents,
-            config={
-                "system_instruction": request.system or None,
-                "max_output_tokens": request.max_output_tokens,
-                "automatic_function_calling": {"disable": True},
-                # Off: it would append a second generation to the first.
-                "automatic_continuation": False,
-            },
-        )
-        async for response in responses:
-            answer.take(_chunk(response))
-    except (errors.APIError, httpx2.HTTPError, *garbage) as error:
-        # Not raised: an SDK's exception quotes bodies and headers, and would hang on ours.
-        return _failure_of(error)
-    return None
+    async for response in await client.aio.models.generate_content_stream(
+        model=request.model,
+        contents=contents,
+        config={
+            "system_instruction": request.system or None,
+            "max_output_tokens": request.max_output_tokens,
+            "automatic_function_calling": {"disable": True},
+            # Off: it would append a second generation to the first.
+            "automatic_continuation": False,
+        },
+    ):
+        yield _chunk(response)
 
 
 def _chunk(response: types.GenerateContentResponse) -> Chunk:
@@ -123,12 +137,15 @@ def _make_client(key: str, base: str) -> genai.Client:
         # The SDK asks for none. A silent read is ended by the clocks.
         request.extensions["timeout"] = timeout
 
+    async def keep(response: httpx2.Response) -> None:
+        _opened.get().push_async_callback(response.aclose)
+
     http_client = httpx2.AsyncClient(
         verify=tls,
         # Without limits: the worker's concurrency bounds the streams, and the pool's default of
         # 100 would keep the 101st waiting unseen.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-        event_hooks={"request": [bound]},
+        event_hooks={"request": [bound], "response": [keep]},
     )
     return genai.Client(
         vertexai=False,

@@ -47,14 +47,19 @@ class Backend(BaseBackend):
 
         # What the SDK makes of a body that is not Gemini's is any of the last four.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
+        failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
         answer = Answer(request, take)
         failed = None
-        try:
-            with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
-                while not cancelled.is_set and (chunk := next(chunks, None)):
-                    answer.take(chunk)
-        except (GoogleAPIError, requests.RequestException, StreamedError, *garbage) as error:
-            failed = _failure_of(error)
+        with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
+            while not cancelled.is_set:
+                try:
+                    chunk = next(chunks, None)
+                except failures as error:
+                    failed = _failure_of(error)
+                    break
+                if chunk is None:
+                    break
+                answer.take(chunk)
         # Not where it was caught: an SDK's exception quotes bodies and headers, and must not hang
         # on ours as its context.
         return answer.end(failed, cancelled)

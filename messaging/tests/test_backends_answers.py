@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.backends import Turn
+from messaging.backends import Cancellation, Turn, stream_reply
 from messaging.tests.asking import KEY, MODEL, Asking, ask, request_for
 from tests.fakes.gemini import Answer
 
@@ -202,3 +202,18 @@ def test_garbage_every_time_ends_as_unavailable(google):
 
     assert (outcome.error.code, outcome.error.retryable) == ("unavailable", True)
     assert len(google.requests) == 4
+
+
+def test_fault_of_who_takes_the_text_is_not_taken_for_geminis(google):
+    """Of a kind that the SDKs raise, too, on what is not Gemini's."""
+    fault = TypeError("ours")
+    google.script(Answer(chunks=["One"], ending="hang"))
+
+    def take(text):
+        raise fault
+
+    with pytest.raises(TypeError) as raised:
+        stream_reply(request_for("Hello"), cancelled=Cancellation(), take=take)
+
+    assert raised.value is fault
+    google.wait_for(lambda fake: fake.requests[0].client_closed)
