@@ -14,11 +14,15 @@ class Plan:
     concurrent_replies: int
 
 
+def plan_of(tier: str) -> Plan:
+    if tier == User.Tier.PRO:
+        return Plan(tier, settings.PRO_DAILY_LIMIT, settings.PRO_CONCURRENT_REPLIES)
+    return Plan(tier, settings.BASIC_DAILY_LIMIT, settings.BASIC_CONCURRENT_REPLIES)
+
+
 def plan_for(user: User) -> Plan:
     """The plan of the user's tier, which is read with the user: no query."""
-    if user.is_pro:
-        return Plan(User.Tier.PRO, settings.PRO_DAILY_LIMIT, settings.PRO_CONCURRENT_REPLIES)
-    return Plan(User.Tier.BASIC, settings.BASIC_DAILY_LIMIT, settings.BASIC_CONCURRENT_REPLIES)
+    return plan_of(user.tier)
 
 
 def retention_days() -> dict[User.Tier, int]:

@@ -8,7 +8,7 @@ or from an attempt that was given up, changes nothing.
 import uuid
 from datetime import datetime, timedelta
 from functools import cache
-from typing import get_args
+from typing import Any, get_args
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, models, transaction
@@ -18,11 +18,12 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for
+from billing.plans import plan_for, plan_of
 from chatrooms.models import Chatroom
 from gemchat.compiled import Compiled
 from messaging.backends.base import ErrorCode
 from messaging.catalog import GeminiModel
+from messaging.claims import CLAIM, LOCK, NEXT
 from messaging.figures import DailyFigures
 
 __all__ = ["DailyFigures", "GeminiModel", "Message"]
@@ -32,37 +33,6 @@ INTERNAL = "internal"
 ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
 # What a restart of PostgreSQL raises; it passes.
 DATABASE_LOST = (OperationalError, InterfaceError)
-
-# A reply that nothing in its room keeps waiting: none is being generated there, and none that was
-# sent earlier is queued. Served by `message_under_way`. By hand, as every reply comes by here, and
-# the ORM takes as long to put these statements together as ten of them take to run.
-CLAIMABLE = """
-reply.status = 'queued'
-AND (reply.not_before IS NULL OR reply.not_before <= %(now)s)
-AND NOT EXISTS (
-    SELECT 1 FROM messaging_message other
-    WHERE other.user_id = reply.user_id AND other.chatroom_id = reply.chatroom_id
-    AND other.status IN ('queued', 'generating')
-    AND (other.status = 'generating' OR other.id < reply.id)
-)
-"""
-# Two workers must not both take a user's last place: the second waits here, and counts after that.
-LOCK = """
-SELECT FROM accounts_user WHERE id = (
-    SELECT user_id FROM messaging_message WHERE id = %(reply)s AND status = 'queued'
-) FOR NO KEY UPDATE
-"""
-CLAIM = f"""
-UPDATE messaging_message AS reply SET status = 'generating', attempt = reply.attempt + 1,
-    lease_expires_at = %(lease)s, started_at = %(now)s
-FROM accounts_user AS owner
-WHERE reply.id = %(reply)s AND owner.id = reply.user_id AND {CLAIMABLE}
-AND CASE owner.tier WHEN 'pro' THEN %(pro_places)s ELSE %(basic_places)s END > (
-    SELECT count(*) FROM messaging_message WHERE user_id = owner.id AND status = 'generating'
-)
-"""  # noqa: S608 the values are parameters
-OF_USER = f"FROM messaging_message AS reply WHERE reply.user_id = %(user)s AND {CLAIMABLE}"
-NEXT = f"SELECT reply.id {OF_USER} ORDER BY reply.id"  # noqa: S608
 
 
 def resend_after() -> timedelta:
@@ -89,10 +59,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         is under way, when it is to wait, or when its user has as many under way as the plan
         allows.
         """
-        values = {
+        values: dict[str, Any] = {
             "reply": reply_id,
-            "basic_places": settings.BASIC_CONCURRENT_REPLIES,
-            "pro_places": settings.PRO_CONCURRENT_REPLIES,
+            "basic_places": plan_of(User.Tier.BASIC).concurrent_replies,
+            "pro_places": plan_of(User.Tier.PRO).concurrent_replies,
             "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
             "now": now,
         }
