@@ -17,7 +17,7 @@ from messaging.generation import MOST_ATTEMPTS, storable
 from messaging.models import GeminiModel, Message
 from messaging.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, sweep_replies
-from messaging.tests.rooms import exchange, make_room
+from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
 from tests.fakes.gemini import Answer, FakeGemini
 from tests.marks import committed
@@ -342,61 +342,3 @@ def test_sweep_sends_what_the_queue_never_heard_of(alice: User, gemini: FakeGemi
     assert sweep_replies()["unsent"] == 1
     assert client().llen("gemini") == 1
     assert sweep_replies()["unsent"] == 0
-
-
-def test_context_is_the_branch_with_the_system_prompt_apart(
-    carol: User, gemini: FakeGemini
-) -> None:
-    room = make_room(carol, system_prompt="Answer in rhyme.")
-    exchange(room, "One", "Fun")
-
-    reply = run(post(room, "Two"))
-
-    asked = gemini.requests[0].body
-    said = [(turn["role"], turn["parts"][0]["text"]) for turn in asked["contents"]]
-    assert said == [("user", "One"), ("model", "Fun"), ("user", "Two")]
-    assert asked["systemInstruction"]["parts"][0]["text"] == "Answer in rhyme."
-    assert (reply.context_messages, reply.context_truncated) == (3, False)
-
-
-def test_context_leaves_out_older_turns_whole(
-    carol: User, gemini: FakeGemini, settings: Any
-) -> None:
-    settings.GEMINI_CONTEXT_TOKENS = 100
-    room = make_room(carol)
-    exchange(room, "Long ago " * 100, "Yes")
-    exchange(room, "Lately", "Yes")
-
-    reply = run(post(room, "Now"))
-
-    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
-    assert said == ["Lately", "Yes", "Now"]
-    assert reply.context_truncated is True
-
-
-def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini) -> None:
-    room = make_room(carol)
-    for number in range(70):
-        exchange(room, f"Q{number}", f"A{number}")
-
-    run(post(room, "Last"))
-
-    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
-    assert said == [text for n in range(70) for text in (f"Q{n}", f"A{n}")] + ["Last"]
-
-
-def test_context_that_is_too_long_is_halved_once(carol: User, gemini: FakeGemini) -> None:
-    room = make_room(carol)
-    exchange(room)
-    gemini.script(Answer.too_long(), Answer(chunks=["Done"]))
-
-    assert run(post(room, "Again")).content == "Done"
-
-
-def test_estimate_learns_from_what_gemini_counted(alice: User, gemini: FakeGemini) -> None:
-    room = make_room(alice)
-
-    run(post(room, "word " * 500))
-
-    room.refresh_from_db()
-    assert room.characters_per_token != 4.0

@@ -1,0 +1,69 @@
+"""What Gemini is sent with a prompt."""
+
+from typing import Any
+
+from accounts.models import User
+from messaging.tests.rooms import exchange, make_room
+from messaging.tests.working import post, run
+from tests.fakes.gemini import Answer, FakeGemini
+from tests.marks import committed
+
+pytestmark = committed
+
+
+def test_context_is_the_branch_with_the_system_prompt_apart(
+    carol: User, gemini: FakeGemini
+) -> None:
+    room = make_room(carol, system_prompt="Answer in rhyme.")
+    exchange(room, "One", "Fun")
+
+    reply = run(post(room, "Two"))
+
+    asked = gemini.requests[0].body
+    said = [(turn["role"], turn["parts"][0]["text"]) for turn in asked["contents"]]
+    assert said == [("user", "One"), ("model", "Fun"), ("user", "Two")]
+    assert asked["systemInstruction"]["parts"][0]["text"] == "Answer in rhyme."
+    assert (reply.context_messages, reply.context_truncated) == (3, False)
+
+
+def test_context_leaves_out_older_turns_whole(
+    carol: User, gemini: FakeGemini, settings: Any
+) -> None:
+    settings.GEMINI_CONTEXT_TOKENS = 100
+    room = make_room(carol)
+    exchange(room, "Long ago " * 100, "Yes")
+    exchange(room, "Lately", "Yes")
+
+    reply = run(post(room, "Now"))
+
+    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
+    assert said == ["Lately", "Yes", "Now"]
+    assert reply.context_truncated is True
+
+
+def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini) -> None:
+    room = make_room(carol)
+    for number in range(70):
+        exchange(room, f"Q{number}", f"A{number}")
+
+    run(post(room, "Last"))
+
+    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
+    assert said == [text for n in range(70) for text in (f"Q{n}", f"A{n}")] + ["Last"]
+
+
+def test_context_that_is_too_long_is_halved_once(carol: User, gemini: FakeGemini) -> None:
+    room = make_room(carol)
+    exchange(room)
+    gemini.script(Answer.too_long(), Answer(chunks=["Done"]))
+
+    assert run(post(room, "Again")).content == "Done"
+
+
+def test_estimate_learns_from_what_gemini_counted(alice: User, gemini: FakeGemini) -> None:
+    room = make_room(alice)
+
+    run(post(room, "word " * 500))
+
+    room.refresh_from_db()
+    assert room.characters_per_token != 4.0
