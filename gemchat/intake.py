@@ -19,6 +19,8 @@ from gemchat.middleware import with_headers
 from gemchat.request_id import new_or_accepted, request_id
 
 BODY_SECONDS = 15.0
+# A request with neither has no body (RFC 9112, 6.3).
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -38,6 +40,9 @@ class BodyIntake:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not any(name in BODY_HEADERS for name, _ in scope["headers"]):
+            await self.app(scope, receive, send)
+            return
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(scope, receive)

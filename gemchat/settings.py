@@ -94,17 +94,21 @@ HEADER_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-MIDDLEWARE = [
-    "gemchat.middleware.RequestIdMiddleware",
-    "gemchat.middleware.AccessMiddleware",
-    *HEADER_MIDDLEWARE,
-    "gemchat.middleware.ProblemMiddleware",
+# Of pages alone: the web process spares calls of the API these.
+PAGE_MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+]
+MIDDLEWARE = [
+    "gemchat.middleware.RequestIdMiddleware",
+    "gemchat.middleware.AccessMiddleware",
+    *HEADER_MIDDLEWARE,
+    "gemchat.middleware.ProblemMiddleware",
+    *PAGE_MIDDLEWARE,
 ]
 
 ROOT_URLCONF = "gemchat.urls"
