@@ -15,10 +15,10 @@ import uuid
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db import connection
 from django.db.models.expressions import RawSQL
 from redis.exceptions import RedisError
 
+from accounts.authentication import FirstRead
 from accounts.models import User
 from chatrooms.models import Chatroom
 from chatrooms.pages import Page, page_of
@@ -32,17 +32,20 @@ ROW_VERSION = "id::text || xmin::text || ctid::text"
 VERSION = f"""
 SELECT encode(sha256(convert_to(coalesce(string_agg(version, ' '), ''), 'UTF8')), 'hex') FROM (
     SELECT {ROW_VERSION} AS version FROM chatrooms_chatroom
-    WHERE user_id = %s AND archived = %s AND expires_at IS NULL AND deleted_at IS NULL
-    ORDER BY pinned DESC, last_message_at DESC, id DESC LIMIT %s
+    WHERE user_id = %(user)s AND archived = %(archived)s
+        AND expires_at IS NULL AND deleted_at IS NULL
+    ORDER BY pinned DESC, last_message_at DESC, id DESC LIMIT %(most)s
 ) AS listed
 """  # noqa: S608 the values are parameters
 
 
-def first_page(*, user: User, archived: bool, limit: int) -> Page:
+def current_version(*, archived: bool, limit: int) -> FirstRead:
+    return FirstRead(VERSION, {"archived": archived, "most": limit + 1})
+
+
+def first_page(*, user: User, archived: bool, limit: int, current: str) -> Page:
+    """`current` is the version that the page has."""
     key = key_of(user.pk, archived=archived, limit=limit)
-    with connection.cursor() as cursor:
-        cursor.execute(VERSION, [user.pk, archived, limit + 1])
-        [current] = cursor.fetchone()
     if page := kept(key, version=current):
         return page
     version = RawSQL(ROW_VERSION, [])  # noqa: S611

@@ -1,14 +1,17 @@
 """Chatrooms over HTTP. What needs their messages is messaging's ConversationViewSet."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpResponse
 from rest_framework import mixins, viewsets
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import caller
-from chatrooms.first_page import first_page
+from accounts.authentication import FirstRead, SessionTokenAuthentication, caller
+from chatrooms.first_page import current_version, first_page
 from chatrooms.models import Chatroom, ChatroomQuerySet
 from chatrooms.pages import page_of, position_in, respond
 from chatrooms.serializers import (
@@ -24,6 +27,21 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     serializer_class = ChatroomSerializer
     lookup_value_regex = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
+    # Of the first page of a list, once that has been asked for.
+    version: FirstRead | None = None
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return [SessionTokenAuthentication(self.first_read)]
+
+    def first_read(self, request: Request) -> FirstRead | None:
+        query = request.query_params
+        if self.action == "list" and "cursor" not in query and not query.get("q"):
+            # A query that is wrong is refused once the caller has been let in.
+            with suppress(APIException):
+                archived, limit = list_query(request)["archived"], page_limit(request)
+                self.version = current_version(archived=archived, limit=limit)
+        return self.version
+
     def get_queryset(self) -> ChatroomQuerySet:
         return Chatroom.objects.owned_by(caller(self.request))
 
@@ -38,7 +56,8 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         archived, limit = list_query(request)["archived"], page_limit(request)
         user, position = caller(request), position_in(request)
         if position is None:
-            page = first_page(user=user, archived=archived, limit=limit)
+            version = self.version or current_version(archived=archived, limit=limit).run(user)
+            page = first_page(user=user, archived=archived, limit=limit, current=version.rows[0][0])
         else:
             rooms = self.get_queryset().listed(archived=archived).after(position)
             page = page_of(list(rooms[: limit + 1]), user=user, limit=limit)

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection, models
 
+from gemchat.prepared import fetch
+
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -33,12 +35,14 @@ class Compiled(Generic[Row]):
             ends.append(ends[-1] + len(fields))
         self._places = [slice(start, end) for start, end in pairwise(ends)]
 
+    def named(self, *names: str) -> str:
+        """The SQL with named places in place of those in a row."""
+        return self.sql % tuple(f"%({name})s" for name in names)
+
     def first(self, params: Sequence[Any]) -> Row | None:
         """The first row with the rows that it is related to, or None."""
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, params)
-            row = cursor.fetchone()
-        return self.instance(row) if row else None
+        found = fetch(self.sql, params)
+        return self.instance(found[0]) if found else None
 
     def instance(self, row: Sequence[Any]) -> Row:
         """What a row of the SQL's stands for, with the rows that it is related to."""

@@ -1,13 +1,15 @@
 """Reading the active branch of a room, at a cost that depends on the page and not on the room."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
+from accounts.authentication import FirstRead
 from accounts.models import User
 from chatrooms.models import Chatroom
+from gemchat.prepared import fetch
 from messaging.models import Message
 
 Row = TypeVar("Row", "Said", "Shown")
@@ -41,10 +43,8 @@ CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     WHERE variant.parent_id = messaging_message.parent_id
     ORDER BY variant.id
 ) END"""
-ACTIVE_LEAF = """
-SELECT active_leaf FROM chatrooms_chatroom
-WHERE id = %(chatroom)s AND user_id = %(user)s AND deleted_at IS NULL
-"""
+OWN_ROOM = "room.id = %(chatroom)s AND room.user_id = %(user)s AND room.deleted_at IS NULL"
+ACTIVE_LEAF = f"SELECT active_leaf FROM chatrooms_chatroom AS room WHERE {OWN_ROOM}"  # noqa: S608
 
 
 class Shown(NamedTuple):
@@ -91,6 +91,13 @@ AS_TEXT = {
     "sibling_ids": f"({VARIANTS})::text[]",
 }
 SHOWN = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in Shown._fields)
+
+# The newest messages of a room, whatever their branch, and where that which is shown ends.
+NEWEST = f"""
+SELECT room.active_leaf::text, {SHOWN}
+FROM chatrooms_chatroom AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
+WHERE {OWN_ROOM} ORDER BY messaging_message.id DESC LIMIT %(most)s
+"""  # noqa: S608 the values are parameters
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
 UPWARDS = """
@@ -165,9 +172,7 @@ def shown_downwards(start: uuid.UUID, *, limit: int) -> list[Shown]:
 
 
 def rows(kind: type[Row], statement: str, **values: Any) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return list(map(kind._make, cursor.fetchall()))
+    return list(map(kind._make, fetch(statement, values)))
 
 
 def show(message: Message, *, room: Chatroom) -> None:
@@ -209,22 +214,45 @@ def leaf_below(start: uuid.UUID) -> uuid.UUID:
     return leaf
 
 
-def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[list[Shown], bool]:
+def newest(*, chatroom_id: uuid.UUID | str, limit: int) -> FirstRead:
+    """What `latest` looks at first, of the same limit."""
+    return FirstRead(NEWEST, {"chatroom": chatroom_id, "most": limit + 1})
+
+
+def latest(
+    *, user: User, chatroom_id: uuid.UUID | str, limit: int, found: FirstRead | None = None
+) -> tuple[list[Shown], bool]:
     """The last `limit` messages of the active branch of a user's room, oldest first, and if any
-    precede them. Nothing for a room that is not theirs."""
-    statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})")
-    messages = rows(Shown, statement, user=user.pk, chatroom=chatroom_id, limit=limit + 1)
+    precede them. Nothing for a room that is not theirs. `found` is what `newest` has read.
+
+    Mostly they are the newest of the room, which takes the database a third of the time of a walk.
+    """
+    found = found or newest(chatroom_id=chatroom_id, limit=limit).run(user)
+    messages = as_branch(found.rows)
+    if messages is None:
+        statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})")
+        messages = rows(Shown, statement, user=user.pk, chatroom=chatroom_id, limit=limit + 1)
     return messages[-limit:], len(messages) > limit
+
+
+def as_branch(found: Sequence[tuple[Any, ...]]) -> list[Shown] | None:
+    """Rows of NEWEST, oldest first, if they are the end of the branch that is shown: each the
+    parent of the next. None where there are others between."""
+    messages = [Shown._make(row[1:]) for row in found]
+    expected = found[0][0] if found else None
+    for message in messages:
+        if message.id != expected:
+            return None
+        expected = message.parent_id
+    return messages[::-1]
 
 
 def with_siblings(messages: Iterable[Message]) -> list[Message]:
     """Put `sibling_ids` on each message: the ids of its turn's variants, oldest first, itself among
     them. One query, however many messages."""
     page = list(messages)
-    with connection.cursor() as cursor:
-        statement = f"SELECT id, {VARIANTS} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
-        cursor.execute(statement, [[message.pk for message in page]])
-        variants = dict(cursor.fetchall())
+    statement = f"SELECT id, {VARIANTS} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
+    variants: dict[Any, Any] = dict(fetch(statement, [[message.pk for message in page]]))
     for message in page:
         # A message that is being erased meanwhile has none but itself.
         message.sibling_ids = variants.get(message.pk, [message.pk])

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -19,6 +19,7 @@ from billing.plans import plan_for
 from billing.quota import Quota, QuotaExceeded
 from chatrooms.models import Chatroom
 from gemchat.errors import DomainError
+from gemchat.prepared import fetch
 from messaging import branch
 from messaging.buffer import Position, mark_for_stop, tell_readers
 from messaging.catalog import GeminiModel, ModelNotInPlan, UnknownModel
@@ -118,12 +119,10 @@ def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
         "resend_at": reply.resend_at,
         "now": reply.created_at,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(POST, values)
-        row = cursor.fetchone()
-    if row is None:
+    found = fetch(POST, values)
+    if not found:
         raise Chatroom.DoesNotExist
-    message.parent_id, is_overtaken, used = row
+    [(message.parent_id, is_overtaken, used)] = found
     if is_overtaken:
         raise Overtaken
     if used is None:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing.models import RELEASE
+from gemchat.prepared import fetch
 from messaging.backends import Cancelled, Final, GeminiError, Usage, stream_reply
 from messaging.buffer import tell_readers
 from messaging.catalog import GeminiModel
@@ -63,7 +64,7 @@ WITH ended AS (
     {RELEASE.format(source="FROM ended")}
 ), learned AS (
     UPDATE chatrooms_chatroom SET characters_per_token = %(characters_per_token)s FROM ended
-    WHERE chatrooms_chatroom.id = %(chatroom)s AND %(characters_per_token)s IS NOT NULL
+    WHERE chatrooms_chatroom.id = %(chatroom)s AND %(characters_per_token)s::float8 IS NOT NULL
 )
 SELECT count(*) FROM ended
 """  # noqa: S608 the values are parameters
@@ -264,6 +265,4 @@ def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
         "context_truncated": reply.context_truncated,
         "characters_per_token": ending.characters_per_token,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(END, values)
-        return bool(cursor.fetchone()[0])
+    return fetch(END, values) == [(1,)]

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, get_args
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, models, transaction
+from django.db import InterfaceError, OperationalError, models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -21,6 +21,7 @@ from billing.models import DailyQuota
 from billing.plans import plan_for, plan_of
 from chatrooms.models import Chatroom
 from gemchat.compiled import Compiled
+from gemchat.prepared import execute_together, fetch
 from messaging.backends.base import ErrorCode
 from messaging.catalog import GeminiModel
 from messaging.claims import CLAIM, LOCK, NEXT
@@ -68,19 +69,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         }
         # Sent as one message, which PostgreSQL takes for one transaction: a person waits meanwhile,
         # and each round trip of a worker with much to do takes a millisecond.
-        with connection.cursor() as cursor:
-            cursor.execute(f"{LOCK}; {CLAIM}; {claimed_replies().sql % '%(reply)s'}", values)
-            cursor.nextset()
-            is_claimed = bool(cursor.rowcount)
-            cursor.nextset()
-            row = cursor.fetchone()
-        return claimed_replies().instance(row) if is_claimed else None
+        _, claim, look = execute_together([LOCK, CLAIM, claimed_replies().named("reply")], values)
+        return claimed_replies().instance(look.fetchone()) if claim.rowcount else None
 
     def next_to_claim(self, *, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
         """The user's replies that could be claimed now, oldest first."""
-        with connection.cursor() as cursor:
-            cursor.execute(NEXT, {"user": user_id, "now": now})
-            waiting = [reply_id for (reply_id,) in cursor.fetchall()]
+        waiting = [reply_id for (reply_id,) in fetch(NEXT, {"user": user_id, "now": now})]
         if not waiting:
             return []
         owner = User.objects.get(pk=user_id)
