@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
@@ -39,9 +40,9 @@ def respond(request: Request, page: Page) -> HttpResponse:
     """A bare array; the next page is in the `Link` header."""
     response = HttpResponse(page.body, "application/json")
     if page.cursor:
-        query = request.query_params.copy()
-        query["cursor"] = page.cursor
-        url = request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+        query = urlencode({**request.query_params.dict(), "cursor": page.cursor})
+        # Django's `build_absolute_uri` would take it all apart again.
+        url = f"{request.scheme}://{request.get_host()}{request.path}?{query}"
         response["Link"] = f'<{url}>; rel="next"'
     return response
 

@@ -10,13 +10,14 @@ from gemchat import docs, errors
 from gemchat.probe_urls import urlpatterns as probes
 from messaging.urls import page_urlpatterns as messaging_pages
 
+# They are tried one after another: the busiest first.
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include("messaging.urls")),
+    path("api/v1/", include("accounts.urls")),
+    path("api/v1/", include("billing.urls")),
     *probes,
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
-    path("api/v1/", include("accounts.urls")),
-    path("api/v1/", include("messaging.urls")),
-    path("api/v1/", include("billing.urls")),
     *web_session,
     *messaging_pages,
     *billing_pages,
