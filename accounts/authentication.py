@@ -1,7 +1,7 @@
 """Bearer tokens to sessions: the one query that every authenticated request costs."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from accounts.models import Session, User
 from accounts.tokens import InvalidToken, read_access_token
 from gemchat.compiled import Compiled
-from gemchat.prepared import execute_together, fetch
+from gemchat.prepared import fetch
 
 REFUSAL = "The access token is missing, expired or revoked."
 # `last_used_at` is for people to look at; it need not cost a write at each request.
@@ -33,17 +33,17 @@ class AuthenticatedRequest(Request):
 class FirstRead:
     """What a view reads first of the rows of a user, who is `%(user)s` in the statement.
 
-    As the token tells whose they are, it can go to the database in one message with the look at
-    the session; its rows are there only for a caller who was let in.
+    It finds one value. As the token tells whose rows they are, it can be asked for together with
+    the session; `value` is there only for a caller who was let in.
     """
 
     statement: str
     values: Mapping[str, Any]
-    rows: Sequence[tuple[Any, ...]] = ()
+    value: Any = None
 
     def run(self, user: User) -> "FirstRead":
         """By itself."""
-        self.rows = fetch(self.statement, {**self.values, "user": user.pk})
+        [(self.value,)] = fetch(self.statement, {**self.values, "user": user.pk})
         return self
 
 
@@ -94,14 +94,14 @@ def _live_session(
     live = _live_sessions()
     if first_read is None:
         return live.first([session_id, user_id])
-    look, read = execute_together(
-        [live.named("session", "user"), first_read.statement],
+    look = live.named("session", "user")
+    found = fetch(
+        f"SELECT live.*, ({first_read.statement}) FROM ({look}) AS live",  # noqa: S608
         {**first_read.values, "session": session_id, "user": user_id},
     )
-    row = look.fetchone()
-    if row is None:
+    if not found:
         return None
-    first_read.rows = read.fetchall()
+    [(*row, first_read.value)] = found
     return live.instance(row)
 
 

@@ -57,7 +57,7 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         user, position = caller(request), position_in(request)
         if position is None:
             version = self.version or current_version(archived=archived, limit=limit).run(user)
-            page = first_page(user=user, archived=archived, limit=limit, current=version.rows[0][0])
+            page = first_page(user=user, archived=archived, limit=limit, current=version.value)
         else:
             rooms = self.get_queryset().listed(archived=archived).after(position)
             page = page_of(list(rooms[: limit + 1]), user=user, limit=limit)

@@ -4,8 +4,10 @@ The program and its libraries log through the standard library; structlog's form
 lines of all of them.
 """
 
+import json
 import logging
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -15,10 +17,12 @@ from gemchat.request_id import request_id
 
 Line = MutableMapping[str, Any]
 
-# Made by this program, never of what people send: here for each line, and of a request's line all.
-# To look through them as well would cost as much as all the rest.
+# Made by this program, never of what people send. To look through them as well would cost as much
+# as all the rest.
 OURS = frozenset({"timestamp", "level", "logger", "request_id"})
+# The lines of requests, and what they have besides; all of it is made by `gemchat.access`.
 ACCESS = "gemchat.access"
+FIELDS = ("method", "route", "status", "milliseconds", "user_id")
 
 
 def formatter(*, readable: bool) -> logging.Formatter:
@@ -34,7 +38,8 @@ def formatter(*, readable: bool) -> logging.Formatter:
         if readable
         else structlog.processors.JSONRenderer()
     )
-    return structlog.stdlib.ProcessorFormatter(
+    kind = structlog.stdlib.ProcessorFormatter if readable else Lines
+    return kind(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -52,14 +57,32 @@ def formatter(*, readable: bool) -> logging.Formatter:
     )
 
 
+class Lines(structlog.stdlib.ProcessorFormatter):
+    """JSON. Of a request, in a quarter of the time: there is nothing in it to look for."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name != ACCESS:
+            return super().format(record)
+        told = {name: getattr(record, name) for name in FIELDS}
+        made = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+        return json.dumps(
+            {
+                "event": record.getMessage(),
+                "level": record.levelname.lower(),
+                "logger": ACCESS,
+                **told,
+                "timestamp": made.replace("+00:00", "Z"),
+                "request_id": request_id.get(),
+            }
+        )
+
+
 def add_request_id(logger: Any, method: str, line: Line) -> Line:
     line["request_id"] = request_id.get()
     return line
 
 
 def redact(logger: Any, method: str, line: Line) -> Line:
-    if line["logger"] == ACCESS:
-        return line
     return {
         name: value if name in OURS else redacted_deep(value, name) for name, value in line.items()
     }

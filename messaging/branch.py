@@ -1,12 +1,11 @@
 """Reading the active branch of a room, at a cost that depends on the page and not on the room."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
-from accounts.authentication import FirstRead
 from accounts.models import User
 from chatrooms.models import Chatroom
 from gemchat.prepared import fetch
@@ -96,7 +95,7 @@ SHOWN = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in Sho
 NEWEST = f"""
 SELECT room.active_leaf::text, {SHOWN}
 FROM chatrooms_chatroom AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
-WHERE {OWN_ROOM} ORDER BY messaging_message.id DESC LIMIT %(most)s
+WHERE {OWN_ROOM} ORDER BY messaging_message.id DESC LIMIT %(limit)s
 """  # noqa: S608 the values are parameters
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
@@ -214,32 +213,25 @@ def leaf_below(start: uuid.UUID) -> uuid.UUID:
     return leaf
 
 
-def newest(*, chatroom_id: uuid.UUID | str, limit: int) -> FirstRead:
-    """What `latest` looks at first, of the same limit."""
-    return FirstRead(NEWEST, {"chatroom": chatroom_id, "most": limit + 1})
-
-
-def latest(
-    *, user: User, chatroom_id: uuid.UUID | str, limit: int, found: FirstRead | None = None
-) -> tuple[list[Shown], bool]:
+def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[list[Shown], bool]:
     """The last `limit` messages of the active branch of a user's room, oldest first, and if any
-    precede them. Nothing for a room that is not theirs. `found` is what `newest` has read.
+    precede them. Nothing for a room that is not theirs.
 
     Mostly they are the newest of the room, which takes the database a third of the time of a walk.
     """
-    found = found or newest(chatroom_id=chatroom_id, limit=limit).run(user)
-    messages = as_branch(found.rows)
+    asked = {"user": user.pk, "chatroom": chatroom_id, "limit": limit + 1}
+    messages = as_branch(fetch(NEWEST, asked))
     if messages is None:
         statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})")
-        messages = rows(Shown, statement, user=user.pk, chatroom=chatroom_id, limit=limit + 1)
+        messages = rows(Shown, statement, **asked)
     return messages[-limit:], len(messages) > limit
 
 
-def as_branch(found: Sequence[tuple[Any, ...]]) -> list[Shown] | None:
+def as_branch(found: list[tuple[Any, ...]]) -> list[Shown] | None:
     """Rows of NEWEST, oldest first, if they are the end of the branch that is shown: each the
-    parent of the next. None where there are others between."""
-    messages = [Shown._make(row[1:]) for row in found]
+    parent of the one before. None where there are others between."""
     expected = found[0][0] if found else None
+    messages = [Shown._make(row[1:]) for row in found]
     for message in messages:
         if message.id != expected:
             return None

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ValidationError
 from rest_framework.renderers import JSONRenderer
 
-from accounts.authentication import FirstRead, session_for
+from accounts.authentication import session_for
 from accounts.models import User
 from gemchat.compiled import Compiled
 from gemchat.database import LIVE_THREADS
@@ -143,9 +143,9 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
 
 def own_message(request: HttpRequest, message_id: str) -> Message:
     """The caller's message; raises AuthenticationFailed or Message.DoesNotExist."""
-    read = FirstRead(messages_of_users().named("user", "message"), {"message": message_id})
-    request.user = session_for(request.headers.get("Authorization", ""), read).user
-    return existing(messages_of_users().instance(read.rows[0]) if read.rows else None)
+    session = session_for(request.headers.get("Authorization", ""))
+    request.user = session.user
+    return existing(messages_of_users().first([session.user_id, message_id]))
 
 
 def stored(reply: Message) -> Message:

@@ -1,19 +1,17 @@
 """Conversations over HTTP. The stream and the waiting read are in `messaging.stream`."""
 
 import uuid
-from contextlib import suppress
 from typing import Any, cast
 
 from django.http import Http404, HttpResponse
 from rest_framework import viewsets
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.decorators import action
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from accounts.authentication import FirstRead, SessionTokenAuthentication, caller
+from accounts.authentication import caller
 from accounts.idempotency import idempotent
 from chatrooms import pages
 from chatrooms.models import Chatroom
@@ -76,19 +74,6 @@ class ConversationViewSet(ChatroomViewSet):
 class MessageViewSet(viewsets.GenericViewSet[Message]):
     serializer_class = MessageSerializer
     lookup_value_regex = UUID
-    # Of the room whose latest page is asked for.
-    newest: FirstRead | None = None
-
-    def get_authenticators(self) -> list[BaseAuthentication]:
-        return [SessionTokenAuthentication(self.first_read)]
-
-    def first_read(self, request: Request) -> FirstRead | None:
-        if self.action == "conversation" and not request.query_params.keys() & {"before", "after"}:
-            # A limit that is wrong is refused once the caller has been let in.
-            with suppress(APIException):
-                room_id, limit = self.kwargs["chatroom_id"], page_limit(request)
-                self.newest = branch.newest(chatroom_id=room_id, limit=limit)
-        return self.newest
 
     def get_queryset(self) -> MessageQuerySet:
         return Message.objects.owned_by(caller(self.request))
@@ -115,9 +100,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         if before and after:
             raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
         if not (before or after):
-            messages, has_previous = branch.latest(
-                user=user, chatroom_id=chatroom_id, limit=limit, found=self.newest
-            )
+            messages, has_previous = branch.latest(user=user, chatroom_id=chatroom_id, limit=limit)
             if messages:
                 return messages, has_previous, False
         if not Chatroom.objects.owned_by(user).filter(pk=chatroom_id).exists():
