@@ -39,10 +39,22 @@ class Compiled(Generic[Row]):
         """The SQL with named places in place of those in a row."""
         return self.sql % tuple(f"%({name})s" for name in names)
 
+    def columns(self, *tables: str) -> str:
+        """What `instance` wants, of tables that another statement calls by these names."""
+        return ", ".join(
+            f"{table}.{column}"
+            for table, model in zip(tables, self._models, strict=True)
+            for column in (field.column for field in model._meta.concrete_fields)
+        )
+
     def first(self, params: Sequence[Any]) -> Row | None:
         """The first row with the rows that it is related to, or None."""
         found = fetch(self.sql, params)
         return self.instance(found[0]) if found else None
+
+    def all(self) -> list[Row]:
+        """Every row, of a queryset without values."""
+        return [self.instance(row) for row in fetch(self.sql, [])]
 
     def instance(self, row: Sequence[Any]) -> Row:
         """What a row of the SQL's stands for, with the rows that it is related to."""

@@ -1,12 +1,14 @@
 """The models that users may ask for, as data that staff edit: prices, tier, retirement."""
 
 from datetime import date
+from functools import cache
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import User
+from gemchat.compiled import Compiled
 from gemchat.errors import DomainError
 
 TOKENS_PRICED = 1_000_000
@@ -39,7 +41,7 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
 
         None for a name that is not in the table; it is then asked for as it stands.
         """
-        found = {model.name: model for model in self.all()}
+        found = {model.name: model for model in every_model().all()}
         current, seen = found.get(name), set()
         while current and current.has_retired(on) and current.name not in seen:
             seen.add(current.name)
@@ -48,6 +50,11 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
                 break
             current = following
         return current
+
+
+@cache
+def every_model() -> Compiled["GeminiModel"]:
+    return Compiled(GeminiModel.objects.all())
 
 
 class GeminiModel(models.Model):

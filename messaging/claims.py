@@ -22,11 +22,13 @@ SELECT FROM accounts_user WHERE id = (
 CLAIM = f"""
 UPDATE messaging_message AS reply SET status = 'generating', attempt = reply.attempt + 1,
     lease_expires_at = %(lease)s, started_at = %(now)s
-FROM accounts_user AS owner
-WHERE reply.id = %(reply)s AND owner.id = reply.user_id AND {CLAIMABLE}
+FROM accounts_user AS owner, chatrooms_chatroom AS room
+WHERE reply.id = %(reply)s AND owner.id = reply.user_id AND room.id = reply.chatroom_id
+AND {CLAIMABLE}
 AND CASE owner.tier WHEN 'pro' THEN %(pro_places)s ELSE %(basic_places)s END > (
     SELECT count(*) FROM messaging_message WHERE user_id = owner.id AND status = 'generating'
 )
+RETURNING {{columns}}
 """  # noqa: S608 the values are parameters
 OF_USER = f"FROM messaging_message AS reply WHERE reply.user_id = %(user)s AND {CLAIMABLE}"
 NEXT = f"SELECT reply.id {OF_USER} ORDER BY reply.id"  # noqa: S608
