@@ -52,10 +52,6 @@ class Compiled(Generic[Row]):
         found = fetch(self.sql, params)
         return self.instance(found[0]) if found else None
 
-    def all(self) -> list[Row]:
-        """Every row, of a queryset without values."""
-        return [self.instance(row) for row in fetch(self.sql, [])]
-
     def instance(self, row: Sequence[Any]) -> Row:
         """What a row of the SQL's stands for, with the rows that it is related to."""
         first, *others = (

@@ -105,7 +105,7 @@ WITH RECURSIVE branch (id, parent_id, height) AS (
     UNION ALL
     SELECT above.id, above.parent_id, branch.height + 1
     FROM branch JOIN messaging_message above ON above.id = branch.parent_id
-    WHERE branch.height < %(limit)s
+    WHERE branch.height < {limit}
 )
 SELECT {columns} FROM branch JOIN messaging_message USING (id)
 ORDER BY branch.height DESC
@@ -143,7 +143,7 @@ SELECT id FROM branch WHERE parent_id IS NULL
 
 def upwards(start: uuid.UUID | None, *, limit: int) -> list[Message]:
     """At most `limit` messages that end with `start`, oldest first."""
-    statement = UPWARDS.format(columns=COLUMNS, start="%(start)s")
+    statement = UPWARDS.format(columns=COLUMNS, start="%(start)s", limit="%(limit)s")
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
@@ -155,14 +155,20 @@ def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
 
 def shown_upwards(start: uuid.UUID | None, *, limit: int) -> list[Shown]:
     """As `upwards`, to be shown."""
-    statement = UPWARDS.format(columns=SHOWN, start="%(start)s")
+    statement = UPWARDS.format(columns=SHOWN, start="%(start)s", limit="%(limit)s")
     return rows(Shown, statement, start=start, limit=limit)
 
 
 def said_upwards(start: uuid.UUID | None, *, limit: int) -> list[Said]:
     """As `upwards`, to be told to Gemini."""
-    statement = UPWARDS.format(columns=SAID, start="%(start)s")
+    statement = UPWARDS.format(columns=SAID, start="%(start)s", limit="%(limit)s")
     return rows(Said, statement, start=start, limit=limit)
+
+
+def said_before_reply(*, limit: int) -> str:
+    """The statement of `said_upwards` that starts with the prompt of `%(reply)s`."""
+    prompt = "(SELECT parent_id FROM messaging_message WHERE id = %(reply)s)"
+    return UPWARDS.format(columns=SAID, start=prompt, limit=limit)
 
 
 def shown_downwards(start: uuid.UUID, *, limit: int) -> list[Shown]:
@@ -222,7 +228,7 @@ def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[lis
     asked = {"user": user.pk, "chatroom": chatroom_id, "limit": limit + 1}
     messages = as_branch(fetch(NEWEST, asked))
     if messages is None:
-        statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})")
+        statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})", limit="%(limit)s")
         messages = rows(Shown, statement, **asked)
     return messages[-limit:], len(messages) > limit
 

@@ -1,5 +1,6 @@
 """The models that users may ask for, as data that staff edit: prices, tier, retirement."""
 
+from collections.abc import Iterable
 from datetime import date
 from functools import cache
 
@@ -35,21 +36,6 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
         if chosen.tier == User.Tier.PRO and not user.is_pro:
             raise ModelNotInPlan
         return chosen
-
-    def serving(self, name: str, *, on: date) -> "GeminiModel | None":
-        """The model that answers for `name` that day: itself, or its fallback once it has retired.
-
-        None for a name that is not in the table; it is then asked for as it stands.
-        """
-        found = {model.name: model for model in every_model().all()}
-        current, seen = found.get(name), set()
-        while current and current.has_retired(on) and current.name not in seen:
-            seen.add(current.name)
-            following = found.get(current.fallback_id or "")
-            if following is None:
-                break
-            current = following
-        return current
 
 
 @cache
@@ -103,3 +89,20 @@ class GeminiModel(models.Model):
             + (output_tokens + thinking_tokens) * self.output_price
         )
         return -(-total // TOKENS_PRICED)
+
+
+def serving(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
+    """Of all models, the one that answers for `name` that day: itself, or its fallback once it has
+    retired.
+
+    None for a name that is not in the table; it is then asked for as it stands.
+    """
+    found = {model.name: model for model in models}
+    current, seen = found.get(name), set()
+    while current and current.has_retired(on) and current.name not in seen:
+        seen.add(current.name)
+        following = found.get(current.fallback_id or "")
+        if following is None:
+            break
+        current = following
+    return current

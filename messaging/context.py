@@ -1,5 +1,6 @@
 """What is sent to Gemini with a prompt: whole turns of the branch, newest first, in a budget."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -11,6 +12,8 @@ from messaging.branch import Said
 from messaging.models import Message
 
 PAGE = 64
+# The prompt of `%(reply)s`, and a page of what precedes it.
+NEWEST_PAGE = branch.said_before_reply(limit=PAGE + 1)
 # What the wire format adds to each message, in tokens.
 TOKENS_A_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
@@ -40,16 +43,15 @@ class Context:
         )
 
 
-def build_context(reply: Message, *, budget_tokens: int) -> Context:
+def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int) -> Context:
     """The context of a reply: the room's system prompt and the newest prompt always, and before
-    them as many whole turns as the budget holds.
+    them as many whole turns as the budget holds. `newest` is what NEWEST_PAGE found.
 
     A turn whose reply has no text (it failed, or was stopped at once) is left out: it would put
     two prompts in a row, of which the first was asked again or given up.
     """
     room = reply.chatroom
-    page = branch.said_upwards(reply.parent_id, limit=PAGE + 1)
-    prompt = page.pop()
+    *page, prompt = newest
     turns = [Turn("user", prompt.content)]
     tokens = estimated_tokens(room.system_prompt, room) + estimated_tokens(prompt.content, room)
     while page:

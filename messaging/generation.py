@@ -13,9 +13,10 @@ from django.utils import timezone
 from billing.models import RELEASE
 from gemchat.prepared import fetch
 from messaging.backends import Cancelled, Final, GeminiError, Usage, stream_reply
+from messaging.branch import Said
 from messaging.buffer import tell_readers
-from messaging.catalog import GeminiModel
-from messaging.context import Context, build_context, calibrated
+from messaging.catalog import GeminiModel, every_model, serving
+from messaging.context import NEWEST_PAGE, Context, build_context, calibrated
 from messaging.metrics import count_end
 from messaging.models import DATABASE_LOST, INTERNAL, Message
 from messaging.running import STOP, RunningReply, running_replies
@@ -92,12 +93,16 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 
     Between the claim and the end no database connection is held.
     """
-    reply = Message.objects.claim(reply_id=reply_id, now=timezone.now())
-    if reply is None:
+    claimed = Message.objects.claim_and_read(
+        reply_id=reply_id, now=timezone.now(), reads=[every_model().sql, NEWEST_PAGE]
+    )
+    if claimed is None:
         return None
+    reply, (models, newest) = claimed
     running = running_replies.start(reply.pk, reply.attempt)
     try:
-        ending = stream(reply, running)
+        priced = serving(map(every_model().instance, models), reply.model, on=timezone.now().date())
+        ending = stream(reply, running, priced, newest=list(map(Said._make, newest)))
     except DATABASE_LOST:
         # The lease runs out, and the sweep gives the reply to a worker that has a database.
         raise
@@ -111,19 +116,20 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     return reply
 
 
-def stream(reply: Message, running: RunningReply) -> Ending:
+def stream(
+    reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[Said]
+) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
     if reply.tries > MOST_ATTEMPTS:
         return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
-    priced = GeminiModel.objects.serving(reply.model, on=timezone.now().date())
     if priced:
         reply.model = priced.name
     budget = settings.GEMINI_CONTEXT_TOKENS
-    ending = ask(reply, running, build_context(reply, budget_tokens=budget))
+    ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget))
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
-        ending = ask(reply, running, build_context(reply, budget_tokens=budget // 2))
+        ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget // 2))
     return replace(ending, priced=priced)
 
 

@@ -6,6 +6,7 @@ or from an attempt that was given up, changes nothing.
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, get_args
@@ -54,11 +55,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.filter(chatroom=message.chatroom_id, parent=message.parent_id).order_by("id")
 
     def claim(self, *, reply_id: uuid.UUID, now: datetime) -> "Message | None":
+        """As `claim_and_read`, and nothing read."""
+        claimed = self.claim_and_read(reply_id=reply_id, now=now, reads=[])
+        return claimed and claimed[0]
+
+    def claim_and_read(
+        self, *, reply_id: uuid.UUID, now: datetime, reads: Sequence[str]
+    ) -> "tuple[Message, list[list[Any]]] | None":
         """Take a queued reply for generation; None when it is not to be had now.
 
         It is not when it is over or already being generated, when an earlier one of its room
         is under way, when it is to wait, or when its user has as many under way as the plan
-        allows.
+        allows. Besides the reply, what each of `reads` finds, in which it is `%(reply)s`.
         """
         values: dict[str, Any] = {
             "reply": reply_id,
@@ -70,8 +78,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
         # Sent as one message, which PostgreSQL takes for one transaction: a person waits meanwhile,
         # and each round trip of a worker with much to do takes a millisecond.
         claim = CLAIM.format(columns=claimed_replies().columns("reply", "room", "owner"))
-        row = execute_together([LOCK, claim], values)[-1].fetchone()
-        return claimed_replies().instance(row) if row else None
+        _, claimed, *found = execute_together([LOCK, claim, *reads], values)
+        row = claimed.fetchone()
+        if row is None:
+            return None
+        return claimed_replies().instance(row), [cursor.fetchall() for cursor in found]
 
     def next_to_claim(self, *, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
         """The user's replies that could be claimed now, oldest first."""
