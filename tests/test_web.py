@@ -239,6 +239,26 @@ def test_statement_that_takes_too_long_ends_as_a_problem(
     assert person.open_room()
 
 
+def test_plan_that_is_kept_reads_no_table_whole(
+    person: Person, stack_stores: dict[str, str]
+) -> None:
+    """It was made for the table as it was, and that may grow by thousands of rows a minute."""
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as connection:
+        # PostgreSQL now knows how small it is, and makes its plans anew.
+        connection.execute("ANALYZE accounts_session, accounts_user")
+
+        def looks() -> int:
+            return connection.execute(
+                "SELECT idx_scan FROM pg_stat_user_tables WHERE relname = 'accounts_session'"
+            ).fetchone()[0]  # type: ignore[index]
+
+        before = looks()
+        for _ in range(20):
+            person.get("user/me")
+
+        eventually(lambda: looks() >= before + 20)
+
+
 @contextmanager
 def locked_chatrooms(stores: dict[str, str]) -> Iterator[psycopg.Connection]:
     """In the block nobody else can write to that table, until a rollback."""

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from accounts.models import User
+from accounts.models import Session, User
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.redis import client
@@ -135,3 +135,27 @@ def test_lists_of_two_users_are_kept_apart(
     assert len(listed(alice_api)) == 1
     assert listed(bob_api) == []
     assert listed(alice_api, "?archived=true") == []
+
+
+def test_kept_page_costs_one_query(
+    alice: User, alice_api: APIClient, django_assert_num_queries: Any
+) -> None:
+    """Its version comes with the session."""
+    Chatroom.objects.open(user=alice)
+    listed(alice_api)
+
+    with django_assert_num_queries(1):
+        assert len(listed(alice_api)) == 1
+
+
+@pytest.mark.parametrize("query", ["", "?limit=none", "?archived=perhaps"])
+def test_caller_is_let_in_before_a_query_is_looked_at(
+    query: str, alice: User, alice_api: APIClient
+) -> None:
+    Chatroom.objects.open(user=alice)
+    assert alice_api.get(f"{URL}{query}").status_code == (422 if query else 200)
+
+    Session.objects.filter(user=alice).end(Session.Ending.LOGOUT)
+
+    assert alice_api.get(f"{URL}{query}").status_code == 401
+    assert APIClient().get(f"{URL}{query}").status_code == 401

@@ -1,0 +1,97 @@
+"""How the web process serves Django's synchronous views."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from gemchat.tests.test_headers import BINDING
+from gemchat.threaded import StandingThreads, ThreadedHandler
+
+
+def answer_to(path: str) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of what the handler answers."""
+    scope: dict[str, Any] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {"began": time.perf_counter()},
+    }
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(ThreadedHandler(threads=1)(scope, receive, send))
+    head, *pieces = sent
+    headers = {name.decode(): value.decode() for name, value in head["headers"]}
+    return headers, b"".join(piece.get("body", b"") for piece in pieces)
+
+
+def test_call_of_the_api_passes_no_middleware_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*args: Any) -> None:
+        raise AssertionError("a session was looked for")
+
+    monkeypatch.setattr(
+        "django.contrib.sessions.middleware.SessionMiddleware.process_request", touched
+    )
+
+    headers, body = answer_to("/api/v1/user/me")
+
+    assert b"not_authenticated" in body
+    assert headers["Content-Length"] == str(len(body))
+    assert headers["X-Request-ID"]
+    assert set(BINDING) - {"Strict-Transport-Security"} <= set(headers)
+
+
+def test_page_passes_them_all() -> None:
+    headers, body = answer_to("/admin/login/")
+
+    assert b"csrfmiddlewaretoken" in body
+    assert "csrftoken" in headers["Set-Cookie"]
+    assert headers["Content-Length"] == str(len(body))
+
+
+def test_standing_thread_gives_back_what_was_raised_and_goes_on() -> None:
+    async def both() -> int:
+        threads = StandingThreads(1, name="test")
+        with pytest.raises(ZeroDivisionError):
+            await threads.run(lambda: 1 // 0)
+        return await threads.run(int, "7")
+
+    assert asyncio.run(both()) == 7
+
+
+def test_standing_thread_outlives_a_caller_who_has_gone() -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        has_begun.set()
+        may_end.wait(10)
+
+    faults: list[Any] = []
+
+    async def leave() -> int:
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        threads = StandingThreads(1, name="test")
+        caller = asyncio.create_task(threads.run(work))
+        await asyncio.to_thread(has_begun.wait, 10)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        may_end.set()
+        return await threads.run(int, "7")
+
+    assert asyncio.run(leave()) == 7
+    assert not faults
