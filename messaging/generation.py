@@ -93,7 +93,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 
     Between the claim and the end no database connection is held.
     """
-    claimed = Message.objects.claim_and_read(
+    claimed = Message.objects.claim(
         reply_id=reply_id, now=timezone.now(), reads=[every_model().sql, NEWEST_PAGE]
     )
     if claimed is None:

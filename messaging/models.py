@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, models, transaction
@@ -54,19 +54,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """The variants of one turn, the message itself among them, oldest first."""
         return self.filter(chatroom=message.chatroom_id, parent=message.parent_id).order_by("id")
 
-    def claim(self, *, reply_id: uuid.UUID, now: datetime) -> "Message | None":
-        """As `claim_and_read`, and nothing read."""
-        claimed = self.claim_and_read(reply_id=reply_id, now=now, reads=[])
-        return claimed and claimed[0]
-
-    def claim_and_read(
-        self, *, reply_id: uuid.UUID, now: datetime, reads: Sequence[str]
-    ) -> "tuple[Message, list[list[Any]]] | None":
+    def claim(
+        self, *, reply_id: uuid.UUID, now: datetime, reads: Sequence[str] = ()
+    ) -> "Claimed | None":
         """Take a queued reply for generation; None when it is not to be had now.
 
         It is not when it is over or already being generated, when an earlier one of its room
         is under way, when it is to wait, or when its user has as many under way as the plan
-        allows. Besides the reply, what each of `reads` finds, in which it is `%(reply)s`.
+        allows. Each of `reads` is a statement in which the reply is `%(reply)s`.
         """
         values: dict[str, Any] = {
             "reply": reply_id,
@@ -82,7 +77,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         row = claimed.fetchone()
         if row is None:
             return None
-        return claimed_replies().instance(row), [cursor.fetchall() for cursor in found]
+        return Claimed(claimed_replies().instance(row), [cursor.fetchall() for cursor in found])
 
     def next_to_claim(self, *, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
         """The user's replies that could be claimed now, oldest first."""
@@ -370,6 +365,13 @@ class Message(models.Model):
 
 
 UNDER_WAY = [Message.Status.QUEUED, Message.Status.GENERATING]
+
+
+class Claimed(NamedTuple):
+    """A reply that a worker has, and the rows of what was read along with its claim."""
+
+    reply: Message
+    found: list[list[Any]]
 
 
 @cache

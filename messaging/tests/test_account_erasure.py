@@ -209,19 +209,19 @@ def test_one_who_is_being_erased_is_not_enabled_again(alice: User) -> None:
 def test_reply_that_waits_is_stopped_and_one_that_a_worker_has_is_waited_for(alice: User) -> None:
     first = conversation.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="a")
     second = conversation.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="b")
-    claimed = Message.objects.claim(reply_id=first.reply.pk, now=timezone.now())
+    Message.objects.claim(reply_id=first.reply.pk, now=timezone.now())
 
     erase(alice)
-    asked = Message.objects.get(pk=claimed.pk)
+    asked = Message.objects.get(pk=first.reply.pk)
     waiting = Erasure.objects.get()
-    Message.objects.filter(pk=claimed.pk).update(
+    Message.objects.filter(pk=first.reply.pk).update(
         status=Message.Status.STOPPED, lease_expires_at=None, ended_at=timezone.now()
     )
     let_pass(timedelta(seconds=3))
     erase_user(erasure_id=waiting.pk)
 
     assert asked.stop_requested
-    assert client().get(f"stop:{claimed.pk}") is None
+    assert client().get(f"stop:{first.reply.pk}") is None
     assert waiting.error == account_erasure.WAITS_FOR_REPLY
     assert not Message.objects.filter(pk=second.reply.pk).exists()
     assert not User.objects.exists()

@@ -149,12 +149,12 @@ def test_reply_that_waits_is_stopped_and_its_quota_given_back(alice: User) -> No
 def test_reply_that_a_worker_has_is_waited_for(alice: User) -> None:
     room = make_room(alice)
     reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
-    claimed = Message.objects.claim(reply_id=reply.pk, now=timezone.now())
+    Message.objects.claim(reply_id=reply.pk, now=timezone.now())
     conversation.delete(room=room)
 
     erase_room(chatroom_id=room.pk)
     asked_to_stop = Message.objects.get(pk=reply.pk).stop_requested
-    complete_as_stopped(claimed)
+    complete_as_stopped(reply)
     erase_room(chatroom_id=room.pk)
 
     assert asked_to_stop

@@ -285,7 +285,7 @@ def test_text_that_cannot_be_stored_is_mended(alice: User, gemini: FakeGemini) -
 def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:
     reply = post(make_room(alice))
     claimed = Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
-    Message.objects.renew_leases(attempts=[(reply.pk, claimed.attempt)], now=timezone.now())
+    Message.objects.renew_leases(attempts=[(reply.pk, claimed.reply.attempt)], now=timezone.now())
 
     assert sweep_replies()["taken_back"] == 0
 
