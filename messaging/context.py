@@ -62,7 +62,7 @@ def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int)
                 return Context(room.system_prompt, tuple(turns), tokens, truncated=True)
             tokens += cost
             turns[:0] = [Turn("user", said.content), Turn("model", answered.content)]
-        page = branch.said_upwards(older, limit=PAGE)
+        page = branch.said_upwards(older, limit=PAGE) if older else []
     return Context(room.system_prompt, tuple(turns), tokens, truncated=False)
 
 

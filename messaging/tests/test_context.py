@@ -2,7 +2,12 @@
 
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.models import User
+from messaging.branch import Said
+from messaging.context import NEWEST_PAGE, build_context
+from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from messaging.tests.working import post, run
 from tests.fakes.gemini import Answer, FakeGemini
@@ -67,3 +72,19 @@ def test_estimate_learns_from_what_gemini_counted(alice: User, gemini: FakeGemin
 
     room.refresh_from_db()
     assert room.characters_per_token != 4.0
+
+
+def test_context_of_one_page_comes_with_the_claim(
+    carol: User, django_assert_num_queries: Any
+) -> None:
+    room = make_room(carol)
+    exchange(room, "One", "Fun")
+    claimed = Message.objects.claim(
+        reply_id=post(room, "Two").pk, now=timezone.now(), reads=[NEWEST_PAGE]
+    )
+    newest = [Said._make(row) for row in claimed.found[0]]
+
+    with django_assert_num_queries(0):
+        context = build_context(claimed.reply, newest, budget_tokens=1000)
+
+    assert [turn.text for turn in context.turns] == ["One", "Fun", "Two"]
