@@ -6,7 +6,7 @@ from zipfile import ZipFile
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from dev.stack import Stack
 from tests.browser import DESKTOP, Browsing, once
@@ -343,5 +343,24 @@ def test_question_does_not_take_the_answer_of_the_one_before(
         document.getElementById("sign-out-everywhere").click();
     }""")
     page.get_by_role("button", name="Sign out everywhere", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+
+
+def test_signing_out_calls_off_what_is_under_way(browse: Browsing, stack: Stack) -> None:
+    """It would be refused, and the browser would say so."""
+    page, _ = chats(browse, stack)
+    open_account(page)
+    endings: list[Route] = []
+    # Neither is answered.
+    page.route("**/api/v1/chatroom/**", lambda route: None)
+    page.route("**/web/session", lambda route: endings.append(route))
+    with page.expect_request("**/api/v1/chatroom/**"):
+        page.evaluate("dispatchEvent(new Event('online'))")
+
+    with page.expect_event("requestfailed", lambda request: "/chatroom/" in request.url):
+        page.get_by_role("button", name="Sign out", exact=True).click()
+    eventually(lambda: page.title() and endings)
+    endings[0].continue_()
 
     expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()

@@ -1,7 +1,7 @@
 // Calls of the public API: authorised, renewed after a 401, repeated where that is safe.
 
 import { problemOf, retryAfter, unreachable } from "./problem.js";
-import { SignedOut, refresh, seconds, token } from "./session.js";
+import { SignedOut, refresh, seconds, token, whileSignedIn } from "./session.js";
 
 const BASE = "/api/v1";
 const TRIES = 3;
@@ -35,7 +35,7 @@ async function authorised(method, path, { body, key, headers, signal }) {
   const send = () =>
     fetch(BASE + path, {
       method,
-      signal,
+      signal: AbortSignal.any([whileSignedIn(), ...(signal ? [signal] : [])]),
       body: body && JSON.stringify(body),
       headers: {
         Authorization: `Bearer ${token()}`,

@@ -7,10 +7,13 @@ const TRIES = 9;
 
 let accessToken = null;
 let refreshing = null;
+// Aborted by signing out: calls under way would be refused by then, and nobody is there any more.
+let calls = new AbortController();
 
 export class SignedOut extends Error {}
 
 export const token = () => accessToken;
+export const whileSignedIn = () => calls.signal;
 
 /** Sign in with the code that was texted; the answer, whatever its status. */
 export async function signIn(mobile, otp) {
@@ -24,12 +27,22 @@ export async function signIn(mobile, otp) {
 }
 
 export async function signOut() {
+  calls.abort();
+  try {
+    await endSession();
+  } catch (error) {
+    calls = new AbortController();
+    throw error;
+  }
+  accessToken = null;
+}
+
+async function endSession() {
   const ended = fetch("/web/session", { method: "DELETE", keepalive: true });
   const answer = await ended.catch(() => {
     throw unreachable();
   });
   if (!answer.ok) throw await problemOf(answer);
-  accessToken = null;
 }
 
 /** Take a new access token; false where nobody is signed in. All callers share one request. */
