@@ -56,12 +56,12 @@ class ThreadedHandler(ASGIHandler):
     requests whose body has been read (`gemchat.intake`).
     """
 
+    _middleware_chain: Any
+
     def __init__(self, *, threads: int) -> None:
         super().__init__()
         self._threads = StandingThreads(threads, name="views")
         self._places = asyncio.Semaphore(threads)
-
-    _middleware_chain: Any
 
     def load_middleware(self, is_async: bool = False) -> None:
         """What only pages need (PAGE_MIDDLEWARE) costs a call of the API 0.1 ms, in two chains of
@@ -136,7 +136,9 @@ def _answer(
     tell: Callable[[Any], None] = answer.set_result
     try:
         found = function(*args)
-    except BaseException as error:  # Whatever it is, it is for whoever waits for the answer.
+    # The edge of the thread: let through, it would end the thread, and whoever waits for the
+    # answer would wait for ever.
+    except BaseException as error:
         tell, found = answer.set_exception, error
     answer.get_loop().call_soon_threadsafe(_tell, answer, tell, found)
 

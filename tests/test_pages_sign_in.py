@@ -360,6 +360,7 @@ def test_signing_out_calls_off_what_is_under_way(browse: Browsing, stack: Stack)
 
     with page.expect_event("requestfailed", lambda request: "/chatroom/" in request.url):
         page.get_by_role("button", name="Sign out", exact=True).click()
+    # Whoever asks the page lets its events come in.
     eventually(lambda: page.title() and endings)
     endings[0].continue_()
 

@@ -70,7 +70,7 @@ def test_standing_thread_gives_back_what_was_raised_and_goes_on() -> None:
             await threads.run(lambda: 1 // 0)
         return await threads.run(int, "7")
 
-    assert asyncio.run(both()) == 7
+    assert asyncio.run(asyncio.wait_for(both(), 10)) == 7
 
 
 def test_standing_thread_outlives_a_caller_who_has_gone() -> None:
@@ -93,5 +93,5 @@ def test_standing_thread_outlives_a_caller_who_has_gone() -> None:
         may_end.set()
         return await threads.run(int, "7")
 
-    assert asyncio.run(leave()) == 7
+    assert asyncio.run(asyncio.wait_for(leave(), 10)) == 7
     assert not faults
