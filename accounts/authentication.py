@@ -41,11 +41,6 @@ class FirstRead:
     values: Mapping[str, Any]
     value: Any = None
 
-    def run(self, user: User) -> "FirstRead":
-        """By itself."""
-        [(self.value,)] = fetch(self.statement, {**self.values, "user": user.pk})
-        return self
-
 
 class SessionTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token>`; request.auth is the Session.

@@ -27,8 +27,8 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     serializer_class = ChatroomSerializer
     lookup_value_regex = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
-    # Of the first page of a list, once that has been asked for.
-    version: FirstRead | None = None
+    # Of the first page of a list, where that is asked for.
+    version: FirstRead
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [SessionTokenAuthentication(self.first_read)]
@@ -40,7 +40,8 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
             with suppress(APIException):
                 archived, limit = list_query(request)["archived"], page_limit(request)
                 self.version = current_version(archived=archived, limit=limit)
-        return self.version
+                return self.version
+        return None
 
     def get_queryset(self) -> ChatroomQuerySet:
         return Chatroom.objects.owned_by(caller(self.request))
@@ -56,8 +57,8 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         archived, limit = list_query(request)["archived"], page_limit(request)
         user, position = caller(request), position_in(request)
         if position is None:
-            version = self.version or current_version(archived=archived, limit=limit).run(user)
-            page = first_page(user=user, archived=archived, limit=limit, current=version.value)
+            current = self.version.value
+            page = first_page(user=user, archived=archived, limit=limit, current=current)
         else:
             rooms = self.get_queryset().listed(archived=archived).after(position)
             page = page_of(list(rooms[: limit + 1]), user=user, limit=limit)

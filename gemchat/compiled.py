@@ -42,9 +42,9 @@ class Compiled(Generic[Row]):
     def columns(self, *tables: str) -> str:
         """What `instance` wants, of tables that another statement calls by these names."""
         return ", ".join(
-            f"{table}.{column}"
+            f"{table}.{field.column}"
             for table, model in zip(tables, self._models, strict=True)
-            for column in (field.column for field in model._meta.concrete_fields)
+            for field in model._meta.concrete_fields
         )
 
     def first(self, params: Sequence[Any]) -> Row | None:

@@ -72,8 +72,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         }
         # Sent as one message, which PostgreSQL takes for one transaction: a person waits meanwhile,
         # and each round trip of a worker with much to do takes a millisecond.
-        claim = CLAIM.format(columns=claimed_replies().columns("reply", "room", "owner"))
-        _, claimed, *found = execute_together([LOCK, claim, *reads], values)
+        _, claimed, *found = execute_together([LOCK, claim_statement(), *reads], values)
         row = claimed.fetchone()
         if row is None:
             return None
@@ -377,3 +376,8 @@ class Claimed(NamedTuple):
 @cache
 def claimed_replies() -> Compiled[Message]:
     return Compiled(Message.objects.select_related("chatroom", "user"), "chatroom", "user")
+
+
+@cache
+def claim_statement() -> str:
+    return CLAIM.format(columns=claimed_replies().columns("reply", "room", "owner"))
