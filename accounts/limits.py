@@ -189,6 +189,17 @@ def take_signup(*, network: str) -> None:
         _count([counter], now)
 
 
+def take(*, kind: LimitHit.Kind, subject: str, allowed: list[tuple[int, timedelta]]) -> None:
+    """Count one act of a subject. `allowed` is a list of (count, window). Raises RateLimited."""
+    with transaction.atomic():
+        lock(f"{kind} {subject}")
+        now = timezone.now()
+        counter = Counter(kind, subject, allowed)
+        if (wait := counter.wait(now)) > 0:
+            raise RateLimited(retry_after=wait)
+        _count([counter], now)
+
+
 def clear(*, mobile: str) -> int:
     """Forget what was counted for a number; how many hits there were."""
     deleted, _ = LimitHit.objects.filter(subject__in=[mobile, mobile_digest(mobile)]).delete()

@@ -275,8 +275,14 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[("send", "Send"), ("failure", "Failure"), ("signup", "Signup")],
-                        max_length=8,
+                        choices=[
+                            ("send", "Send"),
+                            ("failure", "Failure"),
+                            ("signup", "Signup"),
+                            ("stripe_call", "Stripe Call"),
+                            ("room", "Room"),
+                        ],
+                        max_length=16,
                     ),
                 ),
                 ("subject", models.CharField(max_length=64)),

@@ -23,8 +23,10 @@ class LimitHit(models.Model):
         SEND = "send"
         FAILURE = "failure"
         SIGNUP = "signup"
+        STRIPE_CALL = "stripe_call"
+        ROOM = "room"
 
-    kind = models.CharField(max_length=8, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Kind)
     # A mobile number, or its digest once its user is erased; a network; or the one name of what
     # is counted for all.
     subject = models.CharField(max_length=64)

@@ -1,0 +1,37 @@
+"""Permits: how many threads of this process may do one kind of slow work at the same time.
+
+A web process has few threads (WEB_THREADS). Slow work that takes all of them, such as calls to a
+vendor that hangs or password hashes, would leave none for the requests of other people.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class NoPermit(Exception):
+    """Every permit is taken, and enough threads wait for one already."""
+
+
+class Permits:
+    """`count` threads work, and `waiting` more wait at most `patience_seconds` for a permit."""
+
+    def __init__(self, count: int, *, waiting: int = 0, patience_seconds: float = 0.0) -> None:
+        self._working = threading.Semaphore(count)
+        self._admitted = threading.Semaphore(count + waiting)
+        self._patience_seconds = patience_seconds
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold a permit within the block. Raises NoPermit, at once or after the patience."""
+        if not self._admitted.acquire(blocking=False):
+            raise NoPermit
+        try:
+            if not self._working.acquire(timeout=self._patience_seconds):
+                raise NoPermit
+            try:
+                yield
+            finally:
+                self._working.release()
+        finally:
+            self._admitted.release()
