@@ -19,6 +19,7 @@ help:
 	@echo "make bench-replies what a reply costs, in time, CPU and memory (ARGS=--trial)"
 	@echo "make bench-scale   what calls cost with a million messages (ARGS=--small)"
 	@echo "make bench-back-office  what its pages cost with 5 million messages (ARGS=--small)"
+	@echo "make bench-attacks what one hostile user costs another (ARGS=--trial)"
 	@echo "make fuzz          many more requests against docs/openapi.json (FUZZ_EXAMPLES=50)"
 	@echo "make openapi       write docs/openapi.json, the description of the API"
 	@echo "make lint          style, types, imports, templates, migrations, deployment check"
@@ -82,6 +83,10 @@ bench-replies: $(INSTALLED)
 .PHONY: bench-scale
 bench-scale: $(INSTALLED)
 	@exec $(PY) -m bench.scale $(ARGS)
+
+.PHONY: bench-attacks
+bench-attacks: $(INSTALLED)
+	@exec $(PY) -m bench.attacks $(ARGS)
 
 .PHONY: bench-back-office
 bench-back-office: $(INSTALLED)

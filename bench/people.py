@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Person:
     headers: dict[str, str]
+    mobile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ async def sign_in(connection: Connection, number: int) -> Person:
     code = await connection.ask("POST", f"{API}/auth/send-otp", {"mobile": mobile}, headers)
     proof = {"mobile": mobile, "otp": code["data"]["otp"]}
     tokens = await connection.ask("POST", f"{API}/auth/verify-otp", proof, headers)
-    return Person({**headers, "Authorization": f"Bearer {tokens['access_token']}"})
+    return Person({**headers, "Authorization": f"Bearer {tokens['access_token']}"}, mobile)
 
 
 async def open_room(connection: Connection, owner: Person) -> Room:
