@@ -27,7 +27,7 @@ from gemchat.errors import DomainError
 LIFETIME = timedelta(minutes=5)
 ALGORITHM = "SHA-256"
 _, AUTO, ALWAYS = MODES
-MEMBERS = {"algorithm", "challenge", "number", "salt", "signature"}
+MEMBERS = {"challenge", "number", "salt", "signature"}
 
 
 class ChallengeRequired(DomainError):
