@@ -36,9 +36,7 @@ class ChallengeRequired(DomainError):
     status = 403
 
 
-def require(
-    *, mobile: str, solution: str, networks: Collection[Counter], now: datetime
-) -> None:
+def require(*, mobile: str, solution: str, networks: Collection[Counter], now: datetime) -> None:
     """Check the proof of work, if one is due, in the caller's transaction.
 
     The caller holds the lock of the number, which makes a solution good once.

@@ -48,9 +48,7 @@ class Guess:
     logins: list[LimitHit] = field(default_factory=list)
 
 
-def take_send(
-    *, mobile: str, client: Client | None, code_id: uuid.UUID, solution: str = ""
-) -> int:
+def take_send(*, mobile: str, client: Client | None, code_id: uuid.UUID, solution: str = "") -> int:
     """Count one SMS in the caller's transaction; return the seconds until the number's next one.
 
     `client` is None for codes that staff send, which no network answers for.

@@ -67,9 +67,7 @@ class StaffSignInForm(AdminAuthenticationForm):
     def _check_second_factor(self, user: User, client: Client) -> None:
         device = match_token(user, self.cleaned_data.get("otp_token", ""))
         if device is None:
-            limits.take_guess(
-                mobile=user.mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE
-            )
+            limits.take_guess(mobile=user.mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE)
             raise InvalidCredentials
         # django-otp keeps it in the admin's session when the user is signed in.
         user.otp_device = device  # type: ignore[attr-defined]

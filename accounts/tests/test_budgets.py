@@ -97,8 +97,7 @@ def test_one_ipv6_client_is_far_from_the_hourly_budget(settings, alice):
     mobiles = (f"+9198123{number:05d}" for number in itertools.count())
 
     answers = [
-        ask(next(mobiles), ip=f"2001:db8:0:{number:x}::1")
-        for number in range(0, 65_536, 256)
+        ask(next(mobiles), ip=f"2001:db8:0:{number:x}::1") for number in range(0, 65_536, 256)
     ]
 
     sent = answers.count(200)
