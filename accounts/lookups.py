@@ -12,10 +12,10 @@ class Within(Lookup):
     lookup_name = "within"
     prepare_rhs = False
 
-    def get_db_prep_lookup(self, value: Any, connection: Any) -> tuple[str, list[Any]]:
-        return "%s::inet", [value]
+    def get_db_prep_lookup(self, value: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        return "%s::inet", (value,)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         address, address_params = self.process_lhs(compiler, connection)
         network, network_params = self.process_rhs(compiler, connection)
-        return f"{address} <<= {network}", [*address_params, *network_params]
+        return f"{address} <<= {network}", (*address_params, *network_params)
