@@ -8,6 +8,10 @@ import phonenumbers
 from django.conf import settings
 from django.core.checks import Error, Tags, register
 
+from accounts.mobile import EVERY_COUNTRY
+
+# Of SMS_CHALLENGE; accounts.challenges needs the models, which are not there yet.
+MODES = ("off", "auto", "always")
 SHORTEST_SECRET_BYTES = 32
 # With the shortest key of each: RFC 7518, 3.2, no shorter than the hash's output.
 ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
@@ -33,6 +37,17 @@ def _check_values() -> Iterator[Error]:
             "PHONE_DEFAULT_REGION must be a country of two capital letters, such as IN.",
             id="gemchat.E005",
         )
+    for country in settings.SMS_ALLOWED_COUNTRIES:
+        if country != EVERY_COUNTRY and country not in phonenumbers.SUPPORTED_REGIONS:
+            yield Error(
+                f"SMS_ALLOWED_COUNTRIES: {country} is no country such as IN;"
+                f" {EVERY_COUNTRY} allows every country.",
+                id="accounts.E002",
+            )
+    if not 0 <= settings.SMS_RESERVED_SHARE < 1:
+        yield Error("SMS_RESERVED_SHARE must be 0 or more, and less than 1.", id="accounts.E003")
+    if settings.SMS_CHALLENGE not in MODES:
+        yield Error(f"SMS_CHALLENGE must be one of {', '.join(MODES)}.", id="accounts.E004")
     if timedelta() >= settings.OTP_LIFETIME:
         yield Error("OTP_EXPIRATION_MINUTES must be more than 0.", id="gemchat.E006")
     if timedelta() >= settings.JWT_LIFETIME:

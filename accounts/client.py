@@ -9,6 +9,9 @@ from rest_framework.request import Request
 
 USER_AGENT_LENGTH = 200
 UNKNOWN_NETWORK = "unknown"
+# Which share of an IPv4 address's limits an IPv6 network has. A /48 is as easy to get as one
+# address; within it, one home or phone has a /64, or a /56.
+SHARES_OF_IPV6 = {64: 1 / 3, 56: 1 / 2, 48: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +21,21 @@ class Client:
 
     @property
     def network(self) -> str:
-        """What limits count by: the address, or its /64 for IPv6, of which one client has all."""
+        """Name the narrowest network of a client: the IPv4 address, or the IPv6 /64."""
+        return next(iter(self.networks))
+
+    @property
+    def networks(self) -> dict[str, float]:
+        """Return the networks that limits count, narrow to wide, with their shares of a limit."""
         if self.ip is None:
-            return UNKNOWN_NETWORK
+            return {UNKNOWN_NETWORK: 1.0}
         address = ipaddress.ip_address(self.ip)
         if address.version == 4:
-            return self.ip
-        return str(ipaddress.ip_network((address, 64), strict=False))
+            return {self.ip: 1.0}
+        return {
+            str(ipaddress.ip_network((address, width), strict=False)): share
+            for width, share in SHARES_OF_IPV6.items()
+        }
 
 
 def client_of(request: HttpRequest | Request) -> Client:

@@ -9,6 +9,8 @@ from phonenumbers import PhoneNumberType
 SEPARATORS = re.compile(r"[ ().-]")
 # ASCII digits alone: `\d` would take those of every script.
 ACCEPTED = re.compile(r"\+?[0-9]{10,15}")
+# In SMS_ALLOWED_COUNTRIES.
+EVERY_COUNTRY = "*"
 # Texting these costs whoever sends, which is how SMS fraud earns.
 REFUSED_TYPES = {
     PhoneNumberType.PREMIUM_RATE,
@@ -19,6 +21,21 @@ REFUSED_TYPES = {
 
 class InvalidMobile(ValueError):
     """The text is no mobile number that this program takes; str() says why."""
+
+
+def to_textable(text: str) -> str:
+    """Return the E.164 of a number in one of SMS_ALLOWED_COUNTRIES. Raises InvalidMobile."""
+    mobile = to_e164(text)
+    allowed = settings.SMS_ALLOWED_COUNTRIES
+    if EVERY_COUNTRY not in allowed and region_of(mobile) not in allowed:
+        raise InvalidMobile("Codes are not sent to this country.")
+    return mobile
+
+
+def region_of(mobile: str) -> str:
+    """Return the country of an E.164 number, as IN; its calling code where no country has it."""
+    number = phonenumbers.parse(mobile)
+    return phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
 
 
 def to_e164(text: str) -> str:
@@ -34,7 +51,4 @@ def to_e164(text: str) -> str:
         raise InvalidMobile("This is not a phone number.")
     if phonenumbers.number_type(number) in REFUSED_TYPES:
         raise InvalidMobile("Codes are not sent to numbers of this kind.")
-    region = phonenumbers.region_code_for_number(number)
-    if settings.SMS_ALLOWED_COUNTRIES and region not in settings.SMS_ALLOWED_COUNTRIES:
-        raise InvalidMobile("Codes are not sent to this country.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts import limits
 from accounts.client import Client
+from accounts.hashers import hashing_permit
 from accounts.models import AuditEvent, Session, User
 from gemchat.errors import DomainError
 
@@ -32,16 +33,18 @@ def change_password(
 ) -> None:
     """Set the user's password and end every other session.
 
-    Raises CurrentPasswordRequired, CurrentPasswordWrong, RateLimited.
+    Raises CurrentPasswordRequired, CurrentPasswordWrong, RateLimited, Overloaded.
     """
     user = session.user
-    if not _may_set_password(session):
-        _check_current(user, current_password, client)
-    with transaction.atomic():
-        user.change_password(new_password, keep=session)
-        AuditEvent.objects.record(
-            AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client
-        )
+    # One permit for both hashes, before anything is counted or locked.
+    with hashing_permit():
+        if not _may_set_password(session):
+            _check_current(user, current_password, client)
+        with transaction.atomic():
+            user.change_password(new_password, keep=session)
+            AuditEvent.objects.record(
+                AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client
+            )
 
 
 def _may_set_password(session: Session) -> bool:
@@ -53,7 +56,8 @@ def _may_set_password(session: Session) -> bool:
 def _check_current(user: User, password: str, client: Client) -> None:
     if not password:
         raise CurrentPasswordRequired
-    hits = limits.take_guess(mobile=user.mobile, client=client)
-    if not user.check_password(password):
+    guess = limits.take_guess(mobile=user.mobile, client=client)
+    is_right = user.check_password(password)
+    limits.settle(guess, is_right=is_right)
+    if not is_right:
         raise CurrentPasswordWrong
-    limits.give_back(hits)

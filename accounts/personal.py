@@ -51,7 +51,7 @@ def account_sections(user: User) -> list[Section]:
             "sessions", Session.objects.filter(user=user), ["refresh_digest", "previous_digest"]
         ),
         Section("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
-        Section("limits", LimitHit.objects.filter(subject=user.mobile)),
+        Section("limits", LimitHit.objects.filter(subject=user.mobile), ["network"]),
         Section("events", events.filter(actor=""), ["actor", "mobile_digest"]),
         # The actor, whose address it is, may be a member of staff.
         Section("events_by_others", events.exclude(actor=""), ["actor", "ip", "mobile_digest"]),

@@ -7,8 +7,11 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from accounts import serializers as shapes
+from accounts.budgets import SmsBudgetSpent
+from accounts.challenges import ChallengeRequired
+from accounts.hashers import Overloaded
 from accounts.idempotency import IdempotencyInProgress, IdempotencyKeyInvalid, IdempotencyKeyReused
-from accounts.limits import RateLimited, SmsBudgetSpent
+from accounts.limits import RateLimited
 from accounts.passwords import CurrentPasswordRequired, CurrentPasswordWrong
 from accounts.sessions import InvalidRefreshToken, RefreshInProgress
 from accounts.sign_in import AccountClosing, AccountDisabled, CodeInvalid, InvalidCredentials
@@ -41,6 +44,7 @@ SIGNED_IN = {
 
 class MobileFieldSchema(OpenApiSerializerFieldExtension):
     target_class = "accounts.serializers.MobileField"
+    match_subclasses = True
     priority = 1
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
@@ -119,24 +123,26 @@ describe(
                 },
             )
         },
-        problems=[RateLimited],
+        problems=[RateLimited, Overloaded],
         is_public=True,
     ),
     send_otp=call(
         "sendCode",
         "Send a one-time code",
-        body=(shapes.MobileSerializer, MOBILE),
+        description="While much is sent, the first answer is 403 `challenge_required`: solve"
+        " `challenge`, and send the call again with `challenge_solution`. docs/api.md shows how.",
+        body=(shapes.SendCodeSerializer, MOBILE),
         answers={200: CODE_SENT_ANSWER},
-        problems=[RateLimited, SmsBudgetSpent],
+        problems=[ChallengeRequired, RateLimited, SmsBudgetSpent],
         is_public=True,
     ),
     forgot_password=call(
         "forgotPassword",
         "Send a code with which a new password can be set",
         description="As `send-otp`: the session that the code opens may change the password.",
-        body=(shapes.MobileSerializer, MOBILE),
+        body=(shapes.SendCodeSerializer, MOBILE),
         answers={200: CODE_SENT_ANSWER},
-        problems=[RateLimited, SmsBudgetSpent],
+        problems=[ChallengeRequired, RateLimited, SmsBudgetSpent],
         is_public=True,
     ),
     verify_otp=call(
@@ -152,7 +158,7 @@ describe(
         "Sign in with a password",
         body=(shapes.LoginSerializer, {**MOBILE, "password": "correct horse battery"}),
         answers={200: (SignedIn, SIGNED_IN)},
-        problems=[InvalidCredentials, RateLimited],
+        problems=[InvalidCredentials, RateLimited, Overloaded],
         is_public=True,
     ),
     refresh=call(
@@ -187,7 +193,7 @@ describe(
                 },
             )
         },
-        problems=[CurrentPasswordRequired, CurrentPasswordWrong, RateLimited],
+        problems=[CurrentPasswordRequired, CurrentPasswordWrong, RateLimited, Overloaded],
     ),
     logout=call("logOut", "End this session", answers={204: None}),
     logout_all=call("logOutEverywhere", "End every session", answers={204: None}),

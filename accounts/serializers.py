@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError as PasswordRefused
 from django.utils import timezone
 from rest_framework import serializers
 
-from accounts.mobile import InvalidMobile, to_e164
+from accounts.mobile import InvalidMobile, to_e164, to_textable
 from accounts.models import Session, User
 from accounts.sessions import SignedIn
 from accounts.tokens import sign_access_token
@@ -28,6 +28,10 @@ class UntrimmedField(TextField):
 
 
 class MobileField(UntrimmedField):
+    """A mobile number in E.164; of any country, so that every account can sign in."""
+
+    parse = staticmethod(to_e164)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=LONGEST_MOBILE, **kwargs)
 
@@ -37,9 +41,15 @@ class MobileField(UntrimmedField):
         if len(text) > LONGEST_MOBILE:
             self.fail("max_length", max_length=LONGEST_MOBILE)
         try:
-            return to_e164(text)
+            return self.parse(text)
         except InvalidMobile as error:
             raise serializers.ValidationError(str(error), "invalid_mobile") from error
+
+
+class TextableMobileField(MobileField):
+    """A mobile number in a country that codes are sent to."""
+
+    parse = staticmethod(to_textable)
 
 
 class DigitsField(UntrimmedField):
@@ -76,7 +86,13 @@ class MobileSerializer(serializers.Serializer[Any]):
     mobile = MobileField()
 
 
-class SignUpSerializer(MobileSerializer):
+class SendCodeSerializer(serializers.Serializer[Any]):
+    mobile = TextableMobileField()
+    challenge_solution = UntrimmedField(required=False, max_length=1_000)
+
+
+class SignUpSerializer(serializers.Serializer[Any]):
+    mobile = TextableMobileField()
     password = NewPasswordField(required=False, allow_null=True)
 
 

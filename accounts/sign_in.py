@@ -5,23 +5,22 @@ up, and a password is hashed for an unknown number as well.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
-from django.core import signing
 from django.db import transaction
+from uuid_utils.compat import uuid7
 
-from accounts import limits
+from accounts import limits, signup_tokens
 from accounts.client import Client
+from accounts.counters import lock
+from accounts.hashers import hashing_permit
 from accounts.metrics import CODE_CHECKS
-from accounts.models import Erasure, OneTimeCode, Session, User
+from accounts.models import Erasure, LimitHit, OneTimeCode, Session, User
 from accounts.sessions import SignedIn, open_session
 from accounts.tasks import send_to_queue
 from gemchat.errors import DomainError
 
-SIGNUP_SALT = "accounts.signup"
-SIGNUP_LIFETIME = timedelta(hours=1)
 CLOSING_RETRY_SECONDS = 60
 
 
@@ -67,15 +66,25 @@ def sign_up(*, mobile: str, password: str, client: Client) -> str:
     """
     if not password:
         return ""
-    limits.take_signup(network=client.network)
-    return signing.dumps([mobile, make_password(password)], salt=SIGNUP_SALT)
+    with hashing_permit():
+        limits.take_signup(client=client)
+        encoded = make_password(password)
+    return signup_tokens.seal(mobile=mobile, encoded_password=encoded)
 
 
-def send_code(*, mobile: str, client: Client) -> IssuedCode:
-    """Make a number's new code and have it sent. Raises RateLimited, SmsBudgetSpent."""
+def send_code(*, mobile: str, client: Client | None, solution: str = "") -> IssuedCode:
+    """Make a number's new code and have it sent; `client` is None where staff ask for it.
+
+    Raises RateLimited, ChallengeRequired, SmsBudgetSpent.
+    """
+    code_id = uuid7()
     with transaction.atomic():
-        resend_after = limits.take_send(mobile=mobile, network=client.network)
-        code = OneTimeCode.objects.issue(mobile=mobile, ip=client.ip)
+        resend_after = limits.take_send(
+            mobile=mobile, client=client, code_id=code_id, solution=solution
+        )
+        code = OneTimeCode.objects.issue(
+            mobile=mobile, ip=client.ip if client else None, code_id=code_id
+        )
         transaction.on_commit(partial(send_to_queue, code.pk))
     return IssuedCode(code, resend_after)
 
@@ -89,7 +98,7 @@ def sign_in_with_code(
     """
     signed_in = None
     with transaction.atomic():
-        limits.refuse_if_failing(mobile=mobile, network=client.network)
+        lock(mobile)
         user = _user_by_code(mobile=mobile, digits=digits, client=client)
         if user is not None and user.is_active:
             _keep_signup_password(user, signup_token)
@@ -106,32 +115,36 @@ def sign_in_with_code(
 
 
 def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
-    code = OneTimeCode.objects.live().filter(mobile=mobile).first()
-    if code is None:
-        limits.count_failure(mobile=mobile, client=client, is_guess=False)
-        return None
-    if not code.matches(digits):
-        code.spend_try()
-        limits.count_failure(mobile=mobile, client=client)
-        return None
-    return User.objects.verified(mobile) if code.use() else None
+    """Judge a code against every live code of its number, under the number's lock."""
+    codes = list(OneTimeCode.objects.live().filter(mobile=mobile).order_by("created_at"))
+    is_own = any(code.is_from(client) for code in codes)
+    if not is_own:
+        limits.refuse_if_guessing(client=client)
+    # A list: each code is compared, whichever is right.
+    right = [code for code in codes if code.matches(digits) and code.has_try(client)]
+    if right and right[0].use():
+        limits.take_back(mobile=mobile)
+        return User.objects.verified(mobile)
+    for code in codes:
+        code.spend_try(client)
+    if not is_own:
+        newest = codes[-1].pk if codes else None
+        limits.count_code_failure(mobile=mobile, client=client, code_id=newest)
+    return None
 
 
 def _keep_signup_password(user: User, signup_token: str) -> None:
     if not signup_token or user.has_password:
         return
-    try:
-        mobile, encoded = signing.loads(signup_token, salt=SIGNUP_SALT, max_age=SIGNUP_LIFETIME)
-    except signing.BadSignature:
-        return
-    if mobile == user.mobile:
+    encoded = signup_tokens.open_seal(signup_token, mobile=user.mobile)
+    if encoded is not None:
         user.password = encoded
         user.save(update_fields=["password"])
 
 
 def sign_in_with_password(*, mobile: str, password: str, client: Client) -> SignedIn:
-    """Raises InvalidCredentials, RateLimited."""
-    user = check_credentials(mobile=mobile, password=password, client=client)
+    """Raises InvalidCredentials, RateLimited, Overloaded."""
+    user = check_credentials(mobile=mobile, password=password, client=client, is_login=True)
     with transaction.atomic():
         # A password that was changed while this one was hashed must not sign in any more.
         unchanged = User.objects.select_for_update(no_key=True).filter(
@@ -142,13 +155,25 @@ def sign_in_with_password(*, mobile: str, password: str, client: Client) -> Sign
         return open_session(user=user, method=Session.AuthMethod.PASSWORD, client=client)
 
 
-def check_credentials(*, mobile: str, password: str, client: Client) -> User:
-    """Whose number and password these are. Raises InvalidCredentials, RateLimited."""
-    hits = limits.take_guess(mobile=mobile, client=client)
-    user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
-    # Django spends the time of a hash on an unusable password as well.
-    known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
-    if not known.check_password(password) or user is None:
+def check_credentials(
+    *,
+    mobile: str,
+    password: str,
+    client: Client,
+    kind: LimitHit.Kind = LimitHit.Kind.PASSWORD_FAILURE,
+    is_login: bool = False,
+) -> User:
+    """Return the user of a number and password. `kind` is what a wrong password counts as.
+
+    Raises InvalidCredentials, RateLimited, Overloaded.
+    """
+    with hashing_permit():
+        guess = limits.take_guess(mobile=mobile, client=client, kind=kind, is_login=is_login)
+        user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
+        # Django spends the time of a hash on an unusable password as well.
+        known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
+        is_right = known.check_password(password) and user is not None
+    limits.settle(guess, is_right=is_right)
+    if not is_right or user is None:
         raise InvalidCredentials
-    limits.give_back(hits)
     return user

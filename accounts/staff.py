@@ -20,9 +20,10 @@ from django_otp.models import Device
 
 from accounts import limits
 from accounts.client import Client, client_of
+from accounts.hashers import hashing_permit
 from accounts.limits import RateLimited
 from accounts.mobile import InvalidMobile, to_e164
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, LimitHit, User
 from accounts.serializers import LONGEST_PASSWORD
 from accounts.sign_in import InvalidCredentials, check_credentials
 
@@ -54,7 +55,9 @@ class StaffSignInForm(AdminAuthenticationForm):
         if len(password) > LONGEST_PASSWORD:
             raise InvalidCredentials
         mobile = to_e164(self.cleaned_data["username"])
-        user = check_credentials(mobile=mobile, password=password, client=client)
+        user = check_credentials(
+            mobile=mobile, password=password, client=client, kind=LimitHit.Kind.STAFF_FAILURE
+        )
         self.confirm_login_allowed(user)
         if not settings.DEBUG:
             self._check_second_factor(user, client)
@@ -64,7 +67,7 @@ class StaffSignInForm(AdminAuthenticationForm):
     def _check_second_factor(self, user: User, client: Client) -> None:
         device = match_token(user, self.cleaned_data.get("otp_token", ""))
         if device is None:
-            limits.take_guess(mobile=user.mobile, client=client)
+            limits.take_guess(mobile=user.mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE)
             raise InvalidCredentials
         # django-otp keeps it in the admin's session when the user is signed in.
         user.otp_device = device  # type: ignore[attr-defined]
@@ -78,12 +81,15 @@ class StaffPasswordForm(AdminPasswordChangeForm):
         self.client = client
 
     def clean_old_password(self) -> str:
-        try:
-            hits = limits.take_guess(mobile=self.user.mobile, client=self.client)
-        except RateLimited as error:
-            raise ValidationError(str(error), RateLimited.code) from error
-        password = super().clean_old_password()
-        limits.give_back(hits)
+        with hashing_permit():
+            try:
+                guess = limits.take_guess(
+                    mobile=self.user.mobile, client=self.client, kind=LimitHit.Kind.STAFF_FAILURE
+                )
+            except RateLimited as error:
+                raise ValidationError(str(error), RateLimited.code) from error
+            password = super().clean_old_password()
+        limits.settle(guess, is_right=True)
         return password
 
     def save(self, commit: bool = True) -> Any:

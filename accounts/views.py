@@ -19,8 +19,8 @@ from accounts.passwords import change_password
 from accounts.serializers import (
     ChangePasswordSerializer,
     LoginSerializer,
-    MobileSerializer,
     RefreshSerializer,
+    SendCodeSerializer,
     SessionSerializer,
     SignUpSerializer,
     UserSerializer,
@@ -73,8 +73,12 @@ class SignInViewSet(ViewSet):
         return self.send_code(request)
 
     def send_code(self, request: Request) -> Response:
-        fields = fields_of(MobileSerializer, request)
-        issued = sign_in.send_code(mobile=fields["mobile"], client=client_of(request))
+        fields = fields_of(SendCodeSerializer, request)
+        issued = sign_in.send_code(
+            mobile=fields["mobile"],
+            client=client_of(request),
+            solution=fields.get("challenge_solution", ""),
+        )
         answer: dict[str, Any] = {
             "expires_in": int(settings.OTP_LIFETIME.total_seconds()),
             "resend_after": issued.resend_after_seconds,

@@ -40,6 +40,15 @@ MEMBERS: dict[str, Any] = {
         "errors": [{"field": "title", "message": "This field may not be blank.", "code": "blank"}]
     },
     "quota_exceeded": {"quota": QUOTA},
+    "challenge_required": {
+        "challenge": {
+            "algorithm": "SHA-256",
+            "challenge": "98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4",
+            "maxnumber": 100_000,
+            "salt": "6b0f5a8b3c1d4e5f60718293?expires=1795682400&",
+            "signature": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+        }
+    },
 }
 
 PROBLEM_SCHEMA = {
@@ -67,6 +76,19 @@ PROBLEM_SCHEMA = {
             },
         },
         "quota": {"$ref": "#/components/schemas/Quota"},
+        "challenge": {
+            "type": "object",
+            "description": "With `challenge_required`: find the `number` of 0 to `maxnumber` for"
+            " which SHA-256 of `salt` and `number` in decimals is `challenge`, in hexadecimals.",
+            "required": ["algorithm", "challenge", "maxnumber", "salt", "signature"],
+            "properties": {
+                "algorithm": {"const": "SHA-256"},
+                "challenge": {"type": "string"},
+                "maxnumber": {"type": "integer"},
+                "salt": {"type": "string"},
+                "signature": {"type": "string"},
+            },
+        },
     },
 }
 HEADERS = {

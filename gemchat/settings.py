@@ -274,9 +274,27 @@ TWILIO_API_BASE = env.str("TWILIO_API_BASE", default="https://api.twilio.com")
 TWILIO_ACCOUNT_SID = env.str("TWILIO_ACCOUNT_SID", default="")
 TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
 TWILIO_FROM = env.str("TWILIO_FROM", default="")
-SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
-SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[])
 PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", default="IN")
+SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[]) or [PHONE_DEFAULT_REGION]
+SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
+# Most numbers are of one country; 2,000 new people an hour stay under the part for new numbers.
+SMS_COUNTRY_HOURLY_BUDGET = env.int("SMS_COUNTRY_HOURLY_BUDGET", default=SMS_DAILY_BUDGET // 3)
+# The share of both budgets that only numbers with an account may use.
+SMS_RESERVED_SHARE = env.float("SMS_RESERVED_SHARE", default=0.25)
+# Codes for one number an hour; twice as many a day.
+SMS_PER_NUMBER = env.int("SMS_PER_NUMBER", default=5)
+# Per IPv4 address or IPv6 /48 and hour; a /56 has half of each, a /64 a third.
+SMS_UNANSWERED_PER_ADDRESS = env.int("SMS_UNANSWERED_PER_ADDRESS", default=200)
+CODE_FAILURES_PER_ADDRESS = env.int("CODE_FAILURES_PER_ADDRESS", default=200)
+PASSWORD_FAILURES_PER_ADDRESS = env.int("PASSWORD_FAILURES_PER_ADDRESS", default=60)
+LOGINS_PER_ADDRESS = env.int("LOGINS_PER_ADDRESS", default=1_000)
+SIGNUPS_PER_ADDRESS = env.int("SIGNUPS_PER_ADDRESS", default=200)
+# Per number and hour; wrong passwords per number, network and day.
+LOGINS_PER_NUMBER = env.int("LOGINS_PER_NUMBER", default=30)
+PASSWORD_FAILURES_PER_NUMBER = env.int("PASSWORD_FAILURES_PER_NUMBER", default=10)
+SMS_CHALLENGE = env.str("SMS_CHALLENGE", default="auto")
+# Hashes that a challenge takes at most; half of them on average.
+SMS_CHALLENGE_WORK = env.int("SMS_CHALLENGE_WORK", default=100_000)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],

@@ -276,8 +276,16 @@ class Migration(migrations.Migration):
                     "kind",
                     models.CharField(
                         choices=[
+                            ("owner_send", "Owner Send"),
                             ("send", "Send"),
-                            ("failure", "Failure"),
+                            ("network_send", "Network Send"),
+                            ("budget", "Budget"),
+                            ("budget_alert", "Budget Alert"),
+                            ("challenge", "Challenge"),
+                            ("code_failure", "Code Failure"),
+                            ("password_failure", "Password Failure"),
+                            ("staff_failure", "Staff Failure"),
+                            ("login", "Login"),
                             ("signup", "Signup"),
                             ("stripe_call", "Stripe Call"),
                             ("room", "Room"),
@@ -286,6 +294,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("subject", models.CharField(max_length=64)),
+                ("network", models.CharField(blank=True, max_length=64)),
+                ("code_id", models.UUIDField(null=True)),
                 ("created_at", models.DateTimeField()),
             ],
             options={
@@ -295,7 +305,12 @@ class Migration(migrations.Migration):
                         models.F("subject"),
                         models.OrderBy(models.F("created_at"), descending=True),
                         name="limit_hits_of_subject",
-                    )
+                    ),
+                    models.Index(
+                        models.F("code_id"),
+                        condition=models.Q(("code_id__isnull", False)),
+                        name="limit_hits_of_code",
+                    ),
                 ],
             },
         ),
@@ -319,6 +334,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempts_left", models.SmallIntegerField(default=5)),
+                ("strange_attempts_left", models.SmallIntegerField(default=5)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
                 ("ended_at", models.DateTimeField(null=True)),
@@ -367,11 +383,6 @@ class Migration(migrations.Migration):
                     ),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("ended_at", None)),
-                        fields=("mobile",),
-                        name="one_live_code_a_number",
-                    ),
                     models.CheckConstraint(
                         condition=models.Q(
                             models.Q(("ended_at", None), ("ending", "")),
@@ -386,6 +397,12 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("attempts_left__gte", 0), ("attempts_left__lte", 5)),
                         name="code_tries_in_range",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("strange_attempts_left__gte", 0), ("strange_attempts_left__lte", 5)
+                        ),
+                        name="code_strange_tries_in_range",
                     ),
                 ],
             },

@@ -12,6 +12,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts.client import Client
+
+# From the network that asked for a code, and from all others together: a stranger's wrong codes
+# leave the owner's tries alone.
 TRIES = 5
 KEPT = timedelta(days=7)
 DELIVERY_LEASE = timedelta(seconds=60)
@@ -21,11 +25,18 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
     def live(self) -> "OneTimeCodeQuerySet":
         return self.filter(ended_at=None, expires_at__gt=timezone.now())
 
-    def issue(self, *, mobile: str, ip: str | None) -> "OneTimeCode":
-        """Make a number's new code, which ends the one before; in the caller's transaction."""
-        self.end(mobile=mobile, ending=OneTimeCode.Ending.REPLACED)
+    def issue(
+        self, *, mobile: str, ip: str | None, code_id: uuid.UUID | None = None
+    ) -> "OneTimeCode":
+        """Make a number's new code, in the caller's transaction.
+
+        Live codes stay valid, or a stranger's request would void the code that its owner reads.
+        """
         now = timezone.now()
+        expired = self.filter(expires_at__lte=now)
+        expired.end(mobile=mobile, ending=OneTimeCode.Ending.REPLACED)
         return self.create(
+            id=code_id or uuid7(),
             mobile=mobile,
             ip=ip,
             created_at=now,
@@ -83,6 +94,7 @@ class OneTimeCode(models.Model):
     mobile = models.CharField(max_length=16)
     salt = models.BinaryField(max_length=16, default=partial(secrets.token_bytes, 16))
     attempts_left = models.SmallIntegerField(default=TRIES)
+    strange_attempts_left = models.SmallIntegerField(default=TRIES)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
@@ -98,9 +110,6 @@ class OneTimeCode(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                name="one_live_code_a_number", fields=["mobile"], condition=Q(ended_at=None)
-            ),
             models.CheckConstraint(
                 name="code_ends_for_a_reason",
                 condition=Q(ended_at=None, ending="") | (~Q(ended_at=None) & ~Q(ending="")),
@@ -108,6 +117,10 @@ class OneTimeCode(models.Model):
             models.CheckConstraint(
                 name="code_tries_in_range",
                 condition=Q(attempts_left__gte=0, attempts_left__lte=TRIES),
+            ),
+            models.CheckConstraint(
+                name="code_strange_tries_in_range",
+                condition=Q(strange_attempts_left__gte=0, strange_attempts_left__lte=TRIES),
             ),
         ]
         indexes = [
@@ -139,20 +152,34 @@ class OneTimeCode(models.Model):
         """`digits` are ASCII: compare_digest raises TypeError for other text."""
         return hmac.compare_digest(self.digits, digits)
 
+    def is_from(self, client: Client) -> bool:
+        """Check whether the client's network asked for the code; nobody asked for staff's."""
+        return self.ip is not None and Client(ip=self.ip).network == client.network
+
+    def has_try(self, client: Client) -> bool:
+        return bool(self.attempts_left if self.is_from(client) else self.strange_attempts_left)
+
+    @property
+    def tries_spent(self) -> int:
+        return 2 * TRIES - self.attempts_left - self.strange_attempts_left
+
     def use(self) -> bool:
-        """End the code as used; False when something else has ended it before."""
+        """End the code as used, and its siblings; False when the code has ended before."""
         used = (
             OneTimeCode.objects.live()
             .filter(pk=self.pk)
             .update(ended_at=timezone.now(), ending=self.Ending.USED)
         )
+        if used:
+            OneTimeCode.objects.end(mobile=self.mobile, ending=self.Ending.REPLACED)
         return used == 1
 
-    def spend_try(self) -> None:
-        """Count a wrong try; the last one ends the code."""
+    def spend_try(self, client: Client) -> None:
+        """Count a wrong try of the client's purse; the last try of both ends the code."""
+        purse = "attempts_left" if self.is_from(client) else "strange_attempts_left"
         tries = OneTimeCode.objects.filter(pk=self.pk, ended_at=None)
-        tries.filter(attempts_left__gt=0).update(attempts_left=F("attempts_left") - 1)
-        tries.filter(attempts_left=0).update(
+        tries.filter(**{f"{purse}__gt": 0}).update(**{purse: F(purse) - 1})
+        tries.filter(attempts_left=0, strange_attempts_left=0).update(
             ended_at=timezone.now(), ending=self.Ending.TRIES_SPENT
         )
 

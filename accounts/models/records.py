@@ -20,8 +20,19 @@ class LimitHit(models.Model):
     """One thing that a limit counts (`accounts.limits`), in a window that slides."""
 
     class Kind(models.TextChoices):
+        # Codes to a number: asked for from a network that is familiar to its account, or not.
+        OWNER_SEND = "owner_send"
         SEND = "send"
-        FAILURE = "failure"
+        # Codes asked for from a network, until one is answered.
+        NETWORK_SEND = "network_send"
+        BUDGET = "budget"
+        BUDGET_ALERT = "budget_alert"
+        # Solved challenges, which are good once.
+        CHALLENGE = "challenge"
+        CODE_FAILURE = "code_failure"
+        PASSWORD_FAILURE = "password_failure"  # noqa: S105
+        STAFF_FAILURE = "staff_failure"
+        LOGIN = "login"
         SIGNUP = "signup"
         STRIPE_CALL = "stripe_call"
         ROOM = "room"
@@ -30,6 +41,10 @@ class LimitHit(models.Model):
     # A mobile number, or its digest once its user is erased; a network; or the one name of what
     # is counted for all.
     subject = models.CharField(max_length=64)
+    # Where a guess at a number's password came from; empty for other counts.
+    network = models.CharField(max_length=64, blank=True)
+    # The code that a network asked for or guessed at: using the code deletes the hit.
+    code_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
 
     objects = DayQuerySet.as_manager()
@@ -38,6 +53,8 @@ class LimitHit(models.Model):
         indexes = [
             # The newest hits of a subject, when a limit is looked at.
             models.Index("kind", "subject", F("created_at").desc(), name="limit_hits_of_subject"),
+            # The hits of a code, which are deleted when the code is used.
+            models.Index("code_id", name="limit_hits_of_code", condition=Q(code_id__isnull=False)),
         ]
 
     def __str__(self) -> str:

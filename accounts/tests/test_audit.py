@@ -96,7 +96,7 @@ def test_failure_that_reaches_a_limit_is_recorded_once(alice):
     event = AuditEvent.objects.get()
     assert event.action == Action.LIMIT_REACHED
     assert event.mobile_digest == mobile_digest(alice.mobile)
-    assert event.details == {"limit": "failures"}
+    assert event.details == {"limit": "wrong passwords"}
 
 
 def test_password_change_and_endings_are_recorded():

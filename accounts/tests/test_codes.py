@@ -1,5 +1,6 @@
 """One-time codes: which of them open an account, how often, and to how many at once."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from accounts.tests.phones import (
     code_for,
     let_pass,
     post,
+    sign_in,
     statuses,
     verify,
     wrong,
@@ -34,14 +36,40 @@ def test_right_code_sent_fifty_times_at_once_signs_in_once():
 
 
 @committed
-def test_fifty_wrong_codes_at_once_are_judged_five_times_and_end_the_code():
+@pytest.mark.parametrize("ip, purses", [("127.0.0.1", (0, 5)), ("127.0.0.2", (5, 0))])
+def test_fifty_wrong_codes_at_once_spend_the_five_tries_of_one_purse(ip, purses):
     otp = code_for()
 
-    answers = at_once(50, lambda: verify(wrong(otp)))
+    answers = at_once(50, lambda: verify(wrong(otp), ip=ip))
 
     assert statuses(answers) == [400] * 50
     code = OneTimeCode.objects.get()
-    assert (code.attempts_left, code.ending) == (0, OneTimeCode.Ending.TRIES_SPENT)
+    assert (code.attempts_left, code.strange_attempts_left) == purses
+    assert verify(otp, ip=ip).status_code == 400
+    assert verify(otp, ip="127.0.0.2" if ip == "127.0.0.1" else "127.0.0.1").status_code == 200
+
+
+@committed
+def test_wrong_codes_from_many_networks_at_once_share_one_purse():
+    otp = code_for()
+    networks = itertools.count(2)
+
+    at_once(20, lambda: verify(wrong(otp), ip=f"127.0.0.{next(networks)}"))
+
+    code = OneTimeCode.objects.get()
+    assert (code.attempts_left, code.strange_attempts_left) == (5, 0)
+    assert verify(otp, ip="127.0.0.99").status_code == 400
+    assert verify(otp).status_code == 200
+
+
+@pytest.mark.django_db
+def test_code_ends_when_both_purses_are_spent():
+    otp = code_for()
+
+    for ip in ["127.0.0.1", "127.0.0.2"] * 5:
+        verify(wrong(otp), ip=ip)
+
+    assert OneTimeCode.objects.get().ending == OneTimeCode.Ending.TRIES_SPENT
     assert verify(otp).status_code == 400
 
 
@@ -63,20 +91,45 @@ def test_codes_asked_for_at_once_are_sent_once():
 
 
 @pytest.mark.django_db
-def test_number_that_failed_twenty_times_is_shut_for_a_day_whatever_is_resent():
-    for _ in range(4):
+def test_guesses_at_a_number_are_bounded_by_its_sends():
+    """Ten codes a day, each with ten tries: 100 guesses at 1 in 1,000,000 each."""
+    for _ in range(10):
         otp = code_for()
-        for _ in range(5):
-            assert verify(wrong(otp)).status_code == 400
+        for ip in ["127.0.0.1", "127.0.0.2"] * 8:
+            assert verify(wrong(otp), ip=ip).status_code == 400
         let_pass(HOUR)
 
-    refused = verify(code_for())
+    refused = post("auth/send-otp", {"mobile": NUMBER})
 
     assert refused.status_code == 429
-    assert refused.json()["code"] == "rate_limited"
-    assert 19 * 3600 < int(refused["Retry-After"]) <= 20 * 3600
-    let_pass(20 * HOUR)
-    assert verify(code_for()).status_code == 200
+    assert sum(code.tries_spent for code in OneTimeCode.objects.all()) == 100
+
+
+@pytest.mark.django_db
+def test_wrong_codes_of_a_stranger_leave_the_owner_all_codes():
+    for _ in range(4):
+        otp = code_for(ip="203.0.113.5")
+        for _ in range(10):
+            verify(wrong(otp), ip="198.51.100.7")
+        let_pass(HOUR)
+
+    otp = code_for(ip="203.0.113.5")
+    for _ in range(10):
+        verify(wrong(otp), ip="198.51.100.7")
+
+    assert verify(otp, ip="203.0.113.5").status_code == 200
+
+
+@pytest.mark.django_db
+def test_wrong_code_spends_a_try_of_every_live_code():
+    first = code_for()
+    let_pass(timedelta(seconds=31))
+    second = code_for()
+    guess = next(str(n) for n in range(100_000, 999_999) if str(n) not in (first, second))
+
+    verify(guess)
+
+    assert [code.attempts_left for code in OneTimeCode.objects.all()] == [4, 4]
 
 
 @pytest.mark.django_db
@@ -121,12 +174,13 @@ def test_used_code_lifts_the_gap():
 @pytest.mark.django_db
 def test_number_gets_five_codes_an_hour_and_ten_a_day():
     accepted = 0
-    for _ in range(5):
-        verify(code_for())
+    for number in range(5):
+        # From other networks, none of which is familiar to the number then.
+        verify(code_for(), ip=f"198.51.100.{number}")
     assert post("auth/send-otp", {"mobile": NUMBER}).status_code == 429
     let_pass(HOUR)
-    for _ in range(5):
-        verify(code_for())
+    for number in range(5):
+        verify(code_for(), ip=f"198.51.100.{number}")
         accepted += 1
     let_pass(HOUR)
 
@@ -150,13 +204,54 @@ def test_code_for_one_number_does_not_open_another():
 
 
 @pytest.mark.django_db
-def test_new_code_ends_the_one_before():
-    first = code_for()
+@pytest.mark.parametrize("resent_from", ["127.0.0.1", "198.51.100.7"])
+@pytest.mark.parametrize("used", [0, 1])
+def test_resend_leaves_the_live_code_valid_and_use_of_one_ends_both(resent_from, used):
+    codes = [code_for()]
     let_pass(timedelta(seconds=31))
-    second = code_for()
+    codes.append(code_for(ip=resent_from))
 
-    assert verify(first).status_code == (200 if first == second else 400)
-    assert verify(second).status_code == 200
+    answer = verify(codes[used])
+    again = verify(codes[1 - used])
+
+    assert (answer.status_code, again.status_code) == (200, 400)
+    assert not OneTimeCode.objects.filter(ended_at=None).exists()
+
+
+@pytest.mark.django_db
+def test_strangers_requests_do_not_use_up_the_owners_codes(alice):
+    sign_in(alice.mobile, ip="203.0.113.5")
+    # The first sign-in came from a network that was not familiar yet.
+    for number in range(9):
+        code_for(alice.mobile, ip=f"198.51.100.{number}")
+        let_pass(timedelta(minutes=16))
+
+    stranger = post("auth/send-otp", {"mobile": alice.mobile}, ip="198.51.100.99")
+    owner = verify(code_for(alice.mobile, ip="203.0.113.5"), alice.mobile, ip="203.0.113.5")
+
+    assert (stranger.status_code, owner.status_code) == (429, 200)
+
+
+@pytest.mark.django_db
+def test_strangers_request_gives_the_owner_no_gap_to_wait_for(alice):
+    sign_in(alice.mobile, ip="2001:db8:1:2::7")
+    code_for(alice.mobile, ip="198.51.100.7")
+
+    same_network = post("auth/send-otp", {"mobile": alice.mobile}, ip="2001:db8:1:2::8")
+    other_network = post("auth/send-otp", {"mobile": alice.mobile}, ip="2001:db8:1:3::7")
+
+    assert (same_network.status_code, other_network.status_code) == (200, 429)
+
+
+@pytest.mark.django_db
+def test_network_is_familiar_for_ninety_days(alice):
+    sign_in(alice.mobile, ip="203.0.113.5")
+    let_pass(timedelta(days=90))
+    code_for(alice.mobile, ip="198.51.100.7")
+
+    refused = post("auth/send-otp", {"mobile": alice.mobile}, ip="203.0.113.5")
+
+    assert refused.status_code == 429
 
 
 @pytest.mark.django_db

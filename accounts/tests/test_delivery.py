@@ -173,10 +173,10 @@ def test_task_that_is_delivered_many_times_sends_one_message(outbox):
     assert len(outbox) == 1
 
 
-@pytest.mark.parametrize("ending", ["replaced", "expired"])
+@pytest.mark.parametrize("ending", ["used", "expired"])
 def test_code_that_has_ended_is_not_sent(outbox, code, ending):
-    if ending == "replaced":
-        OneTimeCode.objects.issue(mobile=NUMBER, ip=None)
+    if ending == "used":
+        code.use()
     else:
         let_pass(timedelta(minutes=5))
 

@@ -1,10 +1,15 @@
 """Signing in by password, and who may change one."""
 
+import base64
+import json
+import time
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from rest_framework.test import APIClient
 
+from accounts import signup_tokens
 from accounts.models import LimitHit, User
 from accounts.tests.hashing import CountingHasher, GatedHasher
 from accounts.tests.phones import (
@@ -163,6 +168,34 @@ def test_password_of_a_sign_up_is_kept_by_whoever_signed_up():
 
     assert verified.json()["user"]["has_password"] is True
     assert login(NUMBER).status_code == 200
+
+
+@pytest.mark.django_db
+def test_signup_token_shows_neither_hash_nor_number():
+    """Issue 15, line 13: it was readable base64, with an argon2 hash to crack."""
+    token = post("auth/signup", {"mobile": NUMBER, "password": PASSWORD}).json()["data"][
+        "signup_token"
+    ]
+
+    parts = [token, *token.replace(".", ":").split(":")]
+    readable = b"".join(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts)
+    for secret in [b"argon2", NUMBER.encode(), NUMBER[1:].encode()]:
+        assert secret not in readable + token.encode()
+
+
+@pytest.mark.django_db
+def test_signup_token_is_good_for_an_hour(settings):
+    encoded = make_password(PASSWORD)
+    content = json.dumps([NUMBER, encoded]).encode()
+    cipher = signup_tokens._cipher()
+
+    young = cipher.encrypt_at_time(content, int(time.time()) - 3500).decode()
+    old = cipher.encrypt_at_time(content, int(time.time()) - 3700).decode()
+
+    assert signup_tokens.open_seal(young, mobile=NUMBER) == encoded
+    assert signup_tokens.open_seal(old, mobile=NUMBER) is None
+    settings.SECRET_KEY = "another key of the server, which signed other tokens"
+    assert signup_tokens.open_seal(young, mobile=NUMBER) is None
 
 
 @pytest.mark.django_db

@@ -1,5 +1,6 @@
 // Signing in: a mobile number, then the code that was texted to it.
 
+import { solve } from "./challenge.js";
 import { byId, explain } from "./page.js";
 import { problemOf, retryAfter, unreachable } from "./problem.js";
 import { refresh, signIn } from "./session.js";
@@ -38,11 +39,11 @@ byId("other-mobile").addEventListener("click", () => {
 });
 
 async function sendCode() {
-  const answer = await fetch("/api/v1/auth/send-otp", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ mobile: mobile.value.trim() }),
-  });
+  let answer = await askForCode();
+  if (answer.status === 403) {
+    const problem = await problemOf(answer.clone());
+    if (problem.challenge) answer = await askForCode(await solved(problem.challenge));
+  }
   if (!answer.ok) return refused(answer, codeForm.hidden ? mobile : code);
   const { data } = await answer.json();
   byId("code-mobile").textContent = mobile.value.trim();
@@ -54,6 +55,24 @@ async function sendCode() {
   show(codeForm);
   code.focus();
   waitToResend(data.resend_after);
+}
+
+const askForCode = (solution) =>
+  fetch("/api/v1/auth/send-otp", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ mobile: mobile.value.trim(), challenge_solution: solution }),
+  });
+
+/** Much is sent at the moment: this device computes for a second or two, which costs robots more. */
+async function solved(challenge) {
+  const notice = byId(codeForm.hidden ? "mobile-check" : "code-check");
+  notice.textContent = "One moment: checking that no robot asks for codes.";
+  try {
+    return await solve(challenge);
+  } finally {
+    notice.textContent = "";
+  }
 }
 
 async function enter() {

@@ -2,9 +2,9 @@
 
 /** A problem document (RFC 9457), or a server that could not be reached: `status` 0. */
 export class Problem extends Error {
-  constructor(status, { detail, code = "", errors = [], quota = null } = {}) {
+  constructor(status, { detail, code = "", errors = [], quota = null, challenge = null } = {}) {
     super(detail || "Something went wrong here. Try again in a moment.");
-    Object.assign(this, { status, code, errors, quota });
+    Object.assign(this, { status, code, errors, quota, challenge });
   }
 
   /** What is wrong with one field, in words. */

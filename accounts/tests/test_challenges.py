@@ -1,0 +1,191 @@
+"""The proof of work before a code: when it is asked for, and which answers are good."""
+
+import base64
+import hashlib
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.challenges import new_challenge
+from accounts.models import LimitHit, OneTimeCode
+from accounts.tests.phones import NUMBER, OTHER_NUMBER, let_pass, post, verify
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def always(settings):
+    settings.SMS_CHALLENGE = "always"
+    settings.SMS_CHALLENGE_WORK = 200
+
+
+def encode(document):
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+def solve(challenge):
+    """Solve a challenge as docs/api.md says."""
+    for number in range(challenge["maxnumber"] + 1):
+        digest = hashlib.sha256(f"{challenge['salt']}{number}".encode()).hexdigest()
+        if digest == challenge["challenge"]:
+            return {**challenge, "number": number}
+    raise AssertionError("the challenge has no solution")
+
+
+def ask(mobile=NUMBER, solution=None, **options):
+    body = {"mobile": mobile, **({"challenge_solution": solution} if solution else {})}
+    return post("auth/send-otp", body, **options)
+
+
+@pytest.mark.parametrize("path", ["send-otp", "forgot-password"])
+def test_code_is_sent_for_a_solution(path):
+    refused = post(f"auth/{path}", {"mobile": NUMBER})
+    assert (refused.status_code, refused.json()["code"]) == (403, "challenge_required")
+    assert not OneTimeCode.objects.exists()
+
+    solution = encode(solve(refused.json()["challenge"]))
+    sent = post(f"auth/{path}", {"mobile": NUMBER, "challenge_solution": solution})
+
+    assert sent.status_code == 200
+    assert verify(OneTimeCode.objects.get().digits).status_code == 200
+
+
+def test_known_and_unknown_numbers_are_asked_alike(alice):
+    answers = [ask(alice.mobile), ask(NUMBER)]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].json()["challenge"].keys() == answers[1].json()["challenge"].keys()
+
+
+def test_solution_is_good_once():
+    solution = encode(solve(ask().json()["challenge"]))
+    assert ask(solution=solution).status_code == 200
+    let_pass(timedelta(seconds=31))
+
+    assert ask(solution=solution).json()["code"] == "challenge_required"
+
+
+def test_solution_that_a_limit_refused_stays_good(settings):
+    solution = encode(solve(ask().json()["challenge"]))
+    settings.SMS_DAILY_BUDGET = 0
+    assert ask(solution=solution).json()["code"] == "sms_budget_spent"
+    settings.SMS_DAILY_BUDGET = 10
+
+    assert ask(solution=solution).status_code == 200
+
+
+def test_solution_of_one_number_is_not_good_for_another():
+    solution = encode(solve(ask(NUMBER).json()["challenge"]))
+
+    assert ask(OTHER_NUMBER, solution).status_code == 403
+
+
+def test_solution_is_good_for_five_minutes():
+    made = timezone.now() - timedelta(minutes=5)
+
+    assert ask(solution=encode(solve(new_challenge(NUMBER, made)))).status_code == 403
+
+
+def longer(solved):
+    """Move the expiry of a solution without another proof."""
+    return {**solved, "salt": solved["salt"].replace("expires=", "expires=9")}
+
+
+def shifted(solved):
+    """Read digits of the number as the end of the salt: the digest stays the same."""
+    number = str(solved["number"] + 10)
+    return {**solved, "salt": solved["salt"] + number[0], "number": int(number[1:])}
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        longer,
+        shifted,
+        lambda solved: {**solved, "number": solved["number"] + 1},
+        lambda solved: {**solved, "number": str(solved["number"])},
+        lambda solved: {**solved, "number": -1},
+        lambda solved: {**solved, "number": 10**4000},
+        lambda solved: {**solved, "signature": "0" * 64},
+        lambda solved: {**solved, "signature": "é"},
+        lambda solved: {**solved, "salt": None},
+        lambda solved: {"number": 1},
+        lambda solved: [],
+    ],
+)
+def test_forged_solutions_are_refused(forge):
+    document = forge(solve(ask().json()["challenge"]))
+
+    assert ask(solution=encode(document)).status_code in (403, 422)
+
+
+@pytest.mark.parametrize("text", ["x", "e30=", "W10=", "////", "é", "0" * 1_000])
+def test_text_that_is_no_solution_is_refused(text):
+    assert ask(solution=text).json()["code"] == "challenge_required"
+
+
+def test_challenge_is_asked_for_when_half_of_a_networks_limit_is_used(settings):
+    settings.SMS_CHALLENGE = "auto"
+    settings.SMS_UNANSWERED_PER_ADDRESS = 8
+    answers = [ask(f"+9198123{number:05d}").status_code for number in range(6)]
+
+    assert answers == [200] * 5 + [403]
+    assert ask(OTHER_NUMBER, ip="198.51.100.7").status_code == 200
+
+
+def test_challenge_is_asked_for_when_half_of_the_open_budget_is_used(settings):
+    settings.SMS_CHALLENGE = "auto"
+    settings.SMS_COUNTRY_HOURLY_BUDGET = 11  # 9 for numbers without an account
+    answers = [
+        ask(f"+9198123{number:05d}", ip=f"198.51.100.{number}").status_code for number in range(6)
+    ]
+
+    assert answers == [200] * 5 + [403]
+
+
+def test_no_challenge_is_asked_for_where_it_is_off(settings):
+    settings.SMS_CHALLENGE = "off"
+    settings.SMS_UNANSWERED_PER_ADDRESS = 2
+
+    assert [ask(f"+9198123{number:05d}").status_code for number in range(3)] == [200, 200, 429]
+
+
+def test_challenge_that_is_asked_for_counts_nothing():
+    ask()
+
+    assert not LimitHit.objects.exists()
+
+
+def test_people_behind_one_address_sign_in_within_an_hour(settings):
+    """Issue 15: 2,000 people with right codes; here a tenth, with a tenth of each limit.
+
+    Of 20 people one never answers and one mistypes once. All ask before anyone answers in
+    groups of 8: about as many as wait for their SMS when 200 people come in an hour.
+    """
+    settings.SMS_CHALLENGE = "auto"
+    for name in ["SMS_DAILY_BUDGET", "SMS_COUNTRY_HOURLY_BUDGET", "SMS_UNANSWERED_PER_ADDRESS"]:
+        setattr(settings, name, getattr(settings, name) // 10)
+    settings.CODE_FAILURES_PER_ADDRESS //= 10
+    signed_in = never = 0
+
+    for group in range(0, 200, 8):
+        people = [f"+9198123{number:05d}" for number in range(group, group + 8)]
+        for mobile in people:
+            answer = ask(mobile)
+            if answer.status_code == 403:
+                answer = ask(mobile, encode(solve(answer.json()["challenge"])))
+            assert answer.status_code == 200, answer.content
+        for mobile in people:
+            number = int(mobile[-5:])
+            code = OneTimeCode.objects.get(mobile=mobile).digits
+            if number % 20 == 0:
+                never += 1
+                continue
+            if number % 20 == 1:
+                assert verify(f"{(int(code) + 1) % 1_000_000:06d}", mobile).status_code == 400
+            assert verify(code, mobile).status_code == 200
+            signed_in += 1
+
+    assert (signed_in, never) == (190, 10)

@@ -1,0 +1,88 @@
+"""Permits to hash passwords: beyond them a call is refused at once, and others are served."""
+
+from contextlib import ExitStack
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.test import Client as Browser
+
+from accounts import hashers
+from accounts.models import LimitHit
+from accounts.tests.hashing import CountingHasher
+from accounts.tests.phones import NUMBER, PASSWORD, post
+from gemchat.permits import Permits
+from tests.marks import committed
+from tests.waiting import in_background
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """One permit, which another thread holds, and nobody may wait."""
+    permits = Permits(1)
+    monkeypatch.setattr(hashers, "HASHING", permits)
+    with ExitStack() as held:
+        held.enter_context(permits.taken())
+        yield held
+
+
+@committed
+@pytest.mark.parametrize("path", ["login", "signup"])
+def test_call_beyond_the_permits_is_refused_and_counts_nothing(taken, alice_api, path):
+    """Issue 15, line 5: 32 logins held every thread of a web process."""
+    body = {"mobile": NUMBER, "password": PASSWORD}
+
+    refused = in_background(lambda: post(f"auth/{path}", body)).result(20)
+    served = alice_api.get("/api/v1/user/me")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert refused["Retry-After"] == "1"
+    assert not LimitHit.objects.exists()
+    assert served.status_code == 200
+    taken.close()
+    assert post(f"auth/{path}", body).status_code in (201, 401)
+
+
+@pytest.mark.django_db
+def test_password_change_beyond_the_permits_is_refused_and_counts_nothing(taken, alice_api, alice):
+    with_password = make_password_counting(alice)
+
+    refused = alice_api.post(
+        "/api/v1/auth/change-password",
+        {"new_password": "quite another one", "current_password": "wrong one"},
+    )
+
+    alice.refresh_from_db()
+    assert (refused.status_code, alice.password) == (503, with_password)
+    assert not LimitHit.objects.exists()
+
+
+def make_password_counting(user):
+    user.password = make_password(PASSWORD, hasher=CountingHasher())
+    user.save(update_fields=["password"])
+    return user.password
+
+
+@pytest.mark.django_db
+def test_admin_sign_in_beyond_the_permits_is_refused(taken, staff_mobile="+919800000009"):
+    form = {"username": staff_mobile, "password": PASSWORD, "otp_token": ""}
+
+    refused = Browser().post("/admin/login/?next=/admin/", form)
+
+    assert refused.status_code == 503
+    assert not LimitHit.objects.exists()
+
+
+def test_every_hash_takes_a_permit(taken):
+    with pytest.raises(hashers.Overloaded):
+        make_password(PASSWORD)
+
+
+def test_thread_that_holds_a_permit_hashes_with_it(monkeypatch):
+    monkeypatch.setattr(hashers, "HASHING", Permits(1))
+
+    with hashers.hashing_permit(), hashers.hashing_permit():
+        encoded = make_password(PASSWORD)
+
+    assert encoded.startswith("argon2")
+    with hashers.HASHING.taken():
+        pass
