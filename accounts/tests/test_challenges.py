@@ -1,8 +1,5 @@
 """The proof of work before a code: when it is asked for, and which answers are good."""
 
-import base64
-import hashlib
-import json
 from datetime import timedelta
 
 import pytest
@@ -11,6 +8,7 @@ from django.utils import timezone
 from accounts.challenges import new_challenge
 from accounts.models import LimitHit, OneTimeCode
 from accounts.tests.phones import NUMBER, OTHER_NUMBER, let_pass, post, verify
+from accounts.tests.proof_of_work import encode, solve
 
 pytestmark = pytest.mark.django_db
 
@@ -19,19 +17,6 @@ pytestmark = pytest.mark.django_db
 def always(settings):
     settings.SMS_CHALLENGE = "always"
     settings.SMS_CHALLENGE_WORK = 200
-
-
-def encode(document):
-    return base64.b64encode(json.dumps(document).encode()).decode()
-
-
-def solve(challenge):
-    """Solve a challenge as docs/api.md says."""
-    for number in range(challenge["maxnumber"] + 1):
-        digest = hashlib.sha256(f"{challenge['salt']}{number}".encode()).hexdigest()
-        if digest == challenge["challenge"]:
-            return {**challenge, "number": number}
-    raise AssertionError("the challenge has no solution")
 
 
 def ask(mobile=NUMBER, solution=None, **options):
