@@ -16,7 +16,7 @@ class Plan:
     tier: str
     daily_limit: int
     concurrent_replies: int
-    # Replies that are queued or being made.
+    # Replies that are queued or being made; 0 for any number.
     waiting_replies: int
     sends_per_minute: int
     daily_cost_micro_usd: int

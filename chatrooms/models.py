@@ -26,8 +26,8 @@ Position = tuple[bool, datetime, uuid.UUID]
 
 class ChatroomLimitReached(DomainError):
     code = "chatroom_limit_reached"
-    message = "You have {} chatrooms, as many as your plan allows. Delete some, or upgrade to Pro."
-    status = 409
+    message = "You have as many chatrooms as your plan allows. Delete some, or upgrade to Pro."
+    status = 403
 
 
 class ChatroomQuerySet(models.QuerySet["Chatroom"]):
@@ -98,7 +98,7 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
                 allowed=[(per_minute, timedelta(minutes=1))],
             )
             if self.filter(user=user).count() >= most:
-                raise ChatroomLimitReached(ChatroomLimitReached.message.format(most), limit=most)
+                raise ChatroomLimitReached
             return self.open(user=user, **fields)
 
     def open(

@@ -48,8 +48,8 @@ class TooManyWaiting(DomainError):
     message = "Too many of your replies are waiting. Send again when one of them has ended."
     status = 429
 
-    def __init__(self) -> None:
-        super().__init__(retry_after=WAITING_RETRY_SECONDS)
+    def __init__(self, quota: Quota) -> None:
+        super().__init__(retry_after=WAITING_RETRY_SECONDS, headers=quota.as_headers())
 
 
 class Overtaken(Exception):
@@ -75,9 +75,12 @@ class Accepted:
 POST = f"""
 WITH room AS (
     SELECT id, active_leaf, coalesce(active_leaf > %(message)s, false) AS is_overtaken,
-        %(waiting)s <= (
-            SELECT count(*) FROM messaging_message
-            WHERE user_id = %(user)s AND status IN ('queued', 'generating')
+        %(waiting)s > 0 AND %(waiting)s <= (
+            SELECT count(*) FROM (
+                SELECT FROM messaging_message
+                WHERE user_id = %(user)s AND status IN ('queued', 'generating')
+                LIMIT %(waiting)s
+            ) AS waiting
         ) AS is_full
     FROM chatrooms_chatroom WHERE id = %(chatroom)s AND user_id = %(user)s AND deleted_at IS NULL
     FOR NO KEY UPDATE
@@ -143,7 +146,7 @@ def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
     if is_overtaken:
         raise Overtaken
     if is_full:
-        raise TooManyWaiting
+        raise TooManyWaiting(DailyQuota.objects.usage(user=room.user))
     if used is None:
         raise DailyQuota.objects.refusal(user=room.user)
     transaction.on_commit(partial(send_to_queue, reply.pk))
@@ -163,8 +166,9 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
 
     Raises TooManyWaiting, and what DailyQuota's `reserve` raises.
     """
-    if Message.objects.filter(user=user).under_way().count() >= plan_for(user).waiting_replies:
-        raise TooManyWaiting
+    most = plan_for(user).waiting_replies
+    if most and Message.objects.filter(user=user).under_way()[:most].count() >= most:
+        raise TooManyWaiting(DailyQuota.objects.usage(user=user))
     return DailyQuota.objects.reserve(user=user, text_bytes=text_bytes(prompt))
 
 

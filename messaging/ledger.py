@@ -5,15 +5,18 @@ it by a status or break the connection before any answer. Where Gemini reported 
 are estimated.
 """
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from billing.ledger import RECORD_ALONE
 from billing.models import UsageRecord
 from billing.quota import MINUTE
+from chatrooms.models import Chatroom
 from gemchat.prepared import fetch
 from messaging.backends import Usage
 from messaging.backends.answer import BYTES_A_TOKEN
@@ -76,8 +79,21 @@ def entry(
 
 
 def record(reply: Message, **fields: Any) -> None:
-    """Record an attempt that ends no reply; an attempt that is recorded already stays as it is."""
-    fetch(RECORD_ALONE, entry(reply, now=timezone.now(), **fields))
+    """Record an attempt that ends no reply; an attempt that is recorded already stays as it is.
+
+    Where the room is erased, its user may be too: the entry then names nobody.
+    """
+    with transaction.atomic():
+        values = entry(reply, now=timezone.now(), **fields)
+        if not lock_room(reply.chatroom_id):
+            values["user"] = None
+        fetch(RECORD_ALONE, values)
+
+
+def lock_room(chatroom_id: uuid.UUID) -> bool:
+    """Lock a room before its messages and the quota, as everywhere; False if it is gone."""
+    rooms = Chatroom.objects.select_for_update(no_key=True).filter(pk=chatroom_id)
+    return bool(rooms.values_list("pk"))
 
 
 def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) -> Usage:

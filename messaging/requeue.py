@@ -8,7 +8,6 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from billing.models import UsageRecord
-from chatrooms.models import Chatroom
 from gemchat.prepared import fetch
 from gemchat.redis import client
 from messaging.backends import Usage
@@ -16,7 +15,7 @@ from messaging.branch import Said
 from messaging.buffer import Position, stream_key
 from messaging.catalog import GeminiModel, serving
 from messaging.context import NEWEST_PAGE, build_context
-from messaging.ledger import estimated_usage, record
+from messaging.ledger import estimated_usage, lock_room, record
 from messaging.models import Message
 
 
@@ -69,8 +68,3 @@ def published_characters(reply: Message) -> int:
         return 0
     positions = [Position.parse(str(entry_id)) for entry_id, _ in newest]
     return sum(at.offset for at in positions if at.attempt == reply.attempt)
-
-
-def lock_room(chatroom_id: uuid.UUID) -> None:
-    """Keep the order of locks: the room comes before messages and the quota."""
-    list(Chatroom.objects.select_for_update(no_key=True).filter(pk=chatroom_id).values_list("pk"))

@@ -5,7 +5,6 @@ import re
 import unicodedata
 import uuid
 
-from django.db import transaction
 from django.utils import timezone
 
 from billing.models import UsageRecord
@@ -17,7 +16,6 @@ from messaging.backends import (
     GeminiError,
     Request,
     Turn,
-    Usage,
     stream_reply,
 )
 from messaging.backends.offline import MODEL_VERSION as OFFLINE
@@ -46,11 +44,11 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
         return
     prompt, reply = branch.upwards(room.active_leaf, limit=2)
     if reply.status == Message.Status.COMPLETE:
-        title = cleaned(asked_of_gemini(room, prompt, reply)) or cleaned(prompt.content)
+        title = cleaned(asked_of_gemini(prompt, reply)) or cleaned(prompt.content)
         Chatroom.objects.untitled().filter(pk=chatroom_id).update(title=title or DEFAULT_TITLE)
 
 
-def asked_of_gemini(room: Chatroom, prompt: Message, reply: Message) -> str:
+def asked_of_gemini(prompt: Message, reply: Message) -> str:
     """Ask Gemini for a title once for each reply; the ledger has what that cost."""
     if reply.model_version == OFFLINE or is_recorded(reply):
         return ""
@@ -68,30 +66,6 @@ def asked_of_gemini(room: Chatroom, prompt: Message, reply: Message) -> str:
         outcome, usage, version = UsageRecord.Outcome.FAILED, error.usage, error.model_version
         pieces.clear()
     if usage is not None:
-        record_title(room, reply, outcome=outcome, usage=usage, priced=priced, version=version)
-    return "".join(pieces)
-
-
-def is_recorded(reply: Message) -> bool:
-    """Whether Gemini has been asked for a title after this reply; the task may run twice."""
-    titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
-    return titles.filter(reply_id=reply.pk).exists()
-
-
-def record_title(
-    room: Chatroom,
-    reply: Message,
-    *,
-    outcome: str,
-    usage: Usage,
-    priced: GeminiModel | None,
-    version: str,
-) -> None:
-    """Record what a title cost; without its user where the room is gone by now."""
-    with transaction.atomic():
-        rooms = Chatroom.objects.select_for_update(no_key=True).filter(pk=room.pk)
-        if not rooms.values_list("pk").first():
-            reply.user_id = None  # type: ignore[assignment]  # erased with the room
         record(
             reply,
             purpose=UsageRecord.Purpose.TITLE,
@@ -100,6 +74,13 @@ def record_title(
             priced=priced,
             model_version=version,
         )
+    return "".join(pieces)
+
+
+def is_recorded(reply: Message) -> bool:
+    """Whether Gemini has been asked for a title after this reply; the task may run twice."""
+    titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
+    return titles.filter(reply_id=reply.pk).exists()
 
 
 def cleaned(text: str) -> str:
