@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -63,7 +64,7 @@ def lost_usage(reply: Message) -> Usage:
 def published_characters(reply: Message) -> int:
     """How much text of the attempt readers were sent; 0 where Redis does not know."""
     try:
-        newest = client().xrevrange(stream_key(reply.pk), count=1)
+        newest: Any = client().xrevrange(stream_key(reply.pk), count=1)
     except RedisError:
         return 0
     positions = [Position.parse(str(entry_id)) for entry_id, _ in newest]
