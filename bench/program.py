@@ -188,6 +188,13 @@ class Program:
             # Every person comes from an address of their own.
             "TRUSTED_PROXY_COUNT": "1",
             "BASIC_DAILY_LIMIT": "1000000",
+            "BASIC_SENDS_PER_MINUTE": "1000000",
+            "BASIC_WAITING_REPLIES": "0",
+            "BASIC_CHATROOMS": "1000000",
+            "BASIC_CHATROOMS_PER_MINUTE": "1000000",
+            "BASIC_DAILY_TEXT_MB": "1000000",
+            "BASIC_DAILY_COST_USD": "0",
+            "BASIC_MINUTE_COST_USD": "0",
             "SMS_DAILY_BUDGET": "1000000",
             # Codes are for the answers alone, and the console is for DEBUG alone.
             "SMS_BACKEND": "accounts.sms.MemoryBackend",

@@ -205,14 +205,15 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(DailyQuota)
 class DailyQuotaAdmin(ReadOnlyAdmin):
-    list_display = ["user", "day", "used"]
+    list_display = ["user", "day", "used", "unanswered", "cost_micro_usd", "text_bytes"]
     list_select_related = ["user"]
 
 
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
     list_display = [
-        *["created_at", "user", "reply_id", "attempt", "model", "outcome", "error_code"],
+        *["created_at", "user", "purpose", "reply_id", "attempt", "model", "outcome"],
+        "error_code",
         *["prompt_tokens", "output_tokens", "cost_micro_usd", "estimated"],
     ]
     list_select_related = ["user"]

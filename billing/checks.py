@@ -18,6 +18,21 @@ LEAST = {
     "PRO_DAILY_LIMIT": 0,
     "BASIC_CONCURRENT_REPLIES": 1,
     "PRO_CONCURRENT_REPLIES": 1,
+    "BASIC_WAITING_REPLIES": 0,
+    "PRO_WAITING_REPLIES": 0,
+    "BASIC_SENDS_PER_MINUTE": 1,
+    "PRO_SENDS_PER_MINUTE": 1,
+    "GIVE_BACKS_PER_DAY": 0,
+    "BASIC_DAILY_COST_USD": 0,
+    "PRO_DAILY_COST_USD": 0,
+    "BASIC_MINUTE_COST_USD": 0,
+    "PRO_MINUTE_COST_USD": 0,
+    "BASIC_DAILY_TEXT_MB": 1,
+    "PRO_DAILY_TEXT_MB": 1,
+    "BASIC_CHATROOMS": 1,
+    "PRO_CHATROOMS": 1,
+    "BASIC_CHATROOMS_PER_MINUTE": 1,
+    "PRO_CHATROOMS_PER_MINUTE": 1,
     "BASIC_RETENTION_DAYS": 0,
     "PRO_RETENTION_DAYS": 0,
 }
@@ -44,7 +59,8 @@ def check_settings(
             f"{name} is {getattr(settings, name)}; it must be {least} or more.", id="billing.E001"
         )
         for name, least in LEAST.items()
-        if getattr(settings, name) < least
+        # Not `<`: NaN, which an environment may hold, is neither.
+        if not getattr(settings, name) >= least
     ]
     if settings.STRIPE_SECRET_KEY:
         found += _check_stripe()

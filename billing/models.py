@@ -9,59 +9,136 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.models.audit import mobile_digest
 from billing.plans import plan_for
-from billing.quota import Quota, QuotaExceeded
+from billing.quota import (
+    MINUTE,
+    CostLimitReached,
+    Quota,
+    QuotaExceeded,
+    SendsLimited,
+    TextLimitReached,
+    seconds_until,
+)
+from gemchat.errors import DomainError
 
-# One statement takes a place or finds that none is left, however many ask at once. A limit of 0
-# must not insert the day's first row either. `source` may name what must be there besides.
+# One statement takes a slot or finds a limit reached, however many ask at once. A limit of 0 must
+# not insert the day's first row either. That row goes on from what an erased account of the same
+# number had used. `source` names a relation that must have a row. The minute starts with the first
+# send after the one before has passed.
 RESERVE = """
-INSERT INTO billing_dailyquota AS quota (user_id, day, used)
-SELECT %(user)s, %(day)s, 1 {source} WHERE %(limit)s > 0
-ON CONFLICT (user_id, day) DO UPDATE SET used = quota.used + 1 WHERE quota.used < %(limit)s
+INSERT INTO billing_dailyquota AS quota (user_id, day, used, unanswered, cost_micro_usd, text_bytes,
+    minute_started_at, minute_sends, minute_cost_micro_usd)
+SELECT %(user)s, %(day)s, coalesce(erased.used, 0) + 1, coalesce(erased.unanswered, 0),
+    coalesce(erased.cost_micro_usd, 0), coalesce(erased.text_bytes, 0) + %(text_bytes)s,
+    %(now)s, 1, 0
+FROM {source} LEFT JOIN billing_erasedquota AS erased
+    ON erased.mobile_digest = %(mobile_digest)s AND erased.day = %(day)s
+WHERE coalesce(erased.used, 0) < %(limit)s
+    AND coalesce(erased.cost_micro_usd, 0) < %(daily_cost)s
+    AND coalesce(erased.text_bytes, 0) < %(daily_text)s
+ON CONFLICT (user_id, day) DO UPDATE SET used = quota.used + 1,
+    text_bytes = quota.text_bytes + %(text_bytes)s,
+    minute_started_at = CASE WHEN quota.minute_started_at > %(minute_ago)s
+        THEN quota.minute_started_at ELSE %(now)s END,
+    minute_sends = 1 + CASE WHEN quota.minute_started_at > %(minute_ago)s
+        THEN quota.minute_sends ELSE 0 END,
+    minute_cost_micro_usd = CASE WHEN quota.minute_started_at > %(minute_ago)s
+        THEN quota.minute_cost_micro_usd ELSE 0 END
+WHERE quota.used < %(limit)s
+    AND quota.cost_micro_usd < %(daily_cost)s AND quota.text_bytes < %(daily_text)s
+    AND (coalesce(quota.minute_started_at <= %(minute_ago)s, true)
+        OR (quota.minute_sends < %(sends)s AND quota.minute_cost_micro_usd < %(minute_cost)s))
 RETURNING used
 """
-# Gives a place of a day back, never under 0; of no day where that is NULL.
+# Gives a slot of a day back, never under 0; of no day where that is NULL.
 RELEASE = """
-UPDATE billing_dailyquota SET used = used - 1 {source}
+UPDATE billing_dailyquota SET used = used - 1
 WHERE user_id = %(user)s AND day = %(day)s AND used > 0
 """
 
 
+def reserve_values(*, user: User, now: datetime, text_bytes: int) -> dict[str, Any]:
+    """The parameters of RESERVE."""
+    plan = plan_for(user)
+    return {
+        "user": user.pk,
+        "mobile_digest": mobile_digest(user.mobile),
+        "day": now.date(),
+        "now": now,
+        "minute_ago": now - MINUTE,
+        "limit": plan.daily_limit,
+        "sends": plan.sends_per_minute,
+        "daily_cost": plan.daily_cost_micro_usd,
+        "minute_cost": plan.minute_cost_micro_usd,
+        "daily_text": plan.daily_text_bytes,
+        "text_bytes": text_bytes,
+    }
+
+
 class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
-    def reserve(self, *, user: User) -> Quota:
-        """Take one place of today's quota, in the caller's transaction; raises QuotaExceeded."""
-        limit, today = plan_for(user).daily_limit, timezone.now().date()
+    def reserve(self, *, user: User, text_bytes: int = 0) -> Quota:
+        """Take one slot of today's quota, in the caller's transaction.
+
+        Raises what `refusal` gives.
+        """
+        values = reserve_values(user=user, now=timezone.now(), text_bytes=text_bytes)
         with connection.cursor() as cursor:
-            cursor.execute(
-                RESERVE.format(source=""), {"user": user.pk, "day": today, "limit": limit}
-            )
+            cursor.execute(RESERVE.format(source="(SELECT 1) AS always"), values)
             row = cursor.fetchone()
         if row is None:
-            raise QuotaExceeded(self.usage(user=user))
-        return Quota(limit=limit, used=row[0], day=today)
+            raise self.refusal(user=user)
+        return Quota(limit=values["limit"], used=row[0], day=values["day"])
+
+    def refusal(self, *, user: User) -> DomainError:
+        """The limit that keeps a user from sending now."""
+        plan, today, now = plan_for(user), self.of_today(user=user), timezone.now()
+        quota = Quota(limit=plan.daily_limit, used=today.used, day=today.day)
+        if today.used >= plan.daily_limit:
+            return QuotaExceeded(quota)
+        reset = seconds_until(quota.resets_at)
+        if today.cost_micro_usd >= plan.daily_cost_micro_usd:
+            return CostLimitReached(retry_after=reset, headers=quota.as_headers())
+        if today.text_bytes >= plan.daily_text_bytes:
+            return TextLimitReached(retry_after=reset, headers=quota.as_headers())
+        wait = seconds_until((today.minute_started_at or now) + MINUTE)
+        if today.minute_cost_micro_usd >= plan.minute_cost_micro_usd:
+            return CostLimitReached(retry_after=wait, headers=quota.as_headers())
+        return SendsLimited(retry_after=wait, headers=quota.as_headers())
 
     def release(self, *, user_id: uuid.UUID, day: date) -> None:
-        """Give one place of that day back; never under 0."""
+        """Give one slot of that day back; never under 0."""
         with connection.cursor() as cursor:
-            cursor.execute(RELEASE.format(source=""), {"user": user_id, "day": day})
+            cursor.execute(RELEASE, {"user": user_id, "day": day})
+
+    def of_today(self, *, user: User) -> "DailyQuota":
+        """The user's row of today; before the first send an unsaved one."""
+        today = timezone.now().date()
+        if own := self.filter(user=user, day=today).first():
+            return own
+        erased = ErasedQuota.objects.of(user).filter(day=today).values(*CARRIED).first()
+        return DailyQuota(user=user, day=today, **(erased or {}))
 
     def usage(self, *, user: User) -> Quota:
         """Today's quota as it stands."""
-        today = timezone.now().date()
-        used = self.filter(user=user, day=today).values_list("used", flat=True).first()
-        return Quota(limit=plan_for(user).daily_limit, used=used or 0, day=today)
+        today = self.of_today(user=user)
+        return Quota(limit=plan_for(user).daily_limit, used=today.used, day=today.day)
 
     def reset(self, *, user: User) -> int:
-        """Give all of today's places back; returns how many were in use."""
-        used = self.usage(user=user).used
-        self.filter(user=user, day=timezone.now().date()).update(used=0)
-        return used
+        """End every limit of today that a user has reached; returns how many slots were in use."""
+        with transaction.atomic():
+            today = self.of_today(user=user)
+            ErasedQuota.objects.of(user).filter(day=today.day).delete()
+            self.filter(user=user, day=today.day).update(
+                **dict.fromkeys(CARRIED, 0), minute_sends=0, minute_cost_micro_usd=0
+            )
+        return today.used
 
 
 class DailyQuota(models.Model):
@@ -69,7 +146,21 @@ class DailyQuota(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
     )
     day = models.DateField(help_text="UTC.")
-    used = models.PositiveIntegerField()
+    used = models.PositiveIntegerField(default=0)
+    unanswered = models.PositiveIntegerField(
+        default=0,
+        help_text="Replies that Gemini was asked for in vain; the first few gave their slot back.",
+    )
+    cost_micro_usd = models.PositiveBigIntegerField(
+        default=0,
+        help_text="Of replies that took a slot of this day, in millionths of a US dollar.",
+    )
+    text_bytes = models.PositiveBigIntegerField(
+        default=0, help_text="Of the prompts and replies that were added."
+    )
+    minute_started_at = models.DateTimeField(null=True, editable=False)
+    minute_sends = models.PositiveIntegerField(default=0, editable=False)
+    minute_cost_micro_usd = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects = DailyQuotaQuerySet.as_manager()
 
@@ -85,6 +176,64 @@ class DailyQuota(models.Model):
         return f"{self.used} on {self.day}"
 
 
+# What of a day's quota outlives the account.
+CARRIED = ("used", "unanswered", "cost_micro_usd", "text_bytes")
+
+
+class ErasedQuotaQuerySet(models.QuerySet["ErasedQuota"]):
+    def of(self, user: User) -> "ErasedQuotaQuerySet":
+        """The rows of accounts that had the user's number before."""
+        return self.filter(mobile_digest=mobile_digest(user.mobile))
+
+    def carry(self, *, user: User) -> None:
+        """Note the quotas of a user who is being erased, in the caller's transaction.
+
+        A row of the same number and day is replaced: the user's own row went on from it.
+        """
+        # Yesterday too: the clocks of two machines differ.
+        since = timezone.now().date() - timedelta(days=1)
+        own = DailyQuota.objects.filter(user=user, day__gte=since).values("day", *CARRIED)
+        digest = mobile_digest(user.mobile)
+        self.bulk_create(
+            [self.model(mobile_digest=digest, **row) for row in own],
+            update_conflicts=True,
+            unique_fields=["mobile_digest", "day"],
+            update_fields=CARRIED,
+        )
+
+    def prunable(self) -> "ErasedQuotaQuerySet":
+        return self.filter(day__lt=timezone.now().date())
+
+
+class ErasedQuota(models.Model):
+    """What an erased account had used of a day. A new account of its number goes on from there."""
+
+    # As in audit events: only OTP_SECRET makes it of a number.
+    mobile_digest = models.CharField(max_length=32)
+    day = models.DateField(help_text="UTC.")
+    used = models.PositiveIntegerField()
+    unanswered = models.PositiveIntegerField()
+    cost_micro_usd = models.PositiveBigIntegerField()
+    text_bytes = models.PositiveBigIntegerField()
+
+    objects = ErasedQuotaQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # Its index serves the first send of an account's day.
+            models.UniqueConstraint(
+                name="one_erased_quota_a_number_and_day", fields=["mobile_digest", "day"]
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.used} on {self.day}"
+
+
+# Attempts that ended a reply: none that was given up for another, and no title.
+ENDED = Q(purpose="reply", outcome__in=["complete", "failed", "stopped"])
+
+
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
     def detach(self, *, user_id: uuid.UUID, limit: int) -> int:
         """Take the person off some of the user's rows, which stay; how many there were."""
@@ -94,7 +243,8 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
     def daily(self, *, user_id: uuid.UUID, days: int = 30) -> Sequence[Mapping[str, Any]]:
         """A row for each of the last `days` days (UTC, with today) that has usage, newest first.
 
-        `replies` counts replies, each once however many attempts it took.
+        `replies` counts replies that ended, each once however many attempts it took. Tokens and
+        cost are of every attempt, and of titles too.
         """
         first = timezone.now().date() - timedelta(days=days - 1)
         start = datetime(first.year, first.month, first.day, tzinfo=UTC)
@@ -103,7 +253,7 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
             .annotate(day=TruncDate("created_at", tzinfo=UTC))
             .values("day")
             .annotate(
-                replies=Count("reply_id", distinct=True),
+                replies=Count("reply_id", distinct=True, filter=ENDED),
                 prompt_tokens=Sum("prompt_tokens"),
                 output_tokens=Sum("output_tokens"),
                 cost_micro_usd=Sum("cost_micro_usd"),
@@ -113,15 +263,32 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
 
 
 class UsageRecord(models.Model):
-    """One finished attempt at a reply. It outlives the chat, and the person without naming them."""
+    """One attempt at a reply or a room's title. It outlives the chat, and names no person then."""
+
+    class Purpose(models.TextChoices):
+        REPLY = "reply"
+        TITLE = "title"
+
+    class Outcome(models.TextChoices):
+        COMPLETE = "complete"
+        FAILED = "failed"
+        STOPPED = "stopped"
+        # The worker shut down, and another makes the reply.
+        REQUEUED = "requeued"
+        # The worker died, or another took its attempt over.
+        LOST = "lost"
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
     )
+    purpose = models.CharField(
+        max_length=8, choices=Purpose, default=Purpose.REPLY, db_default=Purpose.REPLY
+    )
+    # Of a title, the reply after which Gemini was asked for it.
     reply_id = models.UUIDField()
     attempt = models.PositiveSmallIntegerField()
     model = models.CharField(max_length=64)
-    outcome = models.CharField(max_length=16)
+    outcome = models.CharField(max_length=16, choices=Outcome)
     error_code = models.CharField(max_length=32, blank=True)
     provider_code = models.CharField(max_length=64, blank=True)
     started_at = models.DateTimeField(null=True)
@@ -141,7 +308,7 @@ class UsageRecord(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                name="one_usage_record_an_attempt", fields=["reply_id", "attempt"]
+                name="one_usage_record_an_attempt", fields=["reply_id", "attempt", "purpose"]
             ),
         ]
         indexes = [

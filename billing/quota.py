@@ -1,4 +1,4 @@
-"""The quota of a day as clients see it. The day is UTC."""
+"""The quota of a day as clients see it, and the limits that refuse a send. The day is UTC."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -6,7 +6,10 @@ from typing import Any
 
 from django.utils import timezone
 
+from accounts.limits import RateLimited
 from gemchat.errors import DomainError
+
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,28 @@ class QuotaExceeded(DomainError):
     status = 429
 
     def __init__(self, quota: Quota) -> None:
-        until_reset = quota.resets_at - timezone.now()
         super().__init__(
-            retry_after=until_reset.total_seconds(),
+            retry_after=seconds_until(quota.resets_at),
             headers=quota.as_headers(),
             quota=quota.as_json(),
         )
+
+
+class SendsLimited(RateLimited):
+    message = "Too many messages in a minute. Wait a moment, then send again."
+
+
+class CostLimitReached(DomainError):
+    code = "cost_limit_reached"
+    message = "Your replies have cost as much as they may for now. Wait, then send again."
+    status = 429
+
+
+class TextLimitReached(DomainError):
+    code = "text_limit_reached"
+    message = "Today's messages have as much text as they may. Wait for the reset at 00:00 UTC."
+    status = 429
+
+
+def seconds_until(moment: datetime) -> float:
+    return (moment - timezone.now()).total_seconds()

@@ -91,7 +91,7 @@ QUOTA_ACTIONS = [
         permission="billing.change_dailyquota",
         event=AuditEvent.Action.QUOTA_RESET,
         perform=reset_quota,
-        warning="Today's replies are given back.",
+        warning="Today's replies are given back, and today's other limits begin again.",
     ),
 ]
 

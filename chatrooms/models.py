@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.models import User
+from accounts import limits
+from accounts.models import LimitHit, User
+from gemchat.errors import DomainError
 
 DEFAULT_TITLE = "New chat"
 TEMPORARY_LIFETIME = timedelta(hours=24)
@@ -20,6 +22,12 @@ DEFAULT_CHARACTERS_PER_TOKEN = 4.0
 
 # Whether pinned, the last activity and the id, in falling order each.
 Position = tuple[bool, datetime, uuid.UUID]
+
+
+class ChatroomLimitReached(DomainError):
+    code = "chatroom_limit_reached"
+    message = "You have as many chatrooms as your plan allows. Delete some, or upgrade to Pro."
+    status = 403
 
 
 class ChatroomQuerySet(models.QuerySet["Chatroom"]):
@@ -74,6 +82,24 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def mark_deleted(self, *, now: datetime) -> int:
         """Take rooms away from their users; how many were there to take."""
         return self.filter(deleted_at=None).update(deleted_at=now)
+
+    def open_within_limits(
+        self, *, user: User, most: int, per_minute: int, **fields: Any
+    ) -> "Chatroom":
+        """Make a room as `open` does. Raises RateLimited and ChatroomLimitReached.
+
+        Every room that is stored counts, also a deleted one until it is erased. The rate's lock
+        lasts until the room is there, so the count is exact.
+        """
+        with transaction.atomic():
+            limits.take(
+                kind=LimitHit.Kind.ROOM,
+                subject=str(user.pk),
+                allowed=[(per_minute, timedelta(minutes=1))],
+            )
+            if self.filter(user=user).count() >= most:
+                raise ChatroomLimitReached
+            return self.open(user=user, **fields)
 
     def open(
         self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False

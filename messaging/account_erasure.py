@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.erasure import erase_account
 from accounts.models import Erasure, User
 from billing.checkout import cancel_for_erasure
-from billing.models import UsageRecord
+from billing.models import ErasedQuota, UsageRecord
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
 from chatrooms import first_page
 from chatrooms.models import Chatroom
@@ -87,6 +87,7 @@ def erase_rest(erasure: Erasure) -> bool:
             return True
         if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
             return False
+        ErasedQuota.objects.carry(user=user)
         erase_account(user, actor=erasure.actor)
     return True
 

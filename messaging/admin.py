@@ -162,7 +162,7 @@ class MessageAdmin(ContentAdmin):
             *["Tokens in", "out", "thinking", "cached", "Micro-USD"],
         ]
         rows = (
-            UsageRecord.objects.filter(reply_id=message.pk)
+            UsageRecord.objects.filter(reply_id=message.pk, purpose=UsageRecord.Purpose.REPLY)
             .order_by("attempt")
             .values_list(
                 *["attempt", "started_at", "created_at", "outcome", "error_code", "provider_code"],

@@ -14,9 +14,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import RESERVE, DailyQuota
+from billing.models import RESERVE, DailyQuota, reserve_values
 from billing.plans import plan_for
-from billing.quota import Quota, QuotaExceeded
+from billing.quota import Quota
 from chatrooms.models import Chatroom
 from gemchat.errors import DomainError
 from gemchat.prepared import fetch
@@ -25,6 +25,10 @@ from messaging.buffer import Position, mark_for_stop, tell_readers
 from messaging.catalog import GeminiModel, ModelNotInPlan, UnknownModel
 from messaging.models import Message, resend_after
 from messaging.tasks import send_next, send_to_eraser, send_to_queue
+
+# What the rows of a prompt and a reply take with their indexes, besides their texts.
+ROWS_BYTES = 2_000
+WAITING_RETRY_SECONDS = 5
 
 
 class NotAReply(DomainError):
@@ -37,6 +41,15 @@ class NotAPrompt(DomainError):
     code = "not_a_prompt"
     message = "Only a prompt can be edited, and this is a reply."
     status = 409
+
+
+class TooManyWaiting(DomainError):
+    code = "too_many_waiting"
+    message = "Too many of your replies are waiting. Send again when one of them has ended."
+    status = 429
+
+    def __init__(self, quota: Quota) -> None:
+        super().__init__(retry_after=WAITING_RETRY_SECONDS, headers=quota.as_headers())
 
 
 class Overtaken(Exception):
@@ -61,13 +74,20 @@ class Accepted:
 # newer one meanwhile, nothing is written, and `is_overtaken` says so.
 POST = f"""
 WITH room AS (
-    SELECT id, active_leaf, coalesce(active_leaf > %(message)s, false) AS is_overtaken
+    SELECT id, active_leaf, coalesce(active_leaf > %(message)s, false) AS is_overtaken,
+        %(waiting)s > 0 AND %(waiting)s <= (
+            SELECT count(*) FROM (
+                SELECT FROM messaging_message
+                WHERE user_id = %(user)s AND status IN ('queued', 'generating')
+                LIMIT %(waiting)s
+            ) AS waiting
+        ) AS is_full
     FROM chatrooms_chatroom WHERE id = %(chatroom)s AND user_id = %(user)s AND deleted_at IS NULL
     FOR NO KEY UPDATE
 ), open_room AS (
-    SELECT * FROM room WHERE NOT is_overtaken
+    SELECT * FROM room WHERE NOT is_overtaken AND NOT is_full
 ), place AS (
-    {RESERVE.format(source="FROM open_room")}
+    {RESERVE.format(source="open_room")}
 ), exchange AS (
     INSERT INTO messaging_message
         (id, chatroom_id, user_id, parent_id, sender, status, content, created_at,
@@ -83,14 +103,15 @@ WITH room AS (
         last_message_at = %(now)s, updated_at = %(now)s
     FROM place WHERE chatrooms_chatroom.id = %(chatroom)s
 )
-SELECT active_leaf, is_overtaken, (SELECT used FROM place) FROM room
+SELECT active_leaf, is_overtaken, is_full, (SELECT used FROM place) FROM room
 """  # noqa: S608 the values are parameters
 
 
 def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str = "") -> Accepted:
     """Store a prompt at the end of the active branch, and its reply as `queued`.
 
-    Raises Chatroom.DoesNotExist for a room that is not the user's, QuotaExceeded over the quota.
+    Raises Chatroom.DoesNotExist for a room that is not the user's, TooManyWaiting, and the error
+    of a limit of the plan that is reached.
     """
     room = Chatroom(id=chatroom_id, user=user)
     try:
@@ -104,34 +125,51 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
 
 def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
     """One try at it; raises Overtaken too."""
-    limit, today = plan_for(room.user).daily_limit, timezone.now().date()
+    plan, now = plan_for(room.user), timezone.now()
+    today = now.date()
     message = new_prompt(room=room, parent_id=None, content=prompt)
     reply = new_reply(message=message, model=model, day=today)
     values: dict[str, Any] = {
+        **reserve_values(user=room.user, now=now, text_bytes=text_bytes(prompt)),
+        "waiting": plan.waiting_replies,
         "chatroom": room.pk,
-        "user": room.user_id,
-        "limit": limit,
-        "day": today,
         "message": message.pk,
         "reply": reply.pk,
         "prompt": prompt,
         "model": reply.model,
         "resend_at": reply.resend_at,
-        "now": reply.created_at,
     }
     found = fetch(POST, values)
     if not found:
         raise Chatroom.DoesNotExist
-    [(message.parent_id, is_overtaken, used)] = found
+    [(message.parent_id, is_overtaken, is_full, used)] = found
     if is_overtaken:
         raise Overtaken
+    if is_full:
+        raise TooManyWaiting(DailyQuota.objects.usage(user=room.user))
     if used is None:
-        raise QuotaExceeded(DailyQuota.objects.usage(user=room.user))
+        raise DailyQuota.objects.refusal(user=room.user)
     transaction.on_commit(partial(send_to_queue, reply.pk))
     message._state.adding = reply._state.adding = False
     # At the end of a branch neither has variants yet.
     message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
-    return Accepted(message, reply, Quota(limit=limit, used=used, day=today))
+    return Accepted(message, reply, Quota(limit=plan.daily_limit, used=used, day=today))
+
+
+def text_bytes(prompt: str) -> int:
+    """What a send adds to the day's text: the prompt, and about what its two rows take besides."""
+    return len(prompt.encode()) + ROWS_BYTES
+
+
+def reserve(*, user: User, prompt: str = "") -> Quota:
+    """Take a slot of the quota for a variant, in the caller's transaction.
+
+    Raises TooManyWaiting, and what DailyQuota's `reserve` raises.
+    """
+    most = plan_for(user).waiting_replies
+    if most and Message.objects.filter(user=user).under_way()[:most].count() >= most:
+        raise TooManyWaiting(DailyQuota.objects.usage(user=user))
+    return DailyQuota.objects.reserve(user=user, text_bytes=text_bytes(prompt))
 
 
 def new_prompt(*, room: Chatroom, parent_id: uuid.UUID | None, content: str) -> Message:
@@ -165,13 +203,13 @@ def new_reply(*, message: Message, model: str, day: date) -> Message:
 def regenerate(*, user: User, reply: Message) -> Accepted:
     """Another reply to the same prompt, by the same model, beside the one given, and show it.
 
-    Raises NotAReply for a prompt, QuotaExceeded over the quota.
+    Raises NotAReply for a prompt, and what `reserve` raises.
     """
     if not reply.is_reply:
         raise NotAReply
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
-        quota = DailyQuota.objects.reserve(user=user)
+        quota = reserve(user=user)
         message = Message.objects.get(children=reply)
         variant = new_reply(message=message, model=model_again(user, reply.model), day=quota.day)
         Message.objects.bulk_create([variant])
@@ -184,13 +222,13 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
 def edit(*, user: User, message: Message, prompt: str) -> Accepted:
     """Another wording of a prompt, beside the one given, with a reply of its own, and show it.
 
-    The old branch stays. Raises NotAPrompt for a reply, QuotaExceeded over the quota.
+    The old branch stays. Raises NotAPrompt for a reply, and what `reserve` raises.
     """
     if message.is_reply:
         raise NotAPrompt
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
-        quota = DailyQuota.objects.reserve(user=user)
+        quota = reserve(user=user, prompt=prompt)
         wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt)
         first = message.children.order_by("id").first()
         model = model_again(user, first.model if first else "")

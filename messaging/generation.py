@@ -4,27 +4,34 @@ import logging
 import time
 import uuid
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from billing.models import RELEASE
+from billing.ledger import RECORD, SETTLE
+from billing.models import UsageRecord
 from gemchat.prepared import fetch
 from messaging.backends import Cancelled, Final, GeminiError, Usage, stream_reply
 from messaging.branch import Said
 from messaging.buffer import tell_readers
 from messaging.catalog import GeminiModel, every_model, serving
 from messaging.context import NEWEST_PAGE, Context, build_context, calibrated
+from messaging.ledger import entry, estimated_usage, record, waited_ms
 from messaging.metrics import count_end
 from messaging.models import DATABASE_LOST, INTERNAL, Message
+from messaging.requeue import requeue
 from messaging.running import STOP, RunningReply, running_replies
 
 logger = logging.getLogger(__name__)
 
-# Failures that lie in what the user sent; all others give the day's place back.
-OWN_FAILURES = frozenset({"blocked", "bad_request", "context_too_long"})
+# Failures that lie with Gemini or with this program; these give the day's slot back.
+OUR_FAILURES = frozenset({"unavailable", "rate_limited", "misconfigured", "interrupted", INTERNAL})
+# Failures that a prompt can bring about once Gemini works on it. With replies that were stopped
+# before their first text, the first GIVE_BACKS_PER_DAY of a day give their slot back. The other
+# failures lie in what the user sent, and give nothing back.
+VAIN_FAILURES = frozenset({"empty", "timeout"})
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
 # A reply that takes its worker down each time, or is told to come later each time, ends here.
 MOST_ATTEMPTS = 10
@@ -32,15 +39,25 @@ MOST_ATTEMPTS = 10
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
 
-# The end of an attempt, as a transaction of its own: the reply, its row in the ledger, the place of
-# the quota where that is given back, and what the room has learned of its tokens. Nothing of it
-# where another attempt has the reply. Every reply comes by here, and the ORM takes four statements
-# and three times the CPU.
+# The end of an attempt, as a transaction of its own: its row in the ledger, its cost, the slot of
+# the quota where that is given back, the reply, and what the room has learned of its tokens.
+# Nothing of it where another attempt has the reply. Every reply comes by here, and the ORM takes
+# four statements and three times the CPU. The room is locked first, as everywhere.
 END = f"""
-WITH ended AS (
-    UPDATE messaging_message SET status = %(status)s, content = %(content)s,
+WITH room AS MATERIALIZED (
+    SELECT id FROM chatrooms_chatroom WHERE id = %(chatroom)s FOR NO KEY UPDATE
+), held AS MATERIALIZED (
+    SELECT message.id FROM room, messaging_message AS message
+    WHERE message.id = %(reply)s AND attempt = %(attempt)s AND status = 'generating'
+    FOR NO KEY UPDATE OF message
+), recorded AS (
+    {RECORD.format(source="held")}
+), settled AS (
+    {SETTLE.format(source="held")}
+), ended AS (
+    UPDATE messaging_message AS message SET status = %(status)s, content = %(content)s,
         model_version = %(model_version)s, lease_expires_at = NULL, resend_at = NULL,
-        quota_day = CASE WHEN %(gives_back)s THEN NULL ELSE quota_day END,
+        quota_day = CASE WHEN (SELECT is_given_back FROM settled) THEN NULL ELSE quota_day END,
         first_token_at = %(first_token_at)s, ended_at = %(now)s,
         error_code = %(error_code)s, error_detail = %(error_detail)s,
         provider_code = %(provider_code)s, finish_reason = %(finish_reason)s,
@@ -50,26 +67,14 @@ WITH ended AS (
         thinking_tokens = CASE WHEN %(is_counted)s THEN %(thinking_tokens)s END,
         context_messages = %(context_messages)s, context_tokens = %(context_tokens)s,
         context_truncated = %(context_truncated)s
-    WHERE id = %(reply)s AND attempt = %(attempt)s AND status = 'generating'
-    RETURNING id
-), recorded AS (
-    INSERT INTO billing_usagerecord (user_id, reply_id, attempt, model, outcome, error_code,
-        provider_code, started_at, first_token_ms, reply_ms, prompt_tokens, output_tokens,
-        cached_tokens, thinking_tokens, cost_micro_usd, estimated, created_at)
-    SELECT %(user)s, id, %(attempt)s, %(asked_model)s, %(status)s, %(error_code)s,
-        %(provider_code)s, %(started_at)s, %(first_token_ms)s, %(reply_ms)s, %(prompt_tokens)s,
-        %(output_tokens)s, %(cached_tokens)s, %(thinking_tokens)s, %(cost_micro_usd)s,
-        %(estimated)s, %(now)s
-    FROM ended ON CONFLICT (reply_id, attempt) DO NOTHING
-), given_back AS (
-    {RELEASE.format(source="FROM ended")}
+    FROM held WHERE message.id = held.id
+    RETURNING message.id
 ), learned AS (
-    UPDATE chatrooms_chatroom SET characters_per_token = %(characters_per_token)s FROM ended
+    UPDATE chatrooms_chatroom SET characters_per_token = %(characters_per_token)s FROM held
     WHERE chatrooms_chatroom.id = %(chatroom)s AND %(characters_per_token)s::float8 IS NOT NULL
 )
 SELECT count(*) FROM ended
 """  # noqa: S608 the values are parameters
-TOKENS = ("prompt_tokens", "output_tokens", "cached_tokens", "thinking_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
         return None
     reply, (models, newest) = claimed
     running = running_replies.start(reply.pk, reply.attempt)
+    priced = None
     try:
         priced = serving(map(every_model().instance, models), reply.model, on=timezone.now().date())
         ending = stream(reply, running, priced, newest=list(map(Said._make, newest)))
@@ -108,7 +114,13 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
         raise
     except Exception:
         # The edge of the task: whatever it was, the reply must not stay under way for ever.
-        end(reply, running, Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL))
+        usage = (
+            estimated_usage(prompt_tokens=reply.context_tokens or 0, text=running.content)
+            if running.content
+            else None
+        )
+        failed = Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL, usage=usage)
+        end(reply, running, replace(failed, priced=priced))
         raise
     finally:
         running_replies.finish(running)
@@ -131,13 +143,6 @@ def stream(
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
         ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget // 2))
     return replace(ending, priced=priced)
-
-
-def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
-    """How long the person has waited since sending; None where staff had the reply made again."""
-    if until is None or reply.attempts_forgiven:
-        return None
-    return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))
 
 
 def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
@@ -219,10 +224,24 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
     if ending.status == Message.Status.QUEUED:
         wait = timedelta(seconds=ending.wait_seconds)
         not_before = timezone.now() + wait if wait else None
-        Message.objects.put_back(reply.pk, reply.attempt, not_before=not_before)
+        requeue(
+            reply,
+            usage=ending.usage,
+            priced=ending.priced,
+            model_version=ending.model_version,
+            not_before=not_before,
+        )
         return
     if not store_end(reply, content=running.content, ending=ending):
         logger.warning("Reply %s was taken up by another attempt", reply.pk)
+        if ending.usage is not None:
+            record(
+                reply,
+                outcome=UsageRecord.Outcome.LOST,
+                usage=ending.usage,
+                priced=ending.priced,
+                model_version=ending.model_version,
+            )
         return
     reply.status = ending.status
     count_end(reply, status=ending.status, error_code=ending.error_code)
@@ -233,42 +252,45 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
 def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
     """Write all that the end changes, in one statement; False if another attempt has the reply.
 
-    The day's place is given back where the user is not to pay.
+    The day's slot is given back where the user is not to pay.
     """
     now = timezone.now()
-    gives_back = (
-        ending.status == Message.Status.FAILED and ending.error_code not in OWN_FAILURES
-    ) or (ending.status == Message.Status.STOPPED and not content)
-    usage, priced = ending.usage, ending.priced
-    charged = usage or Usage(0, 0, 0, 0, estimated=True)
-    tokens = {name: getattr(charged, name) for name in TOKENS}
+    usage = ending.usage
+    is_ours = ending.status == Message.Status.FAILED and ending.error_code in OUR_FAILURES
     values = {
-        "reply": reply.pk,
-        "attempt": reply.attempt,
-        "user": reply.user_id,
+        **entry(
+            reply,
+            outcome=ending.status,
+            usage=usage,
+            priced=ending.priced,
+            now=now,
+            model_version=ending.model_version,
+            error_code=ending.error_code,
+            provider_code=ending.provider_code,
+            text_bytes=len(content.encode()),
+            gives_back=is_ours or (is_unanswered(ending, content) and usage is None),
+            is_unanswered=is_unanswered(ending, content) and usage is not None,
+        ),
         "chatroom": reply.chatroom_id,
         "status": ending.status,
         "content": content,
-        "asked_model": ending.model_version or reply.model,
         "model_version": ending.model_version,
-        "gives_back": gives_back,
-        "day": reply.quota_day if gives_back else None,
-        "started_at": reply.started_at,
         "first_token_at": reply.first_token_at,
         "first_token_ms": waited_ms(reply, until=reply.first_token_at),
         "reply_ms": waited_ms(reply, until=now),
-        "now": now,
-        "error_code": ending.error_code,
         "error_detail": ending.error_detail,
-        "provider_code": ending.provider_code,
         "finish_reason": ending.finish_reason,
         "is_counted": usage is not None,
-        **tokens,
-        "cost_micro_usd": priced.cost_micro_usd(**tokens) if priced else 0,
-        "estimated": charged.estimated,
         "context_messages": reply.context_messages,
         "context_tokens": reply.context_tokens,
         "context_truncated": reply.context_truncated,
         "characters_per_token": ending.characters_per_token,
     }
     return fetch(END, values) == [(1,)]
+
+
+def is_unanswered(ending: Ending, content: str) -> bool:
+    """Whether a reply ended without what was asked for, in a way that its user can bring about."""
+    if ending.status == Message.Status.STOPPED:
+        return not content
+    return ending.status == Message.Status.FAILED and ending.error_code in VAIN_FAILURES

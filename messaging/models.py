@@ -107,14 +107,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
         generating.filter(pk__in=[pk for pk, _ in held]).update(lease_expires_at=lease)
         return held
 
-    def take_back_expired(self, *, now: datetime) -> list[uuid.UUID]:
-        """Queue the replies whose worker has died; returns their ids."""
-        expired = list(
-            self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now).values_list(
-                "pk", "attempt"
-            )
-        )
-        return [pk for pk, attempt in expired if self.put_back(pk, attempt, expired_at=now)]
+    def expired(self, *, now: datetime) -> "MessageQuerySet":
+        """The replies whose worker has died."""
+        return self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now)
 
     def put_back(
         self,
@@ -148,6 +143,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
         It counts as an attempt, so that text of an earlier one, if there was any, is void.
         """
         with transaction.atomic():
+            # The order of locks: the room, then the day's quota and messages.
+            rooms = Chatroom.objects.select_for_update(no_key=True)
+            list(rooms.filter(pk=reply.chatroom_id).values_list("pk"))
             stopped = self.filter(pk=reply.pk, status=Message.Status.QUEUED).update(
                 status=Message.Status.STOPPED,
                 attempt=F("attempt") + 1,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import DataExport
 from accounts.pruning import prune_accounts
 from billing.plans import retention_days
-from billing.pruning import prune_webhooks
+from billing.pruning import prune_billing
 from chatrooms.models import Chatroom, ChatroomQuerySet
 
 BATCH = 1_000
@@ -34,7 +34,7 @@ def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
         },
         "exports": exports.count() if dry_run else exports.delete()[1].get(EXPORT, 0),
     }
-    return {**found, **prune_accounts(dry_run=dry_run), **prune_webhooks(dry_run=dry_run)}
+    return {**found, **prune_accounts(dry_run=dry_run), **prune_billing(dry_run=dry_run)}
 
 
 def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:

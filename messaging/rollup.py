@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import UsageRecord
+from billing.models import ENDED, UsageRecord
 from billing.revenue import monthly_revenue
 from gemchat.ids import uuid7_at
 from messaging.figures import DailyFigures, start_of
@@ -21,7 +21,7 @@ PERCENTILES = """
 SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_token_ms),
        percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reply_ms)
 FROM billing_usagerecord
-WHERE created_at >= %s AND created_at < %s AND outcome = 'complete'
+WHERE created_at >= %s AND created_at < %s AND outcome = 'complete' AND purpose = 'reply'
 """
 # Known of the moment only; a day that is over keeps what it had last.
 OF_THE_MOMENT = ("pro_users", "revenue")
@@ -44,7 +44,8 @@ def figures_of(day: date, *, now: datetime) -> DailyFigures:
     start, end = start_of(day), start_of(day + timedelta(days=1))
     # Ids sort by time, and the primary key serves.
     ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
-    ended = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
+    recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
+    ended = recorded.filter(ENDED)
     first_token, reply = percentiles(start, end)
     return DailyFigures(
         day=day,
@@ -53,7 +54,7 @@ def figures_of(day: date, *, now: datetime) -> DailyFigures:
         sends=Message.objects.filter(sender=Message.Sender.USER, **ids).count(),
         outcomes=counted(ended, "outcome"),
         errors=counted(ended.exclude(error_code=""), "error_code"),
-        by_model=by_model(ended),
+        by_model=by_model(recorded),
         first_token_p50=first_token[0],
         first_token_p95=first_token[1],
         reply_p50=reply[0],
@@ -75,8 +76,10 @@ def counted(records: Any, column: str) -> dict[str, int]:
 
 
 def by_model(records: Any) -> dict[str, dict[str, int]]:
+    """Replies that ended, and the tokens and cost of all that Gemini was asked for."""
     sums = {name: Sum(name) for name in ("prompt_tokens", "output_tokens", "cost_micro_usd")}
-    rows = records.values("model").annotate(replies=Count("pk"), **sums).order_by("model")
+    replies = Count("pk", filter=ENDED)
+    rows = records.values("model").annotate(replies=replies, **sums).order_by("model")
     return {row.pop("model"): row for row in rows}
 
 

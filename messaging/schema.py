@@ -5,8 +5,10 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
+from accounts.limits import RateLimited
 from accounts.schema import KEY_PROBLEMS
-from billing.quota import QuotaExceeded
+from billing.quota import CostLimitReached, QuotaExceeded, SendsLimited, TextLimitReached
+from chatrooms.models import ChatroomLimitReached
 from chatrooms.serializers import (
     ChangeChatroomSerializer,
     ChatroomSerializer,
@@ -15,7 +17,7 @@ from chatrooms.serializers import (
 from gemchat.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, action, call, describe, query
 from gemchat.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from messaging.catalog import ModelNotInPlan, UnknownModel
-from messaging.conversation import NotAPrompt, NotAReply
+from messaging.conversation import NotAPrompt, NotAReply, TooManyWaiting
 from messaging.export import TemporaryRoom
 from messaging.serializers import (
     ConversationSerializer,
@@ -159,9 +161,12 @@ class Export(serializers.Serializer[Any]):
     messages = MessageSerializer(many=True)
 
 
+SEND_PROBLEMS = [QuotaExceeded, SendsLimited, CostLimitReached, TextLimitReached, TooManyWaiting]
+
+
 def accepting(operation_id: str, summary: str, **more: Any) -> Any:
     """A call that has a reply made: what it answers, whatever its prompt is."""
-    problems = [QuotaExceeded, *KEY_PROBLEMS, *more.pop("problems")]
+    problems = [*SEND_PROBLEMS, *KEY_PROBLEMS, *more.pop("problems")]
     return call(
         operation_id,
         summary,
@@ -207,6 +212,7 @@ describe(
         " no list and no export, and is erased after 24 hours.",
         body=(OpenChatroomSerializer, {"title": "First steps"}),
         answers={201: (ChatroomSerializer, {**ROOM, "last_message_at": None, "message_count": 0})},
+        problems=[RateLimited, ChatroomLimitReached],
     ),
     list=call(
         "listChatrooms",

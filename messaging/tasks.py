@@ -15,6 +15,7 @@ from messaging import account_erasure, archive, retention
 from messaging.erasure import erase_room
 from messaging.generation import generate
 from messaging.models import Message
+from messaging.requeue import requeue_expired
 from messaging.rollup import roll_up
 from messaging.titles import title_room
 
@@ -53,7 +54,7 @@ def name_room(chatroom_id: str) -> None:
 def sweep_replies() -> dict[str, int]:
     """Send what the queue lost or never heard of: this makes the loss of the queue harmless."""
     now = timezone.now()
-    taken_back = Message.objects.take_back_expired(now=now)
+    taken_back = requeue_expired(now=now)
     unsent = Message.objects.take_unsent(now=now)
     for reply_id in [*taken_back, *unsent]:
         send_to_queue(reply_id)

@@ -5,6 +5,9 @@ import re
 import unicodedata
 import uuid
 
+from django.utils import timezone
+
+from billing.models import UsageRecord
 from chatrooms.models import DEFAULT_TITLE, Chatroom
 from gemchat.text import BIDI_CONTROLS
 from messaging import branch
@@ -16,6 +19,8 @@ from messaging.backends import (
     stream_reply,
 )
 from messaging.backends.offline import MODEL_VERSION as OFFLINE
+from messaging.catalog import GeminiModel, serving
+from messaging.ledger import record
 from messaging.models import Message
 
 logger = logging.getLogger(__name__)
@@ -44,17 +49,38 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
 
 
 def asked_of_gemini(prompt: Message, reply: Message) -> str:
-    if reply.model_version == OFFLINE:
+    """Ask Gemini for a title once for each reply; the ledger has what that cost."""
+    if reply.model_version == OFFLINE or is_recorded(reply):
         return ""
+    priced = serving(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
+    model = priced.name if priced else reply.model
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
-    request = Request(reply.model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)
+    request = Request(model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)
     pieces: list[str] = []
+    outcome, usage, version = UsageRecord.Outcome.COMPLETE, None, ""
     try:
-        stream_reply(request, cancelled=Cancellation(), take=pieces.append)
+        final = stream_reply(request, cancelled=Cancellation(), take=pieces.append)
+        usage, version = final.usage, final.model_version
     except GeminiError as error:
         logger.info("No title from Gemini: %s", error)
-        return ""
+        outcome, usage, version = UsageRecord.Outcome.FAILED, error.usage, error.model_version
+        pieces.clear()
+    if usage is not None:
+        record(
+            reply,
+            purpose=UsageRecord.Purpose.TITLE,
+            outcome=outcome,
+            usage=usage,
+            priced=priced,
+            model_version=version,
+        )
     return "".join(pieces)
+
+
+def is_recorded(reply: Message) -> bool:
+    """Whether Gemini has been asked for a title after this reply; the task may run twice."""
+    titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
+    return titles.filter(reply_id=reply.pk).exists()
 
 
 def cleaned(text: str) -> str:

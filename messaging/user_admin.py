@@ -27,6 +27,7 @@ from accounts.user_actions import ACCOUNT_ACTIONS
 from billing.admin import at_stripe
 from billing.entitlement import disagreeing
 from billing.models import DailyQuota, Grant
+from billing.plans import plan_for
 from billing.user_actions import QUOTA_ACTIONS, STRIPE_ACTIONS
 from messaging.models import Message
 from messaging.user_actions import PERSON_ACTIONS
@@ -123,8 +124,11 @@ class UserAdmin(BackOfficeAdmin):
 
     @admin.display(description="Quota today")
     def quota(self, user: User) -> str:
-        quota = DailyQuota.objects.usage(user=user)
-        return f"{quota.used} of {quota.limit} replies"
+        today, plan = DailyQuota.objects.of_today(user=user), plan_for(user)
+        return (
+            f"{today.used} of {plan.daily_limit} replies,"
+            f" {today.unanswered} unanswered, ${today.cost_micro_usd / 1_000_000:.4f}"
+        )
 
     @admin.display(description="Pro by grant")
     def grants(self, user: User) -> SafeString | str:

@@ -13,6 +13,8 @@ from rest_framework.reverse import reverse
 
 from accounts.authentication import caller
 from accounts.idempotency import idempotent
+from accounts.models import User
+from billing.plans import plan_for
 from chatrooms import pages
 from chatrooms.models import Chatroom
 from chatrooms.pages import Page, position_in, rendered, respond
@@ -56,6 +58,12 @@ class ConversationViewSet(ChatroomViewSet):
         hits = HitSerializer(found.hits, many=True, context={"query": query["q"]})
         cursor = pages.cursor_at(found.last, user=user) if found.last else None
         return respond(request, Page(rendered(hits.data), cursor))
+
+    def open_room(self, *, user: User, **fields: Any) -> Chatroom:
+        plan = plan_for(user)
+        return Chatroom.objects.open_within_limits(
+            user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
+        )
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()

@@ -29,6 +29,9 @@ def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterat
         GOOGLE_API_KEY="test-key",
         GEMINI_API_BASE=gemini_server.url,
         BASIC_DAILY_LIMIT="1000",
+        BASIC_SENDS_PER_MINUTE="1000",
+        BASIC_WAITING_REPLIES="1000",
+        BASIC_CHATROOMS_PER_MINUTE="1000",
         BASIC_CONCURRENT_REPLIES="3",
         REPLY_LEASE_SECONDS="3",
         REPLY_SWEEP_SECONDS="2",
@@ -133,6 +136,7 @@ def ledger(stores: dict[str, str]) -> dict[Any, int]:
     """How many attempts of each reply have come to an end."""
     with psycopg.connect(stores["DATABASE_URL"]) as connection:
         rows = connection.execute(
-            "SELECT reply_id::text, count(*) FROM billing_usagerecord GROUP BY 1"
+            "SELECT reply_id::text, count(*) FROM billing_usagerecord"
+            " WHERE purpose = 'reply' AND outcome <> 'lost' GROUP BY 1"
         ).fetchall()
     return dict(rows)

@@ -50,6 +50,9 @@ def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterat
         GOOGLE_API_KEY="test-key",
         GEMINI_API_BASE=gemini_server.url,
         BASIC_DAILY_LIMIT="20",
+        BASIC_SENDS_PER_MINUTE="1000",
+        BASIC_WAITING_REPLIES="1000",
+        BASIC_CHATROOMS_PER_MINUTE="1000",
         # A reply whose worker was lost is made anew at once.
         REPLY_LEASE_SECONDS="1",
         REPLY_SWEEP_SECONDS="0.5",

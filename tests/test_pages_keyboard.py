@@ -27,6 +27,9 @@ def stack(
         GOOGLE_API_KEY="test-key",
         GEMINI_API_BASE=gemini_server.url,
         BASIC_DAILY_LIMIT="20",
+        BASIC_SENDS_PER_MINUTE="1000",
+        BASIC_WAITING_REPLIES="1000",
+        BASIC_CHATROOMS_PER_MINUTE="1000",
     ) as stack:
         yield stack
 

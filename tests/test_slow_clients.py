@@ -36,6 +36,9 @@ def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
         WEB_THREADS=str(THREADS),
         WEB_CONNECTIONS="1200",
         BASIC_DAILY_LIMIT="99",
+        BASIC_SENDS_PER_MINUTE="1000",
+        BASIC_WAITING_REPLIES="1000",
+        BASIC_CHATROOMS_PER_MINUTE="1000",
     ) as stack:
         yield stack
 

@@ -42,6 +42,10 @@ def stacks(
         "GOOGLE_API_KEY": KEY,
         "GEMINI_API_BASE": gemini_server.url,
         "BASIC_DAILY_LIMIT": "1000",
+        "BASIC_SENDS_PER_MINUTE": "1000",
+        "BASIC_WAITING_REPLIES": "1000",
+        "BASIC_CHATROOMS": "1000",
+        "BASIC_CHATROOMS_PER_MINUTE": "1000",
     }
     with make_stack(**environ) as first, make_stack(**environ) as second:
         yield first, second

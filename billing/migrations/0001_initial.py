@@ -30,7 +30,38 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("day", models.DateField(help_text="UTC.")),
-                ("used", models.PositiveIntegerField()),
+                ("used", models.PositiveIntegerField(default=0)),
+                (
+                    "unanswered",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text=(
+                            "Replies that Gemini was asked for in vain; "
+                            "the first few gave their slot back."
+                        ),
+                    ),
+                ),
+                (
+                    "cost_micro_usd",
+                    models.PositiveBigIntegerField(
+                        default=0,
+                        help_text=(
+                            "Of replies that took a slot of this day, in millionths of a US dollar."
+                        ),
+                    ),
+                ),
+                (
+                    "text_bytes",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Of the prompts and replies that were added."
+                    ),
+                ),
+                ("minute_started_at", models.DateTimeField(editable=False, null=True)),
+                ("minute_sends", models.PositiveIntegerField(default=0, editable=False)),
+                (
+                    "minute_cost_micro_usd",
+                    models.PositiveBigIntegerField(default=0, editable=False),
+                ),
                 (
                     "user",
                     models.ForeignKey(
@@ -158,10 +189,31 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[("reply", "Reply"), ("title", "Title")],
+                        db_default="reply",
+                        default="reply",
+                        max_length=8,
+                    ),
+                ),
                 ("reply_id", models.UUIDField()),
                 ("attempt", models.PositiveSmallIntegerField()),
                 ("model", models.CharField(max_length=64)),
-                ("outcome", models.CharField(max_length=16)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("complete", "Complete"),
+                            ("failed", "Failed"),
+                            ("stopped", "Stopped"),
+                            ("requeued", "Requeued"),
+                            ("lost", "Lost"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
                 ("error_code", models.CharField(blank=True, max_length=32)),
                 ("provider_code", models.CharField(blank=True, max_length=64)),
                 ("started_at", models.DateTimeField(null=True)),
@@ -198,7 +250,8 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("reply_id", "attempt"), name="one_usage_record_an_attempt"
+                        fields=("reply_id", "attempt", "purpose"),
+                        name="one_usage_record_an_attempt",
                     )
                 ],
             },
@@ -208,6 +261,30 @@ class Migration(migrations.Migration):
             fields=[
                 ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
             ],
+        ),
+        migrations.CreateModel(
+            name="ErasedQuota",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("mobile_digest", models.CharField(max_length=32)),
+                ("day", models.DateField(help_text="UTC.")),
+                ("used", models.PositiveIntegerField()),
+                ("unanswered", models.PositiveIntegerField()),
+                ("cost_micro_usd", models.PositiveBigIntegerField()),
+                ("text_bytes", models.PositiveBigIntegerField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("mobile_digest", "day"), name="one_erased_quota_a_number_and_day"
+                    )
+                ],
+            },
         ),
         migrations.RunSQL(FAILED_DELIVERIES, "DROP INDEX webhook_failed"),
     ]

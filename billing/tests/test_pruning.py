@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.utils import timezone
 from djstripe.models import Event, Subscription, WebhookEventTrigger
 
-from billing.pruning import KEEP, prune_webhooks
+from billing.pruning import KEEP, prune_billing
 from billing.tests.paying import deliver_all, pro, tier_of
 
 
@@ -16,7 +16,7 @@ def test_old_webhooks_are_pruned_and_the_rest_stays(alice, alice_api, stripe):
     stripe.change(subscription["id"])
     deliver_all(stripe)
 
-    prune_webhooks()
+    prune_billing()
 
     assert [event.id for event in Event.objects.all()] == [stripe.events[0]["id"]]
     assert WebhookEventTrigger.objects.count() == 1

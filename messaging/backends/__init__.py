@@ -106,6 +106,8 @@ def stream_reply(
         take(text)
 
     while True:
+        # Before Gemini has the prompt, a stop costs nothing.
+        cancelled.raise_if_set()
         tried += 1
         try:
             return _try_once(request, cancelled, take_text, limits=limits, ends_at=ends_at)

@@ -10,7 +10,7 @@ _BLOCKED = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
 )
 _FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
-_BYTES_A_TOKEN = 4
+BYTES_A_TOKEN = 4
 LONGEST_CODE = 40
 
 
@@ -57,7 +57,8 @@ class Answer:
         seen there is none: the answer is whole, only the connection's end went wrong.
         """
         if cancelled.is_set and not (self._finish_reason or self._block_reason):
-            raise Cancelled(cancelled.reason, usage=self._cost, model_version=self._model_version)
+            # The request has been handed over, and Gemini may have read all of it.
+            raise Cancelled(cancelled.reason, usage=self._usage, model_version=self._model_version)
         error = self._failure(failed)
         if error is not None:
             error.usage = self._cost
@@ -103,8 +104,8 @@ class Answer:
 
     @property
     def _cost(self) -> Usage | None:
-        """Of an answer that is not whole; None where nothing is known to have been generated."""
-        return self._usage if self._reported or self._text_bytes else None
+        """Of an answer that is not whole; None where Gemini refused to answer, or never began."""
+        return self._usage if self._is_geminis else None
 
     @property
     def _usage(self) -> Usage:
@@ -113,8 +114,8 @@ class Answer:
             return self._reported
         sent = [self._request.system, *(turn.text for turn in self._request.turns)]
         return Usage(
-            prompt_tokens=sum(len(text.encode()) for text in sent) // _BYTES_A_TOKEN,
-            output_tokens=-(-self._text_bytes // _BYTES_A_TOKEN),
+            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_A_TOKEN,
+            output_tokens=-(-self._text_bytes // BYTES_A_TOKEN),
             cached_tokens=0,
             thinking_tokens=0,
             estimated=True,

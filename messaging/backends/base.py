@@ -80,7 +80,8 @@ class GeminiError(Exception):
     not send the request again by itself; `retryable` that a person may, a little later.
     `retry_after` is in seconds, when the provider named a time. `scope` is set for
     `rate_limited`: "minute" or "day". `clock` is set for `timeout`: "first_byte", "idle" or
-    "total". `usage` and `model_version` are what the provider reported before it failed, and
+    "total". `usage` and `model_version` are what the provider reported before it failed. Without a
+    report `usage` is estimated; it is None where the request did not reach a model.
     `provider_code` is its name for what went wrong, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
     """
 
@@ -114,6 +115,7 @@ class Cancelled(Exception):
     """The stream was ended by our own side; what was streamed until then stands.
 
     `usage` and `model_version` are as on `GeminiError`: a stopped generation has its cost too.
+    `usage` is None where the request was not handed to the provider.
     """
 
     def __init__(self, reason: str, *, usage: Usage | None = None, model_version: str = "") -> None:

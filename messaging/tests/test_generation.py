@@ -307,7 +307,9 @@ def test_attempt_that_was_overtaken_writes_nothing(
     assert not first.is_alive(), "the first worker did not see that it was overtaken"
     reply.refresh_from_db()
     assert (reply.status, reply.content, reply.attempt) == ("complete", "Of the second", 2)
-    assert UsageRecord.objects.get().attempt == 2
+    first_use, second_use = UsageRecord.objects.order_by("attempt")
+    assert (first_use.attempt, first_use.outcome) == (1, "lost")
+    assert (second_use.attempt, second_use.outcome) == (2, "complete")
 
 
 def test_room_makes_one_reply_at_a_time_in_order(carol: User, gemini: FakeGemini) -> None:

@@ -6,7 +6,7 @@ from billing.models import DailyQuota
 
 
 class Command(UserCommand):
-    help = "Give a user all of today's replies back."
+    help = "Give a user all of today's replies back, and let today's other limits begin again."
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
         used = DailyQuota.objects.reset(user=user)

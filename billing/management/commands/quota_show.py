@@ -6,7 +6,13 @@ from billing.models import DailyQuota
 
 
 class Command(UserCommand):
-    help = "Show how many of today's replies a user has used."
+    help = "Show what a user has used of today's replies and other limits."
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
-        return {"tier": user.tier, **DailyQuota.objects.usage(user=user).as_json()}
+        today = DailyQuota.objects.of_today(user=user)
+        others = ("unanswered", "cost_micro_usd", "text_bytes")
+        return {
+            "tier": user.tier,
+            **DailyQuota.objects.usage(user=user).as_json(),
+            **{name: getattr(today, name) for name in others},
+        }

@@ -1,0 +1,44 @@
+"""Erasing the account and signing up again gives no more of a day than one account has."""
+
+from typing import Any
+
+from accounts.models import Erasure, LimitHit, OneTimeCode
+from accounts.tests.phones import api_with, sign_in
+from billing.models import ErasedQuota
+from messaging.account_erasure import erase_user
+from messaging.models import Message
+from messaging.tests.rooms import complete, url_of
+from tests.marks import committed
+
+pytestmark = committed
+
+
+def accepted_sends(api: Any) -> int:
+    """How many prompts one account has accepted until it is refused; each is answered."""
+    room = api.post("/api/v1/chatroom/").json()["id"]
+    count = 0
+    while (answer := api.post(url_of(room), {"prompt": "Hello"})).status_code == 202:
+        count += 1
+        complete(Message.objects.get(pk=answer.json()["data"]["reply"]["id"]))
+    assert answer.json()["code"] == "quota_exceeded"
+    return count
+
+
+def test_four_accounts_of_one_number_share_a_days_quota(settings: Any) -> None:
+    settings.BASIC_DAILY_LIMIT = 5
+    rounds = []
+    for _ in range(4):
+        # The limits of codes are others' tests.
+        LimitHit.objects.all().delete()
+        OneTimeCode.objects.all().delete()
+        api = api_with(sign_in()["access_token"])
+        rounds.append(accepted_sends(api))
+
+        status = api.get("/api/v1/subscription/status").json()
+        assert api.delete("/api/v1/user/me").status_code == 202
+        erase_user(erasure_id=Erasure.objects.get().pk)
+
+        assert status["remaining_usage"] == 0
+
+    assert rounds == [5, 0, 0, 0]
+    assert ErasedQuota.objects.get().used == 5

@@ -1,0 +1,79 @@
+"""How many rooms a user has, and how many are opened in a minute."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from chatrooms.models import Chatroom
+from conftest import api_for
+from messaging import conversation
+from messaging.erasure import erase_room
+from tests.marks import committed
+from tests.waiting import at_once
+
+URL = "/api/v1/chatroom/"
+
+
+def opened(api: APIClient, **fields: Any) -> int:
+    return api.post(URL, fields).status_code
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("tier", "plan"), [("basic", "BASIC"), ("pro", "PRO")])
+def test_rooms_that_are_opened_in_a_minute_have_a_limit(
+    tier: str, plan: str, alice: User, settings: Any
+) -> None:
+    setattr(settings, f"{plan}_CHATROOMS_PER_MINUTE", 3)
+    User.objects.filter(pk=alice.pk).update(tier=tier)
+    api = api_for(alice)
+
+    answers = [api.post(URL) for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert 0 < int(answers[-1]["Retry-After"]) <= 60
+    assert Chatroom.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_rooms_count_until_they_are_erased(
+    alice: User, alice_api: APIClient, settings: Any
+) -> None:
+    settings.BASIC_CHATROOMS = 3
+    Chatroom.objects.open(user=alice)
+    Chatroom.objects.filter(user=alice).update(archived=True)
+    assert opened(alice_api, temporary=True) == 201
+    assert opened(alice_api) == 201
+    room = Chatroom.objects.latest("id")
+
+    refused = alice_api.post(URL)
+    conversation.delete(room=room)
+    while_deleted = opened(alice_api)
+    erase_room(chatroom_id=room.pk)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "chatroom_limit_reached")
+    assert "Delete some" in refused.json()["detail"]
+    assert while_deleted == 403
+    assert opened(alice_api) == 201
+
+
+@pytest.mark.django_db
+def test_rooms_of_others_do_not_count(alice: User, bob_api: APIClient, settings: Any) -> None:
+    settings.BASIC_CHATROOMS = 1
+    Chatroom.objects.open(user=alice)
+
+    assert opened(bob_api) == 201
+
+
+@committed
+def test_number_of_rooms_is_exact_of_many_at_once(alice: User, settings: Any) -> None:
+    settings.BASIC_CHATROOMS, settings.BASIC_CHATROOMS_PER_MINUTE = 5, 100
+    api = api_for(alice)
+
+    answers = at_once(12, lambda: opened(api))
+
+    assert Counter(answers) == {201: 5, 403: 7}
+    assert Chatroom.objects.count() == 5
