@@ -47,13 +47,15 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
-    list_display = ["user", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"]
+    list_display = [
+        *["user", "channel", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"],
+    ]
     list_select_related = ["user"]
     list_filter = [SinceFilter]
     # Named one by one: the digests are not among them.
     fields = [
-        *["user", "auth_method", "authenticated_at", "created_at", "last_used_at", "rotated_at"],
-        *["ip", "user_agent", "revoked_at", "revoked_reason"],
+        *["user", "channel", "auth_method", "authenticated_at", "created_at", "last_used_at"],
+        *["rotated_at", "ip", "user_agent", "revoked_at", "revoked_reason"],
     ]
 
 
@@ -72,11 +74,19 @@ class ActorFilter(FixedFilter):
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "action", "user_id", "actor", "target", "reason", "request_id"]
+    list_select_related = ["address"]
     list_filter = [ActionFilter, ActorFilter, SinceFilter]
+    readonly_fields = ["ip"]
     export_columns = (*list_display, "ip", "details")
     search_help_text = (
         "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
     )
+
+    @admin.display(description="address")
+    def ip(self, event: AuditEvent) -> str:
+        """Return the address, or "" after its 90 days or the erasure of the person."""
+        address = getattr(event, "address", None)
+        return address.ip if address else ""
 
     def reason(self, event: AuditEvent) -> str:
         return str(event.details.get("reason", ""))

@@ -15,7 +15,7 @@ from django.db import transaction
 from accounts import limits
 from accounts.client import Client
 from accounts.metrics import CODE_CHECKS
-from accounts.models import Erasure, OneTimeCode, Session, User
+from accounts.models import AuditEvent, Erasure, OneTimeCode, Session, User
 from accounts.sessions import SignedIn, open_session
 from accounts.tasks import send_to_queue
 from gemchat.errors import DomainError
@@ -81,7 +81,12 @@ def send_code(*, mobile: str, client: Client) -> IssuedCode:
 
 
 def sign_in_with_code(
-    *, mobile: str, digits: str, client: Client, signup_token: str = ""
+    *,
+    mobile: str,
+    digits: str,
+    client: Client,
+    signup_token: str = "",
+    channel: Session.Channel = Session.Channel.API,
 ) -> SignedIn:
     """Sign in with a code, which makes the user when the number is new.
 
@@ -92,8 +97,10 @@ def sign_in_with_code(
         limits.refuse_if_failing(mobile=mobile, network=client.network)
         user = _user_by_code(mobile=mobile, digits=digits, client=client)
         if user is not None and user.is_active:
-            _keep_signup_password(user, signup_token)
-            signed_in = open_session(user=user, method=Session.AuthMethod.OTP, client=client)
+            _keep_signup_password(user, signup_token, client)
+            signed_in = open_session(
+                user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
+            )
     CODE_CHECKS.labels("refused" if user is None else "verified").inc()
     # Raised out here, as it would undo what was counted.
     if user is None:
@@ -117,7 +124,7 @@ def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
     return User.objects.verified(mobile) if code.use() else None
 
 
-def _keep_signup_password(user: User, signup_token: str) -> None:
+def _keep_signup_password(user: User, signup_token: str, client: Client) -> None:
     if not signup_token or user.has_password:
         return
     try:
@@ -127,6 +134,9 @@ def _keep_signup_password(user: User, signup_token: str) -> None:
     if mobile == user.mobile:
         user.password = encoded
         user.save(update_fields=["password"])
+        AuditEvent.objects.record(
+            AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
+        )
 
 
 def sign_in_with_password(*, mobile: str, password: str, client: Client) -> SignedIn:

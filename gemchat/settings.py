@@ -42,6 +42,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Browsers take a cookie of this prefix from this host alone, and over TLS only.
 COOKIE_PREFIX = "" if DEBUG else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
+REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gemchat_refresh"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "gemchat.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
@@ -97,6 +98,7 @@ HEADER_MIDDLEWARE = [
 # Of pages alone: the web process spares calls of the API these.
 PAGE_MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "gemchat.cookies.CookieNameMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
