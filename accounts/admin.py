@@ -3,6 +3,9 @@
 The page of users needs what billing and messaging know, and is in `messaging.user_admin`.
 """
 
+# These register Group and TOTPDevice, which are unregistered below: their apps come after accounts.
+import django.contrib.auth.admin  # noqa: F401
+import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import Q

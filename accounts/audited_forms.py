@@ -1,4 +1,4 @@
-"""Forms of the back office that change a row: they ask for a reason, and the audit has the values."""
+"""Forms of the back office that change a row: they ask for a reason, and list the changes."""
 
 from datetime import date
 from decimal import Decimal

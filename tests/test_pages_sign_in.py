@@ -305,7 +305,6 @@ def test_export_with_an_old_sign_in_leads_to_a_new_one(
     expect(page.get_by_text("Sign in again first")).to_be_visible()
     expect(page.get_by_text("The file is being made.")).to_be_hidden()
     is_open_to_all(page)
-    page.screenshot(path=f"/tmp/own-{page.viewport_size['width']}.png")
     page.get_by_role("button", name="Sign in again").click()
     ask_for_code(page, person.mobile)
     page.get_by_role("button", name="Sign in").click()
