@@ -8,7 +8,8 @@ import django.contrib.auth.admin  # noqa: F401
 import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.back_office import (
@@ -77,13 +78,15 @@ class ActorFilter(FixedFilter):
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "action", "user_id", "actor", "target", "reason", "request_id"]
-    list_select_related = ["address"]
     list_filter = [ActionFilter, ActorFilter, SinceFilter]
     readonly_fields = ["ip"]
     export_columns = (*list_display, "ip", "details")
     search_help_text = (
         "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        return super().get_queryset(request).select_related("address")
 
     @admin.display(description="address")
     def ip(self, event: AuditEvent) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
@@ -164,6 +165,14 @@ class StaffSite(AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and (settings.DEBUG or has_second_factor(request))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """As Django's; a person who was led here from another page reads why."""
+        if request.method == "GET" and "next" in request.GET and not self.has_permission(request):
+            minutes = round(IDLE_LIFETIME.total_seconds() / 60)
+            text = f"Sign in to go on. A session ends after {minutes} minutes without a request."
+            messages.info(request, text)
+        return super().login(request, extra_context)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """As Django's; a request that is let in also moves the end of the session."""

@@ -257,6 +257,8 @@ def test_session_of_staff_ends_when_it_is_idle(browser, staff, device):
 
     assert still_in
     assert not is_in(browser)
+    asked = browser.get("/admin/", follow=True)
+    assert "after 30 minutes without a request" in asked.content.decode()
 
 
 def test_session_of_staff_ends_after_twelve_hours_of_use(browser, staff, device):
