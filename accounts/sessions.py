@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from django.db import transaction
 from django.utils import timezone
@@ -87,7 +87,7 @@ def open_session(
         ip=client.ip,
         user_agent=client.user_agent,
     )
-    details = {"replaced": replaced} if replaced else {}
+    details: dict[str, Any] = {"replaced": replaced} if replaced else {}
     AuditEvent.objects.record(
         AuditEvent.Action.SIGNED_IN, user_id=user.pk, client=client, method=method, **details
     )
