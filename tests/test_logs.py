@@ -179,11 +179,15 @@ def test_crash_leaves_its_traceback_and_no_secret(
             timeout=10,
         )
 
-    [line] = [
-        line
-        for line in lines(stack)
-        if line.get("client_request_id") == "crash.1" and "exception" in line
-    ]
+    def reports() -> list[dict[str, Any]]:
+        return [
+            line
+            for line in lines(stack)
+            if line.get("client_request_id") == "crash.1" and "exception" in line
+        ]
+
+    eventually(reports, seconds=10)
+    [line] = reports()
     assert (crashed.status_code, crashed.json()["code"]) == (500, "server_error")
     assert "Traceback" not in crashed.text
     assert_unseen(secrets, stack)
