@@ -308,6 +308,8 @@ def test_export_with_an_old_sign_in_leads_to_a_new_one(
     expect(again).to_be_in_viewport()
     is_open_to_all(page)
     again.click()
+    # Loaded: before that, the form would be sent without the script.
+    page.wait_for_url(f"{stack.url}/")
     ask_for_code(page, person.mobile)
     page.get_by_role("button", name="Sign in").click()
     open_account(page)
