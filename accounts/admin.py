@@ -3,9 +3,13 @@
 The page of users needs what billing and messaging know, and is in `messaging.user_admin`.
 """
 
+# These register Group and TOTPDevice, which are unregistered below: their apps come after accounts.
+import django.contrib.auth.admin  # noqa: F401
+import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.back_office import (
@@ -47,13 +51,15 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
-    list_display = ["user", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"]
+    list_display = [
+        *["user", "channel", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"],
+    ]
     list_select_related = ["user"]
     list_filter = [SinceFilter]
     # Named one by one: the digests are not among them.
     fields = [
-        *["user", "auth_method", "authenticated_at", "created_at", "last_used_at", "rotated_at"],
-        *["ip", "user_agent", "revoked_at", "revoked_reason"],
+        *["user", "channel", "auth_method", "authenticated_at", "created_at", "last_used_at"],
+        *["rotated_at", "ip", "user_agent", "revoked_at", "revoked_reason"],
     ]
 
 
@@ -73,10 +79,20 @@ class ActorFilter(FixedFilter):
 class AuditEventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "action", "user_id", "actor", "target", "reason", "request_id"]
     list_filter = [ActionFilter, ActorFilter, SinceFilter]
+    readonly_fields = ["ip"]
     export_columns = (*list_display, "ip", "details")
     search_help_text = (
         "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        return super().get_queryset(request).select_related("address")
+
+    @admin.display(description="address")
+    def ip(self, event: AuditEvent) -> str:
+        """Return the address, or "" after its 90 days or the erasure of the person."""
+        address = getattr(event, "address", None)
+        return address.ip if address else ""
 
     def reason(self, event: AuditEvent) -> str:
         return str(event.details.get("reason", ""))

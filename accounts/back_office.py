@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import label_for_field, lookup_field, unquote
@@ -27,9 +27,10 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from accounts.audited_forms import AuditedForm, changed_values
 from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import AuditEvent, User
-from accounts.staff_actions import StaffAction, record
+from accounts.staff_actions import ReasonForm, StaffAction, record
 from gemchat.estimates import EstimatingPaginator
 from gemchat.ids import uuid7_at
 from gemchat.spreadsheets import csv_download
@@ -93,6 +94,9 @@ class BackOfficeAdmin(admin.ModelAdmin):
     search_help_text = "A whole id, or the whole mobile number of the user."
     change_list_template = "admin/back_office_list.html"
     change_form_template = "admin/back_office_form.html"
+    form = AuditedForm
+    # Fields that hold what people wrote: the audit has that these changed, not their values.
+    unaudited_fields: ClassVar[frozenset[str]] = frozenset()
     staff_actions: ClassVar[Sequence[StaffAction]] = ()
     # Columns of the CSV file; those of the list if left out.
     export_columns: ClassVar[Sequence[Any]] = ()
@@ -140,7 +144,8 @@ class BackOfficeAdmin(admin.ModelAdmin):
         if request.method == "POST":
             self._check_post(request)
         may_export = request.user.has_perm(MAY_EXPORT)
-        extra = {"may_export": may_export, **(extra_context or {})}
+        form = ReasonForm(auto_id="export-%s")
+        extra = {"may_export": may_export, "export_form": form, **(extra_context or {})}
         return super().changelist_view(request, extra)
 
     def _check_post(self, request: HttpRequest) -> None:
@@ -174,6 +179,10 @@ class BackOfficeAdmin(admin.ModelAdmin):
         """The list as it is filtered and searched, as a CSV file."""
         if not (self.has_view_permission(request) and request.user.has_perm(MAY_EXPORT)):
             raise PermissionDenied
+        form = ReasonForm(request.POST)
+        if not form.is_valid():
+            self.message_user(request, "Give a reason for the export.", messages.ERROR)
+            return HttpResponseRedirect(f"../?{request.GET.urlencode()}")
         try:
             listed = self.get_changelist_instance(request)
         except IncorrectLookupParameters as error:
@@ -183,6 +192,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
             request,
             AuditEvent.Action.ROWS_EXPORTED,
             rows=self.opts.label,
+            reason=form.cleaned_data["reason"],
             narrowed_by=sorted(name for name, value in request.GET.items() if value),
         )
         columns = self.export_columns or self.list_display
@@ -205,13 +215,30 @@ class BackOfficeAdmin(admin.ModelAdmin):
         found = urlencode({"q": unquote(object_id)})
         return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{found}")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """As Django's, and the reason wherever something can be changed."""
+        fieldsets = [
+            (title, {**options, "fields": [name for name in options["fields"] if name != "reason"]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+        may_save = (
+            self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        )
+        return [*fieldsets, (None, {"fields": ["reason"]})] if may_save else fieldsets
+
+    def construct_change_message(  # type: ignore[override]
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> dict[str, Any]:
+        """What `log_addition` and `log_change` put into the audit; Django only hands it over."""
+        values = changed_values(form, hidden=self.unaudited_fields)
+        return {"reason": form.cleaned_data["reason"], "changes": values}
+
     # Django looks at nothing that these return.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        record(request, AuditEvent.Action.ROW_ADDED, obj)
+        record(request, AuditEvent.Action.ROW_ADDED, obj, **message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        changed = [name for part in message for name in part.get("changed", {}).get("fields", [])]
-        record(request, AuditEvent.Action.ROW_CHANGED, obj, fields=changed)
+        record(request, AuditEvent.Action.ROW_CHANGED, obj, **message)
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet) -> None:  # type: ignore[override]
         for row in queryset:

@@ -10,24 +10,7 @@ from django_celery_results.models import TaskResult
 
 from accounts import limits
 from accounts.client import Client
-from accounts.models import AuditEvent, Erasure, OneTimeCode, Session, User
-from accounts.passwords import FRESH
-from gemchat.errors import DomainError
-
-
-class RecentSignInRequired(DomainError):
-    code = "recent_sign_in_required"
-    message = "Sign in again first, and delete the account within 10 minutes."
-    status = 403
-
-
-def require_recent_sign_in(session: Session) -> None:
-    """Raises RecentSignInRequired unless code or password were entered a moment ago.
-
-    An access token lives for a day. One that was stolen is not to be enough to erase an account.
-    """
-    if timezone.now() - session.authenticated_at > FRESH:
-        raise RecentSignInRequired
+from accounts.models import AuditAddress, AuditEvent, Erasure, OneTimeCode, User
 
 
 def close_account(*, user: User, client: Client | None = None, actor: str = "") -> Erasure:
@@ -57,6 +40,7 @@ def erase_account(user: User, *, actor: str = "") -> None:
         AuditEvent.objects.record(
             AuditEvent.Action.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
         )
+        AuditAddress.objects.erase(user_id=user.pk, mobile=user.mobile)
         OneTimeCode.objects.filter(mobile=user.mobile).delete()
         limits.make_nameless(mobile=user.mobile)
         forget_in_admin(user)

@@ -138,7 +138,7 @@ def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
     since = timezone.now() - FAMILIAR
     events = AuditEvent.objects.filter(user_id=user.pk, created_at__gt=since)
     signed_in = events.filter(action=AuditEvent.Action.STAFF_SIGNED_IN)
-    return signed_in.filter(ip__within=client.network).exists()
+    return signed_in.filter(address__ip__within=client.network).exists()
 
 
 def refuse_if_guessing(*, client: Client) -> None:

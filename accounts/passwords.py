@@ -1,19 +1,13 @@
 """Changing a password."""
 
-from datetime import timedelta
-
 from django.db import transaction
-from django.utils import timezone
 
 from accounts import limits
 from accounts.client import Client
 from accounts.hashers import hashing_permit
 from accounts.models import AuditEvent, Session, User
+from accounts.sessions import is_recent, require_recent_sign_in
 from gemchat.errors import DomainError
-
-# For so long after a code was entered, the session may set a password without the old one; after
-# any sign-in, delete the account.
-FRESH = timedelta(minutes=10)
 
 
 class CurrentPasswordRequired(DomainError):
@@ -33,24 +27,24 @@ def change_password(
 ) -> None:
     """Set the user's password and end every other session.
 
-    Raises CurrentPasswordRequired, CurrentPasswordWrong, RateLimited, Overloaded.
+    A recent sign-in by code needs no current password. The first password has none to ask for,
+    so it needs a recent sign-in by any method.
+
+    Raises RecentSignInRequired, CurrentPasswordRequired, CurrentPasswordWrong, RateLimited,
+    Overloaded.
     """
     user = session.user
     # One permit for both hashes, before anything is counted or locked.
     with hashing_permit():
-        if not _may_set_password(session):
+        if not user.has_password:
+            require_recent_sign_in(session)
+        elif not (session.auth_method == Session.AuthMethod.OTP and is_recent(session)):
             _check_current(user, current_password, client)
         with transaction.atomic():
             user.change_password(new_password, keep=session)
             AuditEvent.objects.record(
                 AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client
             )
-
-
-def _may_set_password(session: Session) -> bool:
-    by_code = session.auth_method == Session.AuthMethod.OTP
-    is_fresh = timezone.now() - session.authenticated_at < FRESH
-    return (by_code and is_fresh) or not session.user.has_password
 
 
 def _check_current(user: User, password: str, client: Client) -> None:

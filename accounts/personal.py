@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import (
+    AuditAddress,
     AuditEvent,
     DataExport,
     IdempotencyRecord,
@@ -53,8 +54,10 @@ def account_sections(user: User) -> list[Section]:
         Section("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
         Section("limits", LimitHit.objects.filter(subject=user.mobile), ["network"]),
         Section("events", events.filter(actor=""), ["actor", "mobile_digest"]),
-        # The actor, whose address it is, may be a member of staff.
-        Section("events_by_others", events.exclude(actor=""), ["actor", "ip", "mobile_digest"]),
+        # The actor may be a member of staff.
+        Section("events_by_others", events.exclude(actor=""), ["actor", "mobile_digest"]),
+        # Of the user's own requests: the address of a member of staff is theirs.
+        Section("event_addresses", AuditAddress.objects.filter(user_id=user.pk)),
         Section("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
         Section("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
         Section("exports", DataExport.objects.filter(user=user)),

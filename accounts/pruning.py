@@ -3,7 +3,14 @@
 from django.contrib.sessions.models import Session as BrowserSession
 from django.utils import timezone
 
-from accounts.models import AuditEvent, IdempotencyRecord, LimitHit, OneTimeCode, Session
+from accounts.models import (
+    AuditAddress,
+    AuditEvent,
+    IdempotencyRecord,
+    LimitHit,
+    OneTimeCode,
+    Session,
+)
 
 
 def prune_accounts(*, dry_run: bool = False) -> dict[str, int]:
@@ -13,6 +20,7 @@ def prune_accounts(*, dry_run: bool = False) -> dict[str, int]:
         "sessions": Session.objects.prunable(),
         "idempotency_records": IdempotencyRecord.objects.prunable(),
         "limit_hits": LimitHit.objects.prunable(),
+        "audit_addresses": AuditAddress.objects.prunable(),
         "audit_events": AuditEvent.objects.prunable(),
         "browser_sessions": BrowserSession.objects.filter(expire_date__lt=timezone.now()),
     }

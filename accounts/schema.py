@@ -12,11 +12,13 @@ from accounts.challenges import ChallengeRequired
 from accounts.hashers import Overloaded
 from accounts.idempotency import IdempotencyInProgress, IdempotencyKeyInvalid, IdempotencyKeyReused
 from accounts.limits import RateLimited
+from accounts.models.sessions import MOST_SESSIONS
 from accounts.passwords import CurrentPasswordRequired, CurrentPasswordWrong
-from accounts.sessions import InvalidRefreshToken, RefreshInProgress
+from accounts.sessions import InvalidRefreshToken, RecentSignInRequired, RefreshInProgress
 from accounts.sign_in import AccountClosing, AccountDisabled, CodeInvalid, InvalidCredentials
 from accounts.views import CODE_SENT, SessionViewSet, SignInViewSet, UserViewSet
-from gemchat.openapi import UUID_SCHEMA, Constant, action, call, describe
+from gemchat.openapi import UUID_SCHEMA, Constant, action, call, describe, query
+from gemchat.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 # Of calls that take an Idempotency-Key.
 KEY_PROBLEMS = [IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInProgress]
@@ -165,7 +167,8 @@ describe(
         "refresh",
         "Exchange the refresh token for new tokens",
         description="A refresh token is good once. One that is used again, later than ten seconds"
-        " after the first time, ends the session.",
+        " after the first time, ends the session. The cookie of the web pages is no refresh token"
+        " here.",
         body=(shapes.RefreshSerializer, {"refresh_token": "AaIHkVGYcCSj…"}),
         answers={200: (SignedIn, {**SIGNED_IN, "message": "Refreshed."})},
         problems=[InvalidRefreshToken, RefreshInProgress],
@@ -180,8 +183,8 @@ describe(
     change_password=call(
         "changePassword",
         "Set or change the password",
-        description="`new_password` alone will do in the ten minutes after a code was entered,"
-        " and while there is no password. Every other session ends.",
+        description="`new_password` alone will do in the ten minutes after a code was entered."
+        " The first password needs a sign-in of the last ten minutes. Every other session ends.",
         body=(shapes.ChangePasswordSerializer, {"new_password": "correct horse battery"}),
         answers={
             200: (
@@ -193,13 +196,30 @@ describe(
                 },
             )
         },
-        problems=[CurrentPasswordRequired, CurrentPasswordWrong, RateLimited, Overloaded],
+        problems=[
+            CurrentPasswordRequired,
+            CurrentPasswordWrong,
+            RecentSignInRequired,
+            RateLimited,
+            Overloaded,
+        ],
     ),
     logout=call("logOut", "End this session", answers={204: None}),
     logout_all=call("logOutEverywhere", "End every session", answers={204: None}),
     sessions=call(
         "listSessions",
-        "The live sessions, the last used first",
+        "The live sessions, the newest first",
+        description=f"At most {MOST_SESSIONS} sessions of a user live: a sign-in ends the oldest.",
+        parameters=[
+            query(
+                "limit",
+                {"type": "integer", "minimum": 1, "default": DEFAULT_LIMIT},
+                f"More than {MAX_LIMIT} is {MAX_LIMIT}.",
+            ),
+            query("cursor", {"type": "string"}, "From the `Link` header; opaque."),
+        ],
+        headers=["Link"],
+        problems=["invalid_cursor", "validation_error"],
         answers={
             200: (
                 shapes.SessionSerializer(many=True),

@@ -16,7 +16,7 @@ from accounts.client import Client
 from accounts.counters import lock
 from accounts.hashers import hashing_permit
 from accounts.metrics import CODE_CHECKS
-from accounts.models import Erasure, LimitHit, OneTimeCode, Session, User
+from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
 from accounts.sessions import SignedIn, open_session
 from accounts.tasks import send_to_queue
 from gemchat.errors import DomainError
@@ -90,7 +90,12 @@ def send_code(*, mobile: str, client: Client | None, solution: str = "") -> Issu
 
 
 def sign_in_with_code(
-    *, mobile: str, digits: str, client: Client, signup_token: str = ""
+    *,
+    mobile: str,
+    digits: str,
+    client: Client,
+    signup_token: str = "",
+    channel: Session.Channel = Session.Channel.API,
 ) -> SignedIn:
     """Sign in with a code, which makes the user when the number is new.
 
@@ -101,8 +106,10 @@ def sign_in_with_code(
         lock(mobile)
         user = _user_by_code(mobile=mobile, digits=digits, client=client)
         if user is not None and user.is_active:
-            _keep_signup_password(user, signup_token)
-            signed_in = open_session(user=user, method=Session.AuthMethod.OTP, client=client)
+            _keep_signup_password(user, signup_token, client)
+            signed_in = open_session(
+                user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
+            )
     CODE_CHECKS.labels("refused" if user is None else "verified").inc()
     # Raised out here, as it would undo what was counted.
     if user is None:
@@ -133,13 +140,16 @@ def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
     return None
 
 
-def _keep_signup_password(user: User, signup_token: str) -> None:
+def _keep_signup_password(user: User, signup_token: str, client: Client) -> None:
     if not signup_token or user.has_password:
         return
     encoded = signup_tokens.open_seal(signup_token, mobile=user.mobile)
     if encoded is not None:
         user.password = encoded
         user.save(update_fields=["password"])
+        AuditEvent.objects.record(
+            AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
+        )
 
 
 def sign_in_with_password(*, mobile: str, password: str, client: Client) -> SignedIn:

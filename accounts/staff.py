@@ -1,31 +1,56 @@
 """The admin's sign-in: mobile number and password under the API's limits, and a second factor.
 
+A failure does the same work and gives the same answer whatever its cause: the number, the password,
+the role or the second factor. Only the audit log has the cause. A session ends 12 hours after the
+sign-in, and after 30 minutes without a request.
+
 The second factor (TOTP) is required but in development. django-otp's own middleware and site are
 not used: they put an `is_verified` method on the user, where this program has a field.
 """
 
+from datetime import datetime, timedelta
+from functools import update_wrapper
 from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.contrib.auth.signals import user_logged_in
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY, match_token
 from django_otp.models import Device
 
 from accounts import limits
 from accounts.client import Client, client_of
-from accounts.hashers import hashing_permit
+from accounts.hashers import Overloaded, hashing_permit
 from accounts.limits import RateLimited
 from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import AuditEvent, LimitHit, User
 from accounts.serializers import LONGEST_PASSWORD
-from accounts.sign_in import InvalidCredentials, check_credentials
+from accounts.sign_in import InvalidCredentials
+
+IDLE_LIFETIME = timedelta(minutes=30)
+# A session is written at most this often to move its end.
+EXPIRY_PRECISION = timedelta(minutes=1)
+SIGNED_IN_AT = "staff_signed_in_at"
+
+
+class StaffSignInFailed(InvalidCredentials):
+    """`cause` is for the audit log alone: number, password, role or second_factor."""
+
+    def __init__(self, cause: str, mobile: str) -> None:
+        super().__init__()
+        self.cause = cause
+        self.mobile = mobile
 
 
 class StaffSignInForm(AdminAuthenticationForm):
@@ -42,35 +67,68 @@ class StaffSignInForm(AdminAuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         if self.request and "username" in self.cleaned_data and "password" in self.cleaned_data:
+            client = client_of(self.request)
             try:
-                self.user_cache = self._staff_user(client_of(self.request))
-            except RateLimited as error:
-                raise ValidationError(str(error), RateLimited.code) from error
-            except (InvalidMobile, InvalidCredentials) as error:
+                self.user_cache = self._staff_user(client)
+            except (RateLimited, Overloaded) as error:
+                raise ValidationError(str(error), error.code) from error
+            except StaffSignInFailed as error:
+                AuditEvent.objects.record(
+                    AuditEvent.Action.STAFF_SIGN_IN_FAILED,
+                    mobile=error.mobile,
+                    client=client,
+                    cause=error.cause,
+                )
                 raise self.get_invalid_login_error() from error
         return self.cleaned_data
 
     def _staff_user(self, client: Client) -> User:
-        password = self.cleaned_data["password"]
-        if len(password) > LONGEST_PASSWORD:
-            raise InvalidCredentials
-        mobile = to_e164(self.cleaned_data["username"])
-        user = check_credentials(
-            mobile=mobile, password=password, client=client, kind=LimitHit.Kind.STAFF_FAILURE
-        )
-        self.confirm_login_allowed(user)
-        if not settings.DEBUG:
-            self._check_second_factor(user, client)
-        AuditEvent.objects.record(AuditEvent.Action.STAFF_SIGNED_IN, user_id=user.pk, client=client)
-        return user
+        """The member of staff who signs in.
 
-    def _check_second_factor(self, user: User, client: Client) -> None:
+        Raises StaffSignInFailed, RateLimited, Overloaded.
+
+        A try is counted first and given back when all of it was right.
+        """
+        mobile, password = self._mobile(), self.cleaned_data["password"]
+        with hashing_permit():
+            guess = limits.take_guess(
+                mobile=mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE
+            )
+            user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
+            # Django spends the time of a hash on an unusable password as well.
+            known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
+            # Nothing longer is hashed, and nothing longer is right.
+            is_right = known.check_password(password[:LONGEST_PASSWORD])
+        if user is None:
+            cause = "number"
+        elif not is_right or len(password) > LONGEST_PASSWORD:
+            cause = "password"
+        elif not user.is_staff:
+            cause = "role"
+        elif not self._has_second_factor(user):
+            cause = "second_factor"
+        else:
+            limits.settle(guess, is_right=True)
+            AuditEvent.objects.record(
+                AuditEvent.Action.STAFF_SIGNED_IN, user_id=user.pk, client=client
+            )
+            return user
+        raise StaffSignInFailed(cause, mobile)
+
+    def _mobile(self) -> str:
+        """The number in E.164; "" for a text that is none, which no user has."""
+        try:
+            return to_e164(self.cleaned_data["username"])
+        except InvalidMobile:
+            return ""
+
+    def _has_second_factor(self, user: User) -> bool:
+        if settings.DEBUG:
+            return True
         device = match_token(user, self.cleaned_data.get("otp_token", ""))
-        if device is None:
-            limits.take_guess(mobile=user.mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE)
-            raise InvalidCredentials
         # django-otp keeps it in the admin's session when the user is signed in.
         user.otp_device = device  # type: ignore[attr-defined]
+        return device is not None
 
 
 class StaffPasswordForm(AdminPasswordChangeForm):
@@ -87,7 +145,7 @@ class StaffPasswordForm(AdminPasswordChangeForm):
                     mobile=self.user.mobile, client=self.client, kind=LimitHit.Kind.STAFF_FAILURE
                 )
             except RateLimited as error:
-                raise ValidationError(str(error), RateLimited.code) from error
+                raise ValidationError(str(error), error.code) from error
             password = super().clean_old_password()
         limits.settle(guess, is_right=True)
         return password
@@ -117,6 +175,23 @@ class StaffSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and (settings.DEBUG or has_second_factor(request))
 
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """As Django's; a person who was led here from another page reads why."""
+        if request.method == "GET" and "next" in request.GET and not self.has_permission(request):
+            minutes = round(IDLE_LIFETIME.total_seconds() / 60)
+            text = f"Sign in to go on. A session ends after {minutes} minutes without a request."
+            messages.info(request, text)
+        return super().login(request, extra_context)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """As Django's; a request that is let in also moves the end of the session."""
+
+        def with_expiry(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            move_expiry(request)
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(update_wrapper(with_expiry, view), cacheable)
+
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
@@ -126,6 +201,27 @@ class StaffSite(AdminSite):
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
         return view(request)
+
+
+@receiver(user_logged_in)
+def begin_session(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
+    """Start both clocks of an admin session; only the admin has Django's sessions."""
+    now = timezone.now()
+    request.session[SIGNED_IN_AT] = now.isoformat()
+    request.session.set_expiry(now + IDLE_LIFETIME)
+
+
+def move_expiry(request: HttpRequest) -> None:
+    """Move the end of the session to 30 minutes from now, at most 12 hours after its start.
+
+    The end is in the session's row, so that Django itself refuses the session after it.
+    """
+    now = timezone.now()
+    began = datetime.fromisoformat(request.session.setdefault(SIGNED_IN_AT, now.isoformat()))
+    absolute = timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    expiry = min(now + IDLE_LIFETIME, began + absolute)
+    if expiry - request.session.get_expiry_date() > EXPIRY_PRECISION:
+        request.session.set_expiry(expiry)
 
 
 def has_second_factor(request: HttpRequest) -> bool:

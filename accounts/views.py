@@ -1,5 +1,6 @@
 """Accounts over HTTP: signing in, sessions, and the user's own account."""
 
+import uuid
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +28,7 @@ from accounts.serializers import (
     VerifyCodeSerializer,
     describe_sign_in,
 )
+from gemchat.pagination import next_link, page_limit, read_cursor, sign_cursor
 
 CODE_SENT = "If this number can receive messages, a code is on its way."
 UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -144,9 +146,17 @@ class SessionViewSet(ViewSet):
 
     @action(detail=False, methods=["get"])
     def sessions(self, request: AuthenticatedRequest) -> Response:
-        live = Session.objects.live().filter(user=request.user).order_by("-last_used_at", "-id")
+        """A bare array, newest first; the next page is in the `Link` header."""
+        limit, salt = page_limit(request), f"sessions {request.user.pk}"
+        live = Session.objects.live().filter(user=request.user).order_by("-pk")
+        if (cursor := request.query_params.get("cursor")) is not None:
+            live = live.filter(pk__lt=uuid.UUID(read_cursor(cursor, salt=salt)))
+        found = list(live[: limit + 1])
         context = {"current": request.auth.pk}
-        return Response(SessionSerializer(live, many=True, context=context).data)
+        response = Response(SessionSerializer(found[:limit], many=True, context=context).data)
+        if len(found) > limit:
+            response["Link"] = next_link(request, sign_cursor(str(found[limit - 1].pk), salt=salt))
+        return response
 
     @action(detail=False, methods=["delete"], url_path=f"sessions/(?P<session_id>{UUID})")
     def session(self, request: AuthenticatedRequest, session_id: Any) -> Response:

@@ -1,8 +1,12 @@
 """The session of the web pages: their refresh token is a cookie, which no script can read.
 
 The pages call the public API with an access token that they keep in memory. What would outlive the
-tab, the refresh token, goes into a cookie that is HttpOnly, SameSite=Strict and sent to these
-paths alone. Since the browser adds it by itself, each call must come from a page of this site.
+tab, the refresh token, goes into a cookie that is HttpOnly and SameSite=Strict. Since the browser
+adds it by itself, each call must come from a page of this site.
+
+A stranger must not put a cookie there, or the next visit is in the stranger's account. So the name
+has the prefix `__Host-`, which browsers take from this host over TLS alone; a name that comes
+twice is no cookie (`gemchat.cookies`); and a refresh token of the API does not work here.
 """
 
 from datetime import timedelta
@@ -15,13 +19,15 @@ from rest_framework.views import APIView
 
 from accounts import sessions, sign_in
 from accounts.client import client_of
+from accounts.models import Session
 from accounts.serializers import VerifyCodeSerializer, describe_sign_in
 from accounts.sessions import SignedIn
 from accounts.views import fields_of
 from gemchat.errors import DomainError
 
-COOKIE = "gemchat_refresh"
-PATH = "/web/session"
+COOKIE = settings.REFRESH_COOKIE_NAME
+# The prefix `__Host-` wants the path of the whole site.
+PATH = "/"
 
 
 class OriginRefused(DomainError):
@@ -46,12 +52,15 @@ class WebSessionView(APIView):
     def post(self, request: Request) -> Response:
         fields = fields_of(VerifyCodeSerializer, request)
         signed_in = sign_in.sign_in_with_code(
-            mobile=fields["mobile"], digits=fields["otp"], client=client_of(request)
+            mobile=fields["mobile"],
+            digits=fields["otp"],
+            client=client_of(request),
+            channel=Session.Channel.WEB,
         )
         return with_cookie(signed_in, "Signed in.")
 
     def delete(self, request: Request) -> Response:
-        sessions.end_by_token(
+        sessions.end_web_session(
             refresh_token=request.COOKIES.get(COOKIE, ""), client=client_of(request)
         )
         return without_cookie(Response(status=204))
@@ -68,7 +77,9 @@ class WebRefreshView(WebSessionView):
         if not token:
             return Response(status=204)
         try:
-            signed_in = sessions.refresh(refresh_token=token, client=client_of(request))
+            signed_in = sessions.refresh(
+                refresh_token=token, client=client_of(request), channel=Session.Channel.WEB
+            )
         except sessions.InvalidRefreshToken:
             return without_cookie(Response(status=204))
         return with_cookie(signed_in, "Refreshed.")

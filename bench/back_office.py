@@ -70,9 +70,9 @@ SELECT pg_temp.key(0, n, %(users)s), '!', false, '+9198' || lpad(n::text, 8, '0'
 FROM generate_series(0, %(users)s - 1) AS n;
 
 INSERT INTO accounts_session (id, user_id, refresh_digest, created_at, last_used_at, user_agent,
-    auth_method, authenticated_at, revoked_reason)
+    channel, auth_method, authenticated_at, revoked_reason)
 SELECT pg_temp.key(0, n, %(users)s), pg_temp.key(0, n, %(users)s), decode(md5(n::text), 'hex'),
-    now(), now(), 'bench', 'otp', now(), ''
+    now(), now(), 'bench', 'api', 'otp', now(), ''
 FROM generate_series(0, %(users)s - 1) AS n;
 
 INSERT INTO accounts_auditevent (id, action, user_id, mobile_digest, actor, target, request_id,
@@ -82,6 +82,9 @@ SELECT pg_temp.key(0, n, 2 * %(users)s),
     pg_temp.key(0, n %% %(users)s, %(users)s), '', '', '', 'request-' || n, '{}',
     pg_temp.moment(n, 2 * %(users)s)
 FROM generate_series(0, 2 * %(users)s - 1) AS n;
+
+INSERT INTO accounts_auditaddress (event_id, user_id, ip, created_at)
+SELECT id, user_id, '203.0.113.5', created_at FROM accounts_auditevent;
 
 INSERT INTO accounts_onetimecode (id, mobile, salt, attempts_left, created_at, expires_at, ended_at,
     ending, delivery_status, delivery_tries, delivery_error, next_delivery_at)

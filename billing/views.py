@@ -7,7 +7,9 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from accounts.authentication import caller
+from accounts.client import client_of
 from accounts.idempotency import idempotent_over_network
+from accounts.models import AuditEvent
 from billing import checkout, subscriptions
 from billing.models import UsageRecord, totals
 from gemchat.pagination import count_in
@@ -33,29 +35,36 @@ class SubscriptionViewSet(ViewSet):
             success_url=settings.STRIPE_SUCCESS_URL or _page(request, "billing-success"),
             cancel_url=settings.STRIPE_CANCEL_URL or _page(request, "billing-cancel"),
         )
+        _record(request, AuditEvent.Action.CHECKOUT_STARTED)
         return Response({"checkout_url": session.url, "session_id": session.id})
 
     @action(detail=False, methods=["post"])
     def portal(self, request: Request) -> Response:
         return_url = _page(request, "billing-success")
-        return Response(
-            {"portal_url": checkout.open_portal(user=caller(request), return_url=return_url)}
-        )
+        portal_url = checkout.open_portal(user=caller(request), return_url=return_url)
+        _record(request, AuditEvent.Action.PORTAL_OPENED)
+        return Response({"portal_url": portal_url})
 
     @action(detail=False, methods=["post"])
     def cancel(self, request: Request) -> Response:
         subscriptions.cancel_at_period_end(user=caller(request))
+        _record(request, AuditEvent.Action.CANCELLATION_ORDERED)
         return Response(subscriptions.billing_status(caller(request)))
 
     @action(detail=False, methods=["post"])
     def resume(self, request: Request) -> Response:
         subscriptions.resume(user=caller(request))
+        _record(request, AuditEvent.Action.RESUMPTION_ORDERED)
         return Response(subscriptions.billing_status(caller(request)))
 
     # The first GemChatRoom had it under the longer path.
     @action(detail=False, methods=["get"], url_path="(?:subscription/)?status")
     def status(self, request: Request) -> Response:
         return Response(subscriptions.billing_status(caller(request)))
+
+
+def _record(request: Request, action: AuditEvent.Action) -> None:
+    AuditEvent.objects.record(action, user_id=caller(request).pk, client=client_of(request))
 
 
 def _page(request: Request, name: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
@@ -15,7 +14,7 @@ from accounts.authentication import caller
 from accounts.models import User
 from chatrooms.models import Chatroom, Position
 from chatrooms.serializers import ChatroomSerializer
-from gemchat.pagination import read_cursor, sign_cursor
+from gemchat.pagination import next_link, read_cursor, sign_cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,7 @@ def respond(request: Request, page: Page) -> HttpResponse:
     """A bare array; the next page is in the `Link` header."""
     response = HttpResponse(page.body, "application/json")
     if page.cursor:
-        query = urlencode({**request.query_params.dict(), "cursor": page.cursor})
-        # Django's `build_absolute_uri` would take it all apart again.
-        url = f"{request.scheme}://{request.get_host()}{request.path}?{query}"
-        response["Link"] = f'<{url}>; rel="next"'
+        response["Link"] = next_link(request, page.cursor)
     return response
 
 

@@ -15,7 +15,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from gemchat.request_id import request_id
+from gemchat.request_id import answer_id
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def problem(*, status: int, code: str, detail: str, **members: Any) -> dict[str,
         "status": status,
         "detail": detail,
         "code": code,
-        "request_id": request_id.get(),
+        "request_id": answer_id(),
         **members,
     }
 

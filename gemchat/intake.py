@@ -16,7 +16,7 @@ from gemchat.access import UNKNOWN, record_as
 from gemchat.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.live import Message, Receive, Scope, Send
 from gemchat.middleware import with_headers
-from gemchat.request_id import new_or_accepted, request_id
+from gemchat.request_id import answer_id, begin_request, end_request
 
 BODY_SECONDS = 15.0
 # A request with neither has no body (RFC 9112, 6.3).
@@ -107,12 +107,12 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) 
 
 def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> JsonResponse:
     """A problem document, after which the connection is closed: the request was not read."""
-    token = request_id.set(new_or_accepted(candidate_id))
+    tokens = begin_request(candidate_id)
     response = problem_response(status=status, code=code, detail=detail)
-    response["X-Request-ID"] = request_id.get()
+    response["X-Request-ID"] = answer_id()
     response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
     if status == 503:
         response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)
-    request_id.reset(token)
+    end_request(tokens)
     return response

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 
 from gemchat.access import PROBES, record
 from gemchat.middleware import answer_to, refusal_of, with_headers
-from gemchat.request_id import new_or_accepted, request_id
+from gemchat.request_id import answer_id, begin_request
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -68,12 +68,11 @@ class LiveHandler(ASGIHandler):
             pass
 
     async def _with_request_id(self, request: HttpRequest) -> HttpResponseBase:
-        current = new_or_accepted(request.headers.get("X-Request-ID", ""))
-        request_id.set(current)
+        begin_request(request.META.get("HTTP_X_REQUEST_ID", ""))
         view: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
         # Who watches over the program may ask it by its address.
         is_probe = request.path_info.rstrip("/") in PROBES
         refusal = None if is_probe else refusal_of(request)
         response = with_headers(request, refusal or await view(request))
-        response["X-Request-ID"] = current
+        response["X-Request-ID"] = answer_id()
         return response

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from gemchat.redaction import redacted_deep
-from gemchat.request_id import request_id
+from gemchat.redaction import redacted, redacted_deep
+from gemchat.request_id import client_request_id, request_id
 
 Line = MutableMapping[str, Any]
 
@@ -65,20 +65,24 @@ class Lines(structlog.stdlib.ProcessorFormatter):
             return super().format(record)
         told = {name: getattr(record, name) for name in FIELDS}
         made = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-        return json.dumps(
-            {
-                "event": record.getMessage(),
-                "level": record.levelname.lower(),
-                "logger": ACCESS,
-                **told,
-                "timestamp": made.replace("+00:00", "Z"),
-                "request_id": request_id.get(),
-            }
-        )
+        line = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": ACCESS,
+            **told,
+            "timestamp": made.replace("+00:00", "Z"),
+            "request_id": request_id.get(),
+        }
+        # A caller can choose what looks like a secret or a number.
+        if client_id := client_request_id.get():
+            line["client_request_id"] = redacted(client_id)
+        return json.dumps(line)
 
 
 def add_request_id(logger: Any, method: str, line: Line) -> Line:
     line["request_id"] = request_id.get()
+    if client_id := client_request_id.get():
+        line["client_request_id"] = client_id
     return line
 
 

@@ -26,26 +26,25 @@ from gemchat.errors import (
     problem_response,
     server_error,
 )
-from gemchat.request_id import new_or_accepted, request_id
+from gemchat.request_id import answer_id, begin_request, end_request
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """X-Request-ID: taken from the caller or made here, and put on the answer."""
+    """Gives each request an id; X-Request-ID of the answer is the caller's, else this id."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        current = new_or_accepted(request.headers.get("X-Request-ID", ""))
-        token = request_id.set(current)
+        tokens = begin_request(request.META.get("HTTP_X_REQUEST_ID", ""))
         try:
             response = self.get_response(request)
+            response["X-Request-ID"] = answer_id()
         finally:
-            request_id.reset(token)
-        response["X-Request-ID"] = current
+            end_request(tokens)
         return response
 
 

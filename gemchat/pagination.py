@@ -1,6 +1,7 @@
 """Cursor paging: opaque signed cursors, `limit` from 1 to 100."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core import signing
 from rest_framework.exceptions import ParseError, ValidationError
@@ -28,6 +29,14 @@ def count_in(request: Request, name: str, *, default: int, most: int, clamps: bo
         if clamps or number <= most:
             return min(number, most)
     raise ValidationError({name: f"Give a whole number from 1 to {most}."})
+
+
+def next_link(request: Request, cursor: str) -> str:
+    """The `Link` header of a page, to the page that begins at the cursor."""
+    query = urlencode({**request.query_params.dict(), "cursor": cursor})
+    # Django's `build_absolute_uri` would take it all apart again.
+    url = f"{request.scheme}://{request.get_host()}{request.path}?{query}"
+    return f'<{url}>; rel="next"'
 
 
 def sign_cursor(position: Any, *, salt: str) -> str:

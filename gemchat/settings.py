@@ -42,7 +42,10 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Browsers take a cookie of this prefix from this host alone, and over TLS only.
 COOKIE_PREFIX = "" if DEBUG else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
+REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gemchat_refresh"
 CSRF_COOKIE_HTTPONLY = True
+# Of the admin, whatever is done there. Without a request it ends sooner (accounts.staff).
+SESSION_COOKIE_AGE = 12 * 3600
 CSRF_FAILURE_VIEW = "gemchat.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
@@ -65,6 +68,8 @@ PERMISSIONS_POLICY = (
 INSTALLED_APPS = [
     "gemchat",
     "accounts.admin_app.StaffAdminConfig",
+    # Before django.contrib.auth, two of whose commands it replaces.
+    "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -80,7 +85,6 @@ INSTALLED_APPS = [
     "django_otp",
     "django_otp.plugins.otp_totp",
     "djstripe",
-    "accounts",
     "chatrooms",
     "messaging",
     "billing",
@@ -97,6 +101,7 @@ HEADER_MIDDLEWARE = [
 # Of pages alone: the web process spares calls of the API these.
 PAGE_MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "gemchat.cookies.CookieNameMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

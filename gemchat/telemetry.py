@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from gemchat.redaction import redacted, redacted_deep
-from gemchat.request_id import request_id
+from gemchat.request_id import client_request_id, request_id
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -66,6 +66,8 @@ def reported(event: Any) -> Any:
     event.pop("user", None)
     request = event.pop("request", None)
     tags = {**(event.get("tags") or {}), "request_id": request_id.get()}
+    if client_id := client_request_id.get():
+        tags["client_request_id"] = client_id
     if request:
         tags["method"] = request.get("method", "")
     celery = (event.get("extra") or {}).get("celery-job")

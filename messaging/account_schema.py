@@ -4,9 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.erasure import RecentSignInRequired
 from accounts.models import DataExport
 from accounts.schema import DONE_ANSWER
+from accounts.sessions import RecentSignInRequired
 from gemchat.openapi import call, describe, query
 from messaging.account_views import AccountViewSet, LinkInvalid
 
@@ -53,15 +53,17 @@ describe(
     export=call(
         "readExport",
         "The export that was asked for last",
+        description="The link of an export that is ready needs a sign-in of the last ten minutes.",
         answers={200: (AccountExport, READY)},
-        problems=["not_found"],
+        problems=[RecentSignInRequired, "not_found"],
     ),
     request_export=call(
         "requestExport",
         "Have all that is kept about the user put into one ZIP of JSON files",
         description="One at a time: asked again, the answer is the one that is under way or has"
-        " just been made.",
+        " just been made. It needs a sign-in of the last ten minutes.",
         answers={202: (AccountExport, QUEUED)},
+        problems=[RecentSignInRequired],
     ),
 )
 

@@ -12,9 +12,10 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts.authentication import AuthenticatedRequest
-from accounts.client import client_of
-from accounts.erasure import close_account, require_recent_sign_in
+from accounts.client import Client, client_of
+from accounts.erasure import close_account
 from accounts.models import AuditEvent, DataExport, ExportPiece, Session
+from accounts.sessions import require_recent_sign_in
 from accounts.views import UserViewSet, envelope
 from gemchat.errors import DomainError
 from messaging.stream import in_thread, read_only
@@ -51,10 +52,14 @@ class AccountViewSet(UserViewSet):
         current = DataExport.objects.current(request.user)
         if current is None:
             raise Http404
+        # The link is the permission to carry all data off; the state of an export is not.
+        if current.status == DataExport.Status.READY:
+            require_recent_sign_in(request.auth)
         return Response(described(current, request))
 
     @export.mapping.post
     def request_export(self, request: AuthenticatedRequest) -> Response:
+        require_recent_sign_in(request.auth)
         current, is_new = DataExport.objects.request(request.user)
         if is_new:
             AuditEvent.objects.record(
@@ -83,7 +88,8 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     it ends with the session that asked for it. A piece is read when the one before it has been
     taken: neither the file is in memory nor a thread held while a reader takes their time.
     """
-    export = await in_thread(linked_export, request.GET.get("token", ""))
+    token = request.GET.get("token", "")
+    export = await in_thread(linked_export, token, client_of(request))
     response = StreamingHttpResponse(pieces(export), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
@@ -93,8 +99,11 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     return response
 
 
-def linked_export(token: str) -> DataExport:
-    """Raises LinkInvalid for a token that is not ours, too old, or whose session has ended."""
+def linked_export(token: str, client: Client) -> DataExport:
+    """Find the export of a link, and record the download.
+
+    Raises LinkInvalid for a token that is not ours, too old, or whose session has ended.
+    """
     try:
         export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)
     except signing.BadSignature as error:
@@ -103,6 +112,12 @@ def linked_export(token: str) -> DataExport:
     export = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY).first()
     if session is None or export is None or export.has_expired:
         raise LinkInvalid
+    AuditEvent.objects.record(
+        AuditEvent.Action.EXPORT_DOWNLOADED,
+        user_id=export.user_id,
+        target=str(export.pk),
+        client=client,
+    )
     return export
 
 

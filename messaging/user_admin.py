@@ -81,6 +81,7 @@ class StripeFilter(admin.SimpleListFilter):
 class UserAdmin(BackOfficeAdmin):
     list_display = ["mobile", "name", "tier", "is_active", "is_staff", "created_at"]
     list_filter = [TierFilter, StateFilter, StripeFilter, SinceFilter]
+    unaudited_fields = frozenset({"name"})
     search_help_text = "A mobile number or its beginning, a whole id, or a customer's at Stripe."
     fieldsets = [
         (None, {"fields": WHO}),

@@ -12,8 +12,9 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.authentication import caller
+from accounts.client import client_of
 from accounts.idempotency import idempotent
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from billing.plans import plan_for
 from chatrooms import pages
 from chatrooms.models import Chatroom
@@ -75,7 +76,14 @@ class ConversationViewSet(ChatroomViewSet):
         return Response(ConversationSerializer(room).data)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        conversation.delete(room=self.get_object())
+        room = self.get_object()
+        conversation.delete(room=room)
+        AuditEvent.objects.record(
+            AuditEvent.Action.CHATROOM_DELETED,
+            user_id=room.user_id,
+            target=str(room.pk),
+            client=client_of(request),
+        )
         return Response(status=204)
 
 

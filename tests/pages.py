@@ -7,12 +7,14 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from accounts.web_session import COOKIE, PATH
 from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.browser import PHONE, Browsing, serious_barriers
 from tests.keys import Keys
 from tests.people import Person
+
+# Without the prefix `__Host-`: the stack is in development, on plain HTTP.
+COOKIE = "gemchat_refresh"
 
 
 def window(browse: Browsing, person: Person, **options: object) -> Page:
@@ -37,7 +39,7 @@ def chats(
     """The page of chats of a person who has signed in; a new one unless given."""
     person = person or Person(stack.url).sign_in()
     page = window(browse, person, **options)
-    cookie = {"name": COOKIE, "value": person.refresh_token, "domain": stack.host, "path": PATH}
+    cookie = {"name": COOKIE, "value": person.refresh_token, "domain": stack.host, "path": "/"}
     page.context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])
     page.goto(stack.url + path)
     return page, person

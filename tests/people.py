@@ -25,6 +25,7 @@ class Person:
     """Signs up at `url` by mobile and code (OTP_ECHO is on there) and keeps the token."""
 
     def __init__(self, url: str, mobile: str = "") -> None:
+        self.site = url
         self.url = f"{url}/api/v1"
         self.mobile = mobile or f"+91{next(_numbers)}"
         self.session = requests.Session()
@@ -38,9 +39,17 @@ class Person:
     def sign_in(self) -> "Person":
         self.post("auth/signup", {"mobile": self.mobile})
         otp = self.post("auth/send-otp", {"mobile": self.mobile})["data"]["otp"]
-        tokens = self.post("auth/verify-otp", {"mobile": self.mobile, "otp": otp})
-        self.session.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        self.refresh_token = tokens["refresh_token"]
+        # As the pages do it, so that a browser can go on with this session.
+        answer = self.session.post(
+            f"{self.site}/web/session",
+            json={"mobile": self.mobile, "otp": otp},
+            headers={"Origin": self.site},
+            timeout=40,
+        )
+        assert answer.ok, f"{answer.status_code} {answer.text}"
+        self.session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self.refresh_token = answer.cookies["gemchat_refresh"]
+        self.session.cookies.clear()
         return self
 
     def post(self, path: str, body: Any = None, **options: Any) -> Any:

@@ -38,6 +38,7 @@ ENDING = {"logOut", "logOutEverywhere", "endSession", "changePassword"}
 # that cannot be, a common password, a model that there is not, a key that was used before.
 JUDGED_FURTHER = {
     *["changePassword", "editPrompt", "forgotPassword", "listChatrooms", "listMessages", "refresh"],
+    "listSessions",
     *["receiveStripeEvent", "regenerateReply", "sendCode", "sendMessage", "signInWithCode"],
     *["signInWithPassword", "signUp", "subscribe"],
     # Schemathesis takes a Last-Event-ID for right that is not of its pattern.

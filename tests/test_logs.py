@@ -126,7 +126,7 @@ def test_request_leaves_one_line_without_what_it_asked(stack: Stack, person: Per
     person.session.get(f"{person.url}/chatroom/{room}/export", headers=headers, timeout=10)
 
     def found() -> list[dict[str, Any]]:
-        return [line for line in lines(stack) if line["request_id"] == "access.1"]
+        return [line for line in lines(stack) if line.get("client_request_id") == "access.1"]
 
     eventually(lambda: len(found()) == 2, seconds=10)
     listed, exported = found()
@@ -141,12 +141,15 @@ def test_request_leaves_one_line_without_what_it_asked(stack: Stack, person: Per
 def test_line_of_the_worker_has_the_id_of_the_request(stack: Stack, person: Person) -> None:
     reply = person.send(person.open_room(), "Hello", headers={"X-Request-ID": "send.1"})
     person.reply(reply)
+    [own] = {
+        line["request_id"] for line in lines(stack) if line.get("client_request_id") == "send.1"
+    }
 
     def of_worker() -> list[str]:
         return [
             line["event"]
             for line in lines(stack)
-            if line["request_id"] == "send.1" and line["logger"] == "messaging.generation"
+            if line["request_id"] == own and line["logger"] == "messaging.generation"
         ]
 
     eventually(lambda: of_worker() == [f"Reply {reply} is complete"], seconds=10)
@@ -176,9 +179,15 @@ def test_crash_leaves_its_traceback_and_no_secret(
             timeout=10,
         )
 
-    [line] = [
-        line for line in lines(stack) if line["request_id"] == "crash.1" and "exception" in line
-    ]
+    def reports() -> list[dict[str, Any]]:
+        return [
+            line
+            for line in lines(stack)
+            if line.get("client_request_id") == "crash.1" and "exception" in line
+        ]
+
+    eventually(reports, seconds=10)
+    [line] = reports()
     assert (crashed.status_code, crashed.json()["code"]) == (500, "server_error")
     assert "Traceback" not in crashed.text
     assert_unseen(secrets, stack)

@@ -123,11 +123,7 @@ def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: Person) ->
     expect(page.get_by_text("5 of 5 answers left today")).to_be_visible()
 
     [cookie] = page.context.cookies(f"{page.url.removesuffix('/chat')}/web/session")
-    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (
-        True,
-        "Strict",
-        "/web/session",
-    )
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
     seen = page.evaluate(
         "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, history.state])"
     )
@@ -293,6 +289,33 @@ def test_everything_is_exported(browse: Browsing, stack: Stack) -> None:
 
     with ZipFile(download.value.path()) as file:
         assert b"What is to be kept?" in b"".join(map(file.read, file.namelist()))
+
+
+def test_export_with_an_old_sign_in_leads_to_a_new_one(
+    browse: Browsing, stack: Stack, stack_stores: dict[str, str]
+) -> None:
+    page, person = chats(browse, stack)
+    keys, export = Keys(page), page.get_by_role("button", name="Export everything")
+    open_account(page, keys)
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as database:
+        database.execute(SIGN_IN_IS_OLD, [person.mobile])
+
+    with refused(browse, page, 403):
+        keys.use(export, by="Shift+Tab")
+    expect(page.get_by_text("Sign in again first")).to_be_visible()
+    expect(page.get_by_text("The file is being made.")).to_be_hidden()
+    again = page.get_by_role("button", name="Sign in again")
+    expect(again).to_be_in_viewport()
+    is_open_to_all(page)
+    again.click()
+    # Loaded: before that, the form would be sent without the script.
+    page.wait_for_url(f"{stack.url}/")
+    ask_for_code(page, person.mobile)
+    page.get_by_role("button", name="Sign in").click()
+    open_account(page)
+
+    with page.expect_download():
+        page.get_by_role("button", name="Export everything").click()
 
 
 def test_account_is_deleted_after_a_question_and_a_new_sign_in(

@@ -96,7 +96,11 @@ def test_crash_is_reported_without_the_person(
         )
 
     def reports() -> list[dict]:
-        return [error for error in collector.errors if error["tags"]["request_id"] == "crash.2"]
+        return [
+            error
+            for error in collector.errors
+            if error["tags"].get("client_request_id") == "crash.2"
+        ]
 
     eventually(lambda: bool(reports()), seconds=20)
     assert crashed.status_code == 500

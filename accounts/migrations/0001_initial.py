@@ -162,6 +162,9 @@ class Migration(migrations.Migration):
                         choices=[
                             ("signed_in", "Signed In"),
                             ("staff_signed_in", "Staff Signed In"),
+                            ("staff_sign_in_failed", "Staff Sign In Failed"),
+                            ("superuser_created", "Superuser Created"),
+                            ("roles_synced", "Roles Synced"),
                             ("limit_reached", "Limit Reached"),
                             ("password_changed", "Password Changed"),
                             ("sessions_ended", "Sessions Ended"),
@@ -171,6 +174,7 @@ class Migration(migrations.Migration):
                             ("user_disabled", "User Disabled"),
                             ("user_enabled", "User Enabled"),
                             ("user_exported", "User Exported"),
+                            ("export_downloaded", "Export Downloaded"),
                             ("account_closed", "Account Closed"),
                             ("user_deleted", "User Deleted"),
                             ("second_factor_set", "Second Factor Set"),
@@ -183,12 +187,15 @@ class Migration(migrations.Migration):
                             ("grant_ended", "Grant Ended"),
                             ("quota_reset", "Quota Reset"),
                             ("stripe_synced", "Stripe Synced"),
+                            ("checkout_started", "Checkout Started"),
+                            ("portal_opened", "Portal Opened"),
                             ("cancellation_ordered", "Cancellation Ordered"),
                             ("resumption_ordered", "Resumption Ordered"),
                             ("webhook_replayed", "Webhook Replayed"),
                             ("flag_settled", "Flag Settled"),
                             ("content_read", "Content Read"),
                             ("reply_retried", "Reply Retried"),
+                            ("chatroom_deleted", "Chatroom Deleted"),
                         ],
                         max_length=24,
                     ),
@@ -197,7 +204,6 @@ class Migration(migrations.Migration):
                 ("mobile_digest", models.CharField(blank=True, max_length=32)),
                 ("actor", models.CharField(blank=True, max_length=64)),
                 ("target", models.CharField(blank=True, max_length=255)),
-                ("ip", models.GenericIPAddressField(null=True)),
                 ("request_id", models.CharField(max_length=64)),
                 ("details", models.JSONField(default=dict)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -427,6 +433,12 @@ class Migration(migrations.Migration):
                 ("ip", models.GenericIPAddressField(null=True)),
                 ("user_agent", models.CharField(blank=True, max_length=200)),
                 (
+                    "channel",
+                    models.CharField(
+                        choices=[("api", "Api"), ("web", "Web")], default="api", max_length=3
+                    ),
+                ),
+                (
                     "auth_method",
                     models.CharField(
                         choices=[("otp", "Otp"), ("password", "Password")], max_length=8
@@ -447,6 +459,7 @@ class Migration(migrations.Migration):
                             ("disabled", "Disabled"),
                             ("account_closed", "Account Closed"),
                             ("refresh_reused", "Refresh Reused"),
+                            ("replaced", "Replaced"),
                         ],
                         max_length=16,
                     ),
@@ -667,6 +680,32 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("export", "number"), name="one_piece_a_number"
             ),
+        ),
+        migrations.CreateModel(
+            name="AuditAddress",
+            fields=[
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="address",
+                        serialize=False,
+                        to="accounts.auditevent",
+                    ),
+                ),
+                ("user_id", models.UUIDField(null=True)),
+                ("ip", models.GenericIPAddressField()),
+                ("created_at", models.DateTimeField()),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        models.F("user_id"), models.F("event"), name="audit_address_of_user"
+                    ),
+                    models.Index(models.F("created_at"), name="audit_address_age"),
+                ],
+            },
         ),
         # Truncating is left to the owner of the database: the tests empty their tables by it.
         migrations.RunSQL(APPEND_ONLY, REMOVE_APPEND_ONLY),

@@ -1,4 +1,4 @@
-from accounts.models.audit import AuditEvent
+from accounts.models.audit import AuditAddress, AuditEvent
 from accounts.models.codes import OneTimeCode
 from accounts.models.erasures import Erasure
 from accounts.models.exports import DataExport, ExportPiece
@@ -7,6 +7,7 @@ from accounts.models.sessions import Session
 from accounts.models.users import User
 
 __all__ = [
+    "AuditAddress",
     "AuditEvent",
     "DataExport",
     "Erasure",

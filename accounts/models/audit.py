@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.client import Client
 from gemchat.request_id import request_id
+
+# Longer than an abuse report takes to arrive, shorter than the events.
+ADDRESS_LIFETIME = timedelta(days=90)
 
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
@@ -30,18 +33,28 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     ) -> "AuditEvent":
         """`actor` is empty for the user, else `command` or the id of a member of staff.
 
-        `target` is the id of the row that it was done to, where that is no user.
+        `target` is the id of the row that it was done to, where that is no user. The address of
+        `client` is stored apart, in AuditAddress.
         """
-        return self.create(
-            action=action,
-            user_id=user_id,
-            mobile_digest=mobile_digest(mobile) if mobile else "",
-            target=target,
-            ip=client.ip if client else None,
-            actor=actor,
-            request_id=request_id.get(),
-            details=details,
-        )
+        # Without a savepoint: the event and its address go in together, or neither does.
+        with transaction.atomic(savepoint=False):
+            event = self.create(
+                action=action,
+                user_id=user_id,
+                mobile_digest=mobile_digest(mobile) if mobile else "",
+                target=target,
+                actor=actor,
+                request_id=request_id.get(),
+                details=details,
+            )
+            if client is not None and client.ip:
+                AuditAddress.objects.create(
+                    event=event,
+                    user_id=as_user_id(actor) if actor else user_id,
+                    ip=client.ip,
+                    created_at=event.created_at,
+                )
+        return event
 
     def prunable(self) -> "AuditEventQuerySet":
         days = settings.AUDIT_RETENTION_DAYS
@@ -56,12 +69,16 @@ class AuditEvent(models.Model):
 
     Nothing in them names a person, so an account can be erased and its events stay: there is no
     foreign key, and a number is kept as a digest that only OTP_SECRET can make. `user_id` is a
-    number drawn at random, which nothing else here has once the user is erased.
+    number drawn at random, which nothing else here has once the user is erased. Addresses are in
+    AuditAddress, which can be erased.
     """
 
     class Action(models.TextChoices):
         SIGNED_IN = "signed_in"
         STAFF_SIGNED_IN = "staff_signed_in"
+        STAFF_SIGN_IN_FAILED = "staff_sign_in_failed"
+        SUPERUSER_CREATED = "superuser_created"
+        ROLES_SYNCED = "roles_synced"
         LIMIT_REACHED = "limit_reached"
         PASSWORD_CHANGED = "password_changed"  # noqa: S105
         SESSIONS_ENDED = "sessions_ended"
@@ -71,6 +88,7 @@ class AuditEvent(models.Model):
         USER_DISABLED = "user_disabled"
         USER_ENABLED = "user_enabled"
         USER_EXPORTED = "user_exported"
+        EXPORT_DOWNLOADED = "export_downloaded"
         ACCOUNT_CLOSED = "account_closed"
         USER_DELETED = "user_deleted"
         SECOND_FACTOR_SET = "second_factor_set"
@@ -83,12 +101,15 @@ class AuditEvent(models.Model):
         GRANT_ENDED = "grant_ended"
         QUOTA_RESET = "quota_reset"
         STRIPE_SYNCED = "stripe_synced"
+        CHECKOUT_STARTED = "checkout_started"
+        PORTAL_OPENED = "portal_opened"
         CANCELLATION_ORDERED = "cancellation_ordered"
         RESUMPTION_ORDERED = "resumption_ordered"
         WEBHOOK_REPLAYED = "webhook_replayed"
         FLAG_SETTLED = "flag_settled"
         CONTENT_READ = "content_read"
         REPLY_RETRIED = "reply_retried"
+        CHATROOM_DELETED = "chatroom_deleted"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     action = models.CharField(max_length=24, choices=Action)
@@ -96,7 +117,6 @@ class AuditEvent(models.Model):
     mobile_digest = models.CharField(max_length=32, blank=True)
     actor = models.CharField(max_length=64, blank=True)
     target = models.CharField(max_length=255, blank=True)
-    ip = models.GenericIPAddressField(null=True)
     request_id = models.CharField(max_length=64)
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -119,6 +139,53 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} at {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class AuditAddressQuerySet(models.QuerySet["AuditAddress"]):
+    def prunable(self) -> "AuditAddressQuerySet":
+        return self.filter(created_at__lt=timezone.now() - ADDRESS_LIFETIME)
+
+    def erase(self, *, user_id: uuid.UUID, mobile: str) -> None:
+        """Delete the addresses of a user, and those of failures for the user's number."""
+        self.filter(user_id=user_id).delete()
+        self.filter(event__mobile_digest=mobile_digest(mobile)).delete()
+
+
+class AuditAddress(models.Model):
+    """The address that an audited request came from.
+
+    It is a row beside the event, because the event itself can never change: this row is deleted
+    after ADDRESS_LIFETIME, or with the person.
+    """
+
+    event = models.OneToOneField(
+        AuditEvent, models.CASCADE, primary_key=True, related_name="address"
+    )
+    # Whose address it is: the member of staff who acted, else the event's user.
+    user_id = models.UUIDField(null=True)
+    ip = models.GenericIPAddressField()
+    created_at = models.DateTimeField()
+
+    objects = AuditAddressQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # The erasure and the export of a user.
+            models.Index("user_id", "event", name="audit_address_of_user"),
+            # The nightly pruning.
+            models.Index("created_at", name="audit_address_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.ip
+
+
+def as_user_id(actor: str) -> uuid.UUID | None:
+    """The id of a member of staff; None for a command."""
+    try:
+        return uuid.UUID(actor)
+    except ValueError:
+        return None
 
 
 def mobile_digest(mobile: str) -> str:

@@ -11,6 +11,10 @@ from uuid_utils.compat import uuid7
 IDLE_LIFETIME = timedelta(days=30)
 LIFETIME = timedelta(days=90)
 KEPT_AFTER_END = timedelta(days=30)
+# Of sessions that a newer sign-in ended: anybody who signs in often makes many of these.
+REPLACED_KEPT = timedelta(days=1)
+# Live sessions of one person.
+MOST_SESSIONS = 20
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -26,10 +30,20 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """End those that have not been ended; how many there were."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
+    def end_oldest(self, *, keep: int) -> int:
+        """End all but the newest `keep` live sessions of these; the count of ended sessions.
+
+        Exact where the caller holds the lock of the user's row.
+        """
+        # By id: ids sort by the time of the sign-in.
+        surplus = self.live().order_by("-pk").values("pk")[keep:]
+        return Session.objects.filter(pk__in=surplus).end(Session.Ending.REPLACED)
+
     def prunable(self) -> "SessionQuerySet":
         now = timezone.now()
         return self.filter(
             Q(revoked_at__lt=now - KEPT_AFTER_END)
+            | Q(revoked_reason=Session.Ending.REPLACED, revoked_at__lt=now - REPLACED_KEPT)
             | Q(last_used_at__lt=now - IDLE_LIFETIME - KEPT_AFTER_END)
             | Q(created_at__lt=now - LIFETIME - KEPT_AFTER_END)
         )
@@ -42,6 +56,12 @@ class Session(models.Model):
         OTP = "otp"
         PASSWORD = "password"  # noqa: S105
 
+    class Channel(models.TextChoices):
+        """Who keeps the refresh token: a client of the API, or the cookie of the web pages."""
+
+        API = "api"
+        WEB = "web"
+
     class Ending(models.TextChoices):
         LOGOUT = "logout"
         LOGOUT_ALL = "logout_all"
@@ -51,6 +71,8 @@ class Session(models.Model):
         DISABLED = "disabled"
         ACCOUNT_CLOSED = "account_closed"
         REFRESH_REUSED = "refresh_reused"
+        # A newer sign-in took the last free slot.
+        REPLACED = "replaced"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -63,6 +85,7 @@ class Session(models.Model):
     last_used_at = models.DateTimeField()
     ip = models.GenericIPAddressField(null=True)
     user_agent = models.CharField(max_length=200, blank=True)
+    channel = models.CharField(max_length=3, choices=Channel, default=Channel.API)
     auth_method = models.CharField(max_length=8, choices=AuthMethod)
     authenticated_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)

@@ -217,6 +217,39 @@ def old_and_new(alice):
         )
 
 
+def test_superuser_made_by_command_is_audited(monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+
+    call_command("createsuperuser", "--noinput", mobile=NUMBER, stdout=io.StringIO())
+
+    event = AuditEvent.objects.get()
+    assert (event.action, event.actor) == ("superuser_created", "command")
+    assert event.user_id == User.objects.get(mobile=NUMBER, is_superuser=True).pk
+
+
+def test_password_changed_by_djangos_command_is_audited_and_ends_sessions(monkeypatch):
+    access = sign_in()["access_token"]
+    monkeypatch.setattr("getpass.getpass", lambda **options: PASSWORD)
+
+    call_command("changepassword", NUMBER, stdout=io.StringIO())
+
+    assert actions()[-1] == ("password_changed", "command")
+    assert status_of_me(access) == 401
+    assert post("auth/login", {"mobile": NUMBER, "password": PASSWORD}).status_code == 200
+
+
+def test_roles_and_grants_by_command_are_audited(alice):
+    run("sync_roles")
+    run("grant_pro", "--mobile", alice.mobile, "--days", "3", "--reason", "goodwill")
+    run("quota_reset", "--mobile", alice.mobile)
+
+    assert actions() == [
+        ("roles_synced", "command"),
+        ("grant_given", "command"),
+        ("quota_reset", "command"),
+    ]
+
+
 def test_prune_deletes_what_is_past_its_time(old_and_new):
     report = run("prune")
 
@@ -226,6 +259,7 @@ def test_prune_deletes_what_is_past_its_time(old_and_new):
         "sessions": 1,
         "idempotency_records": 1,
         "limit_hits": 3,
+        "audit_addresses": 0,
         "audit_events": 0,
         "browser_sessions": 1,
     }

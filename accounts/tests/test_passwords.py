@@ -114,10 +114,24 @@ def test_lone_surrogate_in_a_password_is_refused():
 @pytest.mark.django_db
 def test_first_password_needs_no_old_one():
     tokens = sign_in()
-    let_pass(timedelta(minutes=20))
+    let_pass(timedelta(minutes=9))
 
     assert change(tokens["access_token"], new_password=PASSWORD).status_code == 200
     assert login(NUMBER).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("guess", [None, "", "a guess at it"])
+def test_stolen_token_sets_no_first_password(guess):
+    stolen = sign_in()["access_token"]
+    let_pass(timedelta(minutes=10))
+    owner = sign_in()["access_token"]
+
+    answer = change(stolen, new_password=NEW_PASSWORD, current_password=guess)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "recent_sign_in_required")
+    assert login(NUMBER, NEW_PASSWORD).status_code == 401
+    assert status_of_me(owner) == 200
 
 
 @pytest.mark.django_db

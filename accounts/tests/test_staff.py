@@ -1,14 +1,20 @@
 """Staff sign-in to the admin: limits, and the second factor outside development."""
 
 import time
+from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session as BrowserSession
 from django.test import Client as Browser
+from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, LimitHit, User
+from accounts.models.audit import mobile_digest
+from accounts.staff import SIGNED_IN_AT
+from accounts.tests.hashing import CountingHasher
 from accounts.tests.phones import status_of_me
 
 pytestmark = pytest.mark.django_db
@@ -180,3 +186,115 @@ def test_audit_events_cannot_be_changed_in_the_admin(browser, staff, settings):
     deleted = browser.post(f"/admin/accounts/auditevent/{event.pk}/delete/", {"post": "yes"})
 
     assert (changed.status_code, deleted.status_code) == (403, 403)
+
+
+# Number, password and code of a sign-in that fails, and the cause in the audit.
+FAILURES = {
+    "unknown number": ("+919812345678", PASSWORD, "000000", "number"),
+    "no number": ("nonsense", PASSWORD, "000000", "number"),
+    "wrong password": ("+919800000009", "wrong one", "000000", "password"),
+    "long password": ("+919800000009", PASSWORD.ljust(200_000), "000000", "password"),
+    "no staff": ("+919800000001", PASSWORD, "000000", "role"),
+    "disabled": ("+919800000002", PASSWORD, "000000", "number"),
+    "no second factor": ("+919800000009", PASSWORD, "", "second_factor"),
+    "wrong second factor": ("+919800000009", PASSWORD, "000000", "second_factor"),
+}
+
+
+@pytest.fixture
+def counted(alice, bob, staff, device, settings):
+    """Alice and Bob, who is disabled, have the password of staff."""
+    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    for user in (alice, bob, staff):
+        user.set_password(PASSWORD)
+        user.is_active = user != bob
+        user.save()
+    CountingHasher.hashed.clear()
+    return CountingHasher.hashed
+
+
+@pytest.mark.parametrize("mobile, password, token, cause", FAILURES.values(), ids=FAILURES.keys())
+def test_every_failed_sign_in_of_staff_costs_and_says_the_same(
+    browser, counted, mobile, password, token, cause
+):
+    answer = sign_in(browser, mobile, password, token)
+
+    assert len(counted) == 1
+    assert LimitHit.objects.count() == 2
+    assert list(answer.context["form"].errors.values()) == [
+        ["Number, password and code do not match those of a member of staff."]
+    ]
+    event = AuditEvent.objects.get()
+    digest = mobile_digest(mobile) if mobile.startswith("+") else ""
+    assert (event.action, event.details) == ("staff_sign_in_failed", {"cause": cause})
+    assert (event.mobile_digest, event.user_id) == (digest, None)
+    assert not is_in(browser)
+
+
+def test_right_sign_in_of_staff_is_not_counted(browser, staff, device):
+    sign_in(browser, staff.mobile, token=token_of(device))
+
+    assert not LimitHit.objects.exists()
+
+
+def let_idle(browser, period: timedelta) -> None:
+    """Age the admin's session, as if so long had passed without a request."""
+    row = BrowserSession.objects.get()
+    session = browser.session
+    session[SIGNED_IN_AT] = (
+        timezone.datetime.fromisoformat(session[SIGNED_IN_AT]) - period
+    ).isoformat()
+    session.set_expiry(row.expire_date - period)
+    session.save()
+
+
+def test_session_of_staff_ends_when_it_is_idle(browser, staff, device):
+    sign_in(browser, staff.mobile, token=token_of(device))
+
+    let_idle(browser, timedelta(minutes=29))
+    still_in = is_in(browser)
+    let_idle(browser, timedelta(minutes=31))
+
+    assert still_in
+    assert not is_in(browser)
+    asked = browser.get("/admin/", follow=True)
+    assert "after 30 minutes without a request" in asked.content.decode()
+
+
+def test_session_of_staff_ends_after_twelve_hours_of_use(browser, staff, device):
+    sign_in(browser, staff.mobile, token=token_of(device))
+
+    for _ in range(28):
+        let_idle(browser, timedelta(minutes=25))
+        assert is_in(browser)
+    let_idle(browser, timedelta(minutes=21))
+
+    assert not is_in(browser)
+
+
+def test_session_of_staff_is_written_once_a_minute(browser, staff, device):
+    sign_in(browser, staff.mobile, token=token_of(device))
+    let_idle(browser, timedelta(minutes=5))
+    before = BrowserSession.objects.get().expire_date
+
+    browser.get("/admin/")
+    moved = BrowserSession.objects.get().expire_date
+    browser.get("/admin/")
+
+    assert moved - before > timedelta(minutes=4)
+    assert BrowserSession.objects.get().expire_date == moved
+
+
+@pytest.mark.parametrize("how", ["password", "disabled", "no staff any more"])
+def test_session_of_staff_ends_with_what_it_rests_on(browser, staff, device, how):
+    sign_in(browser, staff.mobile, token=token_of(device))
+    assert is_in(browser)
+
+    if how == "password":
+        staff.change_password("a new one 1")
+    elif how == "disabled":
+        staff.disable()
+    else:
+        User.objects.filter(pk=staff.pk).update(is_staff=False)
+
+    assert not is_in(browser)

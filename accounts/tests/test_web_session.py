@@ -6,7 +6,15 @@ import pytest
 from django.test import Client
 
 from accounts.models import AuditEvent, Session
-from accounts.tests.phones import NUMBER, code_for, let_pass, post, status_of_me
+from accounts.tests.phones import (
+    NUMBER,
+    OTHER_NUMBER,
+    code_for,
+    let_pass,
+    post,
+    sign_in,
+    status_of_me,
+)
 from accounts.web_session import COOKIE
 
 pytestmark = pytest.mark.django_db
@@ -55,7 +63,8 @@ def test_cookie_is_closed_to_scripts_and_other_sites(pages):
     cookie = pages.sign_in().cookies[COOKIE]
 
     assert cookie["httponly"] and cookie["secure"]
-    assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", URL, "")
+    assert cookie.key == "__Host-gemchat_refresh"
+    assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Strict", "/", "")
     assert 0 < cookie["max-age"] <= 30 * 24 * 3600
 
 
@@ -133,7 +142,8 @@ def test_sign_out_ends_the_session_and_clears_the_cookie(pages):
 
     assert answer.status_code == 204
     cookie = answer.cookies[COOKIE]
-    assert (cookie.value, cookie["max-age"], cookie["path"]) == ("", 0, URL)
+    assert (cookie.value, cookie["max-age"], cookie["path"]) == ("", 0, "/")
+    assert cookie["secure"]
     assert Session.objects.get().revoked_reason == Session.Ending.LOGOUT
     assert AuditEvent.objects.filter(action=AuditEvent.Action.SESSIONS_ENDED).count() == 1
     assert status_of_me(access) == 401
@@ -193,3 +203,91 @@ def test_reading_is_refused(pages, method, path):
     answer = pages.ask(method, path)
 
     assert answer.status_code == 405
+
+
+@pytest.mark.parametrize("name", ["gemchat_refresh", "__Host-gemchat_refresh"])
+def test_planted_token_of_the_api_signs_nobody_in(pages, name):
+    """A stranger signs in at the API and puts the refresh token into a victim's browser."""
+    stranger = sign_in(OTHER_NUMBER)
+    pages.cookies[name] = stranger["refresh_token"]
+
+    answer = pages.refresh()
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert status_of_me(stranger["access_token"]) == 200
+
+
+def test_planted_cookie_without_the_prefix_signs_nobody_in(pages):
+    stranger = Pages()
+    stranger.ask("POST", data=f'{{"mobile": "{OTHER_NUMBER}", "otp": "{code_for(OTHER_NUMBER)}"}}')
+    pages.cookies["gemchat_refresh"] = stranger.token
+
+    assert pages.refresh().status_code == 204
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{name}={own}; {name}={planted}",
+        "{name}={planted}; {name}={own}",
+        "{name}={own};{name} ={own}",
+        "{name}={own}; other=1; \x85{name}={planted}",
+        "\xa0{name}={planted}",
+        "{name}\t={planted}",
+    ],
+)
+@pytest.mark.parametrize("method, path", [("POST", f"{URL}/refresh"), ("DELETE", URL)])
+def test_doubled_cookie_is_no_session(pages, header, method, path):
+    access = pages.sign_in().json()["access_token"]
+    stranger = Pages()
+    stranger.ask("POST", data=f'{{"mobile": "{OTHER_NUMBER}", "otp": "{code_for(OTHER_NUMBER)}"}}')
+    cookies = header.format(name=COOKIE, own=pages.token, planted=stranger.token)
+    browser = Pages()
+
+    answer = browser.ask(method, path, HTTP_COOKIE=cookies)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    cookie = answer.cookies[COOKIE]
+    assert (cookie.value, cookie["max-age"], cookie["path"]) == ("", 0, "/")
+    assert status_of_me(access) == 200
+    assert not Session.objects.exclude(revoked_at=None, previous_digest=None).exists()
+
+
+def test_doubled_cookie_does_not_keep_anybody_from_signing_in(pages):
+    body = f'{{"mobile": "{NUMBER}", "otp": "{code_for()}"}}'
+
+    answer = pages.ask("POST", data=body, HTTP_COOKIE=f"{COOKIE}=a; {COOKIE}=b")
+
+    assert answer.cookies[COOKIE].value
+    assert pages.refresh().status_code == 200
+
+
+def test_doubled_cookie_is_no_session_of_the_admin(staff, settings):
+    settings.DEBUG = True
+    browser = Client()
+    browser.force_login(staff)
+    own = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    doubled = f"{settings.SESSION_COOKIE_NAME}={own}; {settings.SESSION_COOKIE_NAME}={own}"
+
+    answer = Client().get("/admin/", HTTP_COOKIE=doubled)
+
+    assert answer.status_code == 302
+    assert answer.cookies[settings.SESSION_COOKIE_NAME]["max-age"] == 0
+
+
+def test_cookie_of_the_pages_is_no_refresh_token_of_the_api(pages):
+    access = pages.sign_in().json()["access_token"]
+
+    answer = post("auth/refresh", {"refresh_token": pages.token})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_refresh_token")
+    assert status_of_me(access) == 200
+    assert pages.refresh().status_code == 200
+
+
+def test_sign_out_of_the_pages_ends_no_session_of_the_api(pages):
+    tokens = sign_in()
+    pages.cookies[COOKIE] = tokens["refresh_token"]
+
+    assert pages.ask("DELETE").status_code == 204
+    assert status_of_me(tokens["access_token"]) == 200

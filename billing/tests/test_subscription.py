@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from djstripe.models import Session
 
+from accounts.models import AuditEvent
 from billing.models import DailyQuota
 from billing.tests.paying import deliver_all, pro, status_of, subscribe, tier_of
 
@@ -81,6 +82,21 @@ def test_cancel_ends_it_with_the_period(alice, alice_api, stripe):
     deliver_all(stripe)
     assert tier_of(alice) == "basic"
     assert status_of(alice_api)["subscription"] is None
+
+
+def test_what_a_user_does_to_a_subscription_is_audited(alice, alice_api, stripe):
+    pro(alice_api, stripe)
+    for path in (CANCEL, RESUME, "/api/v1/subscription/portal"):
+        assert alice_api.post(path).status_code == 200
+
+    events = AuditEvent.objects.filter(user_id=alice.pk, actor="").order_by("id")
+
+    assert list(events.values_list("action", "address__ip")) == [
+        ("checkout_started", "127.0.0.1"),
+        ("cancellation_ordered", "127.0.0.1"),
+        ("resumption_ordered", "127.0.0.1"),
+        ("portal_opened", "127.0.0.1"),
+    ]
 
 
 def test_cancel_again_changes_nothing(alice_api, stripe):

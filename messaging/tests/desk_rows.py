@@ -19,6 +19,7 @@ from djstripe.models import (
     Session as CheckoutSession,
 )
 
+from accounts.client import Client
 from accounts.models import AuditEvent, OneTimeCode, Session, User
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
@@ -156,7 +157,7 @@ MAKERS: dict[type[Model], Any] = {
     OneTimeCode: code,
     Session: session,
     AuditEvent: lambda user, number: AuditEvent.objects.record(
-        AuditEvent.Action.SIGNED_IN, user_id=user.pk
+        AuditEvent.Action.SIGNED_IN, user_id=user.pk, client=Client(ip="203.0.113.5")
     ),
     Chatroom: lambda user, number: make_room(user, title=f"Room {number}"),
     Message: lambda user, number: failed_reply(user),

@@ -64,6 +64,8 @@ def test_export_is_asked_for_made_and_downloaded(slash: str, carol: User) -> Non
     ]
     assert files["messages"][1]["parent_id"] == str(reply.parent_id)
     assert files["about"]["rows"]["messages"] == 2
+    [event] = AuditEvent.objects.filter(action="export_downloaded")
+    assert (event.user_id, event.actor) == (carol.pk, "")
 
 
 @committed
@@ -84,6 +86,30 @@ def test_export_needs_a_token_and_is_the_users_own(alice_api: APIClient, bob: Us
     assert APIClient().get(URL).status_code == 401
     assert alice_api.get(URL).status_code == 404
     assert alice_api.put(URL).status_code == 405
+
+
+def age_sign_in(user: User) -> None:
+    made_at = timezone.now() - timedelta(minutes=10)
+    Session.objects.filter(user=user).update(authenticated_at=made_at)
+
+
+def test_stolen_token_carries_nothing_off(alice: User, alice_api: APIClient) -> None:
+    age_sign_in(alice)
+
+    asked = alice_api.post(URL)
+    make(alice)
+    linked = alice_api.get(URL)
+
+    for answer in (asked, linked):
+        assert (answer.status_code, answer.json()["code"]) == (403, "recent_sign_in_required")
+    assert not AuditEvent.objects.filter(action="user_exported").exists()
+
+
+def test_state_of_an_export_needs_no_recent_sign_in(alice: User, alice_api: APIClient) -> None:
+    alice_api.post(URL)
+    age_sign_in(alice)
+
+    assert alice_api.get(URL).json()["status"] == "queued"
 
 
 def test_asking_again_gives_the_export_that_was_made_lately(

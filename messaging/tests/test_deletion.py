@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from conftest import api_for
@@ -44,6 +44,12 @@ def test_delete_answers_with_nothing_and_hides_the_room(
     assert alice_api.get(f"{URL}{room.pk}").status_code == 404
     assert alice_api.delete(f"{URL}{room.pk}").status_code == 404
     assert alice_api.get(URL).json() == []
+    [event] = AuditEvent.objects.all()
+    assert (event.action, event.user_id, event.target) == (
+        "chatroom_deleted",
+        alice.pk,
+        str(room.pk),
+    )
 
 
 REQUESTS: dict[str, Callable[[APIClient, Chatroom, Message], Any]] = {

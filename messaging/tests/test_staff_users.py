@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
@@ -18,6 +19,7 @@ from billing.grants import grant_pro
 from billing.models import DailyQuota, Grant
 from conftest import api_for
 from gemchat.redis import client
+from messaging.models import GeminiModel
 from tests.desk import act, events, told, url
 
 Action = AuditEvent.Action
@@ -289,12 +291,41 @@ def test_no_page_lets_support_make_somebody_staff(desk_of, alice):
 
 
 def test_change_of_a_role_is_audited_and_in_no_log_that_keeps_the_number(desk, alice):
-    desk.post(url(User, "change", alice.pk), {"name": "Alice", "is_staff": "on"})
+    support = Group.objects.create(name="Support")
+    form = {"name": "Alicia", "is_staff": "on", "groups": [support.pk], "reason": "new colleague"}
 
-    assert User.objects.get(pk=alice.pk).is_staff
+    unexplained = desk.post(url(User, "change", alice.pk), {**form, "reason": ""})
+    is_staff = User.objects.get(pk=alice.pk).is_staff
+    desk.post(url(User, "change", alice.pk), form)
+
+    assert "This field is required" in unexplained.content.decode()
+    assert (is_staff, User.objects.get(pk=alice.pk).is_staff) == (False, True)
     [event] = events(Action.ROW_CHANGED)
-    assert (event.user_id, event.details["fields"]) == (alice.pk, ["Is staff"])
+    assert event.user_id == alice.pk
+    # The name is a person's: the audit has that it changed, and no value.
+    assert event.details == {
+        "reason": "new colleague",
+        "changes": {"name": None, "is_staff": [False, True], "groups": [[], ["Support"]]},
+    }
     assert not LogEntry.objects.exists()
+
+
+def test_change_of_a_price_is_audited_with_both_values(desk):
+    model = GeminiModel.objects.create(
+        name="gemini-x", input_price=1, cached_price=1, output_price=2
+    )
+    form = {"name": model.name, "input_price": 5, "cached_price": 1, "output_price": 2}
+    more = {"tier": "pro", "is_enabled": "on", "reason": "new price list"}
+
+    desk.post(url(GeminiModel, "change", model.pk), {**form, **more})
+
+    [event] = events(Action.ROW_CHANGED)
+    assert event.target == "gemini-x"
+    assert event.details == {
+        "reason": "new price list",
+        "rows": "messaging.GeminiModel",
+        "changes": {"input_price": [1, 5], "tier": ["basic", "pro"]},
+    }
 
 
 def test_history_of_a_user_is_in_the_audit_log(desk, alice):
@@ -310,7 +341,7 @@ def test_list_as_a_file_holds_no_formula(desk, alice, bob):
     User.objects.filter(pk=alice.pk).update(name='=HYPERLINK("http://evil.example","x")')
     User.objects.filter(pk=bob.pk).update(name="<script>alert(1)</script>")
 
-    answer = desk.post(url(User, "export"))
+    answer = desk.post(url(User, "export"), {"reason": "asked to"})
 
     text = b"".join(answer.streaming_content).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -318,11 +349,20 @@ def test_list_as_a_file_holds_no_formula(desk, alice, bob):
     assert all(row["mobile"].startswith("'+") for row in rows)
     assert "text/csv" in answer["Content-Type"]
     [event] = events(Action.ROWS_EXPORTED)
-    assert event.details["rows"] == "accounts.User"
+    assert (event.details["rows"], event.details["reason"]) == ("accounts.User", "asked to")
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 201])
+def test_list_is_no_file_without_a_reason(desk, alice, reason):
+    answer = desk.post(url(User, "export"), {"reason": reason}, follow=True)
+
+    assert "Give a reason" in told(answer)
+    assert events(Action.ROWS_EXPORTED) == []
 
 
 def test_file_has_what_the_list_was_narrowed_to_and_the_audit_no_number(desk, alice, bob):
-    answer = desk.post(f"{url(User, 'export')}?q=%2B919800000001")
+    reason = {"reason": "asked to"}
+    answer = desk.post(f"{url(User, 'export')}?q=%2B919800000001", reason)
 
     text = b"".join(answer.streaming_content).decode()
     assert alice.mobile in text
@@ -335,7 +375,9 @@ def test_list_that_is_none_is_no_file(desk, query):
     more_than_a_page = (User(mobile=f"+91970000{number:04}") for number in range(60))
     User.objects.bulk_create(more_than_a_page)
 
-    assert desk.post(f"{url(User, 'export')}?{query}").status_code == 400
+    answer = desk.post(f"{url(User, 'export')}?{query}", {"reason": "asked to"})
+
+    assert answer.status_code == 400
     assert events(Action.ROWS_EXPORTED) == []
 
 

@@ -38,7 +38,10 @@ export class OwnData {
 
   explain(words, wantsSignIn = false) {
     this.error.textContent = words;
-    toggle(byId("sign-in-again"), wantsSignIn, byId("delete-account"));
+    const signInAgain = byId("sign-in-again");
+    toggle(signInAgain, wantsSignIn, byId("delete-account"));
+    // Both are at the end of a dialog that scrolls.
+    if (words) (wantsSignIn ? signInAgain : this.error).scrollIntoView({ block: "nearest" });
   }
 
   async export() {

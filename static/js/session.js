@@ -1,5 +1,5 @@
 // Who is signed in. The access token is in memory alone; what renews it is a cookie that no script
-// can read and that is sent to /web/session only.
+// can read and that is sent to this site only.
 
 import { problemOf, retryAfter, unreachable } from "./problem.js";
 

@@ -1,6 +1,7 @@
 from typing import Any
 
-from accounts.console import JsonCommand
+from accounts.console import COMMAND, JsonCommand
+from accounts.models import AuditEvent
 from accounts.roles import sync_roles
 
 
@@ -8,4 +9,8 @@ class Command(JsonCommand):
     help = "Make the groups Support, Billing, Ops and Read-only, with exactly their permissions."
 
     def report(self, **options: Any) -> dict[str, Any]:
-        return sync_roles()
+        permissions = sync_roles()
+        AuditEvent.objects.record(
+            AuditEvent.Action.ROLES_SYNCED, actor=COMMAND, permissions=permissions
+        )
+        return permissions

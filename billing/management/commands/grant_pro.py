@@ -4,8 +4,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.console import UserCommand
-from accounts.models import User
+from accounts.console import UserCommand, record
+from accounts.models import AuditEvent, User
 from billing.grants import grant_pro
 
 
@@ -24,5 +24,6 @@ class Command(UserCommand):
             raise CommandError("--reason must have 1 to 200 characters.")
         until = timezone.now() + timedelta(days=options["days"])
         grant = grant_pro(user=user, until=until, reason=options["reason"], by=None)
+        record(AuditEvent.Action.GRANT_GIVEN, user, reason=grant.reason, until=str(until))
         user.refresh_from_db(fields=["tier"])
         return {"tier": user.tier, "until": grant.until, "reason": grant.reason}

@@ -1,7 +1,7 @@
 from typing import Any
 
-from accounts.console import UserCommand
-from accounts.models import User
+from accounts.console import UserCommand, record
+from accounts.models import AuditEvent, User
 from billing.models import DailyQuota
 
 
@@ -10,4 +10,5 @@ class Command(UserCommand):
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
         used = DailyQuota.objects.reset(user=user)
+        record(AuditEvent.Action.QUOTA_RESET, user, given_back=used)
         return {"given_back": used, **DailyQuota.objects.usage(user=user).as_json()}

@@ -1,0 +1,20 @@
+from typing import Any
+
+from django.contrib.auth.management.commands import changepassword
+from django.db import transaction
+
+from accounts.console import record
+from accounts.models import AuditEvent, Session, User
+
+
+class Command(changepassword.Command):
+    """Django's command, which here ends every session too, with a line in the audit log."""
+
+    def handle(self, *args: Any, **options: Any) -> str | None:
+        answer = super().handle(*args, **options)
+        # Raised before, if there is no such user.
+        user = User.objects.get(mobile=options["username"])
+        with transaction.atomic():
+            Session.objects.filter(user=user).end(Session.Ending.PASSWORD_CHANGED)
+            record(AuditEvent.Action.PASSWORD_CHANGED, user)
+        return answer

@@ -1,0 +1,20 @@
+from typing import Any
+
+from django.contrib.auth.management.commands import createsuperuser
+
+from accounts.console import record
+from accounts.models import AuditEvent, User
+
+
+class Command(createsuperuser.Command):
+    """Django's command, with a line in the audit log."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        before = set(superusers())
+        super().handle(*args, **options)
+        for user in User.objects.filter(pk__in=set(superusers()) - before):
+            record(AuditEvent.Action.SUPERUSER_CREATED, user)
+
+
+def superusers() -> Any:
+    return User.objects.filter(is_superuser=True).values_list("pk", flat=True)
