@@ -17,7 +17,9 @@ from accounts.erasure import close_account, require_recent_sign_in
 from accounts.models import AuditEvent, DataExport, ExportPiece, Session
 from accounts.views import UserViewSet, envelope
 from gemchat.errors import DomainError
-from messaging.stream import in_thread, read_only
+from messaging.hub import Hub
+from messaging.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.stream import read_only
 from messaging.tasks import build_export, erase_user, send
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"
@@ -83,8 +85,10 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     it ends with the session that asked for it. A piece is read when the one before it has been
     taken: neither the file is in memory nor a thread held while a reader takes their time.
     """
-    export = await in_thread(linked_export, request.GET.get("token", ""))
-    response = StreamingHttpResponse(pieces(export), content_type="application/zip")
+    hub: Hub = request.scope["state"]["hub"]
+    session, export = await in_thread(linked_export, request.GET.get("token", ""))
+    read = hub.reads.open(session)
+    response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
     response["Content-Length"] = str(export.size)
@@ -93,8 +97,10 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     return response
 
 
-def linked_export(token: str) -> DataExport:
-    """Raises LinkInvalid for a token that is not ours, too old, or whose session has ended."""
+def linked_export(token: str) -> tuple[Session, DataExport]:
+    """The session that asked for the link, and the export.
+
+    Raises LinkInvalid for a token that is not ours, too old, or whose session has ended."""
     try:
         export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)
     except signing.BadSignature as error:
@@ -103,13 +109,16 @@ def linked_export(token: str) -> DataExport:
     export = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY).first()
     if session is None or export is None or export.has_expired:
         raise LinkInvalid
-    return export
+    return session, export
 
 
-async def pieces(export: DataExport) -> AsyncGenerator[bytes]:
+async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
+    """Raises SessionEnded."""
     sent = number = 0
     while sent < (export.size or 0):
         content = await in_thread(piece, export.pk, number)
+        if read.has_ended:
+            raise SessionEnded
         yield content
         sent += len(content)
         number += 1
