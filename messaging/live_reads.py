@@ -141,4 +141,7 @@ def live_among(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
 def _refusal(subject: str, maximum: int) -> TooManyLiveReads:
     REFUSED_LIVE_READS.labels(subject).inc()
     message = f"A {subject} may have {maximum} live reads open at once. Close one first."
-    return TooManyLiveReads(message, retry_after=RETRY_AFTER_SECONDS)
+    # A refused client would else keep its connection, idle, from others.
+    return TooManyLiveReads(
+        message, retry_after=RETRY_AFTER_SECONDS, headers={"Connection": "close"}
+    )
