@@ -13,7 +13,9 @@ from prometheus_client import Gauge
 logger = logging.getLogger(__name__)
 
 OPEN_BREAKERS = Gauge(
-    "gemchat_breaker_open", "Whether calls to the service fail at once, in this process.", ["name"]
+    "gemchat_breaker_open",
+    "Whether calls to the service fail at once, in this process.",
+    ["service"],
 )
 
 
