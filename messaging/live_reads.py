@@ -22,6 +22,7 @@ from accounts.authentication import REFUSAL
 from accounts.limits import RateLimited
 from accounts.models import Session
 from gemchat.database import LIVE_THREADS
+from gemchat.errors import DomainError
 from gemchat.metrics import REFUSED_LIVE_READS
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live"
 
 class TooManyLiveReads(RateLimited):
     message = "Too many live reads are open. Close one first."
+
+
+# Of every live read, for its description.
+LIVE_PROBLEMS: list[str | type[DomainError]] = [TooManyLiveReads, "overloaded"]
 
 
 class SessionEnded(Exception):
