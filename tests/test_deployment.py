@@ -163,7 +163,7 @@ def test_proxy_limits_each_address_and_lets_a_carrier_in() -> None:
     requests = re.search(r"limit_req zone=(\w+) burst=(\d+) nodelay;", nginx)
 
     for zone in (connections[1], requests[1]):
-        assert f"zone=$client_network zone={zone}" in nginx.replace("_zone $", "zone=$")
+        assert f"_zone $client_network zone={zone}:" in nginx
     assert int(connections[2]) >= 2_000
     assert int(requests[2]) >= 400
     assert nginx.count("_status 429;") == 2

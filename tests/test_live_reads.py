@@ -65,7 +65,9 @@ class Stream:
         self.connection.sendall(head(path, Authorization=token))
         self.answer = b""
         while b"\r\n\r\n" not in self.answer:
-            self.answer += self.connection.recv(65_536)
+            part = self.connection.recv(65_536)
+            assert part, "the connection was closed without an answer"
+            self.answer += part
 
     @property
     def status(self) -> int:
