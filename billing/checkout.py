@@ -37,9 +37,9 @@ class NoCustomer(DomainError):
 def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.checkout.Session:
     """The Checkout page on which the user subscribes: the open one, or a new one.
 
-    Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured.
+    Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
-    with stripe_calls():
+    with stripe_calls(counted_for=user):
         if user.stripe_customer_id and pro_subscriptions(user.stripe_customer_id):
             raise AlreadySubscribed
         customer_id = _living_customer(user)
@@ -54,7 +54,7 @@ def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.c
 
 def open_portal(*, user: User, return_url: str) -> str:
     """The URL of Stripe's page on which the user manages card, invoices and subscription."""
-    with stripe_calls():
+    with stripe_calls(counted_for=user):
         if not user.stripe_customer_id:
             raise NoCustomer
         configuration = settings.STRIPE_PORTAL_CONFIGURATION

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from djstripe.models import Session
 
+from accounts.limits import RateLimited
 from accounts.models import User
 from billing import mirror
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
@@ -46,11 +47,11 @@ def _payer(session_id: str) -> User | None:
     if owner is None or str(owner.pk) != known.stripe_data["client_reference_id"]:
         return None
     try:
-        with stripe_calls():
+        with stripe_calls(counted_for=owner):
             session = stripe.checkout.Session.retrieve(known.id)
             Session.sync_from_stripe_data(session, api_key=settings.STRIPE_SECRET_KEY)
             mirror.sync_customer(known.customer_id)
-    except (PaymentUnavailable, BillingNotConfigured):
+    except (PaymentUnavailable, BillingNotConfigured, RateLimited):
         logger.warning("The success page shows what is known here; the webhook will follow")
     owner.refresh_from_db(fields=["tier"])
     return owner

@@ -5,7 +5,7 @@ from djstripe.models import WebhookEventTrigger
 from djstripe.signals import webhook_pre_process
 
 from billing import mirror
-from billing.stripe_api import stripe_calls
+from billing.stripe_api import Caller, stripe_calls
 from gemchat.errors import DomainError
 
 
@@ -22,7 +22,7 @@ def replay(delivery: WebhookEventTrigger) -> None:
     PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as it was.
     """
     mirror.forget_old_keys()
-    with stripe_calls(), transaction.atomic():
+    with stripe_calls(caller=Caller.STAFF), transaction.atomic():
         failed = (
             WebhookEventTrigger.objects.select_for_update()
             .filter(pk=delivery.pk, valid=True)

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
+from accounts.limits import RateLimited
 from accounts.schema import KEY_PROBLEMS
 from billing.checkout import AlreadySubscribed, NoCustomer
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
@@ -15,6 +16,8 @@ from gemchat.errors import DependencyDown
 from gemchat.openapi import DAY_AFTER, Constant, call, describe, query
 
 STRIPE_DOWN = [BillingNotConfigured, PaymentUnavailable]
+# Of calls that count against STRIPE_CALLS_PER_HOUR.
+STRIPE_CALL = [*STRIPE_DOWN, RateLimited]
 
 
 class Checkout(serializers.Serializer[Any]):
@@ -102,26 +105,26 @@ describe(
                 },
             )
         },
-        problems=[AlreadySubscribed, *STRIPE_DOWN, *KEY_PROBLEMS],
+        problems=[AlreadySubscribed, *STRIPE_CALL, *KEY_PROBLEMS],
         takes_key=True,
     ),
     portal=call(
         "openPortal",
         "The page on which the user manages card, invoices and subscription",
         answers={200: (Portal, {"portal_url": "https://billing.stripe.com/p/session/a1b2"})},
-        problems=[NoCustomer, *STRIPE_DOWN],
+        problems=[NoCustomer, *STRIPE_CALL],
     ),
     cancel=call(
         "cancelSubscription",
         "Let the subscription end with what is paid for",
         answers={200: (BillingStatus, STATUS)},
-        problems=[NotSubscribed, *STRIPE_DOWN],
+        problems=[NotSubscribed, *STRIPE_CALL],
     ),
     resume=call(
         "resumeSubscription",
         "Take a cancellation back before it takes effect",
         answers={200: (BillingStatus, STATUS)},
-        problems=[NotSubscribed, *STRIPE_DOWN],
+        problems=[NotSubscribed, *STRIPE_CALL],
     ),
     status=call(
         "readSubscription",
@@ -150,7 +153,7 @@ STAND_INS = {
             )
         ],
         answers={200: (Received, {"status": "success"})},
-        problems=[InvalidWebhook, *STRIPE_DOWN, DependencyDown.default_code],
+        problems=[InvalidWebhook, *STRIPE_DOWN, DependencyDown.default_code, "overloaded"],
         is_public=True,
         is_plain=True,
     )

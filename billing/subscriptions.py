@@ -34,9 +34,9 @@ def current_subscription(user: User) -> Subscription | None:
 def cancel_at_period_end(*, user: User) -> None:
     """Let the subscription end with what is paid for; again, nothing changes.
 
-    Raises NotSubscribed, PaymentUnavailable, BillingNotConfigured.
+    Raises NotSubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
-    with stripe_calls():
+    with stripe_calls(counted_for=user):
         subscription = _running(user)
         if not is_ending(subscription.stripe_data):
             _modify(subscription, cancel_at_period_end=True)
@@ -44,7 +44,7 @@ def cancel_at_period_end(*, user: User) -> None:
 
 def resume(*, user: User) -> None:
     """Take a cancellation back before it takes effect; raises as `cancel_at_period_end` does."""
-    with stripe_calls():
+    with stripe_calls(counted_for=user):
         subscription = _running(user)
         known = subscription.stripe_data
         # Stripe refuses both in one call. An empty `cancel_at` unsets it.

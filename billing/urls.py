@@ -1,9 +1,13 @@
+import re
+
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
 from billing import pages
 from billing.views import SubscriptionViewSet, UsageView
 from billing.webhooks import stripe_webhook
+
+WEBHOOK_PATH = re.compile(r"/api/v1/subscription/webhook/stripe/?")
 
 router = SimpleRouter()
 router.trailing_slash = "/?"

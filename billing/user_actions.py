@@ -14,7 +14,7 @@ from billing.checkout import NoCustomer
 from billing.entitlement import refresh_tiers
 from billing.grants import grant_pro
 from billing.models import DailyQuota
-from billing.stripe_api import stripe_calls
+from billing.stripe_api import Caller, stripe_calls
 
 
 class GrantForm(ReasonForm):
@@ -47,7 +47,7 @@ def resync(deed: Deed) -> str:
     """Bring the customer's rows up to date, and derive the tier anew in any case."""
     user = owner_of(deed.row)
     if user.stripe_customer_id:
-        with stripe_calls():
+        with stripe_calls(caller=Caller.STAFF):
             mirror.sync_customer(user.stripe_customer_id)
     refresh_tiers([user.pk])
     user.refresh_from_db(fields=["tier"])
@@ -55,11 +55,14 @@ def resync(deed: Deed) -> str:
 
 
 def cancel(deed: Deed) -> None:
-    subscriptions.cancel_at_period_end(user=owner_of(deed.row))
+    # The outer block's permit, and no count against the user, hold for the inner one.
+    with stripe_calls(caller=Caller.STAFF):
+        subscriptions.cancel_at_period_end(user=owner_of(deed.row))
 
 
 def resume(deed: Deed) -> None:
-    subscriptions.resume(user=owner_of(deed.row))
+    with stripe_calls(caller=Caller.STAFF):
+        subscriptions.resume(user=owner_of(deed.row))
 
 
 def owner_of(row: Any) -> User:

@@ -27,7 +27,13 @@ from accounts.models import User
 from billing import mirror
 from billing.entitlement import refresh_customer
 from billing.models import Flag
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, plain, stripe_calls
+from billing.stripe_api import (
+    BillingNotConfigured,
+    Caller,
+    PaymentUnavailable,
+    plain,
+    stripe_calls,
+)
 from gemchat.errors import DomainError, problem_for
 from gemchat.methods import only
 
@@ -123,7 +129,7 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
     # For dj-stripe's own check. Not saved: the secrets stay in the environment.
     endpoint.secret, endpoint.livemode = secret, settings.STRIPE_LIVE_MODE
     try:
-        with stripe_calls():
+        with stripe_calls(caller=Caller.WEBHOOK):
             WebhookEventTrigger.from_request(request, webhook_endpoint=endpoint)
     except (PaymentUnavailable, BillingNotConfigured) as error:
         return problem_for(error)

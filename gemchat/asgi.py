@@ -19,20 +19,31 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402
 from prometheus_client import REGISTRY  # noqa: E402
 
+from billing import stripe_api  # noqa: E402
+from billing.urls import WEBHOOK_PATH  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
 from gemchat.http import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
 from gemchat.intake import BodyIntake  # noqa: E402
 from gemchat.live import LiveHandler  # noqa: E402
-from gemchat.threaded import ThreadedHandler  # noqa: E402
+from gemchat.threaded import Lane, ThreadedHandler  # noqa: E402
 from gemchat.web import WebProcess  # noqa: E402
+from messaging.hub import Hub  # noqa: E402
 from messaging.live_urls import LIVE_PATH  # noqa: E402
 from messaging.metrics import StoresCollector  # noqa: E402
 
 refuse_bad_settings()
 REGISTRY.register(StoresCollector())
 
+threaded = ThreadedHandler(
+    threads=settings.WEB_THREADS,
+    # Each webhook waits for Stripe, which sends several at the same moment.
+    lanes=[Lane(WEBHOOK_PATH, threads=max(1, settings.WEB_THREADS // 4))],
+)
 application = WebProcess(
-    views=BodyIntake(ThreadedHandler(threads=settings.WEB_THREADS)),
+    views=BodyIntake(threaded),
+    is_stuck=threaded.is_stuck,
     live=LiveHandler(urlconf="gemchat.live_urls"),
     live_path=LIVE_PATH,
+    hub=Hub,
+    on_start=[stripe_api.limit_for_web],
 )

@@ -110,6 +110,8 @@ def problem_for(exception: Exception) -> JsonResponse:
         response["Retry-After"] = str(seconds)
     if isinstance(raised, exceptions.MethodNotAllowed):
         response["Allow"] = "GET"
+    for name, value in getattr(exception, "headers", {}).items():
+        response[name] = value
     return response
 
 

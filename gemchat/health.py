@@ -5,6 +5,8 @@ that they answer also while all of those wait for a database that hangs.
 """
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.db import Error, connection
@@ -54,15 +56,18 @@ CHECKS = {
 }
 
 
-async def answer(*names: str) -> JsonResponse:
-    """The state of these dependencies: 503 if one is missing, or does not answer in time."""
+async def answer(*names: str, faults: Mapping[str, str] = MappingProxyType({})) -> JsonResponse:
+    """The state of these dependencies: 503 if one is missing, or does not answer in time.
+
+    `faults` are further members of the answer, each a reason for 503.
+    """
     answered = await asyncio.gather(*(CHECKS[name].found() for name in names))
     found = {
         name: "connected" if is_connected else "disconnected"
         for name, is_connected in zip(names, answered, strict=True)
     }
-    is_well = all(answered)
-    body: dict[str, Any] = {"status": "ok" if is_well else "degraded", **found}
+    is_well = all(answered) and not faults
+    body: dict[str, Any] = {"status": "ok" if is_well else "degraded", **found, **faults}
     return JsonResponse(body, status=200 if is_well else 503)
 
 
@@ -80,5 +85,15 @@ async def live(request: HttpRequest) -> JsonResponse:
 
 @only("GET", "HEAD")
 async def ready(request: HttpRequest) -> JsonResponse:
-    """GET /readyz: whether requests can be served, which takes the database alone."""
-    return await answer("database")
+    """GET /readyz: whether requests can be served.
+
+    503 without the database, with more connections than WEB_CONNECTIONS, and while every thread
+    of the views waits for something.
+    """
+    state = getattr(request, "scope", {}).get("state", {})
+    faults = {}
+    if state.get("is_crowded"):
+        faults["connections"] = "crowded"
+    if state.get("is_stuck"):
+        faults["threads"] = "stuck"
+    return await answer("database", faults=faults)

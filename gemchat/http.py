@@ -13,6 +13,7 @@ from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gemchat.intake import refusal
+from gemchat.metrics import CONNECTIONS
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
@@ -37,6 +38,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        CONNECTIONS.inc()
         if len(self.connections) > settings.WEB_CONNECTIONS + REFUSED_CONNECTIONS:
             transport.abort()
             return
@@ -46,6 +48,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_has_come()
         self._can_write()
+        CONNECTIONS.dec()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

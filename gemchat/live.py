@@ -14,10 +14,23 @@ from gemchat.access import PROBES, record
 from gemchat.middleware import answer_to, refusal_of, with_headers
 from gemchat.request_id import answer_id, begin_request
 
+CANCEL_SECONDS = 1.0
+
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended.
+
+    Before Python 3.12 a cancellation may be lost in `asyncio.wait_for`, by which redis-py writes
+    (python/cpython#86296). The read of a client who has left would then go on for minutes.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
 class LiveHandler(ASGIHandler):
@@ -48,9 +61,8 @@ class LiveHandler(ASGIHandler):
         try:
             await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            leaving.cancel()
-            serving.cancel()
-        await asyncio.gather(serving, leaving, return_exceptions=True)
+            await end_task(leaving)
+            await end_task(serving)
         if not serving.cancelled() and (error := serving.exception()):
             raise error
 

@@ -23,6 +23,8 @@ from django.http.response import HttpResponseBase
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
+    Counter,
+    Gauge,
     Histogram,
     generate_latest,
     start_http_server,
@@ -44,6 +46,15 @@ REQUEST_SECONDS = Histogram(
     "From the head of a request to the end of its answer, for streams that of the stream.",
     ["method", "route", "status"],
     buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+)
+
+
+CONNECTIONS = Gauge("gemchat_connections", "Open connections of clients to this web process.")
+LIVE_READS = Gauge("gemchat_live_reads", "Streams, waits and downloads that this process serves.")
+REFUSED_LIVE_READS = Counter(
+    "gemchat_live_reads_refused",
+    "Live reads beyond a limit: of session, user or process.",
+    ["limit"],
 )
 
 

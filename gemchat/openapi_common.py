@@ -27,6 +27,7 @@ COMMON = {
     "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
     "validation_error": (422, "title: This field may not be blank."),
     "server_error": (500, "Something went wrong here. Tell us the request id."),
+    "overloaded": (503, "Too many streams are open here. Try again in a moment."),
     DependencyDown.default_code: (503, DependencyDown.default_detail),
 }
 OF_EVERY_CALL = ["invalid_host", "invalid_encoding", "body_too_large", "request_timeout"]

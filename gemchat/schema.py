@@ -17,6 +17,15 @@ class Ready(serializers.Serializer[Any]):
     database = Dependency()
 
 
+class Readiness(Ready):
+    connections = serializers.ChoiceField(
+        ["crowded"], required=False, help_text="There are more than WEB_CONNECTIONS."
+    )
+    threads = serializers.ChoiceField(
+        ["stuck"], required=False, help_text="Each waits for something, and none ends a request."
+    )
+
+
 class Health(Ready):
     redis = Dependency()
     celery = Dependency()
@@ -51,7 +60,7 @@ STAND_INS = {
         "Whether requests can be served",
         answers={
             200: (Ready, READY),
-            503: (Ready, {"status": "degraded", "database": "disconnected"}),
+            503: (Readiness, {**READY, "status": "degraded", "connections": "crowded"}),
         },
         is_public=True,
         is_plain=True,

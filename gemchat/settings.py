@@ -140,6 +140,9 @@ TEMPLATES = [
 WEB_THREADS = env.int("WEB_THREADS", default=8)
 # Open connections of one web process, idle ones and streams among them.
 WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=4096)
+# Streams, waits and downloads at once, of one web process: of a session, and of all of a person's.
+LIVE_READS_PER_SESSION = env.int("LIVE_READS_PER_SESSION", default=20)
+LIVE_READS_PER_USER = env.int("LIVE_READS_PER_USER", default=50)
 # What a request may ask of the database. A worker may take longer, a command as long as it likes.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=10.0)
 WEB_LOCK_SECONDS = env.float("WEB_LOCK_SECONDS", default=3.0)
@@ -362,6 +365,8 @@ STRIPE_SUCCESS_URL = env.str("STRIPE_SUCCESS_URL", default="")
 STRIPE_CANCEL_URL = env.str("STRIPE_CANCEL_URL", default="")
 # All calls to Stripe that one request waits for, together.
 STRIPE_REQUEST_SECONDS = env.float("STRIPE_REQUEST_SECONDS", default=8.0)
+# Requests of one person that call Stripe.
+STRIPE_CALLS_PER_HOUR = env.int("STRIPE_CALLS_PER_HOUR", default=20)
 STRIPE_PORTAL_CONFIGURATION = env.str("STRIPE_PORTAL_CONFIGURATION", default="")
 # The version that dj-stripe's models are written for, not the SDK's newer one.
 STRIPE_API_VERSION: Any = "2026-05-27.dahlia"

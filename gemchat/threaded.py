@@ -1,9 +1,12 @@
 """Serves Django's synchronous views on standing threads, with one change of thread a request."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, nullcontext
 from contextvars import copy_context
+from dataclasses import dataclass
 from io import BytesIO
 from queue import SimpleQueue
 from threading import Thread
@@ -23,8 +26,18 @@ from gemchat.live import Message, Scope, Send
 
 # With every thread waiting for a database that hangs, it is better to be told so than to queue.
 PLACE_SECONDS = 10.0
+# All threads are taken and not one has ended its request for so long: they wait for something.
+STUCK_SECONDS = 5.0
 
 Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Requests that get at most so many of the threads; others of the kind wait without one."""
+
+    path: re.Pattern[str]
+    threads: int
 
 
 class StandingThreads:
@@ -58,10 +71,16 @@ class ThreadedHandler(ASGIHandler):
 
     _middleware_chain: Any
 
-    def __init__(self, *, threads: int) -> None:
+    def __init__(self, *, threads: int, lanes: Sequence[Lane] = ()) -> None:
         super().__init__()
         self._threads = StandingThreads(threads, name="views")
         self._places = asyncio.Semaphore(threads)
+        self._lanes = [(lane.path, asyncio.Semaphore(lane.threads)) for lane in lanes]
+        self._changed_at = time.monotonic()
+
+    def is_stuck(self) -> bool:
+        """Whether every thread is taken, and none has ended a request for STUCK_SECONDS."""
+        return self._places.locked() and time.monotonic() - self._changed_at > STUCK_SECONDS
 
     def load_middleware(self, is_async: bool = False) -> None:
         """What only pages need (PAGE_MIDDLEWARE) costs a call of the API 0.1 ms, in two chains of
@@ -86,16 +105,24 @@ class ThreadedHandler(ASGIHandler):
             asyncio.run_coroutine_threadsafe(_send(send, message), loop).result()
 
         run = copy_context().run
-        try:
-            async with asyncio.timeout(PLACE_SECONDS) if self._places.locked() else nullcontext():
-                await self._places.acquire()
-        except TimeoutError:
-            await refuse(scope, send, 503, "overloaded", "The server is busy. Try again shortly.")
-            return
-        try:
-            rest = await self._threads.run(run, self._serve, scope, body, push)
-        finally:
-            self._places.release()
+        # The lane's comes first: to wait for that takes nothing from others.
+        lane = [places for path, places in self._lanes if path.fullmatch(scope["path"])]
+        wanted = [*lane, self._places]
+        async with AsyncExitStack() as held:
+            must_wait = any(places.locked() for places in wanted)
+            try:
+                async with asyncio.timeout(PLACE_SECONDS) if must_wait else nullcontext():
+                    for places in wanted:
+                        await held.enter_async_context(places)
+            except TimeoutError:
+                detail = "The server is busy. Try again shortly."
+                await refuse(scope, send, 503, "overloaded", detail)
+                return
+            self._changed_at = time.monotonic()
+            try:
+                rest = await self._threads.run(run, self._serve, scope, body, push)
+            finally:
+                self._changed_at = time.monotonic()
         # The thread is free by now, however slowly the client reads.
         for message in rest:
             await send(message)

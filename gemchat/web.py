@@ -6,8 +6,9 @@ import re
 import resource
 import signal
 import time
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 
@@ -17,23 +18,48 @@ from gemchat.garbage import look_seldom
 from gemchat.intake import App, refuse
 from gemchat.live import LiveHandler, Receive, Scope, Send
 from gemchat.live_urls import PROBE_PATH
-from gemchat.metrics import serve_metrics
-from messaging.hub import Hub
+from gemchat.metrics import LIVE_READS, REFUSED_LIVE_READS, serve_metrics
 
 logger = logging.getLogger(__name__)
 
 # Besides clients: refused ones, connections to the stores, files of Python's.
 OTHER_FILES = 512
 WAIT = re.compile(rb"(?:^|&)wait=")
+# The part of WEB_CONNECTIONS that live reads may take; the rest is for all other requests.
+LIVE_SHARE = 0.75
+
+
+class Hub(Protocol):
+    """What all live reads share, from the start of the process to its end."""
+
+    def open(self) -> None: ...
+
+    def end_streams(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class WebProcess:
     """One ASGI application: live reads to native async views, all else to Django's."""
 
-    def __init__(self, *, views: App, live: LiveHandler, live_path: re.Pattern[str]) -> None:
+    def __init__(
+        self,
+        *,
+        views: App,
+        is_stuck: Callable[[], bool],
+        live: LiveHandler,
+        live_path: re.Pattern[str],
+        hub: Callable[[], Hub],
+        on_start: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        """`is_stuck` tells whether `views` is; `on_start` is called before the first request."""
         self.views = views
+        self.is_stuck = is_stuck
         self.live = live
         self.live_path = live_path
+        self.hub = hub
+        self.on_start = on_start
+        self._live_reads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -44,6 +70,7 @@ class WebProcess:
             await receive()
             await refuse(scope, send, 404, "not_found", "There are no WebSockets here.")
         elif PROBE_PATH.fullmatch(scope["path"]):
+            scope["state"]["is_stuck"] = self.is_stuck()
             await self.live(scope, receive, send)
         elif scope["state"].get("is_crowded"):
             await refuse(scope, send, 503, "overloaded", "Too many clients. Try again in a moment.")
@@ -51,9 +78,24 @@ class WebProcess:
             # No server in use lets this through; WSGI and Django would fail on it.
             await refuse(scope, send, 400, "invalid_encoding", "The URL is not percent-encoded.")
         elif self._is_live(scope):
-            await self.live(scope, receive, send)
+            await self._read_live(scope, receive, send)
         else:
             await self.views(scope, receive, send)
+
+    async def _read_live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses before anything is read of the request, so that a refusal costs little."""
+        if self._live_reads >= settings.WEB_CONNECTIONS * LIVE_SHARE:
+            REFUSED_LIVE_READS.labels("process").inc()
+            detail = "Too many streams are open here. Try again in a moment."
+            await refuse(scope, send, 503, "overloaded", detail)
+            return
+        self._live_reads += 1
+        LIVE_READS.inc()
+        try:
+            await self.live(scope, receive, send)
+        finally:
+            self._live_reads -= 1
+            LIVE_READS.dec()
 
     def _is_live(self, scope: Scope) -> bool:
         match = self.live_path.fullmatch(scope["path"])
@@ -71,7 +113,9 @@ class WebProcess:
         allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
         serve_metrics("web")
         look_seldom()
-        hub = Hub()
+        for prepare in self.on_start:
+            prepare()
+        hub = self.hub()
         hub.open()
         end_streams_at_exit(hub)
         scope["state"]["hub"] = hub

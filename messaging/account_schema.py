@@ -9,6 +9,7 @@ from accounts.schema import DONE_ANSWER
 from accounts.sessions import RecentSignInRequired
 from gemchat.openapi import call, describe, query
 from messaging.account_views import AccountViewSet, LinkInvalid
+from messaging.live_reads import LIVE_PROBLEMS
 
 QUEUED = {"status": "queued", "requested_at": "2026-11-23T08:41:33.847909Z"}
 READY = {
@@ -74,7 +75,7 @@ STAND_INS = {
         parameters=[query("token", {"type": "string"}, "From `download_url`.")],
         answers={(200, "application/zip"): ({"type": "string", "format": "binary"}, "PK…")},
         headers=["Content-Disposition"],
-        problems=[LinkInvalid],
+        problems=[LinkInvalid, *LIVE_PROBLEMS],
         is_public=True,
     ),
 }

@@ -18,7 +18,9 @@ from accounts.models import AuditEvent, DataExport, ExportPiece, Session
 from accounts.sessions import require_recent_sign_in
 from accounts.views import UserViewSet, envelope
 from gemchat.errors import DomainError
-from messaging.stream import in_thread, read_only
+from messaging.hub import Hub
+from messaging.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.stream import read_only
 from messaging.tasks import build_export, erase_user, send
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"
@@ -88,9 +90,11 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     it ends with the session that asked for it. A piece is read when the one before it has been
     taken: neither the file is in memory nor a thread held while a reader takes their time.
     """
+    hub: Hub = request.scope["state"]["hub"]
     token = request.GET.get("token", "")
-    export = await in_thread(linked_export, token, client_of(request))
-    response = StreamingHttpResponse(pieces(export), content_type="application/zip")
+    session, export = await in_thread(linked_export, token, client_of(request))
+    read = hub.reads.open(session)
+    response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
     response["Content-Length"] = str(export.size)
@@ -99,8 +103,8 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     return response
 
 
-def linked_export(token: str, client: Client) -> DataExport:
-    """Find the export of a link, and record the download.
+def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
+    """Find the session that asked for a link, and the export. Record the download.
 
     Raises LinkInvalid for a token that is not ours, too old, or whose session has ended.
     """
@@ -118,13 +122,16 @@ def linked_export(token: str, client: Client) -> DataExport:
         target=str(export.pk),
         client=client,
     )
-    return export
+    return session, export
 
 
-async def pieces(export: DataExport) -> AsyncGenerator[bytes]:
+async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
+    """Raises SessionEnded."""
     sent = number = 0
     while sent < (export.size or 0):
         content = await in_thread(piece, export.pk, number)
+        if read.has_ended:
+            raise SessionEnded
         yield content
         sent += len(content)
         number += 1

@@ -15,13 +15,16 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
+from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
 from gemchat.errors import DomainError
 from messaging import branch
+from messaging.hub import Hub
+from messaging.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.models import Message
 from messaging.serializers import MessageSerializer
-from messaging.stream import in_thread, read_only
+from messaging.stream import read_only
 
 BATCH = 200
 
@@ -43,28 +46,40 @@ async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
     kind = request.GET.get("as", "json")
     if kind not in ("json", "markdown"):
         raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
-    room = await in_thread(own_room, request, chatroom_id)
+    hub: Hub = request.scope["state"]["hub"]
+    session, room = await in_thread(own_room, request, chatroom_id)
+    read = hub.reads.open(session)
     ending, media_type = ("json", "application/json") if kind == "json" else ("md", "text/markdown")
     pieces = in_json(room) if kind == "json" else in_markdown(room)
-    response = StreamingHttpResponse(streamed(pieces), content_type=f"{media_type}; charset=utf-8")
+    response = StreamingHttpResponse(
+        streamed(pieces, read), content_type=f"{media_type}; charset=utf-8"
+    )
     response["Content-Disposition"] = f'attachment; filename="chatroom-{room.pk}.{ending}"'
     response["Cache-Control"] = "no-store"
     return response
 
 
-def own_room(request: HttpRequest, chatroom_id: str) -> Chatroom:
-    """The caller's room; raises AuthenticationFailed, Chatroom.DoesNotExist or TemporaryRoom."""
+def own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatroom]:
+    """The caller's session and room.
+
+    Raises AuthenticationFailed, Chatroom.DoesNotExist, TemporaryRoom.
+    """
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
     room = Chatroom.objects.owned_by(session.user).get(pk=chatroom_id)
     if room.expires_at:
         raise TemporaryRoom
-    return room
+    return session, room
 
 
-async def streamed(pieces: Iterator[str]) -> AsyncGenerator[bytes]:
-    """Each piece is made in a thread, when the one before it has been taken."""
+async def streamed(pieces: Iterator[str], read: LiveRead) -> AsyncGenerator[bytes]:
+    """Each piece is made in a thread, when the one before it has been taken.
+
+    Raises SessionEnded.
+    """
     while (piece := await in_thread(next, pieces, None)) is not None:
+        if read.has_ended:
+            raise SessionEnded
         yield piece.encode()
 
 

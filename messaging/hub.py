@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from gemchat.redis import async_client
 from messaging.buffer import LOOK, stream_key
+from messaging.live_reads import LiveReads
 from messaging.metrics import OPEN_STREAMS
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ class Reader:
             self._published.append(published)
         self.woken.set()
 
+    def wake(self) -> None:
+        self.woken.set()
+
     def take(self) -> list[str]:
         """What was published since; in order, and without a gap unless the reader is behind."""
         taken, self._published = self._published, []
@@ -56,15 +60,16 @@ class Hub:
 
     def __init__(self) -> None:
         self.redis = async_client()
+        self.reads = LiveReads()
         self.closing = asyncio.Event()
         self._readers: dict[str, set[Reader]] = defaultdict(set)
         # It does not connect again by itself, so that `_listen` alone opens connections.
         self._subscriber = async_client(retry=Retry(NoBackoff(), 0, supported_errors=()))
         self._subscription = self._subscriber.pubsub()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
-        self._task = asyncio.create_task(self._listen())
+        self._tasks = [asyncio.create_task(run()) for run in (self._listen, self.reads.watch)]
 
     def end_streams(self) -> None:
         """Tell every reader to finish; clients go on where they were, at another process."""
@@ -73,8 +78,8 @@ class Hub:
             self._tell(channel, LOOK)
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._subscription.aclose()
         await self._subscriber.aclose()
         await self.redis.aclose()

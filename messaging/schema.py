@@ -19,6 +19,7 @@ from gemchat.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from messaging.catalog import ModelNotInPlan, UnknownModel
 from messaging.conversation import NotAPrompt, NotAReply, TooManyWaiting
 from messaging.export import TemporaryRoom
+from messaging.live_reads import LIVE_PROBLEMS
 from messaging.serializers import (
     ConversationSerializer,
     EditSerializer,
@@ -285,7 +286,7 @@ describe(
             query("wait", {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS}),
         ],
         answers={200: (MessageSerializer, REPLY)},
-        problems=["validation_error"],
+        problems=["validation_error", *LIVE_PROBLEMS],
     ),
     regenerate=accepting(
         "regenerateReply",
@@ -352,7 +353,7 @@ client resumes.
             ),
             204: None,
         },
-        problems=[NotAReply, InvalidEventId],
+        problems=[NotAReply, InvalidEventId, *LIVE_PROBLEMS],
     ),
     ("/api/v1/chatroom/{id}/export", "get"): call(
         "exportChatroom",
@@ -368,6 +369,6 @@ client resumes.
             (200, "text/markdown"): ({"type": "string"}, MARKDOWN),
         },
         headers=["Content-Disposition"],
-        problems=[TemporaryRoom, "validation_error"],
+        problems=[TemporaryRoom, "validation_error", *LIVE_PROBLEMS],
     ),
 }

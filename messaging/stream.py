@@ -9,14 +9,11 @@ the reply is being made anew: what came before it is void.
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from contextvars import copy_context
 from functools import cache, wraps
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
@@ -24,14 +21,14 @@ from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, Validatio
 from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
-from accounts.models import User
+from accounts.models import Session, User
 from gemchat.compiled import Compiled
-from gemchat.database import LIVE_THREADS
 from gemchat.errors import FORESEEN, DomainError, problem_for
 from messaging import branch
 from messaging.buffer import Entry, Position, read_published, stream_key
 from messaging.conversation import NotAReply
 from messaging.hub import Hub, Reader
+from messaging.live_reads import LiveRead, in_thread
 from messaging.models import DATABASE_LOST, Message
 from messaging.serializers import MessageSerializer
 
@@ -47,26 +44,11 @@ TERMINAL_EVENTS = {
     Message.Status.STOPPED: "reply.stopped",
 }
 
-Result = TypeVar("Result")
-threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
-
 
 class InvalidEventId(DomainError):
     code = "invalid_event_id"
     message = "Last-Event-ID is not one of this stream."
     status = 400
-
-
-async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a function that uses the database, and give its connection back to the pool."""
-
-    def run() -> Result:
-        try:
-            return function(*args)
-        finally:
-            connection.close()
-
-    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
 
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -102,14 +84,15 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
         position, *_ = [Position.parse(event_id) for event_id in given if event_id]
     except ValueError as error:
         raise InvalidEventId from error
-    reply = await in_thread(own_message, request, message_id)
+    session, reply = await in_thread(own_message, request, message_id)
+    read = hub.reads.open(session)
     if not reply.is_reply:
         raise NotAReply
     if reply.has_ended and position == end_of(reply):
         # The client has seen the end; this keeps an EventSource from asking again.
         return HttpResponse(status=204)
     response = StreamingHttpResponse(
-        events(reply, position, hub), content_type="text/event-stream; charset=utf-8"
+        events(reply, position, hub, read), content_type="text/event-stream; charset=utf-8"
     )
     response["Cache-Control"] = "no-store"
     # Asks a proxy not to buffer (nginx's name, which others understand too).
@@ -125,27 +108,29 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     if seconds not in ACCEPTED_WAITS:
         message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
         raise ValidationError({"wait": message})
-    found = await in_thread(own_message, request, message_id)
+    session, found = await in_thread(own_message, request, message_id)
+    read = hub.reads.open(session)
     if not found.has_ended:
         try:
             async with (
                 asyncio.timeout(int(seconds)),
-                aclosing(events(found, Position(0, 0), hub)) as until_end,
+                aclosing(events(found, Position(0, 0), hub, read)) as until_end,
             ):
                 async for _ in until_end:
                     pass
         except TimeoutError:
             pass
+        read.require_session()
         found = await in_thread(stored, found)
     body = JSONRenderer().render(await in_thread(described, found))
     return HttpResponse(body, "application/json")
 
 
-def own_message(request: HttpRequest, message_id: str) -> Message:
-    """The caller's message; raises AuthenticationFailed or Message.DoesNotExist."""
+def own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
+    """The caller's session and message; raises AuthenticationFailed or Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
-    return existing(messages_of_users().first([session.user_id, message_id]))
+    return session, existing(messages_of_users().first([session.user_id, message_id]))
 
 
 def stored(reply: Message) -> Message:
@@ -180,11 +165,13 @@ def end_of(reply: Message) -> Position:
     return Position(reply.attempt, len(reply.content) + 1)
 
 
-async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator[bytes]:
+async def events(
+    reply: Message, position: Position, hub: Hub, read: LiveRead | None = None
+) -> AsyncGenerator[bytes]:
     """The rest of a reply after `position`, then its terminal event.
 
-    Ends without one after ten minutes, when the server shuts down (the client resumes), or when
-    the reply is deleted.
+    Ends without one after ten minutes, when the server shuts down (the client resumes), when the
+    reply is deleted, or when the session of `read` ends.
     """
     if reply.has_ended:
         for last in await ending(reply, position):
@@ -193,6 +180,8 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
     loop = asyncio.get_running_loop()
     closes_at = loop.time() + LONGEST_STREAM_SECONDS
     async with hub.listening(reply.pk) as reader:
+        if read is not None:
+            read.wake = reader.wake
         look_at_row, patience = False, STORE_DOWN_LOOK_SECONDS
         while loop.time() < closes_at and not hub.closing.is_set():
             try:
@@ -201,6 +190,8 @@ async def events(reply: Message, position: Position, hub: Hub) -> AsyncGenerator
             except TimeoutError:
                 look_at_row = reader.is_behind = True
                 yield b": ping\n\n"
+            if read is not None and read.has_ended:
+                return
             reader.woken.clear()
             patience = PING_SECONDS
             try:

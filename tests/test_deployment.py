@@ -155,3 +155,18 @@ def test_proxy_does_not_buffer_streams() -> None:
     for path in ("/api/v1/message/x/stream", "/api/v1/chatroom/x/export/"):
         assert re.search(streams[0], path)
     assert "X-Forwarded-For $proxy_add_x_forwarded_for" in nginx
+
+
+def test_proxy_limits_each_address_and_lets_a_carrier_in() -> None:
+    nginx = (BASE_DIR / "deploy" / "nginx.conf").read_text()
+    connections = re.search(r"limit_conn (\w+) (\d+);", nginx)
+    requests = re.search(r"limit_req zone=(\w+) burst=(\d+) nodelay;", nginx)
+
+    for zone in (connections[1], requests[1]):
+        assert f"_zone $client_network zone={zone}:" in nginx
+    assert int(connections[2]) >= 2_000
+    assert int(requests[2]) >= 400
+    assert nginx.count("_status 429;") == 2
+    [answer] = re.findall(r"location @too_many \{(.*?)\n    \}", nginx, re.DOTALL)
+    assert "error_page 429 = @too_many" in nginx
+    assert "application/problem+json" in answer and "Retry-After" in answer

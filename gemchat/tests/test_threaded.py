@@ -1,6 +1,7 @@
 """How the web process serves Django's synchronous views."""
 
 import asyncio
+import re
 import threading
 import time
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from gemchat.tests.test_headers import BINDING
-from gemchat.threaded import StandingThreads, ThreadedHandler
+from gemchat.threaded import Lane, StandingThreads, ThreadedHandler
 
 
 def answer_to(path: str) -> tuple[dict[str, str], bytes]:
@@ -95,3 +96,61 @@ def test_standing_thread_outlives_a_caller_who_has_gone() -> None:
 
     assert asyncio.run(asyncio.wait_for(leave(), 10)) == 7
     assert not faults
+
+
+class Blocked(ThreadedHandler):
+    """Serves requests that wait until `gate` is set."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.gate = threading.Event()
+        self.serving: list[str] = []
+
+    def _serve(self, scope: Any, body: bytes, push: Any) -> list[Any]:
+        self.serving.append(scope["path"])
+        assert self.gate.wait(20)
+        return []
+
+    def ask(self, path: str) -> "asyncio.Task[None]":
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            pass
+
+        return asyncio.create_task(self({"type": "http", "path": path}, receive, send))
+
+
+def test_lane_takes_its_threads_and_no_more() -> None:
+    async def run() -> list[str]:
+        handler = Blocked(threads=3, lanes=[Lane(re.compile("/slow"), threads=1)])
+        slow = [handler.ask("/slow") for _ in range(5)]
+        await asyncio.sleep(0)
+        others = [handler.ask("/other") for _ in range(2)]
+        while len(handler.serving) < 3:
+            await asyncio.sleep(0.01)
+        serving = sorted(handler.serving)
+        handler.gate.set()
+        await asyncio.gather(*slow, *others)
+        assert len(handler.serving) == 7
+        return serving
+
+    assert asyncio.run(run()) == ["/other", "/other", "/slow"]
+
+
+def test_handler_is_stuck_while_every_thread_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemchat.threaded.STUCK_SECONDS", 0.1)
+
+    async def run() -> None:
+        handler = Blocked(threads=2)
+        first = handler.ask("/")
+        await asyncio.sleep(0.2)
+        assert not handler.is_stuck()
+        second = handler.ask("/")
+        while not handler.is_stuck():
+            await asyncio.sleep(0.01)
+        handler.gate.set()
+        await asyncio.gather(first, second)
+        assert not handler.is_stuck()
+
+    asyncio.run(asyncio.wait_for(run(), 20))

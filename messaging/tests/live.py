@@ -7,6 +7,7 @@ from typing import Any
 from accounts.models import User
 from conftest import api_for
 from gemchat.asgi import application
+from messaging.hub import Hub
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -23,7 +24,7 @@ def ask(
         "path": path,
         "query_string": query.encode(),
         "headers": [(b"host", b"testserver"), (b"authorization", authorization.encode())],
-        "state": {},
+        "state": {"hub": Hub()},
     }
     messages: list[dict[str, Any]] = []
 
