@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from gemchat.database import LIVE_THREADS, LOOK_THREADS
+from gemchat.redis import check_ca_certs, connection_options
 
 SHORTEST_SECRET_BYTES = 32
 # A key of random characters has more, whatever its alphabet; `aaaa…` and `abcabc…` have not.
@@ -48,6 +49,7 @@ def check_project_settings(**kwargs: Any) -> list[Error]:
     return [
         *_check_numbers(),
         *_check_origins(),
+        *_check_redis(),
         *(_check_development() if settings.DEBUG else _check_production()),
     ]
 
@@ -69,6 +71,21 @@ def _check_origins() -> Iterator[Error]:
                 f"CORS_ALLOWED_ORIGINS: {origin} is not an origin such as https://chat.example.com.",
                 id="gemchat.E013",
             )
+
+
+def _check_redis() -> Iterator[Error]:
+    for name in ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
+        url = getattr(settings, name)
+        if name == "CELERY_RESULT_BACKEND" and "://" not in url:
+            continue  # Another kind of store, such as django-db.
+        try:
+            connection_options(url)
+        except ImproperlyConfigured as error:
+            yield Error(f"{name}: {error}", id="gemchat.E019")
+    try:
+        check_ca_certs()
+    except ImproperlyConfigured as error:
+        yield Error(f"REDIS_CA_CERTS: {error}", id="gemchat.E020")
 
 
 def _check_development() -> Iterator[Error]:

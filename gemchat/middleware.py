@@ -81,6 +81,31 @@ def plain_policy() -> str:
     return build_policy()
 
 
+# All that is there is one person's, or a token.
+PRIVATE_PATHS = ("/api/", "/web/")
+
+
+class NoStoreMiddleware:
+    """`Cache-Control: no-store` on every answer of private paths, whatever a view has set.
+
+    A view may set more than that, as long as `no-store` is in it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path_info.startswith(PRIVATE_PATHS):
+            keep_from_caches(response)
+        return response
+
+
+def keep_from_caches(response: HttpResponseBase) -> None:
+    if "no-store" not in response.headers.get("Cache-Control", ""):
+        response.headers["Cache-Control"] = "no-store"
+
+
 class PermissionsPolicyMiddleware:
     """Permissions-Policy: no page of this program needs anything of the device."""
 

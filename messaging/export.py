@@ -48,7 +48,6 @@ async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
     pieces = in_json(room) if kind == "json" else in_markdown(room)
     response = StreamingHttpResponse(streamed(pieces), content_type=f"{media_type}; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="chatroom-{room.pk}.{ending}"'
-    response["Cache-Control"] = "no-store"
     return response
 
 
