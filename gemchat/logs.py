@@ -44,6 +44,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
+            leave_request_out,
             times,
             add_request_id,
         ],
@@ -75,6 +76,12 @@ class Lines(structlog.stdlib.ProcessorFormatter):
                 "request_id": request_id.get(),
             }
         )
+
+
+def leave_request_out(logger: Any, method: str, line: Line) -> Line:
+    """Django gives the whole request along with a line; as text, it has the query string."""
+    line.pop("request", None)
+    return line
 
 
 def add_request_id(logger: Any, method: str, line: Line) -> Line:

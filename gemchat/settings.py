@@ -382,6 +382,7 @@ LOGGING = {
         "psycopg.pool": {"level": "ERROR"},
         "stripe": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
+        "django.template": {"level": "INFO"},  # Else with all that a page is made of.
         "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
         # Two lines for each task, and the sweeps alone are a dozen a minute.
         "celery.worker.strategy": {"level": "WARNING"},
