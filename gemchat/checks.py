@@ -4,6 +4,7 @@ to PostgreSQL they need."""
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
@@ -18,6 +19,10 @@ SHORTEST_SECRET_BYTES = 32
 FEWEST_CHARACTERS = 8
 # Names that lead to nobody else's machine (RFC 6761, RFC 6762, and ICANN's `.internal`).
 LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".test")
+# /metrics may be asked as often as a guesser likes.
+SHORTEST_TOKEN = 16
+# To these a key goes along with each call.
+VENDORS = ("TWILIO_API_BASE", "GEMINI_API_BASE", "STRIPE_API_BASE")
 LEAST = {
     "WEB_THREADS": 1,
     "WORKER_CONCURRENCY": 1,
@@ -121,6 +126,27 @@ def _check_production() -> Iterator[Error]:
             f"{', '.join(secrets)} must differ: whoever learns one would have the others.",
             id="gemchat.E018",
         )
+    token = settings.METRICS_TOKEN
+    if token and (len(token) < SHORTEST_TOKEN or _is_guessable(token)):
+        yield Error(
+            f"METRICS_TOKEN must have {SHORTEST_TOKEN} random characters or more.",
+            id="gemchat.E021",
+        )
+    for name in VENDORS:
+        url = getattr(settings, name)
+        if url and not _keeps_keys_secret(url):
+            yield Error(
+                f"{name} must be an https:// URL: keys would be sent in clear.", id="gemchat.E022"
+            )
+
+
+def _keeps_keys_secret(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_local = parts.scheme == "http" and _is_local(parts.hostname or "")
+    return bool(parts.hostname) and (parts.scheme == "https" or is_local)
 
 
 def _is_local(host: str) -> bool:
