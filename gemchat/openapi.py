@@ -115,7 +115,9 @@ class TextFieldSchema(OpenApiSerializerFieldExtension):
         if any(isinstance(each, OneLine) for each in text.validators):
             # What surrounds it is trimmed.
             blank = "[\\s\\u001c-\\u001f]*"
-            pattern = f"^{blank}(?:{LINE}{blank})?$" if text.allow_blank else f"^{blank}{LINE}{blank}$"
+            pattern = (
+                f"^{blank}(?:{LINE}{blank})?$" if text.allow_blank else f"^{blank}{LINE}{blank}$"
+            )
         elif text.allow_blank or not text.trim_whitespace:
             pattern = f"^[^{refused}]*$"
         else:

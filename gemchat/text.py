@@ -13,7 +13,8 @@ BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Controls with line breaks, and what has neither width nor a meaning within a line. Escaped, as
 # the description of the API has them in a pattern.
 UNFIT = (
-    r"\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff"
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f"
+    r"\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff"
 )
 # Zero-width joiner and non-joiner: Indic scripts and emoji need them, within a word.
 JOINERS = r"\u200c\u200d"

@@ -71,7 +71,9 @@ def test_debug_is_not_for_public_hosts(settings, host):
     assert ids() == ["gemchat.E014"]
 
 
-@pytest.mark.parametrize("base", ["https://eu.example.com", "http://gateway:8080", "http://[::1]:1"])
+@pytest.mark.parametrize(
+    "base", ["https://eu.example.com", "http://gateway:8080", "http://[::1]:1"]
+)
 def test_key_may_go_over_tls_or_within_the_own_network(settings, base):
     settings.GEMINI_API_BASE = base
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from gemchat.fields import TextField
 from gemchat.openapi import TextFieldSchema
 from gemchat.spreadsheets import inert
 from gemchat.text import OneLine
-from gemchat.fields import TextField
 from messaging.tests.rooms import make_room
 from messaging.titles import cleaned
 

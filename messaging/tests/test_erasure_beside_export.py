@@ -1,4 +1,4 @@
-"""A user is erased while a worker makes the user's export: the erasure succeeds at its first try."""
+"""A user is erased while a worker makes the user's export, at the first try."""
 
 import threading
 from collections.abc import Iterator
