@@ -7,6 +7,7 @@ from typing import Any
 import phonenumbers
 from django.conf import settings
 from django.core.checks import Error, Tags, register
+from django.utils.module_loading import import_string
 
 from accounts.mobile import EVERY_COUNTRY
 
@@ -18,7 +19,12 @@ ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
 # Of the trigger on audit events, which refuses to delete what is a day younger than that.
 LEAST_RETENTION_DAYS = 180
 CONSOLE = "accounts.sms.ConsoleBackend"
+MEMORY = "accounts.sms.MemoryBackend"
 TWILIO = "accounts.sms.TwilioBackend"
+# Beyond these a setting is a slip, from which a stranger profits: an address is taken from a
+# header that the caller wrote, and a stolen token or an overheard code stays valid.
+MOST_PROXIES = 10
+LONGEST_TOKEN, LONGEST_CODE = timedelta(days=7), timedelta(hours=1)
 TWILIO_SETTINGS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")
 
 
@@ -79,9 +85,29 @@ def _check_production() -> Iterator[Error]:
         yield Error(
             f"OTP_SECRET must have {SHORTEST_SECRET_BYTES} bytes or more.", id="gemchat.E009"
         )
+    yield from _check_largest()
+    try:
+        import_string(settings.SMS_BACKEND)
+    except ImportError:
+        yield Error(f"SMS_BACKEND: there is no {settings.SMS_BACKEND}.", id="accounts.E002")
+    if settings.SMS_BACKEND == MEMORY:
+        yield Error(
+            "SMS_BACKEND keeps codes in memory, where nobody gets them: name another with DEBUG"
+            f" off, such as {TWILIO}.",
+            id="gemchat.E010",
+        )
     if settings.SMS_BACKEND == CONSOLE:
         yield Error(
             "SMS_BACKEND is the console, which shows codes: name another with DEBUG off,"
             f" such as {TWILIO}.",
             id="gemchat.E010",
         )
+
+
+def _check_largest() -> Iterator[Error]:
+    if settings.TRUSTED_PROXY_COUNT > MOST_PROXIES:
+        yield Error(f"TRUSTED_PROXY_COUNT must be {MOST_PROXIES} or less.", id="accounts.E003")
+    if settings.JWT_LIFETIME > LONGEST_TOKEN:
+        yield Error("JWT_EXPIRATION_HOURS must be 168, a week, or less.", id="accounts.E004")
+    if settings.OTP_LIFETIME > LONGEST_CODE:
+        yield Error("OTP_EXPIRATION_MINUTES must be 60 or less.", id="accounts.E005")

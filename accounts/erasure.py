@@ -10,7 +10,7 @@ from django_celery_results.models import TaskResult
 
 from accounts import limits
 from accounts.client import Client
-from accounts.models import AuditAddress, AuditEvent, Erasure, OneTimeCode, User
+from accounts.models import AuditAddress, AuditEvent, DataExport, Erasure, OneTimeCode, User
 
 
 def close_account(*, user: User, client: Client | None = None, actor: str = "") -> Erasure:
@@ -45,6 +45,9 @@ def erase_account(user: User, *, actor: str = "") -> None:
         limits.make_nameless(mobile=user.mobile)
         forget_in_admin(user)
         forget_failures(str(user.pk), user.mobile)
+        # A worker that makes the user's export adds pieces, each with a lock on its row. One added
+        # after the deletion has read the pieces would be left without an export, and so fail it.
+        list(DataExport.objects.select_for_update().filter(user=user).values_list("pk"))
         user.delete()
 
 

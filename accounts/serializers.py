@@ -13,7 +13,7 @@ from accounts.models import Session, User
 from accounts.sessions import SignedIn
 from accounts.tokens import sign_access_token
 from gemchat.fields import TextField
-from gemchat.text import NoBidiControls
+from gemchat.text import OneLine
 
 LONGEST_PASSWORD = 128
 # With what people put between the digits.
@@ -115,7 +115,7 @@ class ChangePasswordSerializer(serializers.Serializer[Any]):
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
-    name = TextField(max_length=100, allow_blank=True, validators=[NoBidiControls()])
+    name = TextField(max_length=100, allow_blank=True, validators=[OneLine()])
 
     class Meta:
         model = User

@@ -197,7 +197,7 @@ class Program:
             "BASIC_MINUTE_COST_USD": "0",
             "SMS_DAILY_BUDGET": "1000000",
             # Codes are for the answers alone, and the console is for DEBUG alone.
-            "SMS_BACKEND": "accounts.sms.MemoryBackend",
+            "SMS_BACKEND": "tests.fakes.sms.Outbox",
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
             "GEMINI_BACKEND": "messaging.backends.google_genai.Backend",

@@ -4,7 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery, Task
+from celery.app.backends import BACKEND_ALIASES
+from kombu.transport import TRANSPORT_ALIASES
 
+from gemchat.redis import SCHEMES
 from gemchat.request_id import request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
@@ -31,6 +34,11 @@ ASKED_BY_SENDS = [
     *["task_always_eager", "task_send_sent_event", "task_repr_maxlevels"],
     "broker_pool_acquire_timeout",
 ]
+
+# Every URL of Redis' goes through gemchat.redis, also where Celery makes a connection without the
+# app's settings. kombu's own transport does not verify the certificate of `rediss`.
+TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery_broker:Transport"))
+BACKEND_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery_results:RedisBackend"))
 
 app = Celery("gemchat", task_cls=TracedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -4,6 +4,7 @@ to PostgreSQL they need."""
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
@@ -11,12 +12,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from gemchat.database import LIVE_THREADS, LOOK_THREADS
+from gemchat.redis import check_ca_certs, connection_options
 
 SHORTEST_SECRET_BYTES = 32
 # A key of random characters has more, whatever its alphabet; `aaaa…` and `abcabc…` have not.
 FEWEST_CHARACTERS = 8
 # Names that lead to nobody else's machine (RFC 6761, RFC 6762, and ICANN's `.internal`).
 LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".test")
+# /metrics may be asked as often as a guesser likes.
+SHORTEST_TOKEN = 16
+# To these a key goes along with each call.
+VENDORS = ("TWILIO_API_BASE", "GEMINI_API_BASE", "STRIPE_API_BASE")
 LEAST = {
     "WEB_THREADS": 1,
     "WORKER_CONCURRENCY": 1,
@@ -61,6 +67,7 @@ def check_project_settings(**kwargs: Any) -> list[Error]:
     return [
         *_check_numbers(),
         *_check_origins(),
+        *_check_redis(),
         *(_check_development() if settings.DEBUG else _check_production()),
     ]
 
@@ -82,6 +89,21 @@ def _check_origins() -> Iterator[Error]:
                 f"CORS_ALLOWED_ORIGINS: {origin} is not an origin such as https://chat.example.com.",
                 id="gemchat.E013",
             )
+
+
+def _check_redis() -> Iterator[Error]:
+    for name in ("REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
+        url = getattr(settings, name)
+        if name == "CELERY_RESULT_BACKEND" and "://" not in url:
+            continue  # Another kind of store, such as django-db.
+        try:
+            connection_options(url)
+        except ImproperlyConfigured as error:
+            yield Error(f"{name}: {error}", id="gemchat.E019")
+    try:
+        check_ca_certs()
+    except ImproperlyConfigured as error:
+        yield Error(f"REDIS_CA_CERTS: {error}", id="gemchat.E020")
 
 
 def _check_development() -> Iterator[Error]:
@@ -117,6 +139,27 @@ def _check_production() -> Iterator[Error]:
             f"{', '.join(secrets)} must differ: whoever learns one would have the others.",
             id="gemchat.E018",
         )
+    token = settings.METRICS_TOKEN
+    if token and (len(token) < SHORTEST_TOKEN or _is_guessable(token)):
+        yield Error(
+            f"METRICS_TOKEN must have {SHORTEST_TOKEN} random characters or more.",
+            id="gemchat.E021",
+        )
+    for name in VENDORS:
+        url = getattr(settings, name)
+        if url and not _keeps_keys_secret(url):
+            yield Error(
+                f"{name} must be an https:// URL: keys would be sent in clear.", id="gemchat.E022"
+            )
+
+
+def _keeps_keys_secret(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_local = parts.scheme == "http" and _is_local(parts.hostname or "")
+    return bool(parts.hostname) and (parts.scheme == "https" or is_local)
 
 
 def _is_local(host: str) -> bool:

@@ -112,6 +112,8 @@ def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> J
     response["X-Request-ID"] = answer_id()
     response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
+    # Also where the path is not known yet.
+    response["Cache-Control"] = "no-store"
     if status == 503:
         response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)
     end_request(tokens)

@@ -44,6 +44,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
+            leave_request_out,
             times,
             add_request_id,
         ],
@@ -77,6 +78,12 @@ class Lines(structlog.stdlib.ProcessorFormatter):
         if client_id := client_request_id.get():
             line["client_request_id"] = redacted(client_id)
         return json.dumps(line)
+
+
+def leave_request_out(logger: Any, method: str, line: Line) -> Line:
+    """Django gives the whole request along with a line; as text, it has the query string."""
+    line.pop("request", None)
+    return line
 
 
 def add_request_id(logger: Any, method: str, line: Line) -> Line:

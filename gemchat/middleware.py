@@ -11,9 +11,15 @@ from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
 from csp.utils import build_policy
 from django.conf import settings
-from django.core.exceptions import BadRequest, DisallowedHost, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
@@ -30,6 +36,7 @@ from gemchat.request_id import answer_id, begin_request, end_request
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 class RequestIdMiddleware:
@@ -80,6 +87,31 @@ def plain_policy() -> str:
     return build_policy()
 
 
+# All that is there is one person's, or a token.
+PRIVATE_PATHS = ("/api/", "/web/")
+
+
+class NoStoreMiddleware:
+    """`Cache-Control: no-store` on every answer of private paths, whatever a view has set.
+
+    A view may set more than that, as long as `no-store` is in it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path_info.startswith(PRIVATE_PATHS):
+            keep_from_caches(response)
+        return response
+
+
+def keep_from_caches(response: HttpResponseBase) -> None:
+    if "no-store" not in response.headers.get("Cache-Control", ""):
+        response.headers["Cache-Control"] = "no-store"
+
+
 class PermissionsPolicyMiddleware:
     """Permissions-Policy: no page of this program needs anything of the device."""
 
@@ -101,15 +133,35 @@ class ProblemMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         return refusal_of(request) or self.get_response(request)
 
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        """Refuse a form that cannot be read, before the CSRF middleware reads it.
+
+        Django would answer what that middleware raises, by a page that reads the form again.
+        """
+        # The API takes no forms, and reads each body by its own parser.
+        if request.content_type not in FORMS or request.path_info.startswith("/api/"):
+            return None
+        try:
+            request.POST  # noqa: B018 parses it
+        except RequestDataTooBig as error:
+            return problem_for(error)
+        except (SuspiciousOperation, BadRequest, MultiPartParserError):
+            return bad_request(request)
+        return None
+
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return answer_to(request, exception)
 
 
 def refusal_of(request: HttpRequest) -> HttpResponse | None:
-    """400 for what no view should have to look at: a host of others, a URL that is not UTF-8."""
+    """400 for what no view should have to look at: a host of others, a URL that is not UTF-8 or
+    has so many parameters that Django refuses to read them."""
     try:
         request.get_host()
-        unquote_to_bytes(request.META.get("QUERY_STRING", "")).decode()
+        query = request.META.get("QUERY_STRING", "")
+        unquote_to_bytes(query).decode()
+        if query.count("&") >= settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:
+            return bad_request(request)
     except DisallowedHost:
         return problem_response(
             status=400, code="invalid_host", detail="This server does not go by that name."
@@ -138,7 +190,7 @@ def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None
         return None
     if isinstance(exception, FORESEEN):
         return problem_for(exception)
-    if isinstance(exception, SuspiciousOperation | BadRequest):
+    if isinstance(exception, SuspiciousOperation | BadRequest | MultiPartParserError):
         return bad_request(request)
     got_request_exception.send(sender=ProblemMiddleware, request=request)
     logger.error("Unforeseen error at %s %s", request.method, request.path_info, exc_info=exception)

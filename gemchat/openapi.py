@@ -21,7 +21,7 @@ from rest_framework import serializers
 from rest_framework.views import APIView
 
 from gemchat.errors import DomainError, title_of
-from gemchat.text import NoBidiControls
+from gemchat.text import LINE, OneLine
 
 Problem = str | type[DomainError]
 
@@ -112,9 +112,13 @@ class TextFieldSchema(OpenApiSerializerFieldExtension):
         if direction == "response":
             return {"type": "string"}
         refused = "\\u0000"
-        if any(isinstance(each, NoBidiControls) for each in text.validators):
-            refused += "\\u202a-\\u202e\\u2066-\\u2069"
-        if text.allow_blank or not text.trim_whitespace:
+        if any(isinstance(each, OneLine) for each in text.validators):
+            # What surrounds it is trimmed.
+            blank = "[\\s\\u001c-\\u001f]*"
+            pattern = (
+                f"^{blank}(?:{LINE}{blank})?$" if text.allow_blank else f"^{blank}{LINE}{blank}$"
+            )
+        elif text.allow_blank or not text.trim_whitespace:
             pattern = f"^[^{refused}]*$"
         else:
             # Python's idea of a blank, which is trimmed.

@@ -19,7 +19,7 @@ SECRET_SETTINGS = [
     *("SECRET_KEY", "JWT_SECRETS", "OTP_SECRET", "METRICS_TOKEN", "SENTRY_DSN"),
     *("TWILIO_AUTH_TOKEN", "GOOGLE_API_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
 ]
-URL_SETTINGS = ["REDIS_URL", "CELERY_BROKER_URL"]
+URL_SETTINGS = ["REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]
 # What is shorter would be found in any text.
 SHORTEST_SECRET = 6
 
@@ -46,15 +46,21 @@ SECRETS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
+# Of a path or URL; requests and Django quote them in messages and as repr() of a request.
+QUERY_STRING = re.compile(r"""(?<![^\s"'(<\[=])((?:\w+:)?/[^\s?"'<>]*)\?[^\s"'<>]+""")
+# What libraries name a query string apart from its URL.
+QUERY_NAMES = frozenset({"http.query", "http.fragment", "query_string", "url.query"})
 # In E.164, spaced as people do, or without the plus.
 MOBILES = re.compile(r"(?<!\w)\+\d[\d ()-]{5,18}\d(?!\w)|(?<![\w.,+-])\d{10,15}(?![\w-]|[.,:]\d)")
 
 
 def redacted(text: str) -> str:
-    """The text without secrets, and with phone numbers masked but for both their ends."""
+    """The text without secrets and query strings, and with the middle of phone numbers masked."""
     if known := _known_secrets():
         text = known.sub(REDACTED, text)
     text = SECRETS.sub(_without_secret, text)
+    if "?" in text:
+        text = QUERY_STRING.sub(rf"\1?{REDACTED}", text)
     return MOBILES.sub(lambda match: f"{match[0][:3]}…{match[0][-2:]}", text)
 
 
@@ -65,6 +71,8 @@ def _without_secret(match: re.Match[str]) -> str:
 
 def redacted_deep(value: Any, name: str = "") -> Any:
     """The same of all strings in mappings and sequences; whole values by their names."""
+    if name in QUERY_NAMES:
+        return REDACTED
     if isinstance(value, str):
         return REDACTED if value and SECRET_NAME.search(name) else redacted(value)
     if isinstance(value, bytes | bytearray | memoryview):

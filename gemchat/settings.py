@@ -92,6 +92,8 @@ INSTALLED_APPS = [
 
 # On every answer: also on those of live views and of the intake, which pass no other middleware.
 HEADER_MIDDLEWARE = [
+    # The first, since the next one answers preflights by itself.
+    "gemchat.middleware.NoStoreMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "gemchat.middleware.ContentSecurityPolicyMiddleware",
     "gemchat.middleware.PermissionsPolicyMiddleware",
@@ -198,20 +200,28 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
 
 REDIS_URL = env.str("REDIS_URL")
+# Of every rediss:// below: a bundle of CA certificates besides the system's, and whether the
+# server's certificate and name are verified.
+REDIS_CA_CERTS = env.str("REDIS_CA_CERTS", default="")
+REDIS_TLS_VERIFY = env.bool("REDIS_TLS_VERIFY", default=True)
 CACHE_TTL_SECONDS = env.int("CACHE_TTL_SECONDS", default=600)
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 1.0},
+        # A list, as Django splits a string at commas, which a password may have.
+        "LOCATION": [REDIS_URL],
+        "OPTIONS": {
+            "pool_class": "gemchat.redis.Pool",
+            "socket_connect_timeout": 1.0,
+            "socket_timeout": 1.0,
+        },
         "TIMEOUT": CACHE_TTL_SECONDS,
         "KEY_PREFIX": "cache",
     }
 }
 
-CELERY_BROKER_URL = env.str(
-    "CELERY_BROKER_URL", default=REDIS_URL.replace("unix://", "redis+socket://")
-)
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+# It reads the URL by itself; without it, kombu would by the URL's scheme.
 CELERY_BROKER_TRANSPORT = "gemchat.celery_broker:Transport"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="django-db")
 CELERY_RESULT_EXTENDED = False  # would keep the arguments of failed tasks
@@ -416,6 +426,7 @@ LOGGING = {
         "psycopg.pool": {"level": "ERROR"},
         "stripe": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
+        "django.template": {"level": "INFO"},  # Else with all that a page is made of.
         "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
         # Two lines for each task, and the sweeps alone are a dozen a minute.
         "celery.worker.strategy": {"level": "WARNING"},

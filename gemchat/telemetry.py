@@ -70,6 +70,8 @@ def reported(event: Any) -> Any:
         tags["client_request_id"] = client_id
     if request:
         tags["method"] = request.get("method", "")
+    # Django's loggers give the request along, which Sentry makes into text with its query.
+    (event.get("extra") or {}).pop("request", None)
     celery = (event.get("extra") or {}).get("celery-job")
     if celery:
         event["extra"]["celery-job"] = {"task_name": celery.get("task_name", "")}

@@ -10,8 +10,22 @@ from django.utils.deconstruct import deconstructible
 BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
+# Controls with line breaks, and what has neither width nor a meaning within a line. Escaped, as
+# the description of the API has them in a pattern.
+UNFIT = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f"
+    r"\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff"
+)
+# Zero-width joiner and non-joiner: Indic scripts and emoji need them, within a word.
+JOINERS = r"\u200c\u200d"
+BLANKS = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+WORD = rf"[^{UNFIT}{JOINERS}\s]+(?:[{JOINERS}][^{UNFIT}{JOINERS}\s]+)*"
+LINE = rf"{WORD}(?:[{BLANKS}]+{WORD})*"
+WHOLE_LINE = re.compile(LINE)
+
+
 @deconstructible
-class NoBidiControls:
+class OneLine:
     """For titles and names. (NUL and lone surrogates are refused by DRF's CharField.)"""
 
     def __call__(self, value: str) -> None:
@@ -19,6 +33,12 @@ class NoBidiControls:
             raise ValidationError(
                 "Characters that change the direction of writing are not allowed.",
                 code="bidi_control",
+            )
+        # DRF has trimmed it, or it is to be refused as blank.
+        if value and not WHOLE_LINE.fullmatch(value):
+            raise ValidationError(
+                "Line breaks, control characters and invisible characters are not allowed.",
+                code="control_character",
             )
 
 

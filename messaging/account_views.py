@@ -98,7 +98,6 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
     response["Content-Length"] = str(export.size)
-    response["Cache-Control"] = "no-store"
     response["X-Content-Type-Options"] = "nosniff"
     return response
 

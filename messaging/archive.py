@@ -83,7 +83,12 @@ def build(*, export_id: uuid.UUID) -> None:
         raise
     except Exception:
         # The edge of the task: whatever it was, the user must not wait for ever.
-        export.fail()
+        try:
+            export.fail()
+        except Superseded:
+            # The user was erased meanwhile, and rows went that were being read.
+            logger.warning("Export %s is gone with its user, or is another worker's", export.pk)
+            return
         raise
 
 

@@ -55,7 +55,6 @@ async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
         streamed(pieces, read), content_type=f"{media_type}; charset=utf-8"
     )
     response["Content-Disposition"] = f'attachment; filename="chatroom-{room.pk}.{ending}"'
-    response["Cache-Control"] = "no-store"
     return response
 
 

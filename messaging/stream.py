@@ -94,7 +94,8 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     response = StreamingHttpResponse(
         events(reply, position, hub, read), content_type="text/event-stream; charset=utf-8"
     )
-    response["Cache-Control"] = "no-store"
+    # A proxy that compresses would hold text back.
+    response["Cache-Control"] = "no-store, no-transform"
     # Asks a proxy not to buffer (nginx's name, which others understand too).
     response["X-Accel-Buffering"] = "no"
     return response

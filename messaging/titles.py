@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing.models import UsageRecord
 from chatrooms.models import DEFAULT_TITLE, Chatroom
-from gemchat.text import BIDI_CONTROLS
+from gemchat.text import UNFIT
 from messaging import branch
 from messaging.backends import (
     Cancellation,
@@ -30,6 +30,8 @@ INSTRUCTION = (
     "Answer with the title alone."
 )
 READ_CHARACTERS = 2_000
+# What a title of a person's may not have either.
+INVISIBLE = re.compile(f"[{UNFIT}]")
 TITLE_CHARACTERS = 60
 TITLE_TOKENS = 64
 
@@ -87,7 +89,8 @@ def cleaned(text: str) -> str:
     """One line without markup, control characters and quotation marks, at most 60 characters."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     visible = "".join(" " if unicodedata.category(c) == "Cc" else c for c in line)
-    plain = re.sub(r"\s+", " ", BIDI_CONTROLS.sub("", visible)).strip(" \"'“”„*#`.")
+    visible = INVISIBLE.sub("", visible)
+    plain = re.sub(r"\s+", " ", visible).strip(" \"'“”„*#`.")
     if len(plain) <= TITLE_CHARACTERS:
         return plain
     return plain[: TITLE_CHARACTERS - 1].rsplit(" ", 1)[0].rstrip() + "…"

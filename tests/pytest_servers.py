@@ -38,7 +38,7 @@ TEST_ENVIRONMENT = {
     "SECRET_KEY": "test-secret-key-that-is-long-enough-for-every-check-0123456789",
     "JWT_SECRET": "test-jwt-secret-that-is-long-enough-for-every-check-0123456789",
     "OTP_SECRET": "test-otp-secret-that-is-long-enough-for-every-check-0123456789",
-    "SMS_BACKEND": "accounts.sms.MemoryBackend",
+    "SMS_BACKEND": "tests.fakes.sms.Outbox",
 }
 
 

@@ -45,7 +45,7 @@ DEPLOYED = {
     "SECRET_KEY": "test-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-key",
     "JWT_SECRET": "test-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-jwt",
     "OTP_SECRET": "test-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-otp",
-    "SMS_BACKEND": "accounts.sms.MemoryBackend",
+    "SMS_BACKEND": "tests.fakes.sms.Outbox",
     "GOOGLE_API_KEY": "test-key",
 }
 # A month of usage, a person whose prompt is answered by a failure, and a member of staff.

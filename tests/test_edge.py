@@ -45,6 +45,15 @@ def ask(stack: Stack, method: str, path: str, **headers: str) -> requests.Respon
 
 def raw(stack: Stack, request: bytes) -> tuple[int, bytes]:
     """Status and body of the answer to bytes that no client library would send."""
+    return _exchange(stack, request)[::2]
+
+
+def raw_head(stack: Stack, request: bytes) -> tuple[int, bytes]:
+    """Status and head of the same."""
+    return _exchange(stack, request)[:2]
+
+
+def _exchange(stack: Stack, request: bytes) -> tuple[int, bytes, bytes]:
     url = urlsplit(stack.url)
     with socket.create_connection((url.hostname, url.port), timeout=20) as client:
         client.sendall(request)
@@ -52,7 +61,7 @@ def raw(stack: Stack, request: bytes) -> tuple[int, bytes]:
         while part := client.recv(65_536):
             answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split(b" ")[1]), body
+    return int(head.split(b" ")[1]), head, body
 
 
 def assert_problem(answer: requests.Response, status: int, code: str) -> None:
@@ -242,3 +251,37 @@ def test_websocket_is_not_found(path: str, stack: Stack) -> None:
     )
 
     assert (status, json.loads(body)["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"POST /api/v1/chatroom/ HTTP/1.1\r\nContent-Length: 10485760\r\n", 413),
+        (b"GET /api/v1/user/me HTTP/1.1\r\nX-Long: " + b"x" * 400_000 + b"\r\n", 431),
+        (b"GET /api/v1/\xff HTTP/1.1\r\nX: \0\r\n", 400),
+        (f"GET {LIVE[0]} HTTP/1.1\r\n".encode(), 401),
+        (f"GET {LIVE[2]} HTTP/1.1\r\n".encode(), 401),
+        (f"GET {LIVE[3]} HTTP/1.1\r\n".encode(), 401),
+        (f"POST {LIVE[0]} HTTP/1.1\r\n".encode(), 405),
+        (b"GET /api/v1/user/me/export/file?token=x HTTP/1.1\r\n", 403),
+        (b"GET /web/nothing HTTP/1.1\r\n", 404),
+        (b"GET /api/v1/health HTTP/1.1\r\n", 503),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_no_cache_keeps_what_the_web_process_answers(
+    request_head: bytes, status: int, stack: Stack
+) -> None:
+    answered, head = raw_head(stack, request_head + b"Host: localhost\r\nConnection: close\r\n\r\n")
+
+    assert answered == status
+    assert b"\r\ncache-control: no-store\r\n" in head.lower() + b"\r\n"
+
+
+def test_stream_is_neither_kept_nor_compressed(person: Person, stack: Stack) -> None:
+    reply = person.send(person.open_room(), "Hello")
+
+    with person.session.get(
+        f"{person.url}/message/{reply}/stream", stream=True, timeout=20
+    ) as answer:
+        assert answer.headers["Cache-Control"] == "no-store, no-transform"

@@ -9,7 +9,12 @@ import pytest
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"OTP_ECHO": "true"}, "OTP_ECHO"), ({"JWT_SECRET": "short"}, "JWT_SECRET")],
+    [
+        ({"OTP_ECHO": "true"}, "OTP_ECHO"),
+        ({"JWT_SECRET": "short"}, "JWT_SECRET"),
+        ({"REDIS_CA_CERTS": "/nonexistent/ca.pem"}, "REDIS_CA_CERTS"),
+        ({"CELERY_BROKER_URL": "amqp://guest@127.0.0.1"}, "CELERY_BROKER_URL"),
+    ],
 )
 def test_web_refuses_settings_that_the_checks_find_wrong(
     changed: dict[str, str], named: str

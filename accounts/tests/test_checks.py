@@ -36,6 +36,12 @@ def test_settings_of_the_tests_pass():
         ("SMS_BACKEND", "accounts.sms.TwilioBackend", "gemchat.E008"),
         ("OTP_SECRET", "x" * 31, "gemchat.E009"),
         ("SMS_BACKEND", "accounts.sms.ConsoleBackend", "gemchat.E010"),
+        ("SMS_BACKEND", "accounts.sms.MemoryBackend", "gemchat.E010"),
+        ("SMS_BACKEND", "accounts.sms.NoBackend", "accounts.E002"),
+        ("SMS_BACKEND", "nothing", "accounts.E002"),
+        ("TRUSTED_PROXY_COUNT", 11, "accounts.E003"),
+        ("JWT_LIFETIME", timedelta(hours=169), "accounts.E004"),
+        ("OTP_LIFETIME", timedelta(minutes=61), "accounts.E005"),
     ],
 )
 def test_bad_setting_is_an_error(settings, name, value, expected):
@@ -58,6 +64,8 @@ def test_key_must_be_as_long_as_its_hash(settings):
         ("JWT_SECRETS", ["short"]),
         ("OTP_SECRET", "short"),
         ("SMS_BACKEND", "accounts.sms.ConsoleBackend"),
+        ("SMS_BACKEND", "accounts.sms.MemoryBackend"),
+        ("JWT_LIFETIME", timedelta(days=365)),
     ],
 )
 def test_development_may_be_lax(settings, name, value):

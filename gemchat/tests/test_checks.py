@@ -40,6 +40,13 @@ def test_settings_of_the_tests_pass():
         ("SECRET_KEY", "a" * 64, "gemchat.E017"),
         ("JWT_SECRETS", ["abc" * 20], "gemchat.E017"),
         ("OTP_SECRET", "development-only-otp-secret-never-deploy", "gemchat.E017"),
+        ("METRICS_TOKEN", "a", "gemchat.E021"),
+        ("METRICS_TOKEN", "0123456789abcde", "gemchat.E021"),
+        ("METRICS_TOKEN", "a" * 64, "gemchat.E021"),
+        ("TWILIO_API_BASE", "http://api.twilio.com", "gemchat.E022"),
+        ("GEMINI_API_BASE", "http://proxy.example.com/gemini", "gemchat.E022"),
+        ("STRIPE_API_BASE", "api.stripe.com", "gemchat.E022"),
+        ("STRIPE_API_BASE", "http://[", "gemchat.E022"),
     ],
 )
 def test_bad_setting_is_an_error(settings, name, value, expected):
@@ -64,8 +71,18 @@ def test_debug_is_not_for_public_hosts(settings, host):
     assert ids() == ["gemchat.E014"]
 
 
+@pytest.mark.parametrize(
+    "base", ["https://eu.example.com", "http://gateway:8080", "http://[::1]:1"]
+)
+def test_key_may_go_over_tls_or_within_the_own_network(settings, base):
+    settings.GEMINI_API_BASE = base
+
+    assert ids() == []
+
+
 def test_development_may_be_lax(settings):
     settings.DEBUG, settings.ALLOWED_HOSTS = True, LOCAL
+    settings.METRICS_TOKEN = "x"
     settings.SECRET_KEY = settings.OTP_SECRET = "x"
 
     assert ids() == []

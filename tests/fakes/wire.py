@@ -6,9 +6,12 @@ with Wire("127.0.0.1", 5432) as wire:
     wire.fault = 3.0        # passes everything on, but seconds late
     wire.fault = Wire.DOWN  # resets connections
     wire.fault = None
+
+With a TLS context, clients speak TLS to it, and it speaks plain TCP to the server.
 """
 
 import asyncio
+import ssl
 import threading
 from contextlib import suppress
 from typing import Literal
@@ -21,8 +24,9 @@ class Wire:
     DOWN = DOWN
     HOLE = HOLE
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = (host, port)
+        self._tls = tls
         self._fault: float | str | None = None
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
@@ -57,7 +61,7 @@ class Wire:
         asyncio.run_coroutine_threadsafe(change(), self._loop).result(5)
 
     async def _open(self) -> None:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
