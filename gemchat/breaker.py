@@ -1,7 +1,6 @@
 """Circuit breakers: calls to a service that does not answer fail at once, until a probe succeeds.
 
-pybreaker holds its lock while a call runs, so that calls of several threads would wait for each
-other. fabfuel's circuitbreaker lets every caller probe at the same time.
+pybreaker holds its lock while a call runs, so calls of several threads would wait for each other.
 """
 
 import logging
