@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from accounts.models import Session, User
 from accounts.roles import sync_roles
 from accounts.tokens import sign_access_token
-from gemchat.redis import broker, client
+from gemchat.stores.redis import broker, client
 
 KEPT_TABLES = {"auth_permission", "django_content_type", "django_migrations"}
 UNDELETABLE = '"accounts_auditevent"'

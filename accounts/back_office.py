@@ -32,8 +32,8 @@ from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import AuditEvent, User
 from accounts.staff_actions import ReasonForm, StaffAction, record
 from gemchat.estimates import EstimatingPaginator
-from gemchat.ids import uuid7_at
 from gemchat.spreadsheets import csv_download
+from gemchat.stores.uuid7 import uuid7_at
 
 EXPORTED_ROWS = 50_000
 MAY_EXPORT = "accounts.export_rows"

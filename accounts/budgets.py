@@ -14,7 +14,7 @@ from accounts.counters import DAY, HOUR, Counter, count, lock
 from accounts.metrics import CODE_REFUSALS, SMS_BUDGET_ALERTS, SMS_BUDGET_USED
 from accounts.mobile import region_of
 from accounts.models import LimitHit
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from accounts.checks import MODES
 from accounts.counters import HOUR, Counter, count
 from accounts.metrics import CODE_REFUSALS
 from accounts.models import LimitHit
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 LIFETIME = timedelta(minutes=5)
 ALGORITHM = "SHA-256"

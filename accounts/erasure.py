@@ -9,8 +9,8 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from accounts import limits
-from accounts.client import Client
 from accounts.models import AuditAddress, AuditEvent, DataExport, Erasure, OneTimeCode, User
+from gemchat.api.client_address import Client
 
 
 def close_account(*, user: User, client: Client | None = None, actor: str = "") -> Erasure:

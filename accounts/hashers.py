@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from gemchat.errors import DomainError
-from gemchat.permits import NoPermit, Permits
+from gemchat.api.errors import DomainError
+from gemchat.serving.permits import NoPermit, Permits
 
 # Half of the cores hash, the others answer everybody else.
 HASHING = Permits(max(1, (os.cpu_count() or 1) // 2), waiting=2, patience_seconds=1.0)

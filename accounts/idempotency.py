@@ -29,7 +29,7 @@ from rest_framework.response import Response
 from accounts.authentication import AuthenticatedRequest
 from accounts.models import IdempotencyRecord
 from accounts.models.records import KEPT
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 ACCEPTED_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LEASE = timedelta(seconds=60)

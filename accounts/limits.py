@@ -13,12 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import budgets, challenges
-from accounts.client import Client
 from accounts.counters import DAY, HOUR, Counter, count, lock, longest_wait
 from accounts.metrics import CODE_REFUSALS
 from accounts.models import AuditEvent, LimitHit, OneTimeCode, Session, User
 from accounts.models.audit import mobile_digest
-from gemchat.errors import DomainError
+from gemchat.api.client_address import Client
+from gemchat.api.errors import DomainError
 
 Kind = LimitHit.Kind
 

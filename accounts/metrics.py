@@ -1,4 +1,4 @@
-"""Figures about signing in. `gemchat.metrics` says which process tells what."""
+"""Figures about signing in. `gemchat.monitoring.metrics` says which process tells what."""
 
 from prometheus_client import Counter, Gauge
 

@@ -3,11 +3,11 @@
 from django.db import transaction
 
 from accounts import limits
-from accounts.client import Client
 from accounts.hashers import hashing_permit
 from accounts.models import AuditEvent, Session, User
 from accounts.sessions import is_recent, require_recent_sign_in
-from gemchat.errors import DomainError
+from gemchat.api.client_address import Client
+from gemchat.api.errors import DomainError
 
 
 class CurrentPasswordRequired(DomainError):

@@ -17,8 +17,8 @@ from accounts.passwords import CurrentPasswordRequired, CurrentPasswordWrong
 from accounts.sessions import InvalidRefreshToken, RecentSignInRequired, RefreshInProgress
 from accounts.sign_in import AccountClosing, AccountDisabled, CodeInvalid, InvalidCredentials
 from accounts.views import CODE_SENT, SessionViewSet, SignInViewSet, UserViewSet
-from gemchat.openapi import UUID_SCHEMA, Constant, action, call, describe, query
-from gemchat.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from gemchat.api.openapi import UUID_SCHEMA, Constant, action, call, describe, query
+from gemchat.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 # Of calls that take an Idempotency-Key.
 KEY_PROBLEMS = [IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInProgress]

@@ -12,8 +12,8 @@ from accounts.mobile import InvalidMobile, to_e164, to_textable
 from accounts.models import Session, User
 from accounts.sessions import SignedIn
 from accounts.tokens import sign_access_token
-from gemchat.fields import TextField
-from gemchat.text import OneLine
+from gemchat.api.fields import TextField
+from gemchat.api.text import OneLine
 
 LONGEST_PASSWORD = 128
 # With what people put between the digits.

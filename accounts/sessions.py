@@ -9,11 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.client import Client
 from accounts.models import AuditEvent, Session, User
 from accounts.models.sessions import MOST_SESSIONS
 from accounts.tokens import RefreshToken
-from gemchat.errors import DomainError
+from gemchat.api.client_address import Client
+from gemchat.api.errors import DomainError
 
 # Two tabs, or a retry, may present the same token at nearly the same time.
 REUSE_GRACE = timedelta(seconds=10)

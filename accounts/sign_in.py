@@ -12,14 +12,14 @@ from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from accounts import limits, signup_tokens
-from accounts.client import Client
 from accounts.counters import lock
 from accounts.hashers import hashing_permit
 from accounts.metrics import CODE_CHECKS
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
 from accounts.sessions import SignedIn, open_session
 from accounts.tasks import send_to_queue
-from gemchat.errors import DomainError
+from gemchat.api.client_address import Client
+from gemchat.api.errors import DomainError
 
 CLOSING_RETRY_SECONDS = 60
 

@@ -30,13 +30,13 @@ from django_otp import DEVICE_ID_SESSION_KEY, match_token
 from django_otp.models import Device
 
 from accounts import limits
-from accounts.client import Client, client_of
 from accounts.hashers import Overloaded, hashing_permit
 from accounts.limits import RateLimited
 from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import AuditEvent, LimitHit, User
 from accounts.serializers import LONGEST_PASSWORD
 from accounts.sign_in import InvalidCredentials
+from gemchat.api.client_address import Client, client_of
 
 IDLE_LIFETIME = timedelta(minutes=30)
 # A session is written at most this often to move its end.

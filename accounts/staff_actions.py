@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
-from accounts.client import client_of
 from accounts.models import AuditEvent, User
-from gemchat.errors import DomainError
+from gemchat.api.client_address import client_of
+from gemchat.api.errors import DomainError
 
 MOST_ROWS = 100
 

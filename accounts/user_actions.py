@@ -4,7 +4,7 @@ from accounts import limits
 from accounts.models import AuditEvent, Session
 from accounts.sign_in import send_code
 from accounts.staff_actions import Deed, StaffAction
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 
 class BeingErased(DomainError):

@@ -14,7 +14,6 @@ from rest_framework.viewsets import ViewSet
 
 from accounts import sessions, sign_in
 from accounts.authentication import AuthenticatedRequest
-from accounts.client import client_of
 from accounts.models import Session
 from accounts.passwords import change_password
 from accounts.serializers import (
@@ -28,7 +27,8 @@ from accounts.serializers import (
     VerifyCodeSerializer,
     describe_sign_in,
 )
-from gemchat.pagination import next_link, page_limit, read_cursor, sign_cursor
+from gemchat.api.client_address import client_of
+from gemchat.api.pagination import next_link, page_limit, read_cursor, sign_cursor
 
 CODE_SENT = "If this number can receive messages, a code is on its way."
 UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"

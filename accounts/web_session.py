@@ -6,7 +6,7 @@ adds it by itself, each call must come from a page of this site.
 
 A stranger must not put a cookie there, or the next visit is in the stranger's account. So the name
 has the prefix `__Host-`, which browsers take from this host over TLS alone; a name that comes
-twice is no cookie (`gemchat.cookies`); and a refresh token of the API does not work here.
+twice is no cookie (`gemchat.api.cookies`); and a refresh token of the API does not work here.
 """
 
 from datetime import timedelta
@@ -18,12 +18,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import sessions, sign_in
-from accounts.client import client_of
 from accounts.models import Session
 from accounts.serializers import VerifyCodeSerializer, describe_sign_in
 from accounts.sessions import SignedIn
 from accounts.views import fields_of
-from gemchat.errors import DomainError
+from gemchat.api.client_address import client_of
+from gemchat.api.errors import DomainError
 
 COOKIE = settings.REFRESH_COOKIE_NAME
 # The prefix `__Host-` wants the path of the whole site.

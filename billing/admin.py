@@ -32,7 +32,7 @@ from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from billing.replay import replay
 from billing.subscriptions import is_ending, period_end
 from billing.user_actions import STRIPE_ACTIONS
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 for model in [each for each in admin.site._registry if each._meta.app_label == "djstripe"]:
     admin.site.unregister(model)

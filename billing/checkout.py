@@ -15,7 +15,7 @@ from accounts.models import User
 from billing import mirror
 from billing.entitlement import ENTITLING, pro_subscriptions
 from billing.stripe_api import is_missing, plain, stripe_calls
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 # A Checkout page that ends sooner than this is not given out again.
 LEAST_SECONDS_LEFT = 300

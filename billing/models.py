@@ -26,7 +26,7 @@ from billing.quota import (
     TextLimitReached,
     seconds_until,
 )
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 # One statement takes a slot or finds a limit reached, however many ask at once. A limit of 0 must
 # not insert the day's first row either. That row goes on from what an erased account of the same

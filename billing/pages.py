@@ -13,7 +13,7 @@ from accounts.limits import RateLimited
 from accounts.models import User
 from billing import mirror
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
-from gemchat.methods import only
+from gemchat.api.methods import only
 
 logger = logging.getLogger(__name__)
 

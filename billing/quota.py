@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.limits import RateLimited
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 MINUTE = timedelta(minutes=1)
 

@@ -6,7 +6,7 @@ from djstripe.signals import webhook_pre_process
 
 from billing import mirror
 from billing.stripe_api import Caller, stripe_calls
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 
 class NothingToReplay(DomainError):

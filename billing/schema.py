@@ -12,8 +12,8 @@ from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
 from billing.subscriptions import NotSubscribed
 from billing.views import MOST_DAYS, SubscriptionViewSet, UsageView
 from billing.webhooks import InvalidWebhook
-from gemchat.errors import DependencyDown
-from gemchat.openapi import DAY_AFTER, Constant, call, describe, query
+from gemchat.api.errors import DependencyDown
+from gemchat.api.openapi import DAY_AFTER, Constant, call, describe, query
 
 STRIPE_DOWN = [BillingNotConfigured, PaymentUnavailable]
 # Of calls that count against STRIPE_CALLS_PER_HOUR.

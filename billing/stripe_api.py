@@ -20,9 +20,9 @@ from django.conf import settings
 
 from accounts import limits
 from accounts.models import LimitHit, User
-from gemchat.breaker import CircuitBreaker, CircuitOpen
-from gemchat.errors import DomainError
-from gemchat.permits import NoPermit, Permits
+from gemchat.api.errors import DomainError
+from gemchat.serving.breaker import CircuitBreaker, CircuitOpen
+from gemchat.serving.permits import NoPermit, Permits
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from billing import mirror
 from billing.entitlement import ENDED, pro_price, pro_subscriptions
 from billing.models import DailyQuota
 from billing.stripe_api import stripe_calls
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 
 class NotSubscribed(DomainError):

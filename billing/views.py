@@ -7,12 +7,12 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from accounts.authentication import caller
-from accounts.client import client_of
 from accounts.idempotency import idempotent_over_network
 from accounts.models import AuditEvent
 from billing import checkout, subscriptions
 from billing.models import UsageRecord, totals
-from gemchat.pagination import count_in
+from gemchat.api.client_address import client_of
+from gemchat.api.pagination import count_in
 
 MOST_DAYS = 366
 

@@ -22,7 +22,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from djstripe.models import Charge, Event, WebhookEndpoint, WebhookEventTrigger
 from djstripe.signals import WEBHOOK_SIGNALS, webhook_pre_process
 
-from accounts.client import client_ip
 from accounts.models import User
 from billing import mirror
 from billing.entitlement import refresh_customer
@@ -35,8 +34,9 @@ from billing.stripe_api import (
     plain,
     stripe_calls,
 )
-from gemchat.errors import DomainError, problem_for
-from gemchat.methods import only
+from gemchat.api.client_address import client_ip
+from gemchat.api.errors import DomainError, problem_for
+from gemchat.api.methods import only
 
 logger = logging.getLogger(__name__)
 

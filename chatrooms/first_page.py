@@ -22,8 +22,8 @@ from accounts.authentication import FirstRead
 from accounts.models import User
 from chatrooms.models import Chatroom
 from chatrooms.pages import Page, page_of
-from gemchat.pagination import MAX_LIMIT
-from gemchat.redis import client
+from gemchat.api.pagination import MAX_LIMIT
+from gemchat.stores.redis import client
 
 logger = logging.getLogger(__name__)
 

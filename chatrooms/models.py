@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from accounts import limits
 from accounts.models import LimitHit, User
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 DEFAULT_TITLE = "New chat"
 TEMPORARY_LIFETIME = timedelta(hours=24)

@@ -14,7 +14,7 @@ from accounts.authentication import caller
 from accounts.models import User
 from chatrooms.models import Chatroom, Position
 from chatrooms.serializers import ChatroomSerializer
-from gemchat.pagination import next_link, read_cursor, sign_cursor
+from gemchat.api.pagination import next_link, read_cursor, sign_cursor
 
 
 @dataclass(frozen=True, slots=True)

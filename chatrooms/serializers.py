@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from chatrooms.models import Chatroom
-from gemchat.fields import FlagField, TextField
-from gemchat.text import OneLine, as_rfc3339
+from gemchat.api.fields import FlagField, TextField
+from gemchat.api.text import OneLine, as_rfc3339
 
 
 class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):

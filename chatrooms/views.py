@@ -21,7 +21,7 @@ from chatrooms.serializers import (
     OpenChatroomSerializer,
     list_query,
 )
-from gemchat.pagination import page_limit
+from gemchat.api.pagination import page_limit
 
 
 class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]):

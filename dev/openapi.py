@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "PREPROCESSING_HOOKS": ["dev.openapi.documented"],
-    "POSTPROCESSING_HOOKS": ["gemchat.openapi_common.completed"],
+    "POSTPROCESSING_HOOKS": ["gemchat.api.openapi_hooks.completed"],
 }
 
 
@@ -64,8 +64,8 @@ def documented(endpoints: list[Any]) -> list[Any]:
     # Each of these describes its app's views, which must be done before they are looked at.
     from accounts import schema as _accounts_schema  # noqa: F401
     from billing.schema import STAND_INS as BILLING
-    from gemchat.openapi import stand_in
-    from gemchat.schema import STAND_INS as PROJECT
+    from gemchat.api.openapi import stand_in
+    from gemchat.monitoring.schema import STAND_INS as PROJECT
     from messaging.account_schema import STAND_INS as ACCOUNT
     from messaging.schema import STAND_INS as MESSAGING
 

@@ -8,7 +8,7 @@ import os
 
 import django
 
-from gemchat import telemetry
+from gemchat.monitoring import telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 # Before anything loads the middleware.
@@ -22,11 +22,11 @@ from prometheus_client import REGISTRY  # noqa: E402
 from billing import stripe_api  # noqa: E402
 from billing.urls import WEBHOOK_PATH  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
-from gemchat.http import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
-from gemchat.intake import BodyIntake  # noqa: E402
-from gemchat.live import LiveHandler  # noqa: E402
-from gemchat.threaded import Lane, ThreadedHandler  # noqa: E402
-from gemchat.web import WebProcess  # noqa: E402
+from gemchat.serving.application import WebProcess  # noqa: E402
+from gemchat.serving.async_views import LiveHandler  # noqa: E402
+from gemchat.serving.http_protocol import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
+from gemchat.serving.request_body import BodyIntake  # noqa: E402
+from gemchat.serving.sync_views import Lane, ThreadedHandler  # noqa: E402
 from messaging.hub import Hub  # noqa: E402
 from messaging.live_urls import LIVE_PATH  # noqa: E402
 from messaging.metrics import StoresCollector  # noqa: E402

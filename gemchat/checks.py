@@ -11,8 +11,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register, run
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from gemchat.database import LIVE_THREADS, LOOK_THREADS
-from gemchat.redis import check_ca_certs, connection_options
+from gemchat.stores.postgres import LIVE_THREADS, LOOK_THREADS
+from gemchat.stores.redis import check_ca_certs, connection_options
 
 SHORTEST_SECRET_BYTES = 32
 # A key of random characters has more, whatever its alphabet; `aaaa…` and `abcabc…` have not.

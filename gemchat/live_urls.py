@@ -4,7 +4,7 @@ import re
 
 from django.urls import URLPattern, URLResolver
 
-from gemchat.probe_urls import urlpatterns as probes
+from gemchat.monitoring.urls import urlpatterns as probes
 from messaging import live_urls
 
 PROBE_PATH = re.compile(r"/(?:livez|readyz|metrics|api/v1/health)/?")

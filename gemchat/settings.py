@@ -5,8 +5,8 @@ from typing import Any
 
 from celery.schedules import crontab
 
-from gemchat.database import BoundedConnection
 from gemchat.env import BASE_DIR, env
+from gemchat.stores.postgres import BoundedConnection
 
 DEBUG = env.bool("DEBUG", default=False)
 
@@ -46,7 +46,7 @@ REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gemchat_refresh"
 CSRF_COOKIE_HTTPONLY = True
 # Of the admin, whatever is done there. Without a request it ends sooner (accounts.staff).
 SESSION_COOKIE_AGE = 12 * 3600
-CSRF_FAILURE_VIEW = "gemchat.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "gemchat.api.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 if TRUSTED_PROXY_COUNT:
@@ -93,17 +93,17 @@ INSTALLED_APPS = [
 # On every answer: also on those of live views and of the intake, which pass no other middleware.
 HEADER_MIDDLEWARE = [
     # The first, since the next one answers preflights by itself.
-    "gemchat.middleware.NoStoreMiddleware",
+    "gemchat.api.middleware.NoStoreMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "gemchat.middleware.ContentSecurityPolicyMiddleware",
-    "gemchat.middleware.PermissionsPolicyMiddleware",
+    "gemchat.api.middleware.ContentSecurityPolicyMiddleware",
+    "gemchat.api.middleware.PermissionsPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 # Of pages alone: the web process spares calls of the API these.
 PAGE_MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "gemchat.cookies.CookieNameMiddleware",
+    "gemchat.api.cookies.CookieNameMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -111,10 +111,10 @@ PAGE_MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
 MIDDLEWARE = [
-    "gemchat.middleware.RequestIdMiddleware",
-    "gemchat.middleware.AccessMiddleware",
+    "gemchat.api.middleware.RequestIdMiddleware",
+    "gemchat.api.middleware.AccessMiddleware",
     *HEADER_MIDDLEWARE,
-    "gemchat.middleware.ProblemMiddleware",
+    "gemchat.api.middleware.ProblemMiddleware",
     *PAGE_MIDDLEWARE,
 ]
 
@@ -211,7 +211,7 @@ CACHES = {
         # A list, as Django splits a string at commas, which a password may have.
         "LOCATION": [REDIS_URL],
         "OPTIONS": {
-            "pool_class": "gemchat.redis.Pool",
+            "pool_class": "gemchat.stores.redis.Pool",
             "socket_connect_timeout": 1.0,
             "socket_timeout": 1.0,
         },
@@ -222,7 +222,7 @@ CACHES = {
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 # It reads the URL by itself; without it, kombu would by the URL's scheme.
-CELERY_BROKER_TRANSPORT = "gemchat.celery_broker:Transport"
+CELERY_BROKER_TRANSPORT = "gemchat.celery.broker:Transport"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="django-db")
 CELERY_RESULT_EXTENDED = False  # would keep the arguments of failed tasks
 CELERY_RESULT_EXPIRES = timedelta(days=7)
@@ -237,7 +237,7 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
-CELERY_WORKER_CONSUMER = "gemchat.celery_consumer:Consumer"
+CELERY_WORKER_CONSUMER = "gemchat.celery.consumer:Consumer"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -317,9 +317,9 @@ SMS_CHALLENGE_WORK = env.int("SMS_CHALLENGE_WORK", default=100_000)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["gemchat.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["gemchat.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "EXCEPTION_HANDLER": "gemchat.errors.problem_handler",
+    "EXCEPTION_HANDLER": "gemchat.api.errors.problem_handler",
     "DEFAULT_METADATA_CLASS": None,
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
@@ -412,7 +412,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "gemchat.logs.formatter", "readable": DEBUG}},
+    "formatters": {"line": {"()": "gemchat.monitoring.log_format.formatter", "readable": DEBUG}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {

@@ -6,8 +6,8 @@ from django.views.generic import RedirectView
 
 from accounts.urls import web_urlpatterns as web_session
 from billing.urls import page_urlpatterns as billing_pages
-from gemchat import docs, errors
-from gemchat.probe_urls import urlpatterns as probes
+from gemchat.api import docs, errors
+from gemchat.monitoring.urls import urlpatterns as probes
 from messaging.urls import page_urlpatterns as messaging_pages
 
 # They are tried one after another: the busiest first.

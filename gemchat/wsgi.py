@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from gemchat.database import bound_for_web
+from gemchat.stores.postgres import bound_for_web
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 bound_for_web()

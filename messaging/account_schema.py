@@ -7,7 +7,7 @@ from rest_framework import serializers
 from accounts.models import DataExport
 from accounts.schema import DONE_ANSWER
 from accounts.sessions import RecentSignInRequired
-from gemchat.openapi import call, describe, query
+from gemchat.api.openapi import call, describe, query
 from messaging.account_views import AccountViewSet, LinkInvalid
 from messaging.live_reads import LIVE_PROBLEMS
 

@@ -12,12 +12,12 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts.authentication import AuthenticatedRequest
-from accounts.client import Client, client_of
 from accounts.erasure import close_account
 from accounts.models import AuditEvent, DataExport, ExportPiece, Session
 from accounts.sessions import require_recent_sign_in
 from accounts.views import UserViewSet, envelope
-from gemchat.errors import DomainError
+from gemchat.api.client_address import Client, client_of
+from gemchat.api.errors import DomainError
 from messaging.hub import Hub
 from messaging.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.stream import read_only

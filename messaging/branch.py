@@ -8,7 +8,7 @@ from django.db import connection
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from gemchat.prepared import fetch
+from gemchat.stores.prepared import fetch
 from messaging.models import Message
 
 Row = TypeVar("Row", "Said", "Shown")
@@ -84,7 +84,7 @@ class Said(NamedTuple):
 SAID = ", ".join(f"messaging_message.{name}" for name in Said._fields)
 AS_TEXT = {
     **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
-    # As `gemchat.text.as_rfc3339` tells it.
+    # As `gemchat.api.text.as_rfc3339` tells it.
     "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
     "sibling_ids": f"({VARIANTS})::text[]",

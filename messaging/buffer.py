@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from redis.client import Pipeline
 from redis.exceptions import RedisError
 
-from gemchat.redis import client
+from gemchat.stores.redis import client
 
 logger = logging.getLogger(__name__)
 

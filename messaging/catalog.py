@@ -9,8 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import User
-from gemchat.compiled import Compiled
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
+from gemchat.stores.compiled import Compiled
 
 TOKENS_PRICED = 1_000_000
 

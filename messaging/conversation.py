@@ -18,8 +18,8 @@ from billing.models import RESERVE, DailyQuota, reserve_values
 from billing.plans import plan_for
 from billing.quota import Quota
 from chatrooms.models import Chatroom
-from gemchat.errors import DomainError
-from gemchat.prepared import fetch
+from gemchat.api.errors import DomainError
+from gemchat.stores.prepared import fetch
 from messaging import branch
 from messaging.buffer import Position, mark_for_stop, tell_readers
 from messaging.catalog import GeminiModel, ModelNotInPlan, UnknownModel

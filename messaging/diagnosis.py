@@ -15,7 +15,7 @@ from accounts import sms
 from accounts.models import User
 from accounts.roles import ROLES
 from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
-from gemchat import health
+from gemchat.monitoring import health
 from messaging.backends import GeminiError
 from messaging.backends.failures import failure_of_status
 from messaging.metrics import queue_lengths

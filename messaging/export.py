@@ -18,7 +18,7 @@ from accounts.authentication import session_for
 from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 from messaging import branch
 from messaging.hub import Hub
 from messaging.live_reads import LiveRead, SessionEnded, in_thread

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from billing.ledger import RECORD, SETTLE
 from billing.models import UsageRecord
-from gemchat.prepared import fetch
+from gemchat.stores.prepared import fetch
 from messaging.backends import Cancelled, Final, GeminiError, Usage, stream_reply
 from messaging.branch import Said
 from messaging.buffer import tell_readers

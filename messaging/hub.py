@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from gemchat.redis import async_client
+from gemchat.stores.redis import async_client
 from messaging.buffer import LOOK, stream_key
 from messaging.live_reads import LiveReads
 from messaging.metrics import OPEN_STREAMS

@@ -17,7 +17,7 @@ from billing.ledger import RECORD_ALONE
 from billing.models import UsageRecord
 from billing.quota import MINUTE
 from chatrooms.models import Chatroom
-from gemchat.prepared import fetch
+from gemchat.stores.prepared import fetch
 from messaging.backends import Usage
 from messaging.backends.answer import BYTES_A_TOKEN
 from messaging.catalog import GeminiModel

@@ -21,9 +21,9 @@ from rest_framework.exceptions import AuthenticationFailed
 from accounts.authentication import REFUSAL
 from accounts.limits import RateLimited
 from accounts.models import Session
-from gemchat.database import LIVE_THREADS
-from gemchat.errors import DomainError
-from gemchat.metrics import REFUSED_LIVE_READS
+from gemchat.api.errors import DomainError
+from gemchat.monitoring.metrics import REFUSED_LIVE_READS
+from gemchat.stores.postgres import LIVE_THREADS
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import re
 
 from django.urls import re_path
 
-from gemchat import errors
+from gemchat.api import errors
 from messaging.account_views import DOWNLOAD_PATH, download
 from messaging.export import export
 from messaging.stream import stream, wait

@@ -1,4 +1,4 @@
-"""Figures about replies. `gemchat.metrics` says which process tells what."""
+"""Figures about replies. `gemchat.monitoring.metrics` says which process tells what."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from gemchat.looks import Look
-from gemchat.redis import broker
+from gemchat.monitoring.single_flight import Look
+from gemchat.stores.redis import broker
 from messaging.models import Message, resend_after
 
 QUEUES = ["gemini", "default"]

@@ -9,8 +9,8 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from billing.models import UsageRecord
-from gemchat.prepared import fetch
-from gemchat.redis import client
+from gemchat.stores.prepared import fetch
+from gemchat.stores.redis import client
 from messaging.backends import Usage
 from messaging.branch import Said
 from messaging.buffer import Position, stream_key

@@ -7,8 +7,8 @@ from functools import partial
 from django.db import transaction
 from django.db.models import QuerySet
 
-from gemchat.errors import DomainError
-from gemchat.ids import uuid7_at
+from gemchat.api.errors import DomainError
+from gemchat.stores.uuid7 import uuid7_at
 from messaging.buffer import forget
 from messaging.models import Message
 from messaging.tasks import send_to_queue

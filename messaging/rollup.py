@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing.models import ENDED, UsageRecord
 from billing.revenue import monthly_revenue
-from gemchat.ids import uuid7_at
+from gemchat.stores.uuid7 import uuid7_at
 from messaging.figures import DailyFigures, start_of
 from messaging.metrics import queue_lengths
 from messaging.models import Message

@@ -18,7 +18,7 @@ from django.db import Error, connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import buffer
 from messaging.backends.base import Cancellation
 from messaging.buffer import Position

@@ -14,8 +14,8 @@ from chatrooms.serializers import (
     ChatroomSerializer,
     OpenChatroomSerializer,
 )
-from gemchat.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, action, call, describe, query
-from gemchat.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from gemchat.api.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, action, call, describe, query
+from gemchat.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from messaging.catalog import ModelNotInPlan, UnknownModel
 from messaging.conversation import NotAPrompt, NotAReply, TooManyWaiting
 from messaging.export import TemporaryRoom

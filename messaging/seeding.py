@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from gemchat.ids import uuid7_at
+from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
 
 # 555-0100 to 0199 of every area are kept for fiction: no code ever reaches anybody.

@@ -6,8 +6,8 @@ from rest_framework import serializers
 
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
-from gemchat.fields import NumberChoiceField, TextField
-from gemchat.text import as_rfc3339
+from gemchat.api.fields import NumberChoiceField, TextField
+from gemchat.api.text import as_rfc3339
 from messaging.backends.base import RETRYABLE_CODES
 from messaging.excerpts import excerpt
 from messaging.models import INTERNAL, Message

@@ -22,8 +22,8 @@ from rest_framework.renderers import JSONRenderer
 
 from accounts.authentication import session_for
 from accounts.models import Session, User
-from gemchat.compiled import Compiled
-from gemchat.errors import FORESEEN, DomainError, problem_for
+from gemchat.api.errors import FORESEEN, DomainError, problem_for
+from gemchat.stores.compiled import Compiled
 from messaging import branch
 from messaging.buffer import Entry, Position, read_published, stream_key
 from messaging.conversation import NotAReply

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from billing.models import UsageRecord
 from chatrooms.models import DEFAULT_TITLE, Chatroom
-from gemchat.text import UNFIT
+from gemchat.api.text import UNFIT
 from messaging import branch
 from messaging.backends import (
     Cancellation,

@@ -8,10 +8,10 @@ from django.db import transaction
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
 
-from accounts.client import client_of
 from accounts.erasure import close_account
 from accounts.models import AuditEvent
 from accounts.staff_actions import Deed, ReasonForm, StaffAction
+from gemchat.api.client_address import client_of
 from messaging.archive import write_archive
 from messaging.tasks import erase_user, send
 

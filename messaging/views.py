@@ -12,7 +12,6 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.authentication import caller
-from accounts.client import client_of
 from accounts.idempotency import idempotent
 from accounts.models import AuditEvent, User
 from billing.plans import plan_for
@@ -21,7 +20,8 @@ from chatrooms.models import Chatroom
 from chatrooms.pages import Page, position_in, rendered, respond
 from chatrooms.serializers import list_query
 from chatrooms.views import ChatroomViewSet
-from gemchat.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
+from gemchat.api.client_address import client_of
+from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
 from messaging import branch, conversation
 from messaging.branch import Shown
 from messaging.catalog import GeminiModel

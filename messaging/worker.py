@@ -7,8 +7,8 @@ from typing import Any
 from celery.signals import heartbeat_sent, worker_shutting_down
 from redis.exceptions import RedisError
 
-from gemchat.health import HEARTBEAT_KEY, HEARTBEAT_SECONDS
-from gemchat.redis import client
+from gemchat.monitoring.health import HEARTBEAT_KEY, HEARTBEAT_SECONDS
+from gemchat.stores.redis import client
 from messaging.running import SHUTDOWN, running_replies
 
 logger = logging.getLogger(__name__)

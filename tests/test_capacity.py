@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from gemchat.checks import check_pool, check_server
-from gemchat.database import BoundedConnection
+from gemchat.stores.postgres import BoundedConnection
 
 
 def ids(found) -> list[str]:

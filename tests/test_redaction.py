@@ -6,8 +6,8 @@ import logging
 import pytest
 from django.conf import settings
 
-from gemchat.logs import formatter
-from gemchat.redaction import REDACTED, redacted
+from gemchat.monitoring.log_format import formatter
+from gemchat.monitoring.redaction import REDACTED, redacted
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 REFRESH = "AaIHkVGYcCSj" * 7 + "-_=="

@@ -125,7 +125,7 @@ def test_failed_task_is_reported_by_the_worker(
     assert "exception" in reports()[0]
 
 
-@pytest.mark.parametrize("module", ["gemchat.asgi", "gemchat.worker"])
+@pytest.mark.parametrize("module", ["gemchat.asgi", "gemchat.celery.worker"])
 def test_libraries_are_not_imported_unless_asked_for(module: str) -> None:
     # (redis-py imports the SDK's metrics by itself wherever they are installed.)
     libraries = ("sentry_sdk", "opentelemetry.exporter", "opentelemetry.instrumentation")

@@ -12,8 +12,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.client import Client
-from gemchat.request_id import request_id
+from gemchat.api.client_address import Client
+from gemchat.api.request_id import request_id
 
 # Longer than an abuse report takes to arrive, shorter than the events.
 ADDRESS_LIFETIME = timedelta(days=90)

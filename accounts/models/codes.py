@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.client import Client
+from gemchat.api.client_address import Client
 
 # From the network that asked for a code, and from all others together: a stranger's wrong codes
 # leave the owner's tries alone.

@@ -9,12 +9,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.checks import check_account_settings
-from accounts.client import Client
 from accounts.erasure import erase_account
 from accounts.models import AuditAddress, AuditEvent, User
 from accounts.models.audit import mobile_digest
 from accounts.pruning import prune_accounts
 from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, verify
+from gemchat.api.client_address import Client
 
 pytestmark = pytest.mark.django_db
 Action = AuditEvent.Action

@@ -10,7 +10,7 @@ from accounts import hashers
 from accounts.models import LimitHit
 from accounts.tests.hashing import CountingHasher
 from accounts.tests.phones import NUMBER, PASSWORD, post
-from gemchat.permits import Permits
+from gemchat.serving.permits import Permits
 from tests.marks import committed
 from tests.waiting import in_background
 

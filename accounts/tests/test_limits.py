@@ -12,7 +12,7 @@ from accounts.models import LimitHit, OneTimeCode
 from accounts.sign_in import send_code
 from accounts.tests.hashing import CountingHasher
 from accounts.tests.phones import NUMBER, PASSWORD, code_for, let_pass, post, sign_in, verify
-from gemchat.permits import Permits
+from gemchat.serving.permits import Permits
 from tests.marks import committed
 from tests.waiting import at_once, in_background
 

@@ -9,7 +9,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.client import Client
 from accounts.models import AuditEvent, Session, User
 from accounts.models.sessions import MOST_SESSIONS
 from accounts.pruning import prune_accounts
@@ -22,6 +21,7 @@ from accounts.tests.phones import (
     status_of_me,
     verify,
 )
+from gemchat.api.client_address import Client
 from tests.marks import committed
 from tests.waiting import at_once
 

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from accounts.models import Session, User
 from chatrooms.models import Chatroom
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from tests.marks import committed
 
 URL = "/api/v1/chatroom/"

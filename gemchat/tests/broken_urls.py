@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from gemchat import urls
-from gemchat.errors import DomainError
+from gemchat.api.errors import DomainError
 
 
 class Foreseen(DomainError):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gemchat.breaker import CircuitBreaker, CircuitOpen
+from gemchat.serving.breaker import CircuitBreaker, CircuitOpen
 from tests.waiting import at_once, eventually
 
 

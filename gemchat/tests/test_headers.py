@@ -4,7 +4,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from gemchat.middleware import with_headers
+from gemchat.api.middleware import with_headers
 
 ORIGIN, EVIL = "https://chat.example.com", "https://evil.example"
 BINDING = [

@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from gemchat.pagination import sign_cursor
+from gemchat.api.pagination import sign_cursor
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room, url_of
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from gemchat.fields import TextField
-from gemchat.openapi import TextFieldSchema
+from gemchat.api.fields import TextField
+from gemchat.api.openapi import TextFieldSchema
+from gemchat.api.text import OneLine
 from gemchat.spreadsheets import inert
-from gemchat.text import OneLine
 from messaging.tests.rooms import make_room
 from messaging.titles import cleaned
 

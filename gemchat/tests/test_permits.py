@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from gemchat.permits import NoPermit, Permits
+from gemchat.serving.permits import NoPermit, Permits
 
 
 def hold(permits: Permits, entered: threading.Event, leave: threading.Event) -> threading.Thread:

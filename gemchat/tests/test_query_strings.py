@@ -8,10 +8,10 @@ from django.core.exceptions import SuspiciousOperation
 from django.test import Client, RequestFactory
 from django.utils.log import log_response
 
-from gemchat.errors import bad_request
-from gemchat.logs import formatter
-from gemchat.redaction import redacted, redacted_deep
-from gemchat.telemetry import reported
+from gemchat.api.errors import bad_request
+from gemchat.monitoring.log_format import formatter
+from gemchat.monitoring.redaction import redacted, redacted_deep
+from gemchat.monitoring.telemetry import reported
 from gemchat.tests import broken_urls
 
 SECRET = "what-i-looked-for"

@@ -5,7 +5,7 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 
 from gemchat.checks import check_project_settings, refuse_bad_settings
-from gemchat.redis import BadRedisUrl, connection_options
+from gemchat.stores.redis import BadRedisUrl, connection_options
 
 PASSWORD = "pa55word"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from gemchat.serving.sync_views import Lane, StandingThreads, ThreadedHandler
 from gemchat.tests.test_headers import BINDING
-from gemchat.threaded import Lane, StandingThreads, ThreadedHandler
 
 
 def answer_to(path: str) -> tuple[dict[str, str], bytes]:
@@ -139,7 +139,7 @@ def test_lane_takes_its_threads_and_no_more() -> None:
 
 
 def test_handler_is_stuck_while_every_thread_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gemchat.threaded.STUCK_SECONDS", 0.1)
+    monkeypatch.setattr("gemchat.serving.sync_views.STUCK_SECONDS", 0.1)
 
     async def run() -> None:
         handler = Blocked(threads=2)

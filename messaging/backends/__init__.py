@@ -10,7 +10,7 @@ from time import monotonic
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .base import (
+from messaging.backends.base import (
     Backend,
     Cancellation,
     Cancelled,
@@ -21,8 +21,8 @@ from .base import (
     Turn,
     Usage,
 )
-from .clocks import Clock, Limits
-from .process import PerProcess
+from messaging.backends.clocks import Clock, Limits
+from messaging.backends.process import PerProcess
 
 __all__ = [
     "Backend",

@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 
-from .base import Cancellation, Cancelled, Final, GeminiError, Request, Take, Usage
-from .failures import unavailable
+from messaging.backends.base import (
+    Cancellation,
+    Cancelled,
+    Final,
+    GeminiError,
+    Request,
+    Take,
+    Usage,
+)
+from messaging.backends.failures import unavailable
 
 # https://ai.google.dev/api/generate-content#FinishReason
 _BLOCKED = frozenset(

@@ -16,8 +16,8 @@ from time import monotonic
 
 from django.conf import settings
 
-from .base import Cancellation
-from .process import PerProcess
+from messaging.backends.base import Cancellation
+from messaging.backends.process import PerProcess
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .base import Cancellation
+from messaging.backends.base import Cancellation
 
 # A host that does not answer at all; the older SDK can't be cut short there, so it is kept brief.
 CONNECT_SECONDS = 5.0

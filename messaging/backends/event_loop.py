@@ -9,8 +9,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from .base import Cancellation
-from .process import PerProcess
+from messaging.backends.base import Cancellation
+from messaging.backends.process import PerProcess
 
 Result = TypeVar("Result")
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .base import GeminiError
+from messaging.backends.base import GeminiError
 
 _TOO_LONG = re.compile(r"token count.*exceeds", re.IGNORECASE | re.DOTALL)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED"})

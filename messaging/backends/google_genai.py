@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from .answer import Answer, Chunk
-from .base import Backend as BaseBackend
-from .base import Cancellation, Final, GeminiError, Request, Take, Usage
-from .connections import CONNECT_SECONDS
-from .event_loop import run
-from .failures import failure_of_status, unavailable
-from .process import PerProcess
+from messaging.backends.answer import Answer, Chunk
+from messaging.backends.base import Backend as BaseBackend
+from messaging.backends.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.backends.connections import CONNECT_SECONDS
+from messaging.backends.event_loop import run
+from messaging.backends.failures import failure_of_status, unavailable
+from messaging.backends.process import PerProcess
 
 if TYPE_CHECKING:
     from google import genai

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from .answer import Answer, Chunk
-from .base import Backend as BaseBackend
-from .base import Cancellation, Final, GeminiError, Request, Take, Usage
-from .connections import BACKSTOP_SECONDS, reading_for
-from .failures import failure_of_status, unavailable
-from .process import PerProcess
+from messaging.backends.answer import Answer, Chunk
+from messaging.backends.base import Backend as BaseBackend
+from messaging.backends.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.backends.connections import BACKSTOP_SECONDS, reading_for
+from messaging.backends.failures import failure_of_status, unavailable
+from messaging.backends.process import PerProcess
 
 if TYPE_CHECKING:
     from google.ai.generativelanguage import GenerativeServiceClient
@@ -43,7 +43,7 @@ class Backend(BaseBackend):
         import requests
         from google.api_core.exceptions import GoogleAPIError
 
-        from .google_generativeai_network import StreamedError
+        from messaging.backends.google_generativeai_network import StreamedError
 
         # What the SDK makes of a body that is not Gemini's is any of the last four.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
@@ -125,7 +125,7 @@ def _usage(reported: Any) -> Usage:
 def _failure_of(error: Exception) -> GeminiError:
     from google.api_core.exceptions import GoogleAPICallError
 
-    from .google_generativeai_network import StreamedError, json_of
+    from messaging.backends.google_generativeai_network import StreamedError, json_of
 
     if isinstance(error, StreamedError):
         return failure_of_status(error.status, error.body)
@@ -148,7 +148,7 @@ def _make_client(key: str, base: str) -> GenerativeServiceClient:
         import google.generativeai  # noqa: F401
     from google.ai.generativelanguage import GenerativeServiceClient
 
-    from .google_generativeai_network import mend_session
+    from messaging.backends.google_generativeai_network import mend_session
 
     client: Any = GenerativeServiceClient(
         transport="rest",

@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from .connections import BACKSTOP_SECONDS, CONNECT_SECONDS, cut_on_cancel
+from messaging.backends.connections import BACKSTOP_SECONDS, CONNECT_SECONDS, cut_on_cancel
 
 # Idle connections that are kept; more streams than these may run, on connections of their own.
 _KEPT_CONNECTIONS = 200

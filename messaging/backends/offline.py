@@ -2,8 +2,8 @@
 
 import re
 
-from .base import Backend as BaseBackend
-from .base import Cancellation, Final, Request, Take, Usage
+from messaging.backends.base import Backend as BaseBackend
+from messaging.backends.base import Cancellation, Final, Request, Take, Usage
 
 MODEL_VERSION = "offline"
 _ECHOED_CHARACTERS = 120

@@ -19,10 +19,10 @@ from djstripe.models import (
     Session as CheckoutSession,
 )
 
-from accounts.client import Client
 from accounts.models import AuditEvent, OneTimeCode, Session, User
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
+from gemchat.api.client_address import Client
 from messaging.models import GeminiModel, Message
 from messaging.tests.rooms import make_room
 

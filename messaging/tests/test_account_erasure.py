@@ -21,7 +21,7 @@ from billing.reconciliation import reconcile
 from billing.tests.paying import deliver, deliver_all, pro
 from chatrooms.models import Chatroom
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import account_erasure, conversation, erasure
 from messaging.account_erasure import erase_user
 from messaging.buffer import KEPT_SECONDS, begin

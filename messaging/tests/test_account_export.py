@@ -21,7 +21,7 @@ from billing.grants import grant_pro
 from billing.models import Flag
 from billing.tests.paying import pro
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import archive, conversation
 from messaging.account_views import PieceMissing
 from messaging.archive import build, sections_of

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from accounts.models import DataExport, Erasure, ExportPiece, User
 from accounts.models.exports import MOST_ATTEMPTS, Superseded
 from accounts.personal import Section
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import archive
 from messaging.archive import build, write_archive
 from messaging.models import Message

@@ -13,7 +13,7 @@ from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import conversation
 from messaging.backends import Usage
 from messaging.erasure import erase_room

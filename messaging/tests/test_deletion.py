@@ -16,7 +16,7 @@ from accounts.models import AuditEvent, User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import conversation, erasure
 from messaging.erasure import erase_room
 from messaging.models import Message

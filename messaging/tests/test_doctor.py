@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import stripe_api
-from gemchat.health import HEARTBEAT_KEY
-from gemchat.redis import client
+from gemchat.monitoring.health import HEARTBEAT_KEY
+from gemchat.stores.redis import client
 from messaging.models import DailyFigures
 from messaging.rollup import roll_up
 from messaging.tests.asking import KEY

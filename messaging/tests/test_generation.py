@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import conversation
 from messaging.buffer import stream_key
 from messaging.generation import MOST_ATTEMPTS, storable

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from accounts.models import User
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import buffer
 from messaging.buffer import Position, stream_key
 from messaging.hub import MOST_UNREAD, Hub

@@ -10,8 +10,8 @@ from django.db.backends.signals import connection_created
 
 from accounts.models import Session, User
 from conftest import api_for
-from gemchat.live import end_task
-from gemchat.redis import client
+from gemchat.serving.async_views import end_task
+from gemchat.stores.redis import client
 from messaging import account_views, buffer, export
 from messaging.buffer import Position
 from messaging.hub import Hub

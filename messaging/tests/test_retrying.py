@@ -16,7 +16,7 @@ from accounts.models import AuditEvent, User
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import conversation, stream
 from messaging.buffer import Position, mark_for_stop, stop_key
 from messaging.generation import MOST_ATTEMPTS

@@ -18,7 +18,7 @@ from billing.entitlement import mark_disagreements, refresh_tiers
 from billing.grants import grant_pro
 from billing.models import DailyQuota, Grant
 from conftest import api_for
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging.models import GeminiModel
 from tests.desk import act, events, told, url
 

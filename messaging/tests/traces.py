@@ -15,7 +15,7 @@ from accounts.tests.phones import NUMBER, api_with, code_for, post, sign_in
 from billing.models import UsageRecord
 from billing.tests.paying import deliver_all, pro
 from chatrooms.models import Chatroom
-from gemchat.redis import client
+from gemchat.stores.redis import client
 from messaging import archive, conversation
 from messaging.buffer import Position, begin, tell_readers
 from messaging.models import Message

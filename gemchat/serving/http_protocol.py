@@ -12,8 +12,8 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gemchat.intake import refusal
-from gemchat.metrics import CONNECTIONS
+from gemchat.monitoring.metrics import CONNECTIONS
+from gemchat.serving.request_body import refusal
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from gemchat.errors import problem_response
+from gemchat.api.errors import problem_response
 
 View = Callable[..., Any]
 

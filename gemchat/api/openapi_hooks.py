@@ -6,8 +6,8 @@ By a hook of drf-spectacular's, after it has described what each call says of it
 from collections.abc import Iterable
 from typing import Any
 
-from gemchat.errors import CONTENT_TYPE, DependencyDown, problem, title_of
-from gemchat.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, Call, Problem
+from gemchat.api.errors import CONTENT_TYPE, DependencyDown, problem, title_of
+from gemchat.api.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, Call, Problem
 
 REQUEST_ID = "01a20791-5613-741c-a1d1-c7cda1a546a0"
 QUOTA = {"limit": 5, "used": 5, "remaining": 0, "resets_at": DAY_AFTER}

@@ -12,11 +12,11 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
-from gemchat.access import UNKNOWN, record_as
-from gemchat.errors import DEPENDENCY_RETRY_SECONDS, problem_response
-from gemchat.live import Message, Receive, Scope, Send
-from gemchat.middleware import with_headers
-from gemchat.request_id import answer_id, begin_request, end_request
+from gemchat.api.errors import DEPENDENCY_RETRY_SECONDS, problem_response
+from gemchat.api.middleware import with_headers
+from gemchat.api.request_id import answer_id, begin_request, end_request
+from gemchat.monitoring.access_log import UNKNOWN, record_as
+from gemchat.serving.async_views import Message, Receive, Scope, Send
 
 BODY_SECONDS = 15.0
 # A request with neither has no body (RFC 9112, 6.3).

@@ -23,8 +23,7 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
-from gemchat.access import record
-from gemchat.errors import (
+from gemchat.api.errors import (
     DEPENDENCY_LOST,
     FORESEEN,
     bad_request,
@@ -32,7 +31,8 @@ from gemchat.errors import (
     problem_response,
     server_error,
 )
-from gemchat.request_id import answer_id, begin_request, end_request
+from gemchat.api.request_id import answer_id, begin_request, end_request
+from gemchat.monitoring.access_log import record
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]

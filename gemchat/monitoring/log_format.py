@@ -12,15 +12,15 @@ from typing import Any
 
 import structlog
 
-from gemchat.redaction import redacted, redacted_deep
-from gemchat.request_id import client_request_id, request_id
+from gemchat.api.request_id import client_request_id, request_id
+from gemchat.monitoring.redaction import redacted, redacted_deep
 
 Line = MutableMapping[str, Any]
 
 # Made by this program, never of what people send. To look through them as well would cost as much
 # as all the rest.
 OURS = frozenset({"timestamp", "level", "logger", "request_id"})
-# The lines of requests, and what they have besides; all of it is made by `gemchat.access`.
+# The lines of requests and their fields, all made by `gemchat.monitoring.access_log`.
 ACCESS = "gemchat.access"
 FIELDS = ("method", "route", "status", "milliseconds", "user_id")
 

@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.urls import ResolverMatch
 from django.utils.functional import SimpleLazyObject
 
-from gemchat.errors import not_found
-from gemchat.metrics import REQUEST_SECONDS
+from gemchat.api.errors import not_found
+from gemchat.monitoring.metrics import REQUEST_SECONDS
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("gemchat.access")
 
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

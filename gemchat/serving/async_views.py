@@ -10,9 +10,9 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from gemchat.access import PROBES, record
-from gemchat.middleware import answer_to, refusal_of, with_headers
-from gemchat.request_id import answer_id, begin_request
+from gemchat.api.middleware import answer_to, refusal_of, with_headers
+from gemchat.api.request_id import answer_id, begin_request
+from gemchat.monitoring.access_log import PROBES, record
 
 CANCEL_SECONDS = 1.0
 

@@ -7,8 +7,8 @@ from celery import Celery, Task
 from celery.app.backends import BACKEND_ALIASES
 from kombu.transport import TRANSPORT_ALIASES
 
-from gemchat.redis import SCHEMES
-from gemchat.request_id import request_id
+from gemchat.api.request_id import request_id
+from gemchat.stores.redis import SCHEMES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 
@@ -37,8 +37,8 @@ ASKED_BY_SENDS = [
 
 # Every URL of Redis' goes through gemchat.redis, also where Celery makes a connection without the
 # app's settings. kombu's own transport does not verify the certificate of `rediss`.
-TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery_broker:Transport"))
-BACKEND_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery_results:RedisBackend"))
+TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery.broker:Transport"))
+BACKEND_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery.results:RedisBackend"))
 
 app = Celery("gemchat", task_cls=TracedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -56,4 +56,4 @@ def bound_sending(*, seconds: float) -> None:
 
 app.autodiscover_tasks()
 # Signal receivers of the worker's and beat's processes; nothing else imports them.
-app.autodiscover_tasks(["gemchat", "messaging"], related_name="worker")
+app.autodiscover_tasks(["gemchat.celery", "messaging"], related_name="worker")

@@ -4,10 +4,10 @@ from typing import Any
 
 from celery.signals import beat_init, worker_init, worker_ready
 
-from gemchat import telemetry
-from gemchat.database import bound
-from gemchat.garbage import look_seldom
-from gemchat.metrics import serve_metrics
+from gemchat.monitoring import telemetry
+from gemchat.monitoring.metrics import serve_metrics
+from gemchat.process import look_seldom
+from gemchat.stores.postgres import bound
 
 # Tasks are given longer than requests, as they may erase or reconcile a great deal.
 STATEMENT_SECONDS, LOCK_SECONDS = 300.0, 30.0

@@ -32,9 +32,9 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gemchat.errors import not_found, problem_response
-from gemchat.looks import Look
-from gemchat.methods import only
+from gemchat.api.errors import not_found, problem_response
+from gemchat.api.methods import only
+from gemchat.monitoring.single_flight import Look
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 
-from gemchat.looks import Look
-from gemchat.methods import only
-from gemchat.redis import client
+from gemchat.api.methods import only
+from gemchat.monitoring.single_flight import Look
+from gemchat.stores.redis import client
 
 # Within the two seconds in which an answer is promised, whatever hangs.
 CHECK_SECONDS = 1.5

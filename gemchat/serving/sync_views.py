@@ -21,8 +21,8 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
 
-from gemchat.intake import refuse
-from gemchat.live import Message, Scope, Send
+from gemchat.serving.async_views import Message, Scope, Send
+from gemchat.serving.request_body import refuse
 
 # With every thread waiting for a database that hangs, it is better to be told so than to queue.
 PLACE_SECONDS = 10.0
@@ -66,7 +66,7 @@ class ThreadedHandler(ASGIHandler):
 
     Django's own goes to a thread and back for each synchronous receiver, middleware and view, and
     a WSGI server under ASGI (a2wsgi) for each piece of an answer: 0.3 ms of CPU more. Wants
-    requests whose body has been read (`gemchat.intake`).
+    requests whose body has been read (`gemchat.serving.request_body`).
     """
 
     _middleware_chain: Any

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from gemchat.redaction import redacted, redacted_deep
-from gemchat.request_id import client_request_id, request_id
+from gemchat.api.request_id import client_request_id, request_id
+from gemchat.monitoring.redaction import redacted, redacted_deep
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

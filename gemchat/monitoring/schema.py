@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from gemchat.openapi import call
+from gemchat.api.openapi import call
 
 
 class Dependency(serializers.ChoiceField):

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import connection, models
 
-from gemchat.prepared import fetch
+from gemchat.stores.prepared import fetch
 
 Row = TypeVar("Row", bound=models.Model)
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from celery.backends import redis
 
-from gemchat.redis import connection_options
+from gemchat.stores.redis import connection_options
 
 
 class RedisBackend(redis.RedisBackend):
-    """Celery's own, with its address read by `gemchat.redis`."""
+    """Celery's own, with its address read by `gemchat.stores.redis`."""
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         address = connection_options(url)

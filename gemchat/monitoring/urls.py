@@ -2,8 +2,8 @@
 
 from django.urls import re_path
 
-from gemchat import health
-from gemchat.metrics import metrics
+from gemchat.monitoring import health
+from gemchat.monitoring.metrics import metrics
 
 urlpatterns = [
     re_path(r"^livez/?$", health.live),

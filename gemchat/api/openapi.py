@@ -20,8 +20,8 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 from rest_framework.views import APIView
 
-from gemchat.errors import DomainError, title_of
-from gemchat.text import LINE, OneLine
+from gemchat.api.errors import DomainError, title_of
+from gemchat.api.text import LINE, OneLine
 
 Problem = str | type[DomainError]
 
@@ -32,7 +32,7 @@ QUOTA_HEADERS = ("X-Quota-Limit", "X-Quota-Remaining", "X-Quota-Reset")
 
 @dataclass(frozen=True)
 class Call:
-    """What `gemchat.openapi_common` has to add to an operation, left for it in `x-call`."""
+    """What `gemchat.api.openapi_hooks` has to add to an operation, left for it in `x-call`."""
 
     problems: list[Problem] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ def action(name: str, answered: Any = None) -> Any:
 class TextFieldSchema(OpenApiSerializerFieldExtension):
     """What DRF and the parser ask of a string, said as a pattern."""
 
-    target_class = "gemchat.fields.TextField"
+    target_class = "gemchat.api.fields.TextField"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:

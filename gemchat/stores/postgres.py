@@ -68,8 +68,8 @@ def bound(*, statement_seconds: float, lock_seconds: float) -> None:
     }
     told = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
     # A statement that the planner takes for a long one would be compiled for longer than it runs.
-    # And a plan that is kept (`gemchat.prepared`) must not read all of a table because it was
-    # small when the plan was made; nothing here has to read a table whole.
+    # And a cached plan (`gemchat.stores.prepared`) must not scan a table that was small when the
+    # plan was made; nothing here has to scan a table whole.
     planning = ["-c jit=off", "-c enable_seqscan=off"]
     options["options"] = " ".join([options.get("options", ""), *told, *planning]).strip()
     BoundedConnection.wait_seconds = statement_seconds + GRACE_SECONDS

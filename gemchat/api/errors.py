@@ -15,7 +15,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from gemchat.request_id import answer_id
+from gemchat.api.request_id import answer_id
 
 logger = logging.getLogger(__name__)
 

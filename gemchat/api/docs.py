@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import condition
 
+from gemchat.api.methods import only
 from gemchat.env import BASE_DIR
-from gemchat.methods import only
 
 # Redoc makes an empty style element, to which its script then adds rules, and one that is not
 # empty. By these hashes a page may have just those two texts as inline style.

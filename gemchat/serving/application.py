@@ -13,12 +13,12 @@ from typing import Any, Protocol
 from django.conf import settings
 
 from gemchat.celery import bound_sending
-from gemchat.database import bound_for_web
-from gemchat.garbage import look_seldom
-from gemchat.intake import App, refuse
-from gemchat.live import LiveHandler, Receive, Scope, Send
 from gemchat.live_urls import PROBE_PATH
-from gemchat.metrics import LIVE_READS, REFUSED_LIVE_READS, serve_metrics
+from gemchat.monitoring.metrics import LIVE_READS, REFUSED_LIVE_READS, serve_metrics
+from gemchat.process import look_seldom
+from gemchat.serving.async_views import LiveHandler, Receive, Scope, Send
+from gemchat.serving.request_body import App, refuse
+from gemchat.stores.postgres import bound_for_web
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Celery's Redis transport: it publishes for less, and leaves addresses to `gemchat.redis`.
+"""Celery's Redis transport: it publishes for less, and leaves addresses to `gemchat.stores.redis`.
 
 Written against kombu 5.7, of which it uses private names.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 from kombu.transport import redis
 
-from gemchat.redis import connection_options
+from gemchat.stores.redis import connection_options
 
 # What kombu sets for TCP alone.
 TCP_OPTIONS = ("host", "port", "socket_keepalive", "socket_keepalive_options")
