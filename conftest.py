@@ -11,9 +11,9 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts.auth.tokens import sign_access_token
 from accounts.models import Session, User
 from accounts.roles import sync_roles
-from accounts.tokens import sign_access_token
 from gemchat.stores.redis import broker, client
 
 KEPT_TABLES = {"auth_permission", "django_content_type", "django_migrations"}

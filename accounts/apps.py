@@ -7,4 +7,5 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         # These register themselves; they import no model before time.
         import gemchat.checks  # noqa: F401
-        from accounts import checks, lookups  # noqa: F401
+        from accounts import checks  # noqa: F401
+        from accounts.models import lookups  # noqa: F401

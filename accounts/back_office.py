@@ -28,8 +28,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from accounts.audited_forms import AuditedForm, changed_values
-from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import AuditEvent, User
+from accounts.phone_numbers import InvalidMobile, to_e164
 from accounts.staff_actions import ReasonForm, StaffAction, record
 from gemchat.estimates import EstimatingPaginator
 from gemchat.spreadsheets import csv_download

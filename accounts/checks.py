@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.utils.module_loading import import_string
 
-from accounts.mobile import EVERY_COUNTRY
+from accounts.phone_numbers import EVERY_COUNTRY
 
 # Of SMS_CHALLENGE; accounts.challenges needs the models, which are not there yet.
 MODES = ("off", "auto", "always")

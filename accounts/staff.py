@@ -29,13 +29,13 @@ from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY, match_token
 from django_otp.models import Device
 
-from accounts import limits
-from accounts.hashers import Overloaded, hashing_permit
-from accounts.limits import RateLimited
-from accounts.mobile import InvalidMobile, to_e164
+from accounts.api.serializers import LONGEST_PASSWORD
+from accounts.auth import rate_limits
+from accounts.auth.hashers import Overloaded, hashing_permit
+from accounts.auth.rate_limits import RateLimited
+from accounts.auth.sign_in import InvalidCredentials
 from accounts.models import AuditEvent, LimitHit, User
-from accounts.serializers import LONGEST_PASSWORD
-from accounts.sign_in import InvalidCredentials
+from accounts.phone_numbers import InvalidMobile, to_e164
 from gemchat.api.client_address import Client, client_of
 
 IDLE_LIFETIME = timedelta(minutes=30)
@@ -91,7 +91,7 @@ class StaffSignInForm(AdminAuthenticationForm):
         """
         mobile, password = self._mobile(), self.cleaned_data["password"]
         with hashing_permit():
-            guess = limits.take_guess(
+            guess = rate_limits.take_guess(
                 mobile=mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE
             )
             user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
@@ -108,7 +108,7 @@ class StaffSignInForm(AdminAuthenticationForm):
         elif not self._has_second_factor(user):
             cause = "second_factor"
         else:
-            limits.settle(guess, is_right=True)
+            rate_limits.settle(guess, is_right=True)
             AuditEvent.objects.record(
                 AuditEvent.Action.STAFF_SIGNED_IN, user_id=user.pk, client=client
             )
@@ -141,13 +141,13 @@ class StaffPasswordForm(AdminPasswordChangeForm):
     def clean_old_password(self) -> str:
         with hashing_permit():
             try:
-                guess = limits.take_guess(
+                guess = rate_limits.take_guess(
                     mobile=self.user.mobile, client=self.client, kind=LimitHit.Kind.STAFF_FAILURE
                 )
             except RateLimited as error:
                 raise ValidationError(str(error), error.code) from error
             password = super().clean_old_password()
-        limits.settle(guess, is_right=True)
+        rate_limits.settle(guess, is_right=True)
         return password
 
     def save(self, commit: bool = True) -> Any:

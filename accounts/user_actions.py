@@ -1,8 +1,8 @@
 """What staff do to an account."""
 
-from accounts import limits
+from accounts.auth import rate_limits
+from accounts.auth.sign_in import send_code
 from accounts.models import AuditEvent, Session
-from accounts.sign_in import send_code
 from accounts.staff_actions import Deed, StaffAction
 from gemchat.api.errors import DomainError
 
@@ -34,7 +34,7 @@ def send_new_code(deed: Deed) -> str:
 
 
 def clear_lockouts(deed: Deed) -> str:
-    forgotten = limits.clear(mobile=deed.row.mobile)
+    forgotten = rate_limits.clear(mobile=deed.row.mobile)
     return f"Forgotten: {forgotten} sends and failed tries."
 
 

@@ -207,7 +207,7 @@ def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
         "SMS_DAILY_BUDGET": "1000000",
         "GOOGLE_API_KEY": "bench",
         "GEMINI_API_BASE": f"http://127.0.0.1:{gemini_port}",
-        "GEMINI_BACKEND": "messaging.backends.google_genai.Backend",
+        "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",
         "STRIPE_API_BASE": f"http://127.0.0.1:{stripe_port}",
         "STRIPE_SECRET_KEY": "sk_test_BenchBenchBenchBenchBenc",
         "STRIPE_PRO_PRICE_ID": "price_bench",

@@ -4,8 +4,8 @@ Two databases on one server, each with a web process of its own: one with 5,000,
 200,000 users, one with 1,000 of each. Every page is opened on the one and on the other in turns,
 several rounds of it; the table gives the medians, and ratios that were taken within a round. The
 first page is counted from the rollup, whose own time is measured too. Rows are made inside
-PostgreSQL, as by `messaging.seeding` they would take an hour. Do nothing else on the machine
-meanwhile.
+PostgreSQL, as by `messaging.management.demo_data` they would take an hour. Do nothing else on the
+machine meanwhile.
 """
 
 import argparse

@@ -29,8 +29,8 @@ from accounts.models import AuditEvent, User
 from accounts.staff_actions import Deed, StaffAction
 from billing.grants import end_grant
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
-from billing.replay import replay
-from billing.subscriptions import is_ending, period_end
+from billing.stripe.replay import replay
+from billing.stripe.subscriptions import is_ending, period_end
 from billing.user_actions import STRIPE_ACTIONS
 from gemchat.api.errors import DomainError
 

@@ -8,9 +8,9 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         # Imports that need the models of all apps.
         from billing import checks as billing_checks
-        from billing import stripe_api, webhooks
+        from billing.stripe import client, webhooks
 
-        stripe_api.configure()
+        client.configure()
         webhooks.connect_receivers()
         checks.register(billing_checks.check_settings)
         billing_checks.leave_out_database_checks()

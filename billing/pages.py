@@ -9,10 +9,10 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from djstripe.models import Session
 
-from accounts.limits import RateLimited
+from accounts.auth.rate_limits import RateLimited
 from accounts.models import User
-from billing import mirror
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
+from billing.stripe import sync
+from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
 from gemchat.api.methods import only
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def _payer(session_id: str) -> User | None:
         with stripe_calls(counted_for=owner):
             session = stripe.checkout.Session.retrieve(known.id)
             Session.sync_from_stripe_data(session, api_key=settings.STRIPE_SECRET_KEY)
-            mirror.sync_customer(known.customer_id)
+            sync.sync_customer(known.customer_id)
     except (PaymentUnavailable, BillingNotConfigured, RateLimited):
         logger.warning("The success page shows what is known here; the webhook will follow")
     owner.refresh_from_db(fields=["tier"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.limits import RateLimited
+from accounts.auth.rate_limits import RateLimited
 from gemchat.api.errors import DomainError
 
 MINUTE = timedelta(minutes=1)

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 
 from billing import entitlement, grants
-from billing.reconciliation import reconcile
+from billing.stripe.reconciliation import reconcile
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from accounts.staff_actions import Deed, ReasonForm, StaffAction
-from billing import mirror, subscriptions
-from billing.checkout import NoCustomer
 from billing.entitlement import refresh_tiers
 from billing.grants import grant_pro
 from billing.models import DailyQuota
-from billing.stripe_api import Caller, stripe_calls
+from billing.stripe import subscriptions, sync
+from billing.stripe.checkout import NoCustomer
+from billing.stripe.client import Caller, stripe_calls
 
 
 class GrantForm(ReasonForm):
@@ -48,7 +48,7 @@ def resync(deed: Deed) -> str:
     user = owner_of(deed.row)
     if user.stripe_customer_id:
         with stripe_calls(caller=Caller.STAFF):
-            mirror.sync_customer(user.stripe_customer_id)
+            sync.sync_customer(user.stripe_customer_id)
     refresh_tiers([user.pk])
     user.refresh_from_db(fields=["tier"])
     return f"{user} is {user.get_tier_display()}."

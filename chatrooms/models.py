@@ -11,7 +11,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts import limits
+from accounts.auth import rate_limits
 from accounts.models import LimitHit, User
 from gemchat.api.errors import DomainError
 
@@ -92,7 +92,7 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         lasts until the room is there, so the count is exact.
         """
         with transaction.atomic():
-            limits.take(
+            rate_limits.take(
                 kind=LimitHit.Kind.ROOM,
                 subject=str(user.pk),
                 allowed=[(per_minute, timedelta(minutes=1))],

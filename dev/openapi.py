@@ -62,12 +62,12 @@ def description() -> str:
 def documented(endpoints: list[Any]) -> list[Any]:
     """The calls, by their paths as they are documented, with those of views outside DRF."""
     # Each of these describes its app's views, which must be done before they are looked at.
-    from accounts import schema as _accounts_schema  # noqa: F401
-    from billing.schema import STAND_INS as BILLING
+    from accounts.api import schema as _accounts_schema  # noqa: F401
+    from billing.api.schema import STAND_INS as BILLING
     from gemchat.api.openapi import stand_in
     from gemchat.monitoring.schema import STAND_INS as PROJECT
     from messaging.account_schema import STAND_INS as ACCOUNT
-    from messaging.schema import STAND_INS as MESSAGING
+    from messaging.api.schema import STAND_INS as MESSAGING
 
     found = [
         (path if path == "/api/v1/chatroom/" else path.rstrip("/"), pattern, method, view)

@@ -8,7 +8,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 def schema_fingerprint(*others: str) -> str:
     """Of all that decides the schema: migrations, what they import, the packages' versions."""
-    files = sorted([*BASE_DIR.glob("*/*migration*.py"), *BASE_DIR.glob("*/*migrations/*.py")])
+    files = sorted([*BASE_DIR.glob("*/*migration*.py"), *BASE_DIR.glob("*/**/*migrations/*.py")])
     settings = BASE_DIR / "gemchat" / "settings.py"  # It says which apps there are.
     digest = hashlib.sha256("\0".join(others).encode())
     for path in [BASE_DIR / "requirements" / "dev.txt", settings, *files]:

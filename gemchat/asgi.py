@@ -19,17 +19,17 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402
 from prometheus_client import REGISTRY  # noqa: E402
 
-from billing import stripe_api  # noqa: E402
-from billing.urls import WEBHOOK_PATH  # noqa: E402
+from billing.api.urls import WEBHOOK_PATH  # noqa: E402
+from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
 from gemchat.serving.application import WebProcess  # noqa: E402
 from gemchat.serving.async_views import LiveHandler  # noqa: E402
 from gemchat.serving.http_protocol import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
 from gemchat.serving.request_body import BodyIntake  # noqa: E402
 from gemchat.serving.sync_views import Lane, ThreadedHandler  # noqa: E402
-from messaging.hub import Hub  # noqa: E402
-from messaging.live_urls import LIVE_PATH  # noqa: E402
-from messaging.metrics import StoresCollector  # noqa: E402
+from messaging.api.async_urls import LIVE_PATH  # noqa: E402
+from messaging.replies.metrics import StoresCollector  # noqa: E402
+from messaging.streaming.hub import Hub  # noqa: E402
 
 refuse_bad_settings()
 REGISTRY.register(StoresCollector())
@@ -45,5 +45,5 @@ application = WebProcess(
     live=LiveHandler(urlconf="gemchat.live_urls"),
     live_path=LIVE_PATH,
     hub=Hub,
-    on_start=[stripe_api.limit_for_web],
+    on_start=[client.limit_for_web],
 )

@@ -5,13 +5,13 @@ import re
 from django.urls import URLPattern, URLResolver
 
 from gemchat.monitoring.urls import urlpatterns as probes
-from messaging import live_urls
+from messaging.api import async_urls
 
 PROBE_PATH = re.compile(r"/(?:livez|readyz|metrics|api/v1/health)/?")
 
-urlpatterns: list[URLPattern | URLResolver] = [*probes, *live_urls.urlpatterns]
+urlpatterns: list[URLPattern | URLResolver] = [*probes, *async_urls.urlpatterns]
 
-handler400 = live_urls.handler400
-handler403 = live_urls.handler403
-handler404 = live_urls.handler404
-handler500 = live_urls.handler500
+handler400 = async_urls.handler400
+handler403 = async_urls.handler403
+handler404 = async_urls.handler404
+handler500 = async_urls.handler500

@@ -196,8 +196,8 @@ def database() -> dict[str, Any]:
 
 DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# dj-stripe's own history takes a minute of CPU to apply; billing/djstripe_migrations says more.
-MIGRATION_MODULES = {"djstripe": "billing.djstripe_migrations"}
+# dj-stripe's own history takes a minute of CPU to apply: see billing/stripe/djstripe_migrations.
+MIGRATION_MODULES = {"djstripe": "billing.stripe.djstripe_migrations"}
 
 REDIS_URL = env.str("REDIS_URL")
 # Of every rediss:// below: a bundle of CA certificates besides the system's, and whether the
@@ -270,7 +270,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 AUTH_USER_MODEL = "accounts.User"
-PASSWORD_HASHERS = ["accounts.hashers.Argon2Hasher"]
+PASSWORD_HASHERS = ["accounts.auth.hashers.Argon2Hasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -315,7 +315,7 @@ SMS_CHALLENGE = env.str("SMS_CHALLENGE", default="auto")
 SMS_CHALLENGE_WORK = env.int("SMS_CHALLENGE_WORK", default=100_000)
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.SessionTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["gemchat.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -330,7 +330,7 @@ GOOGLE_API_KEY = env.str("GOOGLE_API_KEY", default="")
 GEMINI_API_BASE = env.str("GEMINI_API_BASE", default="")
 GEMINI_BACKEND = env.str(
     "GEMINI_BACKEND",
-    default=f"messaging.backends.{'google_genai' if GOOGLE_API_KEY else 'offline'}.Backend",
+    default=f"messaging.gemini.{'google_genai' if GOOGLE_API_KEY else 'offline'}.Backend",
 )
 GEMINI_MODEL = env.str("GEMINI_MODEL", default="gemini-3.5-flash-lite")
 GEMINI_CONTEXT_TOKENS = env.int("GEMINI_CONTEXT_TOKENS", default=32_000)

@@ -4,17 +4,17 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from accounts.urls import web_urlpatterns as web_session
-from billing.urls import page_urlpatterns as billing_pages
+from accounts.api.urls import web_urlpatterns as web_session
+from billing.api.urls import page_urlpatterns as billing_pages
 from gemchat.api import docs, errors
 from gemchat.monitoring.urls import urlpatterns as probes
-from messaging.urls import page_urlpatterns as messaging_pages
+from messaging.api.urls import page_urlpatterns as messaging_pages
 
 # They are tried one after another: the busiest first.
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/v1/", include("messaging.urls")),
-    path("api/v1/", include("accounts.urls")),
-    path("api/v1/", include("billing.urls")),
+    path("api/v1/", include("messaging.api.urls")),
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("billing.api.urls")),
     *probes,
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),

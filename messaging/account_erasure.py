@@ -14,14 +14,14 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.erasure import erase_account
+from accounts.auth.closing import erase_account
 from accounts.models import Erasure, User
-from billing.checkout import cancel_for_erasure
 from billing.models import ErasedQuota, UsageRecord
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
-from chatrooms import first_page
+from billing.stripe.checkout import cancel_for_erasure
+from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
+from chatrooms import list_cache
 from chatrooms.models import Chatroom
-from messaging.erasure import erase_batch, stop_replies
+from messaging.conversation.deletion import erase_batch, stop_replies
 from messaging.models import DATABASE_LOST, Message
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def erase_in_batches(user: User) -> Iterator[None]:
 
 def erase_rest(erasure: Erasure) -> bool:
     """Delete the user; False while something is left that has to go before."""
-    first_page.forget(erasure.user_id)
+    list_cache.forget(erasure.user_id)
     with transaction.atomic():
         # Requests that were under way when the account was closed can add nothing after this.
         user = User.objects.select_for_update().filter(pk=erasure.user_id).first()

@@ -4,12 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.schema import DONE_ANSWER
+from accounts.auth.sessions import RecentSignInRequired
 from accounts.models import DataExport
-from accounts.schema import DONE_ANSWER
-from accounts.sessions import RecentSignInRequired
 from gemchat.api.openapi import call, describe, query
 from messaging.account_views import AccountViewSet, LinkInvalid
-from messaging.live_reads import LIVE_PROBLEMS
+from messaging.streaming.live_reads import LIVE_PROBLEMS
 
 QUEUED = {"status": "queued", "requested_at": "2026-11-23T08:41:33.847909Z"}
 READY = {

@@ -11,16 +11,16 @@ from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from accounts.authentication import AuthenticatedRequest
-from accounts.erasure import close_account
+from accounts.api.authentication import AuthenticatedRequest
+from accounts.api.views import UserViewSet, envelope
+from accounts.auth.closing import close_account
+from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, DataExport, ExportPiece, Session
-from accounts.sessions import require_recent_sign_in
-from accounts.views import UserViewSet, envelope
 from gemchat.api.client_address import Client, client_of
 from gemchat.api.errors import DomainError
-from messaging.hub import Hub
-from messaging.live_reads import LiveRead, SessionEnded, in_thread
-from messaging.stream import read_only
+from messaging.api.stream import read_only
+from messaging.streaming.hub import Hub
+from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.tasks import build_export, erase_user, send
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"

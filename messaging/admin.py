@@ -29,7 +29,7 @@ from chatrooms.models import Chatroom
 from messaging import user_admin  # noqa: F401 registers the page of users
 from messaging.content import PAGE, ContentAdmin
 from messaging.models import ERROR_CODES, GeminiModel, Message
-from messaging.retrying import retry
+from messaging.replies.retry import retry
 
 # django-celery-results counts and sorts all rows, and shows what an exception said.
 admin.site.unregister(TaskResult)

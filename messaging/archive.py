@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from accounts.models import DataExport, User
 from accounts.models.exports import MOST_ATTEMPTS, Superseded
-from accounts.personal import Section, account_sections
-from billing.personal import billing_sections
+from accounts.personal_data import Section, account_sections
+from billing.personal_data import billing_sections
 from chatrooms.models import Chatroom
-from chatrooms.personal import chatroom_sections
+from chatrooms.personal_data import chatroom_sections
 from messaging.models import DATABASE_LOST, Message
 
 logger = logging.getLogger(__name__)

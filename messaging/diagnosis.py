@@ -14,13 +14,13 @@ from django.utils import timezone
 from accounts import sms
 from accounts.models import User
 from accounts.roles import ROLES
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, stripe_calls
+from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
 from gemchat.monitoring import health
-from messaging.backends import GeminiError
-from messaging.backends.failures import failure_of_status
-from messaging.metrics import queue_lengths
+from messaging.gemini import GeminiError
+from messaging.gemini.failures import failure_of_status
 from messaging.models import DailyFigures
 from messaging.overview import STALE_AFTER
+from messaging.replies.metrics import queue_lengths
 from messaging.rollup import QUEUE
 
 GEMINI_API = "https://generativelanguage.googleapis.com"

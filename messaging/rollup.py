@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import ENDED, UsageRecord
-from billing.revenue import monthly_revenue
+from billing.stripe.revenue import monthly_revenue
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.figures import DailyFigures, start_of
-from messaging.metrics import queue_lengths
 from messaging.models import Message
+from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
 PERCENTILES = """

@@ -12,12 +12,12 @@ from kombu.exceptions import OperationalError
 from accounts.models import DataExport, Erasure
 from chatrooms.models import Chatroom
 from messaging import account_erasure, archive, retention
-from messaging.erasure import erase_room
-from messaging.generation import generate
+from messaging.conversation.deletion import erase_room
+from messaging.conversation.titles import title_room
 from messaging.models import Message
-from messaging.requeue import requeue_expired
+from messaging.replies.generation import generate
+from messaging.replies.requeue import requeue_expired
 from messaging.rollup import roll_up
-from messaging.titles import title_room
 
 logger = logging.getLogger(__name__)
 

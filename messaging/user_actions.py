@@ -8,7 +8,7 @@ from django.db import transaction
 from django.http import FileResponse
 from django.http.response import HttpResponseBase
 
-from accounts.erasure import close_account
+from accounts.auth.closing import close_account
 from accounts.models import AuditEvent
 from accounts.staff_actions import Deed, ReasonForm, StaffAction
 from gemchat.api.client_address import client_of

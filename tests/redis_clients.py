@@ -18,7 +18,7 @@ from kombu import Connection  # noqa: E402
 
 from gemchat.celery import app, bound_sending  # noqa: E402
 from gemchat.stores.redis import async_client, broker, client  # noqa: E402
-from messaging.metrics import QUEUES  # noqa: E402
+from messaging.replies.metrics import QUEUES  # noqa: E402
 from messaging.tasks import generate_reply  # noqa: E402
 
 

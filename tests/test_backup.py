@@ -26,7 +26,7 @@ from dev.processes import StartError, lock_folder
 from dev.schema import BASE_DIR
 from dev.servers import client_program, start_postgres
 from dev.stack import Stack
-from messaging import conversation
+from messaging.conversation import actions
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from tests.conftest import free_port
@@ -45,9 +45,9 @@ def filled(transactional_db: None, alice: User, carol: User) -> str:
     for number in range(30):
         exchange(make_room(carol, title=f"Rivers {number}"), "Why? ✓ \\N \t '\"", "Because. 🌊")
     reply = exchange(make_room(alice))
-    conversation.edit(user=carol, message=Message.objects.filter(user=carol)[0], prompt="Again")
+    actions.edit(user=carol, message=Message.objects.filter(user=carol)[0], prompt="Again")
     AuditEvent.objects.record(AuditEvent.Action.CODE_SENT, user_id=alice.pk, mobile=alice.mobile)
-    conversation.rate(reply=Message.objects.get(pk=reply.pk), rating=-1, comment="No")
+    actions.rate(reply=Message.objects.get(pk=reply.pk), rating=-1, comment="No")
     return url_of(connection.settings_dict["NAME"])
 
 
@@ -263,7 +263,7 @@ def test_reply_that_was_queued_at_the_backup_is_answered_after_the_restore(
 ) -> None:
     settings.REPLY_SWEEP_SECONDS = 1
     room = make_room(carol)
-    reply = conversation.post_message(user=carol, chatroom_id=room.pk, prompt="Hello").reply
+    reply = actions.post_message(user=carol, chatroom_id=room.pk, prompt="Hello").reply
     back_up(url_of(connection.settings_dict["NAME"]), tmp_path / "a.dump")
     restore(fresh, tmp_path / "a.dump")
     redis.Redis.from_url(stack_redis).flushdb()

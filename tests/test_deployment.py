@@ -96,7 +96,7 @@ def test_secret_is_asked_for_by_name(name: str) -> None:
 
 
 def test_worker_and_web_are_given_the_time_that_they_take_to_end() -> None:
-    from messaging.worker import GRACE_SECONDS
+    from messaging.replies.worker import GRACE_SECONDS
 
     dockerfile = (BASE_DIR / "Dockerfile").read_text()
     graceful = int(re.search(r'"--timeout-graceful-shutdown", "(\d+)"', dockerfile)[1])

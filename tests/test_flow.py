@@ -16,7 +16,7 @@ def gemini_environment(backend: str, gemini: FakeGemini) -> dict[str, str]:
     return {
         "GOOGLE_API_KEY": "test-key",
         "GEMINI_API_BASE": gemini.url,
-        "GEMINI_BACKEND": f"messaging.backends.{backend}.Backend",
+        "GEMINI_BACKEND": f"messaging.gemini.{backend}.Backend",
     }
 
 

@@ -29,7 +29,7 @@ INNOCENT = [
     "2026-11-23T08:41:33.877874Z took 12.345678 s",
     "Open files are limited to 20000: WEB_CONNECTIONS asks for 4608",
     "max_tokens=8192 prompt_tokens: 1234567",
-    "File '/srv/app/messaging/backends/google_generativeai_network.py', line 151",
+    "File '/srv/app/messaging/gemini/google_generativeai_network.py', line 151",
     "127.0.0.1:47859",
 ]
 

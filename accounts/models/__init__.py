@@ -1,8 +1,8 @@
 from accounts.models.audit import AuditAddress, AuditEvent
-from accounts.models.codes import OneTimeCode
 from accounts.models.erasures import Erasure
 from accounts.models.exports import DataExport, ExportPiece
-from accounts.models.records import IdempotencyRecord, LimitHit
+from accounts.models.one_time_codes import OneTimeCode
+from accounts.models.rate_limits import IdempotencyRecord, LimitHit
 from accounts.models.sessions import Session
 from accounts.models.users import User
 

@@ -50,7 +50,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(models.Model):
-    """One sign-in of a user. `accounts.tokens` makes its tokens, of which digests are kept here."""
+    """One sign-in of a user. `accounts.auth.tokens` makes its tokens; digests are stored here."""
 
     class AuthMethod(models.TextChoices):
         OTP = "otp"

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import ViewSet
 
-from accounts.idempotency import idempotent, idempotent_over_network
+from accounts.api.idempotency import idempotent, idempotent_over_network
 from accounts.models import LimitHit
 
 reached, gate = threading.Event(), threading.Event()

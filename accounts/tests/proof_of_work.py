@@ -1,4 +1,4 @@
-"""Solve the challenges of `accounts.challenges`, as docs/api.md says."""
+"""Solve the challenges of `accounts.auth.challenges`, as docs/api.md says."""
 
 import base64
 import hashlib

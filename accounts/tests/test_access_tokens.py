@@ -7,10 +7,10 @@ import jwt
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.authentication import session_for
+from accounts.api.authentication import session_for
+from accounts.auth.tokens import AUDIENCE, ISSUER, keyring
 from accounts.models import Session
 from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, sign_in, status_of_me
-from accounts.tokens import AUDIENCE, ISSUER, keyring
 
 pytestmark = pytest.mark.django_db
 

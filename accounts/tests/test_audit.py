@@ -8,8 +8,8 @@ from django.db import IntegrityError, InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.auth.closing import erase_account
 from accounts.checks import check_account_settings
-from accounts.erasure import erase_account
 from accounts.models import AuditAddress, AuditEvent, User
 from accounts.models.audit import mobile_digest
 from accounts.pruning import prune_accounts

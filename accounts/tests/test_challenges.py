@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.challenges import new_challenge
+from accounts.auth.challenges import new_challenge
 from accounts.models import LimitHit, OneTimeCode
 from accounts.tests.phones import NUMBER, OTHER_NUMBER, let_pass, post, verify
 from accounts.tests.proof_of_work import encode, solve

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.test import Client as Browser
 
-from accounts import hashers
+from accounts.auth import hashers
 from accounts.models import LimitHit
 from accounts.tests.hashing import CountingHasher
 from accounts.tests.phones import NUMBER, PASSWORD, post

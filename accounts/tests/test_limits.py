@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from accounts import hashers
-from accounts.counters import lock
+from accounts.auth import hashers
+from accounts.auth.counters import lock
+from accounts.auth.sign_in import send_code
 from accounts.models import LimitHit, OneTimeCode
-from accounts.sign_in import send_code
 from accounts.tests.hashing import CountingHasher
 from accounts.tests.phones import NUMBER, PASSWORD, code_for, let_pass, post, sign_in, verify
 from gemchat.serving.permits import Permits

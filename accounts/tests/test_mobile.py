@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.mobile import InvalidMobile, to_e164
 from accounts.models import OneTimeCode, User
+from accounts.phone_numbers import InvalidMobile, to_e164
 from accounts.tests.phones import NUMBER, code_for, post, verify
 
 

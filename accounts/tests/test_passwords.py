@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from rest_framework.test import APIClient
 
-from accounts import signup_tokens
+from accounts.auth import signup_tokens
 from accounts.models import LimitHit, User
 from accounts.tests.hashing import CountingHasher, GatedHasher
 from accounts.tests.phones import (

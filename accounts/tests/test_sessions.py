@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts.auth.sessions import open_session
 from accounts.models import AuditEvent, Session, User
 from accounts.models.sessions import MOST_SESSIONS
 from accounts.pruning import prune_accounts
-from accounts.sessions import open_session
 from accounts.tests.phones import (
     api_with,
     code_for,

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
+from accounts.api.web_session import COOKIE
 from accounts.models import AuditEvent, Session
 from accounts.tests.phones import (
     NUMBER,
@@ -15,7 +16,6 @@ from accounts.tests.phones import (
     sign_in,
     status_of_me,
 )
-from accounts.web_session import COOKIE
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from billing import stripe_api
+from billing.stripe import client
 from billing.tests.paying import KEY, PRICE, SECRET
 from tests.fakes.stripe_api import FakeStripe
 
@@ -17,8 +17,8 @@ def stripe(settings) -> Iterator[FakeStripe]:
         settings.STRIPE_SECRET_KEY = settings.STRIPE_TEST_SECRET_KEY = KEY
         settings.STRIPE_PRO_PRICE_IDS = [PRICE]
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
-        stripe_api.configure()
+        client.configure()
         yield fake
     settings.STRIPE_API_BASE = ""
     settings.STRIPE_SECRET_KEY = ""
-    stripe_api.configure()
+    client.configure()

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from billing.models import DailyQuota, Grant
-from billing.setup import LOOKUP_KEY
+from billing.stripe.setup import LOOKUP_KEY
 from billing.tests.paying import KEY, tier_of
 from tests.fakes.stripe_api import FakeStripe
 

@@ -13,7 +13,9 @@ def test_squashed_migration_ends_where_upstream_ends():
 
 
 def test_squashed_migration_is_what_the_script_writes():
-    written = (BASE_DIR / "billing" / "djstripe_migrations" / "0001_initial.py").read_text()
+    written = (
+        BASE_DIR / "billing" / "stripe" / "djstripe_migrations" / "0001_initial.py"
+    ).read_text()
 
     assert squashed() == written
 

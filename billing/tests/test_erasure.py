@@ -3,9 +3,9 @@
 import pytest
 from djstripe.models import Customer, Event, Subscription, WebhookEventTrigger
 
-from billing.checkout import cancel_for_erasure
-from billing.reconciliation import reconcile
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable
+from billing.stripe.checkout import cancel_for_erasure
+from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
+from billing.stripe.reconciliation import reconcile
 from billing.tests.paying import deliver_all, pro, tier_of
 
 

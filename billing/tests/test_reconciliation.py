@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from djstripe.models import Subscription
 
 from accounts.models import User
-from billing.reconciliation import reconcile
+from billing.stripe.reconciliation import reconcile
 from billing.tasks import reconcile_subscriptions
 from billing.tests.paying import PRICE, deliver, pro, subscribe, tier_of
 from tests.fakes.stripe_objects import now

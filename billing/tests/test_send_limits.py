@@ -6,7 +6,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.limits import RateLimited
+from accounts.auth.rate_limits import RateLimited
 from accounts.models import User
 from billing.models import DailyQuota, ErasedQuota
 from billing.plans import NO_CEILING, plan_for

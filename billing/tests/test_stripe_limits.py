@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import LimitHit, User
-from billing import stripe_api, subscriptions
-from billing.stripe_api import Caller, PaymentUnavailable, stripe_calls
+from billing.stripe import client, subscriptions
+from billing.stripe.client import Caller, PaymentUnavailable, stripe_calls
 from billing.tests.paying import deliver_all, post, subscribe
 from conftest import api_for
 from tests.fakes.stripe_api import FakeStripe
@@ -25,9 +25,9 @@ pytestmark = committed
 def in_web(settings: Any) -> Iterator[None]:
     """What holds in a web process of four threads: a permit for people, and one for staff."""
     settings.WEB_THREADS = 4
-    stripe_api.limit_for_web()
+    client.limit_for_web()
     yield
-    stripe_api._limits = None
+    client._limits = None
 
 
 @contextmanager

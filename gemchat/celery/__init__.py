@@ -56,4 +56,4 @@ def bound_sending(*, seconds: float) -> None:
 
 app.autodiscover_tasks()
 # Signal receivers of the worker's and beat's processes; nothing else imports them.
-app.autodiscover_tasks(["gemchat.celery", "messaging"], related_name="worker")
+app.autodiscover_tasks(["gemchat.celery", "messaging.replies"], related_name="worker")

@@ -8,8 +8,8 @@ from gemchat.api.fields import TextField
 from gemchat.api.openapi import TextFieldSchema
 from gemchat.api.text import OneLine
 from gemchat.spreadsheets import inert
+from messaging.conversation.titles import cleaned
 from messaging.tests.rooms import make_room
-from messaging.titles import cleaned
 
 ROOMS = "/api/v1/chatroom/"
 UNFIT = [

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 
-from messaging.backends import (
+from messaging.gemini import (
     Cancellation,
     Cancelled,
     Final,

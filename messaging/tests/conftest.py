@@ -15,12 +15,12 @@ def gemini(settings) -> Iterator[FakeGemini]:
     with FakeGemini() as fake:
         settings.GOOGLE_API_KEY = KEY
         settings.GEMINI_API_BASE = fake.url
-        settings.GEMINI_BACKEND = "messaging.backends.google_genai.Backend"
+        settings.GEMINI_BACKEND = "messaging.gemini.google_genai.Backend"
         yield fake
 
 
 @pytest.fixture(params=["google_genai", "google_generativeai"])
 def google(request, gemini, settings) -> FakeGemini:
     """The same fake, asked through each of the two Google backends in turn."""
-    settings.GEMINI_BACKEND = f"messaging.backends.{request.param}.Backend"
+    settings.GEMINI_BACKEND = f"messaging.gemini.{request.param}.Backend"
     return gemini

@@ -7,7 +7,7 @@ from typing import Any
 from accounts.models import User
 from conftest import api_for
 from gemchat.asgi import application
-from messaging.hub import Hub
+from messaging.streaming.hub import Hub
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from messaging import conversation
+from messaging.conversation import actions
 from messaging.models import Message
 
 
@@ -29,5 +29,5 @@ def complete(reply: Message, text: str = "Indeed.") -> Message:
 
 def exchange(room: Chatroom, prompt: str = "Hello", answer: str = "Indeed.") -> Message:
     """A whole turn at the end of the room; returns its reply."""
-    accepted = conversation.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt)
+    accepted = actions.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt)
     return complete(accepted.reply, answer)

@@ -12,20 +12,21 @@ from django_celery_results.models import TaskResult
 from djstripe.models import Customer, Event, WebhookEventTrigger
 from rest_framework.test import APIClient
 
-from accounts.erasure import close_account
+from accounts.auth.closing import close_account
 from accounts.models import AuditEvent, Erasure, Session, User
 from accounts.tests.phones import api_with, code_for, post, sign_in, verify
-from billing import mirror
 from billing.models import DailyQuota, Flag, UsageRecord
-from billing.reconciliation import reconcile
+from billing.stripe import sync
+from billing.stripe.reconciliation import reconcile
 from billing.tests.paying import deliver, deliver_all, pro
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.stores.redis import client
-from messaging import account_erasure, conversation, erasure
+from messaging import account_erasure
 from messaging.account_erasure import erase_user
-from messaging.buffer import KEPT_SECONDS, begin
+from messaging.conversation import actions, deletion
 from messaging.models import Message
+from messaging.streaming.buffer import KEPT_SECONDS, begin
 from messaging.tasks import sweep_accounts
 from messaging.tests.rooms import exchange, make_room
 from messaging.tests.traces import (
@@ -207,8 +208,8 @@ def test_one_who_is_being_erased_is_not_enabled_again(alice: User) -> None:
 
 
 def test_reply_that_waits_is_stopped_and_one_that_a_worker_has_is_waited_for(alice: User) -> None:
-    first = conversation.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="a")
-    second = conversation.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="b")
+    first = actions.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="a")
+    second = actions.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="b")
     Message.objects.claim(reply_id=first.reply.pk, now=timezone.now())
 
     erase(alice)
@@ -239,7 +240,7 @@ def test_what_is_written_for_the_user_meanwhile_is_erased_as_well(alice: User) -
 
 @committed
 def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasure, "BATCH", 3)
+    monkeypatch.setattr(deletion, "BATCH", 3)
     for _ in range(4):
         room = make_room(carol)
         for _ in range(5):
@@ -262,11 +263,11 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
     ("step", "calls"),
     [
         ("messaging.account_erasure:cancel_for_erasure", 0),
-        ("billing.mirror:forget_customer", 0),
+        ("billing.stripe.sync:forget_customer", 0),
         ("messaging.account_erasure:erase_batch", 2),
         ("billing.models:UsageRecordQuerySet.detach", 0),
-        ("accounts.erasure:forget_failures", 0),
-        ("chatrooms.first_page:forget", 0),
+        ("accounts.auth.closing:forget_failures", 0),
+        ("chatrooms.list_cache:forget", 0),
     ],
 )
 @committed
@@ -317,7 +318,7 @@ def test_event_that_crosses_the_erasure_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The erasure comes after the webhook has looked for it, and before the event is stored."""
-    is_erased = mirror.is_erased
+    is_erased = sync.is_erased
     looks = []
 
     def erased_after_the_first_look(customer_id: str) -> bool:
@@ -326,7 +327,7 @@ def test_event_that_crosses_the_erasure_leaves_nothing(
             erase(person)
         return looks[-1]
 
-    monkeypatch.setattr(mirror, "is_erased", erased_after_the_first_look)
+    monkeypatch.setattr(sync, "is_erased", erased_after_the_first_look)
 
     deliver_all(stripe)
 
@@ -358,9 +359,9 @@ def test_buffered_text_of_a_deleted_room_goes_with_it(alice: User) -> None:
     pipe = client().pipeline()
     begin(pipe, reply.pk, 1)
     pipe.execute()
-    conversation.delete(room=room)
+    actions.delete(room=room)
     assert 0 < client().ttl(f"reply:{reply.pk}") <= KEPT_SECONDS
 
-    erasure.erase_room(chatroom_id=room.pk)
+    deletion.erase_room(chatroom_id=room.pk)
 
     assert not client().exists(f"reply:{reply.pk}")

@@ -22,9 +22,10 @@ from billing.models import Flag
 from billing.tests.paying import pro
 from conftest import api_for
 from gemchat.stores.redis import client
-from messaging import archive, conversation
+from messaging import archive
 from messaging.account_views import PieceMissing
 from messaging.archive import build, sections_of
+from messaging.conversation import actions
 from messaging.models import Message
 from messaging.tests.exports import let_pass, make, stored, unzipped
 from messaging.tests.live import ask
@@ -175,7 +176,7 @@ def test_export_has_what_every_app_keeps(
     archived = make_room(alice)
     archived.change(archived=True, title="Old")
     reply = exchange(archived, "Hello", "Indeed.")
-    conversation.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment="Well said")
+    actions.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment="Well said")
     use(alice, reply_id=reply.pk)
     until = timezone.now() + timedelta(days=1)
     grant_pro(user=alice, until=until, reason="goodwill", by=staff)
@@ -230,7 +231,7 @@ def test_temporary_and_deleted_rooms_are_not_in_the_export(carol: User) -> None:
     exchange(make_room(carol, title="Secret", temporary=True), "whispered")
     deleted = make_room(carol, title="Gone")
     exchange(deleted, "regretted")
-    conversation.delete(room=deleted)
+    actions.delete(room=deleted)
 
     files = stored(make(carol))
 

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import DataExport, Erasure, ExportPiece, User
 from accounts.models.exports import MOST_ATTEMPTS, Superseded
-from accounts.personal import Section
+from accounts.personal_data import Section
 from gemchat.stores.redis import client
 from messaging import archive
 from messaging.archive import build, write_archive

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.backends import Cancellation, Turn, stream_reply
+from messaging.gemini import Cancellation, Turn, stream_reply
 from messaging.tests.asking import KEY, MODEL, Asking, ask, request_for
 from tests.fakes.gemini import Answer
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from messaging.backends import Cancellation
+from messaging.gemini import Cancellation
 from messaging.tests.asking import Asking, ask
 from tests.fakes.gemini import Answer
 

@@ -21,7 +21,7 @@ def apart(settings):
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         settings.GEMINI_API_BASE = process.stdout.readline().split()[-1]
         settings.GOOGLE_API_KEY = KEY
-        settings.GEMINI_BACKEND = "messaging.backends.google_genai.Backend"
+        settings.GEMINI_BACKEND = "messaging.gemini.google_genai.Backend"
         yield settings.GEMINI_API_BASE
         process.terminate()
 

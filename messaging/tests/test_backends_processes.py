@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.backends import GeminiError, get_backend
-from messaging.backends.process import PerProcess
+from messaging.gemini import GeminiError, get_backend
+from messaging.gemini.process import PerProcess
 from messaging.tests.asking import KEY, Asking, ask
 from tests.fakes.gemini import Answer
 
@@ -173,7 +173,7 @@ def test_missing_key_is_misconfigured_and_asks_nothing(google, settings):
 def test_sdk_is_not_imported_before_its_first_use(settings, gemini):
     code = """
         import sys
-        from messaging.backends import get_backend
+        from messaging.gemini import get_backend
         get_backend()
         print([name for name in sys.modules if name.startswith(("google.genai", "httpx2"))])
     """
@@ -182,14 +182,14 @@ def test_sdk_is_not_imported_before_its_first_use(settings, gemini):
 
 
 def test_backend_is_the_one_that_the_settings_name(settings):
-    settings.GEMINI_BACKEND = "messaging.backends.offline.Backend"
+    settings.GEMINI_BACKEND = "messaging.gemini.offline.Backend"
 
-    assert type(get_backend()).__module__ == "messaging.backends.offline"
+    assert type(get_backend()).__module__ == "messaging.gemini.offline"
     assert get_backend() is get_backend()
 
 
 def test_offline_reply_says_that_it_is_no_ai_answer_and_what_to_do(settings):
-    settings.GEMINI_BACKEND = "messaging.backends.offline.Backend"
+    settings.GEMINI_BACKEND = "messaging.gemini.offline.Backend"
 
     outcome = ask("What is the capital of France?")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.backends import Backend, GeminiError, Retries
+from messaging.gemini import Backend, GeminiError, Retries
 from messaging.tests.asking import Asking, ask
 from tests.fakes.gemini import Answer
 

@@ -5,9 +5,9 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
-from messaging.branch import Said
-from messaging.context import NEWEST_PAGE, build_context
+from messaging.history.branch import Said
 from messaging.models import Message
+from messaging.replies.context import NEWEST_PAGE, build_context
 from messaging.tests.rooms import exchange, make_room
 from messaging.tests.working import post, run
 from tests.fakes.gemini import Answer, FakeGemini

@@ -14,16 +14,16 @@ from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.stores.redis import client
-from messaging import conversation
-from messaging.backends import Usage
-from messaging.erasure import erase_room
-from messaging.generation import Ending, store_end
+from messaging.conversation import actions
+from messaging.conversation.deletion import erase_room
+from messaging.conversation.titles import title_room
+from messaging.gemini import Usage
 from messaging.models import GeminiModel, Message
-from messaging.running import SHUTDOWN, running_replies
+from messaging.replies.generation import Ending, store_end
+from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, name_room, sweep_replies
 from messaging.tests.rooms import make_room, url_of
 from messaging.tests.working import in_thread, post, run
-from messaging.titles import title_room
 from tests.fakes.gemini import Answer, FakeGemini
 from tests.marks import committed
 from tests.waiting import at_once
@@ -67,7 +67,7 @@ def ended_meanwhile(reply: Message, gemini: FakeGemini, act: Callable[[], Any]) 
 
 def stopped(reply: Message, gemini: FakeGemini) -> Message:
     gemini.script(SILENT)
-    return ended_meanwhile(reply, gemini, lambda: conversation.stop(reply=reply))
+    return ended_meanwhile(reply, gemini, lambda: actions.stop(reply=reply))
 
 
 def test_stop_before_the_first_text_is_in_the_ledger(alice: User, gemini: FakeGemini) -> None:
@@ -106,9 +106,9 @@ def test_regenerated_and_edited_replies_are_of_the_same_purse(
     settings.GIVE_BACKS_PER_DAY = 1
     reply = stopped(post(make_room(alice)), gemini)
 
-    again = conversation.regenerate(user=alice, reply=reply).reply
+    again = actions.regenerate(user=alice, reply=reply).reply
     stopped(again, gemini)
-    edited = conversation.edit(user=alice, message=reply.parent, prompt="Other").reply
+    edited = actions.edit(user=alice, message=reply.parent, prompt="Other").reply
     stopped(edited, gemini)
 
     assert (today(alice).used, today(alice).unanswered) == (2, 3)
@@ -118,7 +118,7 @@ def test_stop_while_queued_gives_back_always(alice: User, settings: Any) -> None
     settings.GIVE_BACKS_PER_DAY = 0
 
     for _ in range(6):
-        conversation.stop(reply=post(make_room(alice)))
+        actions.stop(reply=post(make_room(alice)))
 
     assert (today(alice).used, today(alice).unanswered) == (0, 0)
     assert not UsageRecord.objects.exists()
@@ -171,7 +171,7 @@ def test_stop_between_two_tries_costs_nothing(alice: User, gemini: FakeGemini) -
     gemini.default = Answer.unavailable(503)
     reply = post(make_room(alice))
 
-    ended_meanwhile(reply, gemini, lambda: conversation.stop(reply=reply))
+    ended_meanwhile(reply, gemini, lambda: actions.stop(reply=reply))
 
     assert reply.status == "stopped"
     assert today(alice).used == 0
@@ -199,7 +199,7 @@ def test_deletion_of_the_room_gives_back_out_of_the_same_purse(
         gemini.script(SILENT)
 
         def delete(room: Chatroom = room) -> None:
-            conversation.delete(room=room)
+            actions.delete(room=room)
             erase_room(chatroom_id=room.pk)
 
         ended_meanwhile(reply, gemini, delete)
@@ -308,7 +308,7 @@ def test_waiting_replies_have_a_limit(carol: User, carol_api: APIClient, setting
 
     answer = carol_api.post(url_of(room), {"prompt": "Hello"})
     regenerated = carol_api.post(f"/api/v1/message/{replies[0].pk}/regenerate")
-    conversation.stop(reply=replies[0])
+    actions.stop(reply=replies[0])
 
     for refused in (answer, regenerated):
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_waiting")
@@ -357,7 +357,7 @@ def test_cost_of_a_title_outlives_its_room(alice: User, gemini: FakeGemini) -> N
     thread = in_thread(name_room, str(room.pk))
     gemini.wait_for(lambda fake: len(fake.requests) > asked)
 
-    conversation.delete(room=room)
+    actions.delete(room=room)
     erase_room(chatroom_id=room.pk)
     thread.join(20)
 
@@ -374,7 +374,7 @@ def test_prompt_that_is_stopped_while_queued_counts_to_the_days_text(
     while (answer := alice_api.post(url_of(room), {"prompt": "x" * 32_000})).status_code == 202:
         sent += 1
         assert sent < 60, "text has no limit"
-        conversation.stop(reply=Message.objects.get(pk=answer.json()["data"]["reply"]["id"]))
+        actions.stop(reply=Message.objects.get(pk=answer.json()["data"]["reply"]["id"]))
 
     assert (answer.status_code, answer.json()["code"]) == (429, "text_limit_reached")
     assert sent == 30

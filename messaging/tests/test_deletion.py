@@ -17,8 +17,8 @@ from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.stores.redis import client
-from messaging import conversation, erasure
-from messaging.erasure import erase_room
+from messaging.conversation import actions, deletion
+from messaging.conversation.deletion import erase_room
 from messaging.models import Message
 from messaging.tasks import erase, sweep_rooms
 from messaging.tests.rooms import complete, exchange, make_room, url_of
@@ -100,14 +100,14 @@ def test_delete_has_the_room_erased(alice: User) -> None:
 def test_erasure_leaves_nothing_of_the_room_and_all_of_others(
     batch: int, carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasure, "BATCH", batch)
+    monkeypatch.setattr(deletion, "BATCH", batch)
     room, other = make_room(carol), make_room(carol)
     exchange(other)
     first = exchange(room)
     exchange(room)
-    complete(conversation.edit(user=carol, message=first.parent, prompt="Again").reply)
-    complete(conversation.regenerate(user=carol, reply=first).reply)
-    conversation.delete(room=room)
+    complete(actions.edit(user=carol, message=first.parent, prompt="Again").reply)
+    complete(actions.regenerate(user=carol, reply=first).reply)
+    actions.delete(room=room)
 
     erase_room(chatroom_id=room.pk)
 
@@ -120,13 +120,13 @@ def test_erasure_leaves_nothing_of_the_room_and_all_of_others(
 def test_message_older_than_its_parent_is_erased_with_it(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasure, "BATCH", 1)
+    monkeypatch.setattr(deletion, "BATCH", 1)
     room = make_room(carol)
     reply = exchange(room)
     early = uuid.UUID(int=reply.parent_id.int - 1)
     with transaction.atomic():
         Message.objects.filter(pk=reply.pk).update(id=early)
-    conversation.delete(room=room)
+    actions.delete(room=room)
 
     erase_room(chatroom_id=room.pk)
 
@@ -143,8 +143,8 @@ def test_room_that_was_not_deleted_is_not_erased(alice: User) -> None:
 
 def test_reply_that_waits_is_stopped_and_its_quota_given_back(alice: User) -> None:
     room = make_room(alice)
-    conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello")
-    conversation.delete(room=room)
+    actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello")
+    actions.delete(room=room)
 
     erase_room(chatroom_id=room.pk)
 
@@ -154,9 +154,9 @@ def test_reply_that_waits_is_stopped_and_its_quota_given_back(alice: User) -> No
 
 def test_reply_that_a_worker_has_is_waited_for(alice: User) -> None:
     room = make_room(alice)
-    reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
+    reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
     Message.objects.claim(reply_id=reply.pk, now=timezone.now())
-    conversation.delete(room=room)
+    actions.delete(room=room)
 
     erase_room(chatroom_id=room.pk)
     asked_to_stop = Message.objects.get(pk=reply.pk).stop_requested
@@ -176,7 +176,7 @@ def complete_as_stopped(reply: Message) -> None:
 @committed
 def test_sweep_sends_what_the_queue_has_lost(alice: User) -> None:
     room = exchange(make_room(alice)).chatroom
-    conversation.delete(room=room)
+    actions.delete(room=room)
     client().flushdb()
 
     sweep_rooms()
@@ -199,11 +199,11 @@ def test_sweep_deletes_temporary_rooms_after_their_day(alice: User) -> None:
 
 @committed
 def test_many_tasks_at_once_erase_a_room(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasure, "BATCH", 3)
+    monkeypatch.setattr(deletion, "BATCH", 3)
     room = make_room(carol)
     for _ in range(20):
         exchange(room)
-    conversation.delete(room=room)
+    actions.delete(room=room)
     together = threading.Barrier(4)
 
     def erase_with_others(_: int) -> None:

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import User
-from billing import stripe_api
+from billing.stripe import client as stripe_client
 from gemchat.monitoring.health import HEARTBEAT_KEY
 from gemchat.stores.redis import client
 from messaging.models import DailyFigures
@@ -122,10 +122,10 @@ def stripe(settings: Any) -> Any:
         fake.add_price("price_pro")
         settings.STRIPE_API_BASE, settings.STRIPE_SECRET_KEY = fake.url, "sk_test_x"
         settings.STRIPE_PRO_PRICE_IDS, settings.STRIPE_WEBHOOK_SECRETS = ["price_pro"], ["whsec_x"]
-        stripe_api.configure()
+        stripe_client.configure()
         yield fake
     settings.STRIPE_API_BASE = settings.STRIPE_SECRET_KEY = ""
-    stripe_api.configure()
+    stripe_client.configure()
 
 
 def test_doctor_asks_stripe_for_the_price(well: None, stripe: FakeStripe) -> None:
@@ -142,7 +142,7 @@ def test_doctor_tells_what_is_wrong_at_stripe(
         settings.STRIPE_PRO_PRICE_IDS = ["price_gone"]
     elif what == "key":
         settings.STRIPE_SECRET_KEY = "sk_test_other"
-        stripe_api.configure()
+        stripe_client.configure()
     elif what == "webhook":
         settings.STRIPE_WEBHOOK_SECRETS = []
     else:

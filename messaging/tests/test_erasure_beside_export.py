@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import transaction
 
-from accounts.erasure import close_account
+from accounts.auth.closing import close_account
 from accounts.models import DataExport, Erasure, ExportPiece, User
 from accounts.models.exports import Superseded
 from messaging import archive

@@ -10,8 +10,9 @@ from django.db import connection
 
 from accounts.models import User
 from conftest import api_for
-from messaging import conversation, export
-from messaging.erasure import erase_room
+from messaging.api import export
+from messaging.conversation import actions
+from messaging.conversation.deletion import erase_room
 from messaging.tests import live
 from messaging.tests.rooms import complete, exchange, make_room
 from tests.marks import committed
@@ -38,7 +39,7 @@ def test_json_has_the_room_and_every_message(
     room = make_room(carol, title="Rivers", system_prompt="Be brief.")
     first = exchange(room, 'Q1 "quoted"', "A1 ✓\n")
     exchange(room, "Q2", "A2")
-    complete(conversation.edit(user=carol, message=first.parent, prompt="Q1 again").reply, "A1b")
+    complete(actions.edit(user=carol, message=first.parent, prompt="Q1 again").reply, "A1b")
 
     status, headers, body = ask(url_of(room, query), carol)
 
@@ -62,9 +63,9 @@ def test_markdown_has_the_branch_that_is_shown(
     room = make_room(carol, title="Rivers")
     first = exchange(room, "Q1", "A1")
     exchange(room, "Q2", "A2")
-    edited = conversation.edit(user=carol, message=first.parent, prompt="Q1 again")
+    edited = actions.edit(user=carol, message=first.parent, prompt="Q1 again")
     complete(edited.reply, "A1b")
-    conversation.select(user=carol, message=first)
+    actions.select(user=carol, message=first)
 
     status, headers, body = ask(url_of(room, "?as=markdown"), carol)
 
@@ -108,7 +109,7 @@ def test_temporary_room_is_not_exported(carol: User) -> None:
 def test_export_is_for_the_owner_alone(carol: User, bob: User) -> None:
     room = make_room(carol)
     deleted = make_room(carol)
-    conversation.delete(room=deleted)
+    actions.delete(room=deleted)
 
     assert ask(url_of(room), bob)[0] == 404
     assert ask(url_of(room), None)[0] == 401
@@ -128,7 +129,7 @@ def test_room_that_is_deleted_meanwhile_ends_in_a_broken_file(
     sent: list[str] = []
 
     def delete() -> None:
-        conversation.delete(room=room)
+        actions.delete(room=room)
         erase_room(chatroom_id=room.pk)
         connection.close()
 

@@ -11,11 +11,11 @@ from django.utils import timezone
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
 from gemchat.stores.redis import client
-from messaging import conversation
-from messaging.buffer import stream_key
-from messaging.generation import MOST_ATTEMPTS, storable
+from messaging.conversation import actions
 from messaging.models import GeminiModel, Message
-from messaging.running import SHUTDOWN, running_replies
+from messaging.replies.generation import MOST_ATTEMPTS, storable
+from messaging.replies.running import SHUTDOWN, running_replies
+from messaging.streaming.buffer import stream_key
 from messaging.tasks import generate_reply, sweep_replies
 from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
@@ -68,7 +68,7 @@ def test_retired_model_is_replaced_by_its_fallback(alice: User, gemini: FakeGemi
         name="gemini-old", retires_on=timezone.now().date(), fallback=newer, **prices
     )
     room = make_room(alice)
-    accepted = conversation.post_message(
+    accepted = actions.post_message(
         user=alice, chatroom_id=room.pk, prompt="Hello", model="gemini-old"
     )
 
@@ -130,7 +130,7 @@ def test_interrupted_reply_keeps_its_partial_text(alice: User, gemini: FakeGemin
 def test_unforeseen_error_fails_the_reply_and_is_raised(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
-    settings.GEMINI_BACKEND = "messaging.backends.nowhere.Backend"
+    settings.GEMINI_BACKEND = "messaging.gemini.nowhere.Backend"
     reply = post(make_room(alice))
 
     with pytest.raises(ImportError):
@@ -163,7 +163,7 @@ def test_stop_of_a_queued_reply_ends_it_and_gives_the_quota_back(
 ) -> None:
     reply = post(make_room(alice))
 
-    conversation.stop(reply=reply)
+    actions.stop(reply=reply)
 
     assert (run(reply).status, reply.content) == ("stopped", "")
     assert used_today(alice) == 0
@@ -181,7 +181,7 @@ def test_stop_in_mid_reply_keeps_the_text_and_closes_the_connection(
     reply.refresh_from_db()
     eventually(lambda: live_text(reply) == "Once upon a time")
 
-    conversation.stop(reply=reply)
+    actions.stop(reply=reply)
 
     thread.join(1)
     assert not thread.is_alive(), "the reply was not stopped within a second"
@@ -210,8 +210,8 @@ def test_stop_reaches_the_worker_though_redis_lost_its_mark(
 def test_second_stop_answers_as_the_first(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
 
-    first = conversation.stop(reply=reply)
-    second = conversation.stop(reply=first)
+    first = actions.stop(reply=reply)
+    second = actions.stop(reply=first)
 
     assert (second.status, second.ended_at) == (first.status, first.ended_at)
     assert used_today(alice) == 0
@@ -256,7 +256,7 @@ def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
 ) -> None:
     reply = post(make_room(alice))
     Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
-    conversation.stop(reply=reply)
+    actions.stop(reply=reply)
     sweep_replies()
 
     assert run(reply).status == "stopped"

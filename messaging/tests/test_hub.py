@@ -9,11 +9,11 @@ from typing import Any
 
 from accounts.models import User
 from gemchat.stores.redis import client
-from messaging import buffer
-from messaging.buffer import Position, stream_key
-from messaging.hub import MOST_UNREAD, Hub
+from messaging.api.stream import PING_SECONDS, events
 from messaging.models import Message
-from messaging.stream import PING_SECONDS, events
+from messaging.streaming import buffer
+from messaging.streaming.buffer import Position, stream_key
+from messaging.streaming.hub import MOST_UNREAD, Hub
 from messaging.tests.rooms import make_room
 from messaging.tests.working import post
 from tests.marks import committed

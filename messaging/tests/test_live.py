@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 from accounts.models import User
-from messaging import conversation, stream
-from messaging.buffer import Position
-from messaging.hub import Hub
+from messaging.api import stream
+from messaging.conversation import actions
 from messaging.models import Message
+from messaging.streaming.buffer import Position
+from messaging.streaming.hub import Hub
 from messaging.tests.rooms import make_room
 from tests.marks import committed
 
@@ -32,7 +33,7 @@ def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
     monkeypatch.setattr(stream, "PING_SECONDS", 0.02)
     monkeypatch.setattr(stream, "LONGEST_STREAM_SECONDS", 1.0)
     room = make_room(alice)
-    reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
+    reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
 
     parts = read_until_closed(reply)
 
@@ -43,7 +44,7 @@ def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
 def test_end_that_redis_never_heard_of_is_found_in_the_row(alice: User, monkeypatch: Any) -> None:
     monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
     room = make_room(alice)
-    reply = conversation.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
+    reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
     assert Message.objects.stop_queued(reply=reply)
 
     parts = read_until_closed(reply)

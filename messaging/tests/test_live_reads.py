@@ -12,12 +12,14 @@ from accounts.models import Session, User
 from conftest import api_for
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
-from messaging import account_views, buffer, export
-from messaging.buffer import Position
-from messaging.hub import Hub
-from messaging.live_reads import SessionEnded
+from messaging import account_views
+from messaging.api import export
+from messaging.api.stream import events
 from messaging.models import Message
-from messaging.stream import events
+from messaging.streaming import buffer
+from messaging.streaming.buffer import Position
+from messaging.streaming.hub import Hub
+from messaging.streaming.live_reads import SessionEnded
 from messaging.tests.exports import make
 from messaging.tests.rooms import make_room
 from messaging.tests.working import post

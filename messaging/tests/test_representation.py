@@ -10,9 +10,9 @@ from rest_framework.serializers import ModelSerializer
 from accounts.models import User
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
-from messaging import branch
+from messaging.api.serializers import ConversationSerializer, MessageSerializer
+from messaging.history import branch
 from messaging.models import Message
-from messaging.serializers import ConversationSerializer, MessageSerializer
 from messaging.tests.rooms import exchange, make_room
 
 FAILED = {"status": "failed", "error_code": "timeout", "error_detail": "Too slow."}

@@ -14,7 +14,7 @@ from billing.checks import check_settings
 from chatrooms.models import Chatroom
 from messaging import retention
 from messaging.archive import build
-from messaging.erasure import erase_room
+from messaging.conversation.deletion import erase_room
 from messaging.models import Message
 from messaging.retention import purge_expired
 from messaging.tests.rooms import exchange, make_room

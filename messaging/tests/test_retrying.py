@@ -17,12 +17,13 @@ from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.stores.redis import client
-from messaging import conversation, stream
-from messaging.buffer import Position, mark_for_stop, stop_key
-from messaging.generation import MOST_ATTEMPTS
-from messaging.hub import Hub
+from messaging.api import stream
+from messaging.conversation import actions
 from messaging.models import Message
-from messaging.retrying import NotFailed, retry
+from messaging.replies.generation import MOST_ATTEMPTS
+from messaging.replies.retry import NotFailed, retry
+from messaging.streaming.buffer import Position, mark_for_stop, stop_key
+from messaging.streaming.hub import Hub
 from messaging.tests.desk_rows import failed_reply
 from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
@@ -332,6 +333,6 @@ def test_command_refuses_what_makes_no_sense(db: None, arguments: list[str]) -> 
 def test_regenerating_is_still_the_users_and_takes_quota(alice: User) -> None:
     reply = failed_reply(alice)
 
-    conversation.regenerate(user=alice, reply=reply)
+    actions.regenerate(user=alice, reply=reply)
 
     assert used_today(alice) == 1

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import UsageRecord
-from billing.revenue import monthly_revenue
+from billing.stripe.revenue import monthly_revenue
 from messaging.charts import Chart, shown
 from messaging.figures import DAYS, DailyFigures
 from messaging.models import Message

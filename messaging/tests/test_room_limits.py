@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from chatrooms.models import Chatroom
 from conftest import api_for
-from messaging import conversation
-from messaging.erasure import erase_room
+from messaging.conversation import actions
+from messaging.conversation.deletion import erase_room
 from tests.marks import committed
 from tests.waiting import at_once
 
@@ -50,7 +50,7 @@ def test_rooms_count_until_they_are_erased(
     room = Chatroom.objects.latest("id")
 
     refused = alice_api.post(URL)
-    conversation.delete(room=room)
+    actions.delete(room=room)
     while_deleted = opened(alice_api)
     erase_room(chatroom_id=room.pk)
 

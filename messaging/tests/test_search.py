@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from messaging import search
+from messaging.history import search
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 

@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.models import User
 from chatrooms.models import Chatroom
 from conftest import api_for
-from messaging import seeding
+from messaging.management import demo_data
 from messaging.models import Message
 from messaging.tests.rooms import url_of
 from tests.marks import committed
@@ -68,7 +68,7 @@ def test_users_get_numbers_of_nobody() -> None:
 
 
 def test_many_messages_are_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seeding, "MANY_MESSAGES", 10)
+    monkeypatch.setattr(demo_data, "MANY_MESSAGES", 10)
 
     seed(mobile=MOBILE, rooms=1, messages=30)
 
@@ -78,8 +78,8 @@ def test_many_messages_are_found_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_index_is_as_before_when_seeding_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seeding, "MANY_MESSAGES", 10)
-    monkeypatch.setattr(seeding, "ROWS_A_TRANSACTION", 10)
+    monkeypatch.setattr(demo_data, "MANY_MESSAGES", 10)
+    monkeypatch.setattr(demo_data, "ROWS_A_TRANSACTION", 10)
 
     def fail(made: int) -> None:
         if Message.objects.count() == 20:
@@ -87,7 +87,7 @@ def test_index_is_as_before_when_seeding_fails(monkeypatch: pytest.MonkeyPatch) 
 
     user = User.objects.verified(MOBILE)
     with pytest.raises(InterruptedError):
-        seeding.seed([user], seeding.Plan(rooms=1, messages=30), tell=fail)
+        demo_data.seed([user], demo_data.Plan(rooms=1, messages=30), tell=fail)
 
     assert index_options() == ["fastupdate=off"]
     assert Message.objects.count() == 20

@@ -11,8 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
+from accounts.auth.sign_in import send_code
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
-from accounts.sign_in import send_code
 from accounts.sms import MemoryBackend
 from billing.entitlement import mark_disagreements, refresh_tiers
 from billing.grants import grant_pro

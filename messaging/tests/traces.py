@@ -16,9 +16,10 @@ from billing.models import UsageRecord
 from billing.tests.paying import deliver_all, pro
 from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
-from messaging import archive, conversation
-from messaging.buffer import Position, begin, tell_readers
+from messaging import archive
+from messaging.conversation import actions
 from messaging.models import Message
+from messaging.streaming.buffer import Position, begin, tell_readers
 from messaging.tests.rooms import exchange, make_room, url_of
 from tests.fakes.stripe_api import FakeStripe
 
@@ -41,7 +42,7 @@ def leave_traces(stripe: FakeStripe) -> User:
     user = User.objects.get(mobile=NUMBER)
     room = make_room(user, title=f"{TEXT} title", system_prompt=f"{TEXT} system")
     reply = exchange(room, f"{TEXT} prompt", f"{TEXT} answer")
-    conversation.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment=f"{TEXT} comment")
+    actions.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment=f"{TEXT} comment")
     api.post(url_of(room), {"prompt": f"{TEXT} keyed"}, headers={"Idempotency-Key": f"{TEXT} key"})
     use(user, reply_id=reply.pk)
     pipe = client().pipeline()

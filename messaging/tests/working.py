@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from chatrooms.models import Chatroom
-from messaging import conversation
+from messaging.conversation import actions
 from messaging.models import Message
 from messaging.tasks import generate_reply
 
 
 def post(room: Chatroom, prompt: str = "Hello") -> Message:
-    return conversation.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt).reply
+    return actions.post_message(user=room.user, chatroom_id=room.pk, prompt=prompt).reply
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:

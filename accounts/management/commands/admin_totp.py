@@ -5,7 +5,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.console import UserCommand, record
+from accounts.cli import UserCommand, record
 from accounts.models import AuditEvent, User
 
 

@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib.auth.management.commands import changepassword
 from django.db import transaction
 
-from accounts.console import record
+from accounts.cli import record
 from accounts.models import AuditEvent, Session, User
 
 

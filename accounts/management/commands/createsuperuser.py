@@ -2,7 +2,7 @@ from typing import Any
 
 from django.contrib.auth.management.commands import createsuperuser
 
-from accounts.console import record
+from accounts.cli import record
 from accounts.models import AuditEvent, User
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
-from accounts import limits
-from accounts.console import COMMAND, MobileCommand
+from accounts.auth import rate_limits
+from accounts.cli import COMMAND, MobileCommand
 from accounts.models import AuditEvent, OneTimeCode
 
 
@@ -10,6 +10,6 @@ class Command(MobileCommand):
 
     def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
         ended = OneTimeCode.objects.end(mobile=mobile, ending=OneTimeCode.Ending.CLEARED)
-        hits = limits.clear(mobile=mobile)
+        hits = rate_limits.clear(mobile=mobile)
         AuditEvent.objects.record(AuditEvent.Action.CODE_CLEARED, mobile=mobile, actor=COMMAND)
         return {"codes_ended": ended, "limit_hits_forgotten": hits}

@@ -2,11 +2,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts.budgets import SmsBudgetSpent
-from accounts.console import COMMAND, MobileCommand
-from accounts.limits import RateLimited
+from accounts.auth.rate_limits import RateLimited
+from accounts.auth.sign_in import send_code
+from accounts.auth.sms_budgets import SmsBudgetSpent
+from accounts.cli import COMMAND, MobileCommand
 from accounts.models import AuditEvent
-from accounts.sign_in import send_code
 
 
 class Command(MobileCommand):

@@ -1,7 +1,7 @@
 from typing import Any
 
-from accounts.console import MobileCommand
-from accounts.limits import failures_of, sends_of
+from accounts.auth.rate_limits import failures_of, sends_of
+from accounts.cli import MobileCommand
 from accounts.models import OneTimeCode
 
 

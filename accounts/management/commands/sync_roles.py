@@ -1,6 +1,6 @@
 from typing import Any
 
-from accounts.console import COMMAND, JsonCommand
+from accounts.cli import COMMAND, JsonCommand
 from accounts.models import AuditEvent
 from accounts.roles import sync_roles
 

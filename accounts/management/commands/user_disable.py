@@ -1,6 +1,6 @@
 from typing import Any
 
-from accounts.console import UserCommand, record
+from accounts.cli import UserCommand, record
 from accounts.models import AuditEvent, User
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts.console import UserCommand, record
+from accounts.cli import UserCommand, record
 from accounts.models import AuditEvent, User
 
 

@@ -1,8 +1,8 @@
 from typing import Any
 
-from accounts.console import COMMAND, UserCommand
+from accounts.auth.sessions import end_all_sessions
+from accounts.cli import COMMAND, UserCommand
 from accounts.models import Session, User
-from accounts.sessions import end_all_sessions
 
 
 class Command(UserCommand):

@@ -7,9 +7,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from accounts.console import UserCommand, record
+from accounts.api.serializers import LONGEST_PASSWORD
+from accounts.cli import UserCommand, record
 from accounts.models import AuditEvent, User
-from accounts.serializers import LONGEST_PASSWORD
 
 
 class Command(UserCommand):

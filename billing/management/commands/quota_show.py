@@ -1,6 +1,6 @@
 from typing import Any
 
-from accounts.console import UserCommand
+from accounts.cli import UserCommand
 from accounts.models import User
 from billing.models import DailyQuota
 

@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.console import JsonCommand
-from billing.reconciliation import reconcile
-from billing.stripe_api import BillingNotConfigured, PaymentUnavailable, is_configured
+from accounts.cli import JsonCommand
+from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, is_configured
+from billing.stripe.reconciliation import reconcile
 
 
 class Command(JsonCommand):

@@ -4,8 +4,8 @@ import stripe
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.console import JsonCommand
-from billing.setup import set_up
+from accounts.cli import JsonCommand
+from billing.stripe.setup import set_up
 
 
 class Command(JsonCommand):

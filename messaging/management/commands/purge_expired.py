@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from accounts.console import JsonCommand
+from accounts.cli import JsonCommand
 from messaging.retention import purge_expired
 
 

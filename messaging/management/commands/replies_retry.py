@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.console import COMMAND, JsonCommand
+from accounts.cli import COMMAND, JsonCommand
 from accounts.models import AuditEvent
 from messaging.models import ERROR_CODES
-from messaging.retrying import NotFailed, failed_replies, retry
+from messaging.replies.retry import NotFailed, failed_replies, retry
 
 
 def moment(text: str) -> datetime:

@@ -5,10 +5,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 from tqdm import tqdm
 
-from accounts.console import JsonCommand
-from accounts.mobile import InvalidMobile, to_e164
+from accounts.cli import JsonCommand
 from accounts.models import User
-from messaging.seeding import Plan, TooManyUsers, make_users, seed
+from accounts.phone_numbers import InvalidMobile, to_e164
+from messaging.management.demo_data import Plan, TooManyUsers, make_users, seed
 
 
 class Command(JsonCommand):

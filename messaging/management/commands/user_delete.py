@@ -2,8 +2,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.console import COMMAND, UserCommand
-from accounts.erasure import close_account
+from accounts.auth.closing import close_account
+from accounts.cli import COMMAND, UserCommand
 from accounts.models import Erasure, User
 from messaging.account_erasure import erase_user
 

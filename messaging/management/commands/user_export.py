@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.console import UserCommand, record
+from accounts.cli import UserCommand, record
 from accounts.models import AuditEvent, User
 from messaging.archive import write_archive
 

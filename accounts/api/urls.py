@@ -1,0 +1,28 @@
+from django.conf import settings
+from django.urls import URLPattern, path, re_path
+from django.views.generic import TemplateView
+from rest_framework.routers import SimpleRouter
+
+from accounts.api.views import SessionViewSet, SignInViewSet
+from accounts.api.web_session import WebRefreshView, WebSessionView
+
+router = SimpleRouter()
+router.trailing_slash = "/?"
+router.register("auth", SignInViewSet, basename="auth")
+router.register("auth", SessionViewSet, basename="session")
+
+urlpatterns = router.urls
+
+# At the root, not under the API.
+web_urlpatterns: list[URLPattern] = [
+    path(
+        "",
+        TemplateView.as_view(
+            template_name="landing.html",
+            extra_context={"daily_limit": settings.BASIC_DAILY_LIMIT},
+        ),
+        name="landing",
+    ),
+    re_path(r"^web/session/?$", WebSessionView.as_view(), name="web-session"),
+    re_path(r"^web/session/refresh/?$", WebRefreshView.as_view(), name="web-refresh"),
+]

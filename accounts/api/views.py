@@ -1,0 +1,185 @@
+"""Accounts over HTTP: signing in, sessions, and the user's own account."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404
+from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import ViewSet
+
+from accounts.api.authentication import AuthenticatedRequest
+from accounts.api.serializers import (
+    ChangePasswordSerializer,
+    LoginSerializer,
+    RefreshSerializer,
+    SendCodeSerializer,
+    SessionSerializer,
+    SignUpSerializer,
+    UserSerializer,
+    VerifyCodeSerializer,
+    describe_sign_in,
+)
+from accounts.auth import sessions, sign_in
+from accounts.auth.passwords import change_password
+from accounts.models import Session
+from gemchat.api.client_address import client_of
+from gemchat.api.pagination import next_link, page_limit, read_cursor, sign_cursor
+
+CODE_SENT = "If this number can receive messages, a code is on its way."
+UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
+
+def envelope(message: str, data: Any = None) -> dict[str, Any]:
+    return {"success": True, "message": message, "data": data}
+
+
+def fields_of(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+    """What was sent, checked; raises ValidationError."""
+    fields = serializer(data=request.data)
+    fields.is_valid(raise_exception=True)
+    return fields.validated_data
+
+
+class SignInViewSet(ViewSet):
+    """What needs no token; one that is sent along is not looked at."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @action(detail=False, methods=["post"])
+    def signup(self, request: Request) -> Response:
+        fields = fields_of(SignUpSerializer, request)
+        token = sign_in.sign_up(
+            mobile=fields["mobile"],
+            password=fields.get("password") or "",
+            client=client_of(request),
+        )
+        message = "Signed up. Ask for a code to verify the number."
+        if not token:
+            return Response(envelope(message), status=201)
+        message += " Send signup_token along with the code to keep the password."
+        return Response(envelope(message, {"signup_token": token}), status=201)
+
+    @action(detail=False, methods=["post"], url_path="send-otp")
+    def send_otp(self, request: Request) -> Response:
+        return self.send_code(request)
+
+    @action(detail=False, methods=["post"], url_path="forgot-password")
+    def forgot_password(self, request: Request) -> Response:
+        """Another name of send-otp: the session that the code opens may set a password."""
+        return self.send_code(request)
+
+    def send_code(self, request: Request) -> Response:
+        fields = fields_of(SendCodeSerializer, request)
+        issued = sign_in.send_code(
+            mobile=fields["mobile"],
+            client=client_of(request),
+            solution=fields.get("challenge_solution", ""),
+        )
+        answer: dict[str, Any] = {
+            "expires_in": int(settings.OTP_LIFETIME.total_seconds()),
+            "resend_after": issued.resend_after_seconds,
+        }
+        if settings.OTP_ECHO:
+            answer["otp"] = issued.code.digits
+        return Response(envelope(CODE_SENT, answer))
+
+    @action(detail=False, methods=["post"], url_path="verify-otp")
+    def verify_otp(self, request: Request) -> Response:
+        fields = fields_of(VerifyCodeSerializer, request)
+        signed_in = sign_in.sign_in_with_code(
+            mobile=fields["mobile"],
+            digits=fields["otp"],
+            signup_token=fields.get("signup_token", ""),
+            client=client_of(request),
+        )
+        return Response(describe_sign_in(signed_in, "Signed in."))
+
+    @action(detail=False, methods=["post"])
+    def login(self, request: Request) -> Response:
+        fields = fields_of(LoginSerializer, request)
+        signed_in = sign_in.sign_in_with_password(**fields, client=client_of(request))
+        return Response(describe_sign_in(signed_in, "Signed in."))
+
+    @action(detail=False, methods=["post"])
+    def refresh(self, request: Request) -> Response:
+        fields = fields_of(RefreshSerializer, request)
+        signed_in = sessions.refresh(**fields, client=client_of(request))
+        return Response(describe_sign_in(signed_in, "Refreshed."))
+
+
+class SessionViewSet(ViewSet):
+    """What a signed-in user does with password and sessions."""
+
+    @action(detail=False, methods=["post"], url_path="change-password")
+    def change_password(self, request: AuthenticatedRequest) -> Response:
+        fields = fields_of(ChangePasswordSerializer, request)
+        change_password(
+            session=request.auth,
+            new_password=fields["new_password"],
+            current_password=fields.get("current_password") or "",
+            client=client_of(request),
+        )
+        return Response(envelope("The password is changed. Other sessions have ended."))
+
+    @action(detail=False, methods=["post"])
+    def logout(self, request: AuthenticatedRequest) -> Response:
+        sessions.end_session(
+            user=request.user,
+            session_id=request.auth.pk,
+            reason=Session.Ending.LOGOUT,
+            client=client_of(request),
+        )
+        return Response(status=204)
+
+    @action(detail=False, methods=["post"], url_path="logout-all")
+    def logout_all(self, request: AuthenticatedRequest) -> Response:
+        sessions.end_all_sessions(
+            user=request.user, reason=Session.Ending.LOGOUT_ALL, client=client_of(request)
+        )
+        return Response(status=204)
+
+    @action(detail=False, methods=["get"])
+    def sessions(self, request: AuthenticatedRequest) -> Response:
+        """A bare array, newest first; the next page is in the `Link` header."""
+        limit, salt = page_limit(request), f"sessions {request.user.pk}"
+        live = Session.objects.live().filter(user=request.user).order_by("-pk")
+        if (cursor := request.query_params.get("cursor")) is not None:
+            live = live.filter(pk__lt=uuid.UUID(read_cursor(cursor, salt=salt)))
+        found = list(live[: limit + 1])
+        context = {"current": request.auth.pk}
+        response = Response(SessionSerializer(found[:limit], many=True, context=context).data)
+        if len(found) > limit:
+            response["Link"] = next_link(request, sign_cursor(str(found[limit - 1].pk), salt=salt))
+        return response
+
+    @action(detail=False, methods=["delete"], url_path=f"sessions/(?P<session_id>{UUID})")
+    def session(self, request: AuthenticatedRequest, session_id: Any) -> Response:
+        try:
+            sessions.end_session(
+                user=request.user,
+                session_id=session_id,
+                reason=Session.Ending.ENDED_BY_USER,
+                client=client_of(request),
+            )
+        except Session.DoesNotExist as error:
+            raise Http404 from error
+        return Response(status=204)
+
+
+class UserViewSet(ViewSet):
+    @action(detail=False, methods=["get"])
+    def me(self, request: AuthenticatedRequest) -> Response:
+        return Response(UserSerializer(request.user).data)
+
+    @me.mapping.patch
+    def rename(self, request: AuthenticatedRequest) -> Response:
+        fields = UserSerializer(request.user, data=request.data, partial=True)
+        fields.is_valid(raise_exception=True)
+        request.user.rename(fields.validated_data.get("name", request.user.name))
+        return Response(fields.data)

@@ -1,0 +1,107 @@
+"""The session of the web pages: their refresh token is a cookie, which no script can read.
+
+The pages call the public API with an access token that they keep in memory. What would outlive the
+tab, the refresh token, goes into a cookie that is HttpOnly and SameSite=Strict. Since the browser
+adds it by itself, each call must come from a page of this site.
+
+A stranger must not put a cookie there, or the next visit is in the stranger's account. So the name
+has the prefix `__Host-`, which browsers take from this host over TLS alone; a name that comes
+twice is no cookie (`gemchat.api.cookies`); and a refresh token of the API does not work here.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.serializers import VerifyCodeSerializer, describe_sign_in
+from accounts.api.views import fields_of
+from accounts.auth import sessions, sign_in
+from accounts.auth.sessions import SignedIn
+from accounts.models import Session
+from gemchat.api.client_address import client_of
+from gemchat.api.errors import DomainError
+
+COOKIE = settings.REFRESH_COOKIE_NAME
+# The prefix `__Host-` wants the path of the whole site.
+PATH = "/"
+
+
+class OriginRefused(DomainError):
+    code = "origin_refused"
+    message = "This is for the pages of this site alone."
+    status = 403
+
+
+class WebSessionView(APIView):
+    """POST signs in by code, DELETE signs out."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    schema = None  # For the pages; other clients have auth/verify-otp and auth/refresh.
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        """Browsers tell the origin with whatever is not a GET; who leaves it out is none."""
+        super().initial(request, *args, **kwargs)
+        if request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}":
+            raise OriginRefused
+
+    def post(self, request: Request) -> Response:
+        fields = fields_of(VerifyCodeSerializer, request)
+        signed_in = sign_in.sign_in_with_code(
+            mobile=fields["mobile"],
+            digits=fields["otp"],
+            client=client_of(request),
+            channel=Session.Channel.WEB,
+        )
+        return with_cookie(signed_in, "Signed in.")
+
+    def delete(self, request: Request) -> Response:
+        sessions.end_web_session(
+            refresh_token=request.COOKIES.get(COOKIE, ""), client=client_of(request)
+        )
+        return without_cookie(Response(status=204))
+
+
+class WebRefreshView(WebSessionView):
+    """POST gives an access token for the cookie, and the cookie its successor."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: Request) -> Response:
+        """204 where nobody is signed in, which is no error: pages ask in order to know."""
+        token = request.COOKIES.get(COOKIE)
+        if not token:
+            return Response(status=204)
+        try:
+            signed_in = sessions.refresh(
+                refresh_token=token, client=client_of(request), channel=Session.Channel.WEB
+            )
+        except sessions.InvalidRefreshToken:
+            return without_cookie(Response(status=204))
+        return with_cookie(signed_in, "Refreshed.")
+
+
+def with_cookie(signed_in: SignedIn, message: str) -> Response:
+    """The answer of a sign-in, whose refresh token is in the cookie and not in the body."""
+    body = describe_sign_in(signed_in, message)
+    lifetime = timedelta(seconds=body.pop("refresh_expires_in"))
+    response = Response(body)
+    response.set_cookie(
+        COOKIE,
+        body.pop("refresh_token"),
+        max_age=lifetime,
+        path=PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def without_cookie(response: Response) -> Response:
+    response.delete_cookie(COOKIE, path=PATH, samesite="Strict")
+    return response

@@ -1,0 +1,294 @@
+"""How often a number or a network may try. Counted in the database, under locks.
+
+Locks are taken in one order: the number, its networks from narrow to wide, the budget of the
+country, the budget of all. What an early lock refuses never waits for a later one.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.auth import challenges, sms_budgets
+from accounts.auth.counters import DAY, HOUR, Counter, count, lock, longest_wait
+from accounts.metrics import CODE_REFUSALS
+from accounts.models import AuditEvent, LimitHit, OneTimeCode, Session, User
+from accounts.models.audit import mobile_digest
+from gemchat.api.client_address import Client
+from gemchat.api.errors import DomainError
+
+Kind = LimitHit.Kind
+
+FIRST_GAP_SECONDS = 30
+# A sign-in from a network makes the network familiar to the account for this long.
+FAMILIAR = timedelta(days=90)
+# Guesses at one password from all networks together, as a multiple of those from one network.
+NETWORKS_THAT_GUESS = 10
+# Codes nobody answers, for one address: days are longer than hours, attacks too.
+DAY_IN_HOURS = 3
+SENDS = [Kind.SEND, Kind.OWNER_SEND]
+GUESSES = [Kind.PASSWORD_FAILURE, Kind.STAFF_FAILURE]
+OF_NUMBER = [*SENDS, *GUESSES, Kind.LOGIN]
+
+
+class RateLimited(DomainError):
+    code = "rate_limited"
+    message = "Too many tries. Wait before the next one."
+    status = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A counted guess at a password, which `settle` corrects once it is judged."""
+
+    failures: list[LimitHit]
+    logins: list[LimitHit] = field(default_factory=list)
+
+
+def take_send(*, mobile: str, client: Client | None, code_id: uuid.UUID, solution: str = "") -> int:
+    """Count one SMS in the caller's transaction; return the seconds until the number's next one.
+
+    `client` is None for codes that staff send, which no network answers for.
+    Raises RateLimited, ChallengeRequired and SmsBudgetSpent.
+    """
+    lock(mobile)
+    now = timezone.now()
+    is_known = User.objects.filter(mobile=mobile).exists()
+    is_familiar = client is None or _is_familiar(mobile, client)
+    number = _sends_of_number(mobile, Kind.OWNER_SEND if is_familiar else Kind.SEND)
+    unanswered = _unanswered_sends(number, now)
+    waits = [number.wait(now)]
+    if unanswered:
+        gap = _gap_seconds(len(unanswered))
+        waits.append(gap - (now - unanswered[0]).total_seconds())
+    _refuse(max(waits), "number")
+    networks: list[Counter] = []
+    if client is not None:
+        hourly = settings.SMS_UNANSWERED_PER_ADDRESS
+        networks = _of_networks(
+            Kind.NETWORK_SEND, client, [(hourly, HOUR), (hourly * DAY_IN_HOURS, DAY)]
+        )
+        lock(*(counter.lock_name for counter in networks))
+        _refuse(longest_wait(networks, now), "network")
+        challenges.require(mobile=mobile, solution=solution, networks=networks, now=now)
+    sms_budgets.take(mobile=mobile, is_known=is_known, now=now)
+    count([number], now)
+    count(networks, now, code_id=code_id)
+    return _gap_seconds(len(unanswered) + 1)
+
+
+def _sends_of_number(mobile: str, kind: LimitHit.Kind) -> Counter:
+    hourly = settings.SMS_PER_NUMBER
+    return Counter(kind, mobile, [(hourly, HOUR), (2 * hourly, DAY)], mobile_digest(mobile))
+
+
+def _of_networks(
+    kind: LimitHit.Kind, client: Client, limits: list[tuple[int, timedelta]]
+) -> list[Counter]:
+    """Give each network of a client its share of an address's limits."""
+    return [
+        Counter(kind, name, [(max(1, int(maximum * share)), window) for maximum, window in limits])
+        for name, share in client.networks.items()
+    ]
+
+
+def _refuse(wait: float, reason: str) -> None:
+    if wait > 0:
+        CODE_REFUSALS.labels(reason).inc()
+        raise RateLimited(retry_after=wait)
+
+
+def _gap_seconds(sends: int) -> int:
+    return FIRST_GAP_SECONDS * 2 ** (sends - 1)
+
+
+def _unanswered_sends(number: Counter, now: datetime) -> list[datetime]:
+    """This hour's sends since a code was last used, newest first."""
+    sends = LimitHit.objects.filter(
+        kind=number.kind, subject=number.subject, created_at__gt=now - HOUR
+    )
+    used_at = (
+        OneTimeCode.objects.filter(mobile=number.subject, ending=OneTimeCode.Ending.USED)
+        .order_by("-created_at")
+        .values_list("ended_at", flat=True)
+        .first()
+    )
+    if used_at is not None:
+        sends = sends.filter(created_at__gt=used_at)
+    return list(sends.order_by("-created_at").values_list("created_at", flat=True))
+
+
+def _is_familiar(mobile: str, client: Client) -> bool:
+    """Check whether the number's account has signed in from the client's network of late."""
+    if client.ip is None:
+        return False
+    since = timezone.now() - FAMILIAR
+    sessions = Session.objects.filter(user__mobile=mobile, created_at__gt=since)
+    return sessions.filter(ip__within=client.network).exists()
+
+
+def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
+    """Check for a sign-in to the admin from the client's network, which makes no session row."""
+    user = User.objects.filter(mobile=mobile, is_staff=True).first()
+    if user is None or client.ip is None:
+        return False
+    since = timezone.now() - FAMILIAR
+    events = AuditEvent.objects.filter(user_id=user.pk, created_at__gt=since)
+    signed_in = events.filter(action=AuditEvent.Action.STAFF_SIGNED_IN)
+    return signed_in.filter(address__ip__within=client.network).exists()
+
+
+def refuse_if_guessing(*, client: Client) -> None:
+    """Refuse tries at codes that the client's networks did not ask for. Raises RateLimited.
+
+    Tries at a network's own codes are bounded by its sends, and are not refused here: else one
+    hostile neighbour would shut out everybody behind the same address.
+    """
+    counters = _code_failures(client)
+    lock(*(counter.lock_name for counter in counters))
+    wait = longest_wait(counters, timezone.now())
+    if wait > 0:
+        raise RateLimited(retry_after=wait)
+
+
+def count_code_failure(*, mobile: str, client: Client, code_id: uuid.UUID | None) -> None:
+    """Count a wrong try at another network's code, or at no code, for the client's networks."""
+    counters, now = _code_failures(client), timezone.now()
+    count(counters, now, code_id=code_id)
+    _record_reached(counters, "wrong codes of a network", mobile=mobile, client=client, now=now)
+
+
+def _code_failures(client: Client) -> list[Counter]:
+    limits = [(settings.CODE_FAILURES_PER_ADDRESS, HOUR)]
+    return _of_networks(Kind.CODE_FAILURE, client, limits)
+
+
+def take_back(*, mobile: str) -> None:
+    """Delete what this day's codes of a number counted against networks: its owner answered."""
+    since = timezone.now() - DAY
+    codes = OneTimeCode.objects.filter(mobile=mobile, created_at__gt=since).values("pk")
+    kinds = [Kind.NETWORK_SEND, Kind.CODE_FAILURE]
+    LimitHit.objects.filter(kind__in=kinds, code_id__in=codes).delete()
+
+
+def take_guess(
+    *,
+    mobile: str,
+    client: Client,
+    kind: LimitHit.Kind = Kind.PASSWORD_FAILURE,
+    is_login: bool = False,
+) -> Guess:
+    """Count a guess at a password before it is judged; `settle` corrects the count.
+
+    Counting first keeps parallel guesses from being hashed. `kind` parts the API from the admin.
+    `is_login` counts the guess as a right sign-in too. Raises RateLimited.
+    """
+    one_network = settings.PASSWORD_FAILURES_PER_NUMBER
+    digest = mobile_digest(mobile)
+    pairs = [
+        Counter(kind, mobile, [(one_network, DAY)], digest, network=name)
+        for name in client.networks
+    ]
+    everywhere = Counter(kind, mobile, [(one_network * NETWORKS_THAT_GUESS, DAY)], digest)
+    addresses = _of_networks(kind, client, [(settings.PASSWORD_FAILURES_PER_ADDRESS, HOUR)])
+    logins: list[Counter] = []
+    if is_login:
+        own = Counter(Kind.LOGIN, mobile, [(settings.LOGINS_PER_NUMBER, HOUR)], digest)
+        logins = [own, *_of_networks(Kind.LOGIN, client, [(settings.LOGINS_PER_ADDRESS, HOUR)])]
+    with transaction.atomic():
+        lock(everywhere.lock_name, *(counter.lock_name for counter in addresses))
+        lock(*(counter.lock_name for counter in logins))
+        now = timezone.now()
+        wait = longest_wait([*pairs, *addresses, *logins], now)
+        if (long := everywhere.wait(now)) > 0 and not _knows(mobile, client, kind):
+            wait = max(wait, long)
+        if wait > 0:
+            raise RateLimited(retry_after=wait)
+        guess = Guess(count([*pairs, everywhere, *addresses], now), count(logins, now))
+        _record_reached([pairs[0]], "wrong passwords", mobile=mobile, client=client, now=now)
+        _record_reached(
+            [everywhere], "wrong passwords of all networks", mobile=mobile, client=client, now=now
+        )
+        _record_reached(
+            addresses, "wrong passwords of a network", mobile=mobile, client=client, now=now
+        )
+    return guess
+
+
+def _knows(mobile: str, client: Client, kind: LimitHit.Kind) -> bool:
+    if kind == Kind.STAFF_FAILURE and _is_familiar_to_staff(mobile, client):
+        return True
+    return _is_familiar(mobile, client)
+
+
+def settle(guess: Guess, *, is_right: bool) -> None:
+    """Correct the count of a guess: a right one is no failure, a wrong one no sign-in."""
+    wrong_hits = guess.failures if is_right else guess.logins
+    LimitHit.objects.filter(pk__in=[hit.pk for hit in wrong_hits]).delete()
+
+
+def take_signup(*, client: Client) -> None:
+    """Count a sign-up that brings a password, which costs a hash. Raises RateLimited."""
+    counters = _of_networks(Kind.SIGNUP, client, [(settings.SIGNUPS_PER_ADDRESS, HOUR)])
+    with transaction.atomic():
+        lock(*(counter.lock_name for counter in counters))
+        now = timezone.now()
+        if (wait := longest_wait(counters, now)) > 0:
+            raise RateLimited(retry_after=wait)
+        count(counters, now)
+
+
+def take(*, kind: LimitHit.Kind, subject: str, allowed: list[tuple[int, timedelta]]) -> None:
+    """Count one act of a subject. `allowed` is a list of (count, window). Raises RateLimited."""
+    with transaction.atomic():
+        counter = Counter(kind, subject, allowed)
+        lock(counter.lock_name)
+        now = timezone.now()
+        if (wait := counter.wait(now)) > 0:
+            raise RateLimited(retry_after=wait)
+        count([counter], now)
+
+
+def _record_reached(
+    counters: list[Counter], limit: str, *, mobile: str, client: Client, now: datetime
+) -> None:
+    if longest_wait(counters, now) > 0:
+        AuditEvent.objects.record(
+            AuditEvent.Action.LIMIT_REACHED, mobile=mobile, client=client, limit=limit
+        )
+
+
+def clear(*, mobile: str) -> int:
+    """Delete what was counted for a number; return the number of hits."""
+    deleted, _ = LimitHit.objects.filter(
+        kind__in=OF_NUMBER, subject__in=[mobile, mobile_digest(mobile)]
+    ).delete()
+    return deleted
+
+
+def make_nameless(*, mobile: str) -> None:
+    """Move a number's hits to its digest, so that an erasure gives no new allowance."""
+    LimitHit.objects.filter(subject=mobile).update(subject=mobile_digest(mobile))
+
+
+def sends_of(mobile: str) -> int:
+    """Count the SMS to a number in the last 24 hours."""
+    return _hits_of_day(SENDS, mobile)
+
+
+def failures_of(mobile: str) -> int:
+    """Count wrong passwords, and tries that wrong codes spent, in the last 24 hours."""
+    codes = OneTimeCode.objects.filter(mobile=mobile, created_at__gt=timezone.now() - DAY)
+    return _hits_of_day(GUESSES, mobile) + sum(code.tries_spent for code in codes)
+
+
+def _hits_of_day(kinds: list[LimitHit.Kind], mobile: str) -> int:
+    return LimitHit.objects.filter(
+        kind__in=kinds,
+        subject__in=[mobile, mobile_digest(mobile)],
+        network="",
+        created_at__gt=timezone.now() - DAY,
+    ).count()

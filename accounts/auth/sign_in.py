@@ -1,0 +1,189 @@
+"""Signing up and in: by a code that was sent to the number, or by a password.
+
+Nothing here tells known numbers from unknown ones: signing up and asking for a code look nobody
+up, and a password is hashed for an unknown number as well.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
+from django.db import transaction
+from uuid_utils.compat import uuid7
+
+from accounts.auth import rate_limits, signup_tokens
+from accounts.auth.counters import lock
+from accounts.auth.hashers import hashing_permit
+from accounts.auth.sessions import SignedIn, open_session
+from accounts.metrics import CODE_CHECKS
+from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
+from accounts.tasks import send_to_queue
+from gemchat.api.client_address import Client
+from gemchat.api.errors import DomainError
+
+CLOSING_RETRY_SECONDS = 60
+
+
+class CodeInvalid(DomainError):
+    code = "otp_invalid"
+    message = "The code is wrong or has expired. Ask for a new one."
+    status = 400
+
+
+class InvalidCredentials(DomainError):
+    code = "invalid_credentials"
+    message = "Mobile number and password do not match."
+    status = 401
+
+
+class AccountDisabled(DomainError):
+    code = "account_disabled"
+    message = "This account has been disabled."
+    status = 403
+
+
+class AccountClosing(DomainError):
+    code = "account_closing"
+    message = "The account of this number is being erased. Sign up anew when that is done."
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=CLOSING_RETRY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    code: OneTimeCode
+    resend_after_seconds: int
+
+
+def sign_up(*, mobile: str, password: str, client: Client) -> str:
+    """A token that keeps the password of a sign-up until its number is verified; "" without one.
+
+    Whoever signs up may not own the number. Were the password stored with it, a stranger could
+    choose one for a number and wait for its owner to verify it; so it stays with the client, whose
+    token has effect only beside a right code.
+    """
+    if not password:
+        return ""
+    with hashing_permit():
+        rate_limits.take_signup(client=client)
+        encoded = make_password(password)
+    return signup_tokens.seal(mobile=mobile, encoded_password=encoded)
+
+
+def send_code(*, mobile: str, client: Client | None, solution: str = "") -> IssuedCode:
+    """Make a number's new code and have it sent; `client` is None where staff ask for it.
+
+    Raises RateLimited, ChallengeRequired, SmsBudgetSpent.
+    """
+    code_id = uuid7()
+    with transaction.atomic():
+        resend_after = rate_limits.take_send(
+            mobile=mobile, client=client, code_id=code_id, solution=solution
+        )
+        code = OneTimeCode.objects.issue(
+            mobile=mobile, ip=client.ip if client else None, code_id=code_id
+        )
+        transaction.on_commit(partial(send_to_queue, code.pk))
+    return IssuedCode(code, resend_after)
+
+
+def sign_in_with_code(
+    *,
+    mobile: str,
+    digits: str,
+    client: Client,
+    signup_token: str = "",
+    channel: Session.Channel = Session.Channel.API,
+) -> SignedIn:
+    """Sign in with a code, which makes the user when the number is new.
+
+    Raises CodeInvalid, AccountDisabled, AccountClosing, RateLimited.
+    """
+    signed_in = None
+    with transaction.atomic():
+        lock(mobile)
+        user = _user_by_code(mobile=mobile, digits=digits, client=client)
+        if user is not None and user.is_active:
+            _keep_signup_password(user, signup_token, client)
+            signed_in = open_session(
+                user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
+            )
+    CODE_CHECKS.labels("refused" if user is None else "verified").inc()
+    # Raised out here, as it would undo what was counted.
+    if user is None:
+        raise CodeInvalid
+    if signed_in is None and Erasure.objects.filter(user=user).exists():
+        raise AccountClosing
+    if signed_in is None:
+        raise AccountDisabled
+    return signed_in
+
+
+def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
+    """Judge a code against every live code of its number, under the number's lock."""
+    codes = list(OneTimeCode.objects.live().filter(mobile=mobile).order_by("created_at"))
+    is_own = any(code.is_from(client) for code in codes)
+    if not is_own:
+        rate_limits.refuse_if_guessing(client=client)
+    # A list: each code is compared, whichever is right.
+    right = [code for code in codes if code.matches(digits) and code.has_try(client)]
+    if right and right[0].use():
+        rate_limits.take_back(mobile=mobile)
+        return User.objects.verified(mobile)
+    for code in codes:
+        code.spend_try(client)
+    if not is_own:
+        newest = codes[-1].pk if codes else None
+        rate_limits.count_code_failure(mobile=mobile, client=client, code_id=newest)
+    return None
+
+
+def _keep_signup_password(user: User, signup_token: str, client: Client) -> None:
+    if not signup_token or user.has_password:
+        return
+    encoded = signup_tokens.open_seal(signup_token, mobile=user.mobile)
+    if encoded is not None:
+        user.password = encoded
+        user.save(update_fields=["password"])
+        AuditEvent.objects.record(
+            AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
+        )
+
+
+def sign_in_with_password(*, mobile: str, password: str, client: Client) -> SignedIn:
+    """Raises InvalidCredentials, RateLimited, Overloaded."""
+    user = check_credentials(mobile=mobile, password=password, client=client, is_login=True)
+    with transaction.atomic():
+        # A password that was changed while this one was hashed must not sign in any more.
+        unchanged = User.objects.select_for_update(no_key=True).filter(
+            pk=user.pk, password=user.password, is_active=True
+        )
+        if not unchanged.first():
+            raise InvalidCredentials
+        return open_session(user=user, method=Session.AuthMethod.PASSWORD, client=client)
+
+
+def check_credentials(
+    *,
+    mobile: str,
+    password: str,
+    client: Client,
+    kind: LimitHit.Kind = LimitHit.Kind.PASSWORD_FAILURE,
+    is_login: bool = False,
+) -> User:
+    """Return the user of a number and password. `kind` is what a wrong password counts as.
+
+    Raises InvalidCredentials, RateLimited, Overloaded.
+    """
+    with hashing_permit():
+        guess = rate_limits.take_guess(mobile=mobile, client=client, kind=kind, is_login=is_login)
+        user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
+        # Django spends the time of a hash on an unusable password as well.
+        known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
+        is_right = known.check_password(password) and user is not None
+    rate_limits.settle(guess, is_right=is_right)
+    if not is_right or user is None:
+        raise InvalidCredentials
+    return user

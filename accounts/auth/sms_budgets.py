@@ -1,0 +1,114 @@
+"""Budgets of SMS: all numbers in a day, and the numbers of one country in an hour.
+
+A share of each budget is reserved for numbers that have an account, so that codes to invented
+numbers do not shut out the people who are here. docs/adr/0012 says what that reveals.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from accounts.auth.counters import DAY, HOUR, Counter, count, lock
+from accounts.metrics import CODE_REFUSALS, SMS_BUDGET_ALERTS, SMS_BUDGET_USED
+from accounts.models import LimitHit
+from accounts.phone_numbers import region_of
+from gemchat.api.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+HALF = 0.5
+EVERY_NUMBER = "every number"
+
+
+class SmsBudgetSpent(DomainError):
+    code = "sms_budget_spent"
+    message = "No more codes can be sent at the moment."
+    status = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A number of SMS in a window, of which `for_anyone` may go to numbers without an account."""
+
+    # The setting, for the log; the label of the metric.
+    setting: str
+    label: str
+    counter: Counter
+
+    @property
+    def maximum(self) -> int:
+        return self.counter.limits[0][0]
+
+    @property
+    def for_anyone(self) -> int:
+        return self.maximum - int(self.maximum * settings.SMS_RESERVED_SHARE)
+
+    def open_to_anyone(self) -> Counter:
+        """Count the same hits against the part that is not reserved."""
+        window = self.counter.limits[0][1]
+        return Counter(self.counter.kind, self.counter.subject, [(self.for_anyone, window)])
+
+    def levels(self) -> dict[str, int]:
+        return {
+            "half spent": int(self.maximum * HALF),
+            "spent for numbers without an account": self.for_anyone,
+            "spent": self.maximum,
+        }
+
+
+def budgets_of(mobile: str) -> list[Budget]:
+    """Return the budgets that a send to this number is taken from, in the order of their locks."""
+    region = region_of(mobile)
+    hourly, daily = settings.SMS_COUNTRY_HOURLY_BUDGET, settings.SMS_DAILY_BUDGET
+    kind = LimitHit.Kind.BUDGET
+    return [
+        Budget("SMS_COUNTRY_HOURLY_BUDGET", region, Counter(kind, region, [(hourly, HOUR)])),
+        Budget("SMS_DAILY_BUDGET", "all", Counter(kind, EVERY_NUMBER, [(daily, DAY)])),
+    ]
+
+
+def are_near(*, mobile: str, now: datetime) -> bool:
+    """Check whether half of what numbers without an account may take is used."""
+    return any(budget.open_to_anyone().is_used(HALF, now) for budget in budgets_of(mobile))
+
+
+def take(*, mobile: str, is_known: bool, now: datetime) -> None:
+    """Take one SMS from each budget, in the caller's transaction. Raises SmsBudgetSpent."""
+    budgets = budgets_of(mobile)
+    for budget in budgets:
+        lock(budget.counter.lock_name)
+        counter = budget.counter if is_known else budget.open_to_anyone()
+        if (wait := counter.wait(now)) > 0:
+            CODE_REFUSALS.labels("budget").inc()
+            raise SmsBudgetSpent(retry_after=wait)
+    count([budget.counter for budget in budgets], now)
+    for budget in budgets:
+        _report(budget, now)
+
+
+def _report(budget: Budget, now: datetime) -> None:
+    """Log each level of a budget once in its window."""
+    used = budget.counter.used(now)
+    SMS_BUDGET_USED.labels(budget.label).set(used / budget.maximum)
+    for level, threshold in budget.levels().items():
+        if used < max(1, threshold):
+            return
+        alert = Counter(
+            LimitHit.Kind.BUDGET_ALERT,
+            f"{budget.counter.subject} {level}"[:64],
+            [(1, budget.counter.limits[0][1])],
+        )
+        if alert.wait(now) > 0:
+            continue
+        count([alert], now)
+        SMS_BUDGET_ALERTS.labels(budget.label, level).inc()
+        logger.error(
+            "%s (%d) of %s is %s: %d codes were sent",
+            budget.setting,
+            budget.maximum,
+            budget.label,
+            level,
+            used,
+        )

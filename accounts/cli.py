@@ -1,0 +1,65 @@
+"""What the commands have in common: --mobile, --json, and a failure told in a sentence."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+
+from accounts.models import AuditEvent, User
+from accounts.phone_numbers import InvalidMobile, to_e164
+
+COMMAND = "command"
+
+
+class JsonCommand(BaseCommand):
+    """A command whose `report` says what it did; shown as lines, or as one JSON object."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="answer with one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        report = self.report(**options)
+        if options["json"]:
+            self.stdout.write(json.dumps(report, cls=DjangoJSONEncoder))
+            return
+        for name, value in report.items():
+            self.stdout.write(f"{name}: {value}")
+
+    def report(self, **options: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class MobileCommand(JsonCommand):
+    """A command about one mobile number, in any way of writing it."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--mobile", required=True, help="the number, such as +911234567890")
+
+    def report(self, **options: Any) -> dict[str, Any]:
+        try:
+            mobile = to_e164(options["mobile"])
+        except InvalidMobile as error:
+            raise CommandError(str(error)) from error
+        return {"mobile": mobile, **self.report_on(**{**options, "mobile": mobile})}
+
+    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class UserCommand(MobileCommand):
+    """A command about a user."""
+
+    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+        user = User.objects.filter(mobile=mobile).first()
+        if user is None:
+            raise CommandError(f"There is no user with the number {mobile}.")
+        return self.report_on_user(user, **options)
+
+    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def record(action: AuditEvent.Action, user: User, **details: Any) -> None:
+    AuditEvent.objects.record(action, user_id=user.pk, mobile=user.mobile, actor=COMMAND, **details)

@@ -1,0 +1,96 @@
+"""What is kept for a day: what limits count, and answers that may be asked for again."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+KEPT = timedelta(hours=24)
+
+
+class DayQuerySet(models.QuerySet[models.Model]):
+    def prunable(self) -> "DayQuerySet":
+        return self.filter(created_at__lt=timezone.now() - KEPT)
+
+
+class LimitHit(models.Model):
+    """One thing that a limit counts (`accounts.auth.rate_limits`), in a window that slides."""
+
+    class Kind(models.TextChoices):
+        # Codes to a number: asked for from a network that is familiar to its account, or not.
+        OWNER_SEND = "owner_send"
+        SEND = "send"
+        # Codes asked for from a network, until one is answered.
+        NETWORK_SEND = "network_send"
+        BUDGET = "budget"
+        BUDGET_ALERT = "budget_alert"
+        # Solved challenges, which are good once.
+        CHALLENGE = "challenge"
+        CODE_FAILURE = "code_failure"
+        PASSWORD_FAILURE = "password_failure"  # noqa: S105
+        STAFF_FAILURE = "staff_failure"
+        LOGIN = "login"
+        SIGNUP = "signup"
+        STRIPE_CALL = "stripe_call"
+        ROOM = "room"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    # A mobile number, or its digest once its user is erased; a network; or the one name of what
+    # is counted for all.
+    subject = models.CharField(max_length=64)
+    # Where a guess at a number's password came from; empty for other counts.
+    network = models.CharField(max_length=64, blank=True)
+    # The code that a network asked for or guessed at: using the code deletes the hit.
+    code_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+
+    objects = DayQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # The newest hits of a subject, when a limit is looked at.
+            models.Index("kind", "subject", F("created_at").desc(), name="limit_hits_of_subject"),
+            # The hits of a code, which are deleted when the code is used.
+            models.Index("code_id", name="limit_hits_of_code", condition=Q(code_id__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.subject}"
+
+
+class IdempotencyRecord(models.Model):
+    """The answer to a request that had an Idempotency-Key (`accounts.api.idempotency`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_index=False)
+    key = models.CharField(max_length=255)
+    # SHA-256 of method, path and body.
+    request_digest = models.BinaryField(max_length=32)
+    # Null while a call over the network is under way, until the lease runs out.
+    status = models.SmallIntegerField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    headers = models.JSONField(default=dict)
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+
+    objects = DayQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_answer_a_key", fields=["user", "key"]),
+            models.CheckConstraint(
+                name="idempotency_answered_or_leased",
+                condition=Q(status=None, lease_until__isnull=False)
+                | Q(status__isnull=False, lease_until=None),
+            ),
+        ]
+        indexes = [
+            # The nightly pruning of old answers.
+            models.Index("created_at", name="idempotency_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

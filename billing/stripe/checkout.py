@@ -1,0 +1,166 @@
+"""From a user to a paying customer: the customer at Stripe, Checkout, and the portal.
+
+No transaction is open while Stripe is asked. What must happen once is made so by idempotency keys
+that two requests at the same time derive alike.
+"""
+
+import hashlib
+import time
+
+import stripe
+from django.conf import settings
+from djstripe.models import Customer, Session
+
+from accounts.models import User
+from billing.entitlement import ENTITLING, pro_subscriptions
+from billing.stripe import sync
+from billing.stripe.client import is_missing, plain, stripe_calls
+from gemchat.api.errors import DomainError
+
+# A Checkout page that ends sooner than this is not given out again.
+LEAST_SECONDS_LEFT = 300
+SESSION_ID = "{CHECKOUT_SESSION_ID}"
+
+
+class AlreadySubscribed(DomainError):
+    code = "already_subscribed"
+    message = "You are subscribed to Pro already."
+    status = 409
+
+
+class NoCustomer(DomainError):
+    code = "not_subscribed"
+    message = "You have never subscribed, so there is nothing to manage."
+    status = 409
+
+
+def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.checkout.Session:
+    """The Checkout page on which the user subscribes: the open one, or a new one.
+
+    Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
+    """
+    with stripe_calls(counted_for=user):
+        if user.stripe_customer_id and pro_subscriptions(user.stripe_customer_id):
+            raise AlreadySubscribed
+        customer_id = _living_customer(user)
+        if _subscribed_at_stripe(customer_id):
+            # The webhook was lost or is yet to come.
+            sync.sync_customer(customer_id)
+            raise AlreadySubscribed
+        session = _open_session(user, customer_id, with_session_id(success_url), cancel_url)
+        Session.sync_from_stripe_data(session, api_key=settings.STRIPE_SECRET_KEY)
+    return session
+
+
+def open_portal(*, user: User, return_url: str) -> str:
+    """The URL of Stripe's page on which the user manages card, invoices and subscription."""
+    with stripe_calls(counted_for=user):
+        if not user.stripe_customer_id:
+            raise NoCustomer
+        configuration = settings.STRIPE_PORTAL_CONFIGURATION
+        session = stripe.billing_portal.Session.create(
+            customer=user.stripe_customer_id,
+            return_url=return_url,
+            **({"configuration": configuration} if configuration else {}),
+        )
+    return session.url
+
+
+def cancel_for_erasure(user: User) -> None:
+    """See to it that a user about to be erased is not charged again.
+
+    Deleting the customer ends all subscriptions at once, and with them any open Checkout page;
+    Stripe keeps the invoices. What is mirrored here about the person goes too. To be called
+    before the user is erased, again if it raises: PaymentUnavailable, BillingNotConfigured.
+    """
+    customer_id = user.stripe_customer_id
+    if not customer_id:
+        return
+    with stripe_calls():
+        try:
+            stripe.Customer.delete(customer_id)
+        except stripe.InvalidRequestError as error:
+            if not is_missing(error):
+                raise
+    sync.forget_customer(customer_id)
+
+
+def with_session_id(success_url: str) -> str:
+    """The URL with Stripe's placeholder for the session's id, which the success page needs."""
+    if SESSION_ID in success_url:
+        return success_url
+    return f"{success_url}{'&' if '?' in success_url else '?'}session_id={SESSION_ID}"
+
+
+def _living_customer(user: User) -> str:
+    """The user's customer, made anew where Stripe has it no more."""
+    customer_id = _customer_of(user)
+    if _is_alive(customer_id):
+        return customer_id
+    sync.forget_link(customer_id)
+    return _customer_of(user)
+
+
+def _is_alive(customer_id: str) -> bool:
+    try:
+        return not getattr(stripe.Customer.retrieve(customer_id), "deleted", False)
+    except stripe.InvalidRequestError as error:
+        if not is_missing(error):
+            raise
+        return False
+
+
+def _customer_of(user: User) -> str:
+    # Counted before the link is read. A customer is linked before it is mirrored, so whoever
+    # counts it finds the link too, and whoever does not makes the same one with the same key.
+    # One that has been deleted at Stripe counts on, as its key would only bring it back.
+    made_before = Customer.objects.filter(metadata__user_id=str(user.pk)).count()
+    user.refresh_from_db(fields=["stripe_customer_id"])
+    if user.stripe_customer_id:
+        return user.stripe_customer_id
+    customer = stripe.Customer.create(
+        metadata={"user_id": str(user.pk)},
+        idempotency_key=f"customer:{user.pk}:{made_before}",
+    )
+    User.objects.filter(pk=user.pk, stripe_customer_id=None).update(stripe_customer_id=customer.id)
+    Customer.sync_from_stripe_data(customer, api_key=settings.STRIPE_SECRET_KEY)
+    user.refresh_from_db(fields=["stripe_customer_id"])
+    return user.stripe_customer_id or customer.id
+
+
+def _subscribed_at_stripe(customer_id: str) -> bool:
+    found = stripe.Subscription.list(customer=customer_id, status="all", limit=100)
+    return any(
+        subscription.status in ENTITLING
+        and any(
+            item.price.id in settings.STRIPE_PRO_PRICE_IDS for item in subscription["items"].data
+        )
+        for subscription in found.auto_paging_iter()
+    )
+
+
+def _open_session(
+    user: User, customer_id: str, success_url: str, cancel_url: str
+) -> stripe.checkout.Session:
+    """The customer's one open Checkout page; another that is open for another price is ended."""
+    price = settings.STRIPE_PRO_PRICE_IDS[0]
+    latest = next(iter(stripe.checkout.Session.list(customer=customer_id, limit=1).data), None)
+    urls = hashlib.sha256(f"{success_url}\n{cancel_url}".encode()).hexdigest()[:16]
+    if latest is not None and latest.status == "open":
+        metadata = plain(latest)["metadata"]
+        lasts = latest.expires_at > time.time() + LEAST_SECONDS_LEFT
+        if lasts and metadata.get("price") == price and metadata.get("urls") == urls:
+            return latest
+        stripe.checkout.Session.expire(latest.id)
+    after = latest.id if latest else "none"
+    return stripe.checkout.Session.create(
+        mode="subscription",
+        customer=customer_id,
+        client_reference_id=str(user.pk),
+        line_items=[{"price": price, "quantity": 1}],
+        success_url=success_url,
+        cancel_url=cancel_url,
+        metadata={"user_id": str(user.pk), "price": price, "urls": urls},
+        subscription_data={"metadata": {"user_id": str(user.pk)}},
+        idempotency_key=f"checkout:{customer_id}:{price}:{urls}:{after}",
+    )

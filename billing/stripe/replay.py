@@ -1,0 +1,36 @@
+"""A webhook that failed, taken in once more from what was stored of it."""
+
+from django.db import transaction
+from djstripe.models import WebhookEventTrigger
+from djstripe.signals import webhook_pre_process
+
+from billing.stripe import sync
+from billing.stripe.client import Caller, stripe_calls
+from gemchat.api.errors import DomainError
+
+
+class NothingToReplay(DomainError):
+    code = "nothing_to_replay"
+    message = "This delivery did not fail, or has been taken in since."
+    status = 409
+
+
+def replay(delivery: WebhookEventTrigger) -> None:
+    """Do what the delivery would have done; every handler asks Stripe anew what holds now.
+
+    A delivery is replayed once, however many ask for it at the same time. Raises NothingToReplay,
+    PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as it was.
+    """
+    sync.forget_old_keys()
+    with stripe_calls(caller=Caller.STAFF), transaction.atomic():
+        failed = (
+            WebhookEventTrigger.objects.select_for_update()
+            .filter(pk=delivery.pk, valid=True)
+            .exclude(exception="")
+            .first()
+        )
+        if failed is None:
+            raise NothingToReplay
+        # The customer's lock, as at its first delivery.
+        webhook_pre_process.send(sender=WebhookEventTrigger, instance=failed)
+        failed.process()

@@ -1,0 +1,215 @@
+"""Stripe's webhook: verified here before anything is stored, then dj-stripe's to store and sync.
+
+dj-stripe's own view stores what it has not verified yet, knows one secret, and lets a header
+choose it under DEBUG. Its handlers fetch anew whatever an event is about, so neither the order of
+events nor their number matters; the lock taken before it and the tier derived after it, both
+in the sync's own transaction, are this module's receivers.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+import stripe
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from djstripe.models import Charge, Event, WebhookEndpoint, WebhookEventTrigger
+from djstripe.signals import WEBHOOK_SIGNALS, webhook_pre_process
+
+from accounts.models import User
+from billing.entitlement import refresh_customer
+from billing.models import Flag
+from billing.stripe import sync
+from billing.stripe.client import (
+    BillingNotConfigured,
+    Caller,
+    PaymentUnavailable,
+    plain,
+    stripe_calls,
+)
+from billing.stripe.event_shape import is_well_formed
+from gemchat.api.client_address import client_ip
+from gemchat.api.errors import DomainError, problem_for
+from gemchat.api.methods import only
+
+logger = logging.getLogger(__name__)
+
+# Stripe's own figure: https://docs.stripe.com/webhooks#replay-attacks
+TOLERANCE_SECONDS = 300
+# https://docs.stripe.com/webhooks#verify-manually; other schemes, as v0, are Stripe's tests.
+SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
+TIMESTAMP = re.compile(r"t=([0-9]{1,12})")
+# The row that dj-stripe wants for whatever it stores; every secret is one of this endpoint.
+ENDPOINT = uuid.UUID("6e9f3c4e-2f43-4b7e-9d0f-5a2d7c1b8e90")
+
+
+class InvalidWebhook(DomainError):
+    code = "invalid_webhook"
+    message = "This is not an event signed by Stripe."
+    status = 400
+
+
+@only("POST")
+@transaction.non_atomic_requests
+def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    """200 for what is stored, known already or of no concern; 400 for what is not from Stripe.
+
+    Anything else makes Stripe deliver the event again, for three days.
+    """
+    if not settings.STRIPE_WEBHOOK_SECRETS:
+        return problem_for(BillingNotConfigured())
+    secret = signing_secret(request.body, request.headers.get("Stripe-Signature", ""))
+    event = read_event(request.body)
+    if secret is None or event is None:
+        return problem_for(InvalidWebhook())
+    if event.get("object") != "event":  # A thin one, of Stripe's second API.
+        return JsonResponse({"status": "success"})
+    if not is_well_formed(event):
+        logger.warning("A signed event has not the form of one")
+        return problem_for(InvalidWebhook())
+    if event["livemode"] is settings.STRIPE_LIVE_MODE:
+        return _store_of_the_living(request, secret, event)
+    logger.warning("Event %s is of the other mode, test or live", event["id"])
+    return JsonResponse({"status": "success"})
+
+
+def signing_secret(body: bytes, header: str) -> str | None:
+    """The secret of ours that signed the body within the tolerance, or None."""
+    timestamps = TIMESTAMP.findall(header)
+    if not timestamps or abs(time.time() - int(timestamps[0])) > TOLERANCE_SECONDS:
+        return None
+    payload = timestamps[0].encode() + b"." + body
+    given = {part.strip() for part in header.split(",")}
+    signatures = [found[1] for part in given if (found := SIGNATURE.fullmatch(part))]
+    for secret in settings.STRIPE_WEBHOOK_SECRETS:
+        expected = hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
+        if any(hmac.compare_digest(expected, signature) for signature in signatures):
+            return secret
+    return None
+
+
+def read_event(body: bytes) -> dict[str, Any] | None:
+    """The JSON object of the body; None for anything else, and for what jsonb can't keep."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and b"\\u0000" not in body else None
+
+
+def _store_of_the_living(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
+    """Store nothing of a customer whose user was erased, also if that happens meanwhile."""
+    subject = event["data"]["object"]
+    customer_id = _customer_id(subject)
+    if customer_id and sync.is_erased(customer_id):
+        return JsonResponse({"status": "success"})
+    response = _store(request, secret)
+    # A dispute tells of its customer only by the charge, which is known once it is stored.
+    customer_id = customer_id or _customer_of_charge(subject.get("charge"))
+    if customer_id:
+        with transaction.atomic():
+            # An erasure that did not see what has just been stored is over, once this is had.
+            sync.lock_customer(customer_id)
+            if sync.is_erased(customer_id):
+                sync.forget_customer(customer_id)
+    return response
+
+
+def _store(request: HttpRequest, secret: str) -> HttpResponse:
+    # dj-stripe reads the first address of X-Forwarded-For and fails on one that is none, and
+    # under DEBUG takes a secret from the other header.
+    request.META["REMOTE_ADDR"] = client_ip(request) or "0.0.0.0"  # noqa: S104
+    request.META.pop("HTTP_X_FORWARDED_FOR", None)
+    request.META.pop("HTTP_X_DJSTRIPE_WEBHOOK_SECRET", None)
+    # Made of META at its first use, which was in a middleware.
+    request.__dict__.pop("headers", None)
+    sync.forget_old_keys()
+    endpoint = _endpoint(request)
+    # For dj-stripe's own check. Not saved: the secrets stay in the environment.
+    endpoint.secret, endpoint.livemode = secret, settings.STRIPE_LIVE_MODE
+    try:
+        with stripe_calls(caller=Caller.WEBHOOK):
+            WebhookEventTrigger.from_request(request, webhook_endpoint=endpoint)
+    except (PaymentUnavailable, BillingNotConfigured) as error:
+        return problem_for(error)
+    return JsonResponse({"status": "success"})
+
+
+def _endpoint(request: HttpRequest) -> WebhookEndpoint:
+    endpoint, _ = WebhookEndpoint.objects.get_or_create(
+        djstripe_uuid=ENDPOINT,
+        defaults={
+            "id": "we_gemchat",
+            "url": request.build_absolute_uri(request.path)[:2048],
+            "api_version": settings.STRIPE_API_VERSION,
+            "enabled_events": ["*"],
+            "status": "enabled",
+            "djstripe_tolerance": TOLERANCE_SECONDS,
+        },
+    )
+    return endpoint
+
+
+def connect_receivers() -> None:
+    webhook_pre_process.connect(lock_customer, dispatch_uid="billing.lock_customer")
+    # dj-stripe's handlers of the same signals come first. Not webhook_post_process: what raises
+    # there leaves dj-stripe saving a link to the event that it has just rolled back.
+    for signal in WEBHOOK_SIGNALS.values():
+        signal.connect(derive_tier, sender=Event, dispatch_uid="billing.derive_tier")
+    WEBHOOK_SIGNALS["charge.refunded"].connect(flag_refund, sender=Event)
+    WEBHOOK_SIGNALS["charge.dispute.created"].connect(flag_dispute, sender=Event)
+
+
+def lock_customer(*, instance: WebhookEventTrigger, **kwargs: Any) -> None:
+    customer_id = _customer_id(instance.json_body["data"]["object"])
+    if customer_id:
+        sync.lock_customer(customer_id)
+
+
+def derive_tier(*, event: Event, **kwargs: Any) -> None:
+    """After any event of a customer, whatever it was."""
+    customer_id = _customer_id(event.data["object"])
+    if customer_id and event.type == "customer.deleted":
+        sync.forget_link(customer_id)
+    elif customer_id:
+        refresh_customer(customer_id)
+
+
+def flag_refund(*, event: Event, **kwargs: Any) -> None:
+    """A refund or a dispute is a person's to judge; the tier follows the subscription alone."""
+    charge = event.data["object"]
+    _flag(Flag.Kind.REFUND, charge, amount=charge["amount_refunded"], charge=charge)
+
+
+def flag_dispute(*, event: Event, **kwargs: Any) -> None:
+    dispute = event.data["object"]
+    charge = plain(stripe.Charge.retrieve(str(_id(dispute["charge"]))))
+    _flag(Flag.Kind.DISPUTE, dispute, amount=dispute["amount"], charge=charge)
+
+
+def _flag(kind: str, subject: dict[str, Any], *, amount: int, charge: dict[str, Any]) -> None:
+    customer_id = _id(charge.get("customer"))
+    user = User.objects.filter(stripe_customer_id=customer_id).first() if customer_id else None
+    paid_by = customer_id or "an unknown customer"
+    note = f"{amount} {subject['currency']} of {paid_by}, in the smallest unit."
+    Flag.objects.raise_once(kind=kind, stripe_id=subject["id"], user=user, note=note)
+
+
+def _customer_id(subject: dict[str, Any]) -> str | None:
+    return _id(subject["id"] if subject.get("object") == "customer" else subject.get("customer"))
+
+
+def _customer_of_charge(reference: Any) -> str | None:
+    charges = Charge.objects.filter(id=_id(reference))
+    return charges.values_list("customer_id", flat=True).first() if reference else None
+
+
+def _id(reference: Any) -> str | None:
+    """Stripe gives a reference as an id, or expanded as the object."""
+    return reference["id"] if isinstance(reference, dict) else reference

@@ -1,0 +1,62 @@
+"""Pages of a list of chatrooms: rendered once, and linked to the next by a signed cursor."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from accounts.api.authentication import caller
+from accounts.models import User
+from chatrooms.models import Chatroom, Position
+from chatrooms.serializers import ChatroomSerializer
+from gemchat.api.pagination import next_link, read_cursor, sign_cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page as JSON, and the cursor of the next one, if there is one."""
+
+    body: str
+    cursor: str | None
+
+
+def page_of(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
+    """The first `limit` of the rooms found; one more than that tells that there is a next page."""
+    cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
+    return Page(rendered(ChatroomSerializer(found[:limit], many=True).data), cursor)
+
+
+def rendered(rooms: Any) -> str:
+    return JSONRenderer().render(rooms).decode()
+
+
+def respond(request: Request, page: Page) -> HttpResponse:
+    """A bare array; the next page is in the `Link` header."""
+    response = HttpResponse(page.body, "application/json")
+    if page.cursor:
+        response["Link"] = next_link(request, page.cursor)
+    return response
+
+
+def position_in(request: Request) -> Position | None:
+    """Where the page asked for begins; None for the first. 400 for what is no cursor of theirs."""
+    cursor = request.query_params.get("cursor")
+    if cursor is None:
+        return None
+    pinned, last_message_at, room_id = read_cursor(cursor, salt=cursor_salt(caller(request)))
+    return pinned, datetime.fromisoformat(last_message_at), uuid.UUID(room_id)
+
+
+def cursor_at(position: Position, *, user: User) -> str:
+    pinned, last_message_at, room_id = position
+    return sign_cursor([pinned, last_message_at.isoformat(), str(room_id)], salt=cursor_salt(user))
+
+
+def cursor_salt(user: User) -> str:
+    """A cursor is good for the lists of the user whom it was given to."""
+    return f"chatrooms {user.pk}"

@@ -1,0 +1,77 @@
+"""Chatrooms over HTTP. What needs their messages is messaging's ConversationViewSet."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework import mixins, viewsets
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.authentication import FirstRead, SessionTokenAuthentication, caller
+from accounts.models import User
+from chatrooms.list_cache import current_version, first_page
+from chatrooms.list_pages import page_of, position_in, respond
+from chatrooms.models import Chatroom, ChatroomQuerySet
+from chatrooms.serializers import (
+    ChangeChatroomSerializer,
+    ChatroomSerializer,
+    OpenChatroomSerializer,
+    list_query,
+)
+from gemchat.api.pagination import page_limit
+
+
+class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]):
+    serializer_class = ChatroomSerializer
+    lookup_value_regex = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
+    # Of the first page of a list, where that is asked for.
+    version: FirstRead
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        return [SessionTokenAuthentication(self.first_read)]
+
+    def first_read(self, request: Request) -> FirstRead | None:
+        query = request.query_params
+        if self.action == "list" and "cursor" not in query and not query.get("q"):
+            # A query that is wrong is refused once the caller has been let in.
+            with suppress(APIException):
+                archived, limit = list_query(request)["archived"], page_limit(request)
+                self.version = current_version(archived=archived, limit=limit)
+                return self.version
+        return None
+
+    def get_queryset(self) -> ChatroomQuerySet:
+        return Chatroom.objects.owned_by(caller(self.request))
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        fields = OpenChatroomSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        room = self.open_room(user=caller(request), **fields.validated_data)
+        return Response(self.get_serializer(room).data, status=201)
+
+    def open_room(self, *, user: User, **fields: Any) -> Chatroom:
+        """Make a room; limits of plans are for a subclass, which knows billing."""
+        return Chatroom.objects.open(user=user, **fields)
+
+    def list(self, request: Request) -> HttpResponse:
+        """A bare array; the next page is in the `Link` header."""
+        archived, limit = list_query(request)["archived"], page_limit(request)
+        user, position = caller(request), position_in(request)
+        if position is None:
+            current = self.version.value
+            page = first_page(user=user, archived=archived, limit=limit, current=current)
+        else:
+            rooms = self.get_queryset().listed(archived=archived).after(position)
+            page = page_of(list(rooms[: limit + 1]), user=user, limit=limit)
+        return respond(request, page)
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        room = self.get_object()
+        fields = ChangeChatroomSerializer(data=request.data, partial=True)
+        fields.is_valid(raise_exception=True)
+        room.change(**fields.validated_data)
+        return Response(self.get_serializer(room).data)

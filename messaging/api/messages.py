@@ -1,0 +1,214 @@
+"""Conversations over HTTP. The stream and the waiting read are in `messaging.api.stream`."""
+
+import uuid
+from typing import Any, cast
+
+from django.http import Http404, HttpResponse
+from rest_framework import viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from accounts.api.authentication import caller
+from accounts.api.idempotency import idempotent
+from accounts.models import AuditEvent, User
+from billing.plans import plan_for
+from chatrooms import list_pages
+from chatrooms.list_pages import Page, position_in, rendered, respond
+from chatrooms.models import Chatroom
+from chatrooms.serializers import list_query
+from gemchat.api.client_address import client_of
+from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
+from messaging.api.chatrooms import ChatroomViewSet
+from messaging.api.serializers import (
+    ConversationSerializer,
+    EditSerializer,
+    FeedbackSerializer,
+    HitSerializer,
+    MessageSerializer,
+    PromptSerializer,
+)
+from messaging.conversation import actions
+from messaging.conversation.actions import Accepted
+from messaging.history import branch
+from messaging.history.branch import Shown
+from messaging.history.search import find_rooms
+from messaging.models import Message, MessageQuerySet
+from messaging.models.gemini_models import GeminiModel
+
+CURSOR_SALT = "messages"
+UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
+
+class ConversationViewSet(ChatroomViewSet):
+    """Chatrooms, with what was said in them."""
+
+    def list(self, request: Request) -> HttpResponse:
+        """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
+        query, user = list_query(request), caller(request)
+        if not query.get("q"):
+            return super().list(request)
+        found = find_rooms(
+            user=user,
+            query=query["q"],
+            archived=query["archived"],
+            after=position_in(request),
+            limit=page_limit(request),
+        )
+        hits = HitSerializer(found.hits, many=True, context={"query": query["q"]})
+        cursor = list_pages.cursor_at(found.last, user=user) if found.last else None
+        return respond(request, Page(rendered(hits.data), cursor))
+
+    def open_room(self, *, user: User, **fields: Any) -> Chatroom:
+        plan = plan_for(user)
+        return Chatroom.objects.open_within_limits(
+            user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
+        )
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        room: Any = self.get_object()
+        messages, has_more = branch.latest(
+            user=caller(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
+        )
+        room.shown = messages
+        room.previous_cursor = cursor_at(messages[0]) if has_more else None
+        return Response(ConversationSerializer(room).data)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        room = self.get_object()
+        actions.delete(room=room)
+        AuditEvent.objects.record(
+            AuditEvent.Action.CHATROOM_DELETED,
+            user_id=room.user_id,
+            target=str(room.pk),
+            client=client_of(request),
+        )
+        return Response(status=204)
+
+
+class MessageViewSet(viewsets.GenericViewSet[Message]):
+    serializer_class = MessageSerializer
+    lookup_value_regex = UUID
+
+    def get_queryset(self) -> MessageQuerySet:
+        return Message.objects.owned_by(caller(self.request))
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(self.described(self.get_object()))
+
+    @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
+    def actions(self, request: Request, chatroom_id: str) -> Response:
+        """A page of the active branch: the latest, or those before or after a cursor."""
+        messages, has_previous, has_next = self.page(request, chatroom_id)
+        return Response(
+            {
+                "results": MessageSerializer(cast(Any, messages), many=True).data,
+                "previous": cursor_at(messages[0]) if messages and has_previous else None,
+                "next": cursor_at(messages[-1]) if messages and has_next else None,
+            }
+        )
+
+    def page(self, request: Request, chatroom_id: str) -> tuple[list[Shown], bool, bool]:
+        """The messages of a page, and whether any precede and follow them."""
+        user, limit = caller(request), page_limit(request)
+        before, after = (request.query_params.get(name) for name in ("before", "after"))
+        if before and after:
+            raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
+        if not (before or after):
+            messages, has_previous = branch.latest(user=user, chatroom_id=chatroom_id, limit=limit)
+            if messages:
+                return messages, has_previous, False
+        if not Chatroom.objects.owned_by(user).filter(pk=chatroom_id).exists():
+            raise Http404
+        if after:
+            start = read_position(after, chatroom_id)
+            page = branch.shown_downwards(start, limit=limit + 1)
+            return page[:limit], True, len(page) > limit
+        if before:
+            earlier = Message.objects.filter(pk=read_position(before, chatroom_id)).first()
+            last = earlier.parent_id if earlier else None
+            page = branch.shown_upwards(last, limit=limit + 1)
+            return page[-limit:], len(page) > limit, True
+        return [], False, False
+
+    @actions.mapping.post
+    @idempotent
+    def send(self, request: Request, chatroom_id: str) -> Response:
+        fields = PromptSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        if model := fields.validated_data.get("model", ""):
+            GeminiModel.objects.chosen_by(caller(request), model)
+        try:
+            accepted = actions.post_message(
+                user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields.validated_data
+            )
+        except Chatroom.DoesNotExist as error:
+            raise Http404 from error
+        return self.accepted(accepted)
+
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def regenerate(self, request: Request, pk: str) -> Response:
+        return self.accepted(actions.regenerate(reply=self.get_object(), user=caller(request)))
+
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def edit(self, request: Request, pk: str) -> Response:
+        message = self.get_object()
+        fields = EditSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        return self.accepted(
+            actions.edit(message=message, user=caller(request), **fields.validated_data)
+        )
+
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        reply = actions.stop(reply=self.get_object())
+        return Response(envelope("The reply is being stopped.", self.described(reply)), status=202)
+
+    @action(detail=True, methods=["post"])
+    def select(self, request: Request, pk: str) -> Response:
+        message = actions.select(user=caller(request), message=self.get_object())
+        return Response(envelope("This branch is shown now.", self.described(message)))
+
+    @action(detail=True, methods=["put"])
+    def feedback(self, request: Request, pk: str) -> Response:
+        message = self.get_object()
+        fields = FeedbackSerializer(data=request.data)
+        fields.is_valid(raise_exception=True)
+        actions.rate(reply=message, **fields.validated_data)
+        return Response(self.described(message))
+
+    def described(self, message: Message) -> Any:
+        [message] = branch.with_siblings([message])
+        return self.get_serializer(message).data
+
+    def accepted(self, accepted: Accepted) -> Response:
+        quota = accepted.quota
+        body = {
+            "message": self.get_serializer(accepted.message).data,
+            "reply": self.get_serializer(accepted.reply).data,
+            "quota": quota.as_json(),
+        }
+        location = reverse("message-detail", args=[accepted.reply.pk], request=self.request)
+        headers = {"Location": location, **quota.as_headers()}
+        return Response(envelope("Message is being processed.", body), status=202, headers=headers)
+
+
+def envelope(message: str, body: Any) -> dict[str, Any]:
+    """The answer of an action."""
+    return {"success": True, "message": message, "data": body}
+
+
+def cursor_at(message: Message | Shown) -> str:
+    return sign_cursor([str(message.chatroom_id), str(message.id)], salt=CURSOR_SALT)
+
+
+def read_position(cursor: str, room_id: str) -> uuid.UUID:
+    """The message that a cursor stands at; 400 for one that was given out for another room."""
+    chatroom_id, message_id = read_cursor(cursor, salt=CURSOR_SALT)
+    if chatroom_id != str(uuid.UUID(room_id)):
+        raise ParseError("This cursor is of another chatroom.", "invalid_cursor")
+    return uuid.UUID(message_id)

@@ -1,0 +1,186 @@
+"""The message as clients see it, and what they may send."""
+
+from typing import Any, TypedDict
+
+from rest_framework import serializers
+
+from chatrooms.models import Chatroom
+from chatrooms.serializers import ChatroomSerializer
+from gemchat.api.fields import NumberChoiceField, TextField
+from gemchat.api.text import as_rfc3339
+from messaging.gemini.base import RETRYABLE_CODES
+from messaging.history.excerpts import excerpt
+from messaging.history.search import Hit
+from messaging.models import INTERNAL, Message
+
+PROMPT_MAX_CHARACTERS = 32_000
+
+
+class Failure(TypedDict):
+    code: str
+    detail: str
+    retryable: bool
+
+
+class TokensUsed(TypedDict):
+    prompt_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    thinking_tokens: int | None
+
+
+class ContextSent(TypedDict):
+    """How much of the conversation was sent along."""
+
+    messages: int
+    tokens: int | None
+    truncated: bool | None
+
+
+class Feedback(TypedDict):
+    rating: int
+    comment: str
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    """Wants messages with their `sibling_ids`, as `messaging.history.branch` gives them.
+
+    `branch.Shown` has all that is read here.
+    """
+
+    chatroom_id = serializers.UUIDField(read_only=True)
+    parent_id = serializers.UUIDField(read_only=True, allow_null=True)
+    sibling_ids = serializers.ListField(child=serializers.UUIDField(), read_only=True)
+    model = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    usage = serializers.SerializerMethodField()
+    # The name is the API's; a serializer has an attribute of that name too.
+    context = serializers.SerializerMethodField()  # type: ignore[assignment]
+    finish_reason = serializers.SerializerMethodField()
+    feedback = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Message
+        fields = [
+            "id",
+            "chatroom_id",
+            "sender",
+            "content",
+            "created_at",
+            "status",
+            "parent_id",
+            "sibling_ids",
+            "error",
+            "model",
+            "usage",
+            "context",
+            "finish_reason",
+            "feedback",
+        ]
+        read_only_fields = fields
+
+    def to_representation(self, message: Message) -> dict[str, Any]:
+        """By hand, as in ChatroomSerializer."""
+        return {
+            "id": str(message.id),
+            "chatroom_id": str(message.chatroom_id),
+            "sender": message.sender,
+            "content": message.content,
+            "created_at": as_rfc3339(message.created_at),
+            "status": message.status,
+            "parent_id": str(message.parent_id) if message.parent_id else None,
+            "sibling_ids": [str(sibling) for sibling in message.sibling_ids],
+            "error": self.get_error(message),
+            "model": self.get_model(message),
+            "usage": self.get_usage(message),
+            "context": self.get_context(message),
+            "finish_reason": self.get_finish_reason(message),
+            "feedback": self.get_feedback(message),
+        }
+
+    def get_model(self, message: Message) -> str | None:
+        return message.model_version or message.model or None
+
+    def get_error(self, message: Message) -> Failure | None:
+        if not message.error_code:
+            return None
+        return {
+            "code": message.error_code,
+            "detail": message.error_detail,
+            "retryable": message.error_code in RETRYABLE_CODES | {INTERNAL},
+        }
+
+    def get_usage(self, message: Message) -> TokensUsed | None:
+        if message.prompt_tokens is None:
+            return None
+        return {
+            "prompt_tokens": message.prompt_tokens,
+            "output_tokens": message.output_tokens,
+            "cached_tokens": message.cached_tokens,
+            "thinking_tokens": message.thinking_tokens,
+        }
+
+    def get_context(self, message: Message) -> ContextSent | None:
+        if message.context_messages is None:
+            return None
+        return {
+            "messages": message.context_messages,
+            "tokens": message.context_tokens,
+            "truncated": message.context_truncated,
+        }
+
+    def get_finish_reason(self, message: Message) -> str | None:
+        return message.finish_reason or None
+
+    def get_feedback(self, message: Message) -> Feedback | None:
+        if not message.rating:
+            return None
+        return {"rating": message.rating, "comment": message.feedback_comment}
+
+
+class ConversationSerializer(ChatroomSerializer):
+    """A chatroom with the latest of its active branch: wants `shown` and `previous_cursor` set."""
+
+    messages = MessageSerializer(many=True, read_only=True, source="shown")
+    previous_cursor = serializers.CharField(read_only=True, allow_null=True)
+
+    class Meta(ChatroomSerializer.Meta):
+        model = Chatroom
+        fields = [*ChatroomSerializer.Meta.fields, "messages", "previous_cursor"]
+        read_only_fields = fields
+
+    def to_representation(self, room: Any) -> dict[str, Any]:
+        return {
+            **super().to_representation(room),
+            "messages": MessageSerializer(room.shown, many=True).data,
+            "previous_cursor": room.previous_cursor,
+        }
+
+
+class HitSerializer(serializers.Serializer[Any]):
+    """A chatroom that a search has found: wants the `query` in its context.
+
+    `excerpt` holds plain text in pieces, of which the words that were searched for are `marked`,
+    and the message that it is from; null for the title.
+    """
+
+    def to_representation(self, hit: Hit) -> dict[str, Any]:
+        pieces = excerpt(hit.text, query=self.context["query"])
+        return {
+            **ChatroomSerializer(hit.room).data,
+            "excerpt": {"message_id": hit.message_id, "pieces": pieces},
+        }
+
+
+class PromptSerializer(serializers.Serializer[Any]):
+    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
+    model = TextField(required=False, max_length=64)
+
+
+class EditSerializer(serializers.Serializer[Any]):
+    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
+
+
+class FeedbackSerializer(serializers.Serializer[Any]):
+    rating = NumberChoiceField(choices=[1, 0, -1])
+    comment = TextField(required=False, allow_blank=True, max_length=2_000)

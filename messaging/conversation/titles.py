@@ -1,0 +1,96 @@
+"""Names a room after its first exchange, unless a person has."""
+
+import logging
+import re
+import unicodedata
+import uuid
+
+from django.utils import timezone
+
+from billing.models import UsageRecord
+from chatrooms.models import DEFAULT_TITLE, Chatroom
+from gemchat.api.text import UNFIT
+from messaging.gemini import (
+    Cancellation,
+    GeminiError,
+    Request,
+    Turn,
+    stream_reply,
+)
+from messaging.gemini.offline import MODEL_VERSION as OFFLINE
+from messaging.history import branch
+from messaging.models import Message
+from messaging.models.gemini_models import GeminiModel, serving
+from messaging.replies.ledger import record
+
+logger = logging.getLogger(__name__)
+
+INSTRUCTION = (
+    "Write a title of at most six words for the conversation, in its language. "
+    "Answer with the title alone."
+)
+READ_CHARACTERS = 2_000
+# What a title of a person's may not have either.
+INVISIBLE = re.compile(f"[{UNFIT}]")
+TITLE_CHARACTERS = 60
+TITLE_TOKENS = 64
+
+
+def title_room(*, chatroom_id: uuid.UUID) -> None:
+    """Give the room a title; one that has come in the meantime stays.
+
+    Where Gemini gives none, the beginning of the first prompt serves.
+    """
+    room = Chatroom.objects.untitled().filter(pk=chatroom_id).first()
+    if room is None:
+        return
+    prompt, reply = branch.upwards(room.active_leaf, limit=2)
+    if reply.status == Message.Status.COMPLETE:
+        title = cleaned(asked_of_gemini(prompt, reply)) or cleaned(prompt.content)
+        Chatroom.objects.untitled().filter(pk=chatroom_id).update(title=title or DEFAULT_TITLE)
+
+
+def asked_of_gemini(prompt: Message, reply: Message) -> str:
+    """Ask Gemini for a title once for each reply; the ledger has what that cost."""
+    if reply.model_version == OFFLINE or is_recorded(reply):
+        return ""
+    priced = serving(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
+    model = priced.name if priced else reply.model
+    said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
+    request = Request(model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)
+    pieces: list[str] = []
+    outcome, usage, version = UsageRecord.Outcome.COMPLETE, None, ""
+    try:
+        final = stream_reply(request, cancelled=Cancellation(), take=pieces.append)
+        usage, version = final.usage, final.model_version
+    except GeminiError as error:
+        logger.info("No title from Gemini: %s", error)
+        outcome, usage, version = UsageRecord.Outcome.FAILED, error.usage, error.model_version
+        pieces.clear()
+    if usage is not None:
+        record(
+            reply,
+            purpose=UsageRecord.Purpose.TITLE,
+            outcome=outcome,
+            usage=usage,
+            priced=priced,
+            model_version=version,
+        )
+    return "".join(pieces)
+
+
+def is_recorded(reply: Message) -> bool:
+    """Whether Gemini has been asked for a title after this reply; the task may run twice."""
+    titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
+    return titles.filter(reply_id=reply.pk).exists()
+
+
+def cleaned(text: str) -> str:
+    """One line without markup, control characters and quotation marks, at most 60 characters."""
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    visible = "".join(" " if unicodedata.category(c) == "Cc" else c for c in line)
+    visible = INVISIBLE.sub("", visible)
+    plain = re.sub(r"\s+", " ", visible).strip(" \"'“”„*#`.")
+    if len(plain) <= TITLE_CHARACTERS:
+        return plain
+    return plain[: TITLE_CHARACTERS - 1].rsplit(" ", 1)[0].rstrip() + "…"

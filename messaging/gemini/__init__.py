@@ -1,0 +1,143 @@
+"""Gemini, behind one function: `stream_reply` retries, keeps the deadlines and can be stopped.
+
+Which backend answers is set by dotted path in `GEMINI_BACKEND`, as Django's mail is.
+"""
+
+import random
+from dataclasses import dataclass
+from time import monotonic
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from messaging.gemini.base import (
+    Backend,
+    Cancellation,
+    Cancelled,
+    Final,
+    GeminiError,
+    Request,
+    Take,
+    Turn,
+    Usage,
+)
+from messaging.gemini.deadlines import Clock, Limits
+from messaging.gemini.process import PerProcess
+
+__all__ = [
+    "Backend",
+    "Cancellation",
+    "Cancelled",
+    "Final",
+    "GeminiError",
+    "Request",
+    "Retries",
+    "Take",
+    "Turn",
+    "Usage",
+    "get_backend",
+    "stream_reply",
+]
+
+_backends: PerProcess[Backend] = PerProcess()
+
+_TIMEOUTS = {
+    "first_byte": "Gemini did not begin to answer in time. Try again in a moment.",
+    "idle": "Gemini went silent in mid-answer. Regenerate it to get a whole one.",
+    "total": "Gemini took too long over this answer. Ask for a shorter one.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often one reply is tried and how long is waited in between, in seconds.
+
+    A wait is drawn at random between `shortest` and a bound that doubles up to `longest`, so
+    that the replies an outage hit together do not come back together. `budget` bounds the waits
+    of one reply in all: beyond it the reply gives its place to another and is sent later.
+    """
+
+    tries: int = 4
+    shortest: float = 0.5
+    longest: float = 8.0
+    budget: float = 45.0
+
+    def wait_before_next(self, error: GeminiError, *, tried: int, waited: float) -> float | None:
+        """Seconds to wait after try number `tried`; None if there shall be no other."""
+        if error.permanent or tried >= self.tries:
+            return None
+        bound = min(self.longest, self.shortest * 2 ** (tried + 1))
+        wait = random.uniform(self.shortest, bound)  # noqa: S311 no secret
+        if error.retry_after is not None:
+            wait = error.retry_after + random.uniform(0, self.shortest)  # noqa: S311
+        return wait if waited + wait <= self.budget else None
+
+
+_RETRIES = Retries()
+
+
+def get_backend() -> Backend:
+    """The backend that the settings name, made once per process."""
+    path = settings.GEMINI_BACKEND
+    return _backends.get(path, lambda: import_string(path)())
+
+
+def stream_reply(
+    request: Request, *, cancelled: Cancellation, take: Take, retries: Retries = _RETRIES
+) -> Final:
+    """Stream one reply: each piece of its text goes to `take`, which must not block.
+
+    Until the first text, what may pass is tried again (408, 429, 5xx, broken connections);
+    after it nothing is, since a second generation does not continue the first. A failure with a
+    `retry_after` beyond what is waited for here is raised, for the caller to come back then.
+
+    Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A chunk without text (a
+    thought) shows life to the first-byte and idle clocks, but nothing puts off the total one.
+    """
+    limits = Limits.from_settings()
+    ends_at = monotonic() + limits.total
+    waited = 0.0
+    tried = 0
+    has_text = False
+
+    def take_text(text: str) -> None:
+        nonlocal has_text
+        has_text = True
+        take(text)
+
+    while True:
+        # Before Gemini has the prompt, a stop costs nothing.
+        cancelled.raise_if_set()
+        tried += 1
+        try:
+            return _try_once(request, cancelled, take_text, limits=limits, ends_at=ends_at)
+        except GeminiError as error:
+            wait = retries.wait_before_next(error, tried=tried, waited=waited)
+            if has_text or wait is None or monotonic() + wait >= ends_at:
+                raise
+        waited += wait
+        if cancelled.wait(wait):
+            raise Cancelled(cancelled.reason)
+
+
+def _try_once(
+    request: Request, cancelled: Cancellation, take: Take, *, limits: Limits, ends_at: float
+) -> Final:
+    """One try under the clocks, which end it by a cancellation of its own."""
+    attempt = Cancellation()
+    clock = Clock(attempt, limits=limits, ends_at=ends_at)
+
+    def hear(text: str) -> None:
+        clock.restart()
+        if text:
+            take(text)
+
+    try:
+        with cancelled.calling(lambda: attempt.cancel(cancelled.reason)), clock.running():
+            return get_backend().stream(request, cancelled=attempt, take=hear)
+    except Cancelled as ended:
+        if cancelled.is_set:
+            raise
+        timeout = GeminiError("timeout", _TIMEOUTS[ended.reason], clock=ended.reason)
+        timeout.usage, timeout.model_version = ended.usage, ended.model_version
+        raise timeout from None

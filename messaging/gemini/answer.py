@@ -1,0 +1,130 @@
+"""Folds one streamed answer of Gemini into text and a `Final`, the same for both SDKs."""
+
+from dataclasses import dataclass
+
+from messaging.gemini.base import (
+    Cancellation,
+    Cancelled,
+    Final,
+    GeminiError,
+    Request,
+    Take,
+    Usage,
+)
+from messaging.gemini.failures import unavailable
+
+# https://ai.google.dev/api/generate-content#FinishReason
+_BLOCKED = frozenset(
+    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
+)
+_FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
+BYTES_A_TOKEN = 4
+LONGEST_CODE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One message of the stream, free of SDK types. Texts are without the model's thoughts.
+
+    `finish_reason` and `block_reason` are Google's names, or empty.
+    """
+
+    text: str = ""
+    finish_reason: str = ""
+    block_reason: str = ""
+    usage: Usage | None = None
+    model_version: str = ""
+
+
+class Answer:
+    """One answer while its chunks come in; their texts go to `take`."""
+
+    def __init__(self, request: Request, take: Take) -> None:
+        self._give = take
+        self._request = request
+        self._reported: Usage | None = None
+        self._is_geminis = False
+        self._text_bytes = 0
+        self._finish_reason = ""
+        self._block_reason = ""
+        self._model_version = ""
+
+    def take(self, chunk: Chunk) -> None:
+        self._is_geminis = self._is_geminis or chunk != Chunk()
+        self._text_bytes += len(chunk.text.encode(errors="replace"))
+        self._finish_reason = chunk.finish_reason or self._finish_reason
+        self._block_reason = chunk.block_reason or self._block_reason
+        self._model_version = chunk.model_version or self._model_version
+        self._reported = chunk.usage or self._reported
+        self._give(chunk.text)
+
+    def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Final:
+        """How the answer ended; raises what it failed by.
+
+        Once text has been seen every failure is `interrupted`, and once a finish reason has been
+        seen there is none: the answer is whole, only the connection's end went wrong.
+        """
+        if cancelled.is_set and not (self._finish_reason or self._block_reason):
+            # The request has been handed over, and Gemini may have read all of it.
+            raise Cancelled(cancelled.reason, usage=self._usage, model_version=self._model_version)
+        error = self._failure(failed)
+        if error is not None:
+            error.usage = self._cost
+            error.model_version = self._model_version
+            if not error.provider_code:
+                error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
+            raise error
+        return Final(
+            _FINISHED.get(self._finish_reason, "other"),
+            self._usage,
+            self._model_version or self._request.model,
+        )
+
+    def _failure(self, failed: GeminiError | None) -> GeminiError | None:
+        if self._block_reason:
+            return GeminiError(
+                "blocked", "Gemini's safety filters blocked the prompt. Word it differently."
+            )
+        if self._finish_reason in _BLOCKED:
+            return GeminiError(
+                "blocked",
+                "Gemini's safety filters ended the answer. Word the prompt differently.",
+            )
+        if not self._text_bytes:
+            return self._failure_without_text(failed)
+        if self._finish_reason:
+            return None
+        return GeminiError(
+            "interrupted", "The answer broke off before its end. Regenerate it to get a whole one."
+        )
+
+    def _failure_without_text(self, failed: GeminiError | None) -> GeminiError:
+        if failed is not None:
+            return failed
+        if not self._is_geminis:
+            return unavailable()
+        if self._finish_reason == "MAX_TOKENS":
+            return GeminiError(
+                "empty",
+                "Gemini used up its answer's length on thinking. Ask for something smaller.",
+            )
+        return GeminiError("empty", "Gemini sent an answer without text. Try again.")
+
+    @property
+    def _cost(self) -> Usage | None:
+        """Of an answer that is not whole; None where Gemini refused to answer, or never began."""
+        return self._usage if self._is_geminis else None
+
+    @property
+    def _usage(self) -> Usage:
+        """As reported; without a report, four bytes of text for a token."""
+        if self._reported is not None:
+            return self._reported
+        sent = [self._request.system, *(turn.text for turn in self._request.turns)]
+        return Usage(
+            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_A_TOKEN,
+            output_tokens=-(-self._text_bytes // BYTES_A_TOKEN),
+            cached_tokens=0,
+            thinking_tokens=0,
+            estimated=True,
+        )

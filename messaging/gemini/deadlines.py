@@ -1,0 +1,126 @@
+"""The deadlines of running replies, kept by one thread for the whole process.
+
+The SDKs' timeouts are per read: a trickle of one byte a second never trips them. And a thread
+that is blocked in a read can only be woken from outside, so the deadlines are watched by a
+thread of their own, for hundreds of replies at once.
+"""
+
+import heapq
+import itertools
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from django.conf import settings
+
+from messaging.gemini.base import Cancellation
+from messaging.gemini.process import PerProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In seconds. How long upstream may be silent at first, then between two chunks, and how
+    long a reply may take in all, its tries and the waits between them included."""
+
+    first_byte: float
+    idle: float
+    total: float
+
+    @classmethod
+    def from_settings(cls) -> "Limits":
+        return cls(
+            first_byte=settings.GEMINI_FIRST_BYTE_SECONDS,
+            idle=settings.GEMINI_IDLE_SECONDS,
+            total=settings.GEMINI_TOTAL_SECONDS,
+        )
+
+
+class Clock:
+    """Cancels one try when upstream takes too long, with the name of the deadline as reason."""
+
+    def __init__(self, attempt: Cancellation, *, limits: Limits, ends_at: float) -> None:
+        self._attempt = attempt
+        self._limits = limits
+        self._ends_at = ends_at
+        self._watch = _watches.get("watch", _Watch)
+        self._reason = ""
+        self.fires_at = math.inf
+        self.queued_at = math.inf
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self._expect("first_byte", self._limits.first_byte)
+        try:
+            yield
+        finally:
+            self._watch.move(self, math.inf)
+
+    def restart(self) -> None:
+        """Upstream has been heard of."""
+        self._expect("idle", self._limits.idle)
+
+    def _expect(self, reason: str, seconds: float) -> None:
+        fires_at = monotonic() + seconds
+        if self._ends_at <= fires_at:
+            reason, fires_at = "total", self._ends_at
+        self._reason = reason
+        self._watch.move(self, fires_at)
+
+    def fire(self) -> None:
+        self._attempt.cancel(self._reason)
+
+
+class _Watch:
+    """A heap of the times at which to look at a clock again.
+
+    A clock moves with every chunk, nearly always to a later time, so its place in the heap is
+    left alone until it comes up, and is then corrected. Only a move to an earlier time pushes.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Clock]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="gemini-clocks", daemon=True).start()
+
+    def move(self, clock: Clock, fires_at: float) -> None:
+        with self._changed:
+            clock.fires_at = fires_at
+            if fires_at < clock.queued_at:
+                self._queue(clock)
+                if self._heap[0][2] is clock:
+                    self._changed.notify()
+
+    def _queue(self, clock: Clock) -> None:
+        clock.queued_at = clock.fires_at
+        heapq.heappush(self._heap, (clock.fires_at, next(self._order), clock))
+
+    def _run(self) -> None:
+        while True:
+            self._next_due().fire()
+
+    def _next_due(self) -> Clock:
+        with self._changed:
+            while True:
+                if not self._heap:
+                    self._changed.wait()
+                    continue
+                at, _, clock = self._heap[0]
+                if at > monotonic():
+                    self._changed.wait(at - monotonic())
+                    continue
+                heapq.heappop(self._heap)
+                if at != clock.queued_at:
+                    continue  # an earlier look took this one's place
+                clock.queued_at = math.inf
+                if clock.fires_at <= monotonic():
+                    clock.fires_at = math.inf
+                    return clock
+                if clock.fires_at < math.inf:
+                    self._queue(clock)
+
+
+_watches: PerProcess[_Watch] = PerProcess()

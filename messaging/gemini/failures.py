@@ -1,0 +1,123 @@
+"""Google's HTTP errors as `GeminiError`s, the same for both SDKs.
+
+The shapes are those of https://google.aip.dev/193 and
+https://ai.google.dev/gemini-api/docs/troubleshooting. Only figures and reasons are taken from a
+body: its message may quote the request.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from messaging.gemini.base import GeminiError
+
+_TOO_LONG = re.compile(r"token count.*exceeds", re.IGNORECASE | re.DOTALL)
+_KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED"})
+_STATUS = re.compile(r"[A-Z_]{1,40}")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
+
+
+def unavailable(detail: str = "", *, retry_after: float | None = None) -> GeminiError:
+    """Worth another try: an overload, a broken connection, an answer that is none."""
+    return GeminiError(
+        "unavailable",
+        detail or "Gemini could not be reached or is overloaded. Try again in a moment.",
+        permanent=False,
+        retry_after=retry_after,
+    )
+
+
+def failure_of_status(
+    status: int, body: object, headers: Mapping[str, str] | None = None
+) -> GeminiError:
+    """`body` is the parsed JSON of the error, or whatever came in its place."""
+    error = _error_of(body)
+    failure = _failure(status, error, headers or {})
+    failure.provider_code = f"{status} {_name_of(error)}".strip()
+    return failure
+
+
+def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> GeminiError:
+    details = [each for each in _list(error.get("details")) if isinstance(each, dict)]
+    retry_after = _retry_after(details, headers)
+    if status == 429:
+        return _rate_limited(details, retry_after)
+    if status == 408 or status >= 500:
+        return unavailable(retry_after=retry_after)
+    return _refusal(status, error, {str(each.get("reason", "")) for each in details})
+
+
+def _refusal(status: int, error: dict[str, Any], reasons: set[str]) -> GeminiError:
+    if status == 401 or reasons & _KEY_REASONS:
+        return GeminiError(
+            "misconfigured", "Gemini did not accept the API key. The operator must check it."
+        )
+    if status == 403:
+        return GeminiError(
+            "misconfigured", "The API key may not use this model. The operator must check it."
+        )
+    if status == 404:
+        return GeminiError(
+            "misconfigured", "Gemini has no such model (any more). Choose another model."
+        )
+    if error.get("status") == "FAILED_PRECONDITION":
+        return GeminiError(
+            "misconfigured",
+            "Gemini refuses this server's account or region. The operator must check it.",
+        )
+    if status == 413 or _TOO_LONG.search(str(error.get("message", ""))):
+        return GeminiError(
+            "context_too_long",
+            "The conversation is too long for this model. Shorten the prompt or open a new room.",
+        )
+    return GeminiError(
+        "bad_request", "Gemini could not make sense of the request. Word the prompt differently."
+    )
+
+
+def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> GeminiError:
+    """A daily quota comes with a RetryInfo of seconds as well, which is of no use."""
+    quotas = [
+        str(violation.get("quotaId", ""))
+        for each in details
+        for violation in _list(each.get("violations"))
+        if isinstance(violation, dict)
+    ]
+    if any("PerDay" in quota for quota in quotas):
+        return GeminiError(
+            "rate_limited",
+            "This server's Gemini quota for the day is used up. Try again tomorrow.",
+            scope="day",
+        )
+    return GeminiError(
+        "rate_limited",
+        "Gemini is getting too many requests from this server. Try again in a minute.",
+        permanent=False,
+        retry_after=retry_after,
+        scope="minute",
+    )
+
+
+def _name_of(error: dict[str, Any]) -> str:
+    """Google's name of the status, if it is one."""
+    name = str(error.get("status", ""))
+    return name if _STATUS.fullmatch(name) else ""
+
+
+def _error_of(body: object) -> dict[str, Any]:
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _retry_after(details: list[dict[str, Any]], headers: Mapping[str, str]) -> float | None:
+    """Seconds, of RetryInfo's "3.5s" or of the Retry-After header."""
+    delays = [each["retryDelay"] for each in details if "retryDelay" in each]
+    for delay in (*delays, headers.get("retry-after", "")):
+        match = _DURATION.fullmatch(str(delay).strip())
+        if match:
+            return float(match[1])
+    return None
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

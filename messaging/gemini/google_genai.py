@@ -1,0 +1,159 @@
+"""Gemini through google-genai, Google's current SDK: the default backend with a key.
+
+The SDK is imported when it is first used, since it costs 0.4 s and 50 MB that the web processes
+and the management commands shall not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from messaging.gemini.answer import Answer, Chunk
+from messaging.gemini.base import Backend as BaseBackend
+from messaging.gemini.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.gemini.event_loop import run
+from messaging.gemini.failures import failure_of_status, unavailable
+from messaging.gemini.legacy.cancellation import CONNECT_SECONDS
+from messaging.gemini.process import PerProcess
+
+if TYPE_CHECKING:
+    from google import genai
+    from google.genai import types
+
+_clients: PerProcess[genai.Client] = PerProcess()
+# Closes the responses that were opened for the answer which is being read: a generator of the
+# SDK's that is let go keeps its connection until the garbage is looked for.
+_opened: ContextVar[AsyncExitStack] = ContextVar("opened")
+
+
+class Backend(BaseBackend):
+    """One try by `aio.models.generate_content_stream`; the SDK's retries are off."""
+
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+        answer = Answer(request, take)
+        failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
+        return answer.end(failed, cancelled)
+
+
+async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | None:
+    """Read a whole answer; returns what was in the way of that."""
+    import httpx2
+    from google.genai import errors
+
+    # What the SDK makes of a body that is not Gemini's is any of the last four.
+    garbage = (ValueError, TypeError, AttributeError, KeyError)
+    async with AsyncExitStack() as opened, aclosing(chunks):
+        _opened.set(opened)
+        while True:
+            try:
+                chunk = await anext(chunks, None)
+            except (errors.APIError, httpx2.HTTPError, *garbage) as error:
+                # Not raised: an SDK's exception quotes bodies and headers, and would hang on ours.
+                return _failure_of(error)
+            if chunk is None:
+                return None
+            answer.take(chunk)
+
+
+async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:
+    # Dicts, as the SDK's own classes cost twice the time for a long conversation.
+    contents: list[Any] = [
+        {"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns
+    ]
+    async for response in await client.aio.models.generate_content_stream(
+        model=request.model,
+        contents=contents,
+        config={
+            "system_instruction": request.system or None,
+            "max_output_tokens": request.max_output_tokens,
+            "automatic_function_calling": {"disable": True},
+            # Off: it would append a second generation to the first.
+            "automatic_continuation": False,
+        },
+    ):
+        yield _chunk(response)
+
+
+def _chunk(response: types.GenerateContentResponse) -> Chunk:
+    feedback = response.prompt_feedback
+    candidate = response.candidates[0] if response.candidates else None
+    parts = (candidate.content and candidate.content.parts or []) if candidate else []
+    return Chunk(
+        text="".join(part.text for part in parts if part.text and not part.thought),
+        finish_reason=_name(candidate and candidate.finish_reason, "FINISH_REASON_UNSPECIFIED"),
+        block_reason=_name(feedback and feedback.block_reason, "BLOCKED_REASON_UNSPECIFIED"),
+        usage=_usage(response.usage_metadata),
+        model_version=response.model_version or "",
+    )
+
+
+def _name(reason: Any, unspecified: str) -> str:
+    """An enum's name; one that the SDK does not know is kept as it came."""
+    name = str(getattr(reason, "value", reason) or "")
+    return "" if name == unspecified else name
+
+
+def _usage(reported: types.GenerateContentResponseUsageMetadata | None) -> Usage | None:
+    if reported is None:
+        return None
+    return Usage(
+        prompt_tokens=reported.prompt_token_count or 0,
+        output_tokens=reported.candidates_token_count or 0,
+        cached_tokens=reported.cached_content_token_count or 0,
+        thinking_tokens=reported.thoughts_token_count or 0,
+    )
+
+
+def _failure_of(error: Exception) -> GeminiError:
+    from google.genai import errors
+
+    if isinstance(error, errors.APIError) and isinstance(error.code, int):
+        headers = getattr(error.response, "headers", None) or {}
+        return failure_of_status(error.code, error.details, headers)
+    return unavailable()
+
+
+def _client() -> genai.Client:
+    key, base = settings.GOOGLE_API_KEY, settings.GEMINI_API_BASE
+    if not key:
+        raise GeminiError("misconfigured", "GOOGLE_API_KEY is not set. The operator must set it.")
+    return _clients.get((key, base), lambda: _make_client(key, base))
+
+
+def _make_client(key: str, base: str) -> genai.Client:
+    import httpx2
+    from google import genai
+    from google.genai import types
+
+    tls = httpx2.create_ssl_context()  # made once: each costs 40 ms
+    timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS).as_dict()
+
+    async def bound(request: httpx2.Request) -> None:
+        # The SDK asks for none. A silent read is ended by the clocks.
+        request.extensions["timeout"] = timeout
+
+    async def keep(response: httpx2.Response) -> None:
+        _opened.get().push_async_callback(response.aclose)
+
+    http_client = httpx2.AsyncClient(
+        verify=tls,
+        # Without limits: the worker's concurrency bounds the streams, and the pool's default of
+        # 100 would keep the 101st waiting unseen.
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+        event_hooks={"request": [bound], "response": [keep]},
+    )
+    return genai.Client(
+        vertexai=False,
+        api_key=key,
+        http_options=types.HttpOptions(
+            base_url=base or None,
+            api_version="v1beta",  # v1 lacks the `-latest` aliases
+            httpx_async_client=http_client,
+            client_args={"verify": tls},
+        ),
+    )

@@ -1,0 +1,158 @@
+"""Gemini through google-generativeai, Google's former SDK, over REST.
+
+Its support ended on 2025-11-30; google_genai is the better choice. What this backend cannot do:
+
+- count thinking tokens: the SDK's messages have no field for them, `thinking_tokens` is 0;
+- tell an unknown finish reason by name, or any option that Google added after 2024;
+- gRPC, which the SDK allows over TLS only, so not to a fake or a gateway on loopback.
+
+What the SDK gets wrong on its own is mended in google_generativeai_network: errors inside an
+array, errors in mid-stream, thoughts joined to the answer. The SDK is imported when it is first
+used, since it costs 0.5 s and 78 MB.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from messaging.gemini.answer import Answer, Chunk
+from messaging.gemini.base import Backend as BaseBackend
+from messaging.gemini.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.gemini.failures import failure_of_status, unavailable
+from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, reading_for
+from messaging.gemini.process import PerProcess
+
+if TYPE_CHECKING:
+    from google.ai.generativelanguage import GenerativeServiceClient
+    from google.generativeai.protos import GenerateContentResponse
+
+_clients: PerProcess[GenerativeServiceClient] = PerProcess()
+
+
+class Backend(BaseBackend):
+    """One try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
+
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+        client = _client()
+
+        import requests
+        from google.api_core.exceptions import GoogleAPIError
+
+        from messaging.gemini.legacy.network import StreamedError
+
+        # What the SDK makes of a body that is not Gemini's is any of the last four.
+        garbage = (ValueError, TypeError, AttributeError, KeyError)
+        failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
+        answer = Answer(request, take)
+        failed = None
+        with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
+            while not cancelled.is_set:
+                try:
+                    chunk = next(chunks, None)
+                except failures as error:
+                    failed = _failure_of(error)
+                    break
+                if chunk is None:
+                    break
+                answer.take(chunk)
+        # Not where it was caught: an SDK's exception quotes bodies and headers, and must not hang
+        # on ours as its context.
+        return answer.end(failed, cancelled)
+
+
+def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chunk]:
+    from google import generativeai
+
+    # Any, as the SDK's own annotations do not say what its attributes hold at run time.
+    model: Any = generativeai.GenerativeModel(
+        request.model, system_instruction=request.system or None
+    )
+    # `configure` is global and lazy, and would send every key's requests with the last one.
+    model._client = client
+    try:
+        response = model.generate_content(
+            [{"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns],
+            generation_config={"max_output_tokens": request.max_output_tokens},
+            stream=True,
+            request_options={"retry": None, "timeout": BACKSTOP_SECONDS},
+        )
+    except StopIteration:
+        return  # an empty stream
+    # Not by iterating the response: that gives each chunk when the next one has come. These
+    # two attributes are the first chunk and the rest, and the SDK gets no more releases.
+    try:
+        yield _chunk(response._result)
+        for message in response._iterator:
+            yield _chunk(message)
+    finally:
+        response._iterator.cancel()
+
+
+def _chunk(message: GenerateContentResponse) -> Chunk:
+    # The protobuf below the SDK's wrapper, which costs four times as much to read.
+    bare = type(message).pb(message)
+    candidate = bare.candidates[0] if bare.candidates else None
+    return Chunk(
+        text="".join(part.text for part in candidate.content.parts) if candidate else "",
+        finish_reason=_name(candidate, "finish_reason") if candidate else "",
+        block_reason=_name(bare.prompt_feedback, "block_reason"),
+        usage=_usage(bare.usage_metadata) if bare.HasField("usage_metadata") else None,
+        model_version=bare.model_version,
+    )
+
+
+def _name(message: Any, field: str) -> str:
+    """The name of an enum's value; one that the SDK does not know stays a number."""
+    number = getattr(message, field)
+    known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return (known.name if known else str(number)) if number else ""
+
+
+def _usage(reported: Any) -> Usage:
+    return Usage(
+        prompt_tokens=reported.prompt_token_count,
+        output_tokens=reported.candidates_token_count,
+        cached_tokens=reported.cached_content_token_count,
+        thinking_tokens=0,
+    )
+
+
+def _failure_of(error: Exception) -> GeminiError:
+    from google.api_core.exceptions import GoogleAPICallError
+
+    from messaging.gemini.legacy.network import StreamedError, json_of
+
+    if isinstance(error, StreamedError):
+        return failure_of_status(error.status, error.body)
+    if isinstance(error, GoogleAPICallError) and error.response is not None:
+        response = error.response
+        return failure_of_status(response.status_code, json_of(response), response.headers)
+    return unavailable()
+
+
+def _client() -> GenerativeServiceClient:
+    key, base = settings.GOOGLE_API_KEY, settings.GEMINI_API_BASE
+    if not key:
+        raise GeminiError("misconfigured", "GOOGLE_API_KEY is not set. The operator must set it.")
+    return _clients.get((key, base), lambda: _make_client(key, base))
+
+
+def _make_client(key: str, base: str) -> GenerativeServiceClient:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # that its support has ended
+        import google.generativeai  # noqa: F401
+    from google.ai.generativelanguage import GenerativeServiceClient
+
+    from messaging.gemini.legacy.network import mend_session
+
+    client: Any = GenerativeServiceClient(
+        transport="rest",
+        client_options={"api_key": key, **({"api_endpoint": base} if base else {})},
+    )
+    mend_session(client.transport._session)
+    return client

@@ -1,0 +1,151 @@
+"""The older SDK's HTTP session, mended: cut by a cancellation, true about errors and thoughts.
+
+Imported together with the SDK, and as late.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+from google.auth.transport.requests import AuthorizedSession
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, CONNECT_SECONDS, cut_on_cancel
+
+# Idle connections that are kept; more streams than these may run, on connections of their own.
+_KEPT_CONNECTIONS = 200
+_BETWEEN_MESSAGES = "[], \r\n\t"
+
+
+class StreamedError(Exception):
+    """An error inside a stream that began with 200; the SDK would end the stream as if whole."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__("an error in mid-stream")
+        self.body = body
+        code = body["error"].get("code") if isinstance(body["error"], dict) else None
+        self.status = code if isinstance(code, int) else 500
+
+
+def mend_session(session: AuthorizedSession) -> None:
+    adapter = _Adapter(pool_maxsize=_KEPT_CONNECTIONS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.hooks["response"].append(_mend)
+    # On a 401 it would refresh the key, which can't be refreshed, and ask twice more.
+    session._refresh_status_codes = ()
+
+
+def json_of(response: requests.Response) -> Any:
+    """The body, if it is JSON; else None."""
+    try:
+        return response.json()
+    except requests.JSONDecodeError:
+        return None
+
+
+def _mend(response: requests.Response, **_: Any) -> None:
+    if response.status_code >= 400:
+        body = json_of(response)
+        if not isinstance(body, dict):
+            # An error on a stream is an array, on which the SDK's own reading of it fails.
+            first = body[0] if isinstance(body, list) and body else None
+            response._content = json.dumps(first if isinstance(first, dict) else {}).encode()
+        return
+    # By chunks as they come: the SDK asks for one byte at a time.
+    texts: Any = response.iter_content(chunk_size=None, decode_unicode=True)
+    mended = _mended_array(response, texts)
+    response.iter_content = lambda **_: mended  # type: ignore[method-assign,assignment]
+
+
+def _mended_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
+    """The stream's array again, one message at a time, without thoughts."""
+    opening = "["
+    try:
+        for message in _messages(_cut_on_cancel(response, texts)):
+            if "error" in message:
+                raise StreamedError(message)
+            yield opening + json.dumps(_without_thoughts(message), ensure_ascii=False)
+            opening = ","
+        if opening == ",":
+            yield "]"
+    finally:
+        response.close()
+
+
+def _cut_on_cancel(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
+    while True:
+        connection = response.raw.connection
+        with cut_on_cancel(connection.sock if connection else None):
+            text = next(texts, None)
+        if text is None:
+            return
+        yield text
+
+
+def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON array, each as soon as it is whole. Raises ValueError on others."""
+    decoder = json.JSONDecoder()
+    held = ""
+    for text in texts:
+        held = (held + text).lstrip(_BETWEEN_MESSAGES)
+        while held.startswith("{"):
+            try:
+                message, end = decoder.raw_decode(held)
+            except json.JSONDecodeError:
+                break  # the rest of it is still to come
+            yield message
+            held = held[end:].lstrip(_BETWEEN_MESSAGES)
+        if held and not held.startswith("{"):
+            raise ValueError("not an array of messages")
+    if held:
+        raise ValueError("the array ends within a message")
+
+
+def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
+    for candidate in message.get("candidates", []):
+        content = candidate.get("content", {})
+        if "parts" in content:
+            content["parts"] = [part for part in content["parts"] if not part.get("thought")]
+    return message
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> Any:
+        with cut_on_cancel(self.sock):
+            return super().getresponse()
+
+
+class _SecureConnection(HTTPSConnection):
+    def getresponse(self) -> Any:
+        with cut_on_cancel(self.sock):
+            return super().getresponse()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Connections that can be cut, to Gemini or to the proxy that the environment names."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # those have pools of their own
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = (CONNECT_SECONDS, BACKSTOP_SECONDS)
+        return super().send(request, *args, **kwargs)

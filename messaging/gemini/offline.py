@@ -1,0 +1,34 @@
+"""The backend of an installation without a key: honest about being no AI."""
+
+import re
+
+from messaging.gemini.base import Backend as BaseBackend
+from messaging.gemini.base import Cancellation, Final, Request, Take, Usage
+
+MODEL_VERSION = "offline"
+_ECHOED_CHARACTERS = 120
+
+
+class Backend(BaseBackend):
+    """Streams a fixed reply that says that it is no AI answer and how to get one.
+
+    It needs no network and costs nothing. It is chosen by settings only; no failure of another
+    backend ever falls back to it.
+    """
+
+    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+        for piece in re.findall(r"\S+\s*|\s+", _reply_to(request.turns[-1].text)):
+            cancelled.raise_if_set()
+            take(piece)
+        return Final("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
+
+
+def _reply_to(prompt: str) -> str:
+    words = " ".join(prompt.split())
+    echoed = words[:_ECHOED_CHARACTERS] + ("…" if len(words) > _ECHOED_CHARACTERS else "")
+    return (
+        "This is not an AI answer: this server has no Gemini API key, so it replied by itself. "
+        f"You wrote: “{echoed}”. "
+        "For real answers, make a key at https://aistudio.google.com/apikey, set GOOGLE_API_KEY "
+        "to it and start the server again."
+    )

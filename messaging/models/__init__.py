@@ -1,0 +1,27 @@
+"""The tables of conversations: messages, and the models of Gemini that answer."""
+
+from messaging.figures import DailyFigures
+from messaging.models.gemini_models import GeminiModel
+from messaging.models.messages import (
+    DATABASE_LOST,
+    ERROR_CODES,
+    INTERNAL,
+    UNDER_WAY,
+    Claimed,
+    Message,
+    MessageQuerySet,
+    resend_after,
+)
+
+__all__ = [
+    "DATABASE_LOST",
+    "ERROR_CODES",
+    "INTERNAL",
+    "UNDER_WAY",
+    "Claimed",
+    "DailyFigures",
+    "GeminiModel",
+    "Message",
+    "MessageQuerySet",
+    "resend_after",
+]

@@ -1,0 +1,87 @@
+"""What is sent to Gemini with a prompt: whole turns of the branch, newest first, in a budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from chatrooms.models import Chatroom
+from messaging.gemini import Request, Turn
+from messaging.history import branch
+from messaging.history.branch import Said
+from messaging.models import Message
+
+PAGE = 64
+# The prompt of `%(reply)s`, and a page of what precedes it.
+NEWEST_PAGE = branch.said_before_reply(limit=PAGE + 1)
+# What the wire format adds to each message, in tokens.
+TOKENS_A_MESSAGE = 4
+SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
+# How far one answer moves a room's figure.
+CALIBRATION_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The turns that fit, and what is told of them on the reply. `tokens` is an estimate."""
+
+    system: str
+    turns: tuple[Turn, ...]
+    tokens: int
+    truncated: bool
+
+    @property
+    def characters(self) -> int:
+        return len(self.system) + sum(len(turn.text) for turn in self.turns)
+
+    def request(self, model: str) -> Request:
+        return Request(
+            model=model,
+            system=self.system,
+            turns=self.turns,
+            max_output_tokens=settings.GEMINI_MAX_OUTPUT_TOKENS,
+        )
+
+
+def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int) -> Context:
+    """The context of a reply: the room's system prompt and the newest prompt always, and before
+    them as many whole turns as the budget holds. `newest` is what NEWEST_PAGE found.
+
+    A turn whose reply has no text (it failed, or was stopped at once) is left out: it would put
+    two prompts in a row, of which the first was asked again or given up.
+    """
+    room = reply.chatroom
+    *page, prompt = newest
+    turns = [Turn("user", prompt.content)]
+    tokens = estimated_tokens(room.system_prompt, room) + estimated_tokens(prompt.content, room)
+    while page:
+        older = page[0].parent_id
+        for said, answered in reversed(pairs(page)):
+            cost = estimated_tokens(said.content, room) + estimated_tokens(answered.content, room)
+            if tokens + cost > budget_tokens:
+                return Context(room.system_prompt, tuple(turns), tokens, truncated=True)
+            tokens += cost
+            turns[:0] = [Turn("user", said.content), Turn("model", answered.content)]
+        page = branch.said_upwards(older, limit=PAGE) if older else []
+    return Context(room.system_prompt, tuple(turns), tokens, truncated=False)
+
+
+def pairs(page: list[Said]) -> list[tuple[Said, Said]]:
+    """The whole turns of a page, which starts with a prompt and ends with a reply."""
+    return [
+        (said, answered)
+        for said, answered in zip(page[::2], page[1::2], strict=True)
+        if answered.content
+    ]
+
+
+def estimated_tokens(text: str, room: Chatroom) -> int:
+    return round(len(text) / room.characters_per_token) + TOKENS_A_MESSAGE if text else 0
+
+
+def calibrated(room: Chatroom, context: Context, *, prompt_tokens: int) -> float:
+    """The room's characters per token, after Gemini has counted a context."""
+    counted = prompt_tokens - TOKENS_A_MESSAGE * (len(context.turns) + bool(context.system))
+    seen = context.characters / max(counted, 1)
+    seen = min(max(seen, SMALLEST_CHARACTERS_PER_TOKEN), LARGEST_CHARACTERS_PER_TOKEN)
+    return room.characters_per_token + CALIBRATION_WEIGHT * (seen - room.characters_per_token)

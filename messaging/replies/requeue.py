@@ -1,0 +1,71 @@
+"""Attempts that were given up: the reply goes back to the queue, and the ledger has their cost."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from billing.models import UsageRecord
+from gemchat.stores.prepared import fetch
+from gemchat.stores.redis import client
+from messaging.gemini import Usage
+from messaging.history.branch import Said
+from messaging.models import Message
+from messaging.models.gemini_models import GeminiModel, serving
+from messaging.replies.context import NEWEST_PAGE, build_context
+from messaging.replies.ledger import estimated_usage, lock_room, record
+from messaging.streaming.buffer import Position, stream_key
+
+
+def requeue(
+    reply: Message,
+    *,
+    usage: Usage | None,
+    priced: GeminiModel | None,
+    model_version: str,
+    not_before: datetime | None,
+) -> None:
+    """Queue a reply again that its worker gives up, unless another attempt has it."""
+    with transaction.atomic():
+        lock_room(reply.chatroom_id)
+        is_held = Message.objects.put_back(reply.pk, reply.attempt, not_before=not_before)
+        if usage is not None:
+            outcome = UsageRecord.Outcome.REQUEUED if is_held else UsageRecord.Outcome.LOST
+            record(reply, outcome=outcome, usage=usage, priced=priced, model_version=model_version)
+
+
+def requeue_expired(*, now: datetime) -> list[uuid.UUID]:
+    """Queue the replies whose worker has died, each with its lost attempt in the ledger."""
+    expired = Message.objects.expired(now=now).select_related("chatroom")
+    models = list(GeminiModel.objects.all()) if expired else []
+    return [reply.pk for reply in expired if _requeue_expired(reply, models, now=now)]
+
+
+def _requeue_expired(reply: Message, models: list[GeminiModel], *, now: datetime) -> bool:
+    with transaction.atomic():
+        lock_room(reply.chatroom_id)
+        if not Message.objects.put_back(reply.pk, reply.attempt, expired_at=now):
+            return False
+        priced = serving(models, reply.model, on=now.date())
+        record(reply, outcome=UsageRecord.Outcome.LOST, usage=lost_usage(reply), priced=priced)
+    return True
+
+
+def lost_usage(reply: Message) -> Usage:
+    """An estimate: the context as the worker built it, and the text that readers got of it."""
+    newest = [Said._make(row) for row in fetch(NEWEST_PAGE, {"reply": reply.pk})]
+    context = build_context(reply, newest, budget_tokens=settings.GEMINI_CONTEXT_TOKENS)
+    return estimated_usage(prompt_tokens=context.tokens, characters=published_characters(reply))
+
+
+def published_characters(reply: Message) -> int:
+    """How much text of the attempt readers were sent; 0 where Redis does not know."""
+    try:
+        newest: Any = client().xrevrange(stream_key(reply.pk), count=1)
+    except RedisError:
+        return 0
+    positions = [Position.parse(str(entry_id)) for entry_id, _ in newest]
+    return sum(at.offset for at in positions if at.attempt == reply.attempt)

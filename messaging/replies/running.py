@@ -1,0 +1,218 @@
+"""The replies that this worker process is generating, and the one thread that looks after them.
+
+Every 50 ms it sends their new text to Redis, all of it in one round trip, and the first text of a
+reply at once; every quarter of a second it looks for stop marks; every few seconds it renews their
+leases. Who reads from Gemini only puts text into memory, so hundreds of replies cost Redis and
+PostgreSQL little more than one.
+"""
+
+import logging
+import math
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import Error, connection
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from gemchat.stores.redis import client
+from messaging.gemini.base import Cancellation
+from messaging.models import Message
+from messaging.streaming import buffer
+from messaging.streaming.buffer import Position
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.05
+STOP_LOOK_SECONDS = 0.25
+
+STOP = "stop"
+LEASE_LOST = "lease_lost"
+SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Text of a reply that its readers have not been sent: where it ends, and its last piece."""
+
+    end: Position
+    text: str
+    pieces: int
+
+
+class RunningReply:
+    """One attempt at a reply: its text so far, and how much of that readers have been sent."""
+
+    def __init__(self, reply_id: uuid.UUID, attempt: int) -> None:
+        self.reply_id = reply_id
+        self.attempt = attempt
+        self.cancellation = Cancellation()
+        self._lock = threading.Lock()
+        self._pieces: list[str] = []
+        self._length = 0
+        self._published_pieces = 0
+
+    @property
+    def content(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def position(self) -> Position:
+        return Position(self.attempt, self._length)
+
+    @property
+    def has_news(self) -> bool:
+        return self._published_pieces < len(self._pieces)
+
+    def add(self, text: str) -> bool:
+        """Take a delta; True if it is the first text of this attempt."""
+        with self._lock:
+            self._pieces.append(text)
+            self._length += len(text)
+            return len(self._pieces) == 1
+
+    def news(self, *, whole: bool = False) -> News:
+        """The text since the last that was published, or all of it."""
+        with self._lock:
+            first = 0 if whole else self._published_pieces
+            return News(self.position, "".join(self._pieces[first:]), len(self._pieces))
+
+    def mark_published(self, news: News) -> None:
+        with self._lock:
+            # Two threads may have published at the same time; the later text stands.
+            self._published_pieces = max(self._published_pieces, news.pieces)
+
+
+class RunningReplies:
+    """The registry of a process; its thread lives only while something runs."""
+
+    def __init__(self) -> None:
+        self._replies: set[RunningReply] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._has_first_text = threading.Event()
+
+    def start(self, reply_id: uuid.UUID, attempt: int) -> RunningReply:
+        running = RunningReply(reply_id, attempt)
+        with self._lock:
+            self._replies.add(running)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._look_after, daemon=True)
+                self._thread.start()
+        if attempt > 1:
+            # The text of the attempt before is void.
+            self._tell_of_start(running)
+        return running
+
+    def finish(self, running: RunningReply) -> None:
+        """Stop looking after a reply, its last text sent."""
+        with self._lock:
+            self._replies.discard(running)
+        if running.has_news:
+            self.publish([running])
+
+    def publish_soon(self) -> None:
+        """Do not let the first text of a reply wait for its turn."""
+        self._has_first_text.set()
+
+    def cancel_all(self, reason: str) -> None:
+        for running in self._current():
+            running.cancellation.cancel(reason)
+
+    def publish(self, replies: list[RunningReply]) -> None:
+        """Send the new text of replies to their readers. Redis being down delays that, no more.
+
+        Text that is sent twice, by two threads or after a time-out, does no harm: each entry
+        tells where it ends, and its id is refused or its overlap is skipped.
+        """
+        sent = [(running, running.news()) for running in replies]
+        try:
+            lost = self._append(sent)
+            self._append([(running, running.news(whole=True)) for running in lost])
+        except RedisError as error:
+            logger.warning("Live text is not going out; Redis is down: %s", error)
+            return
+        for running, news in sent:
+            running.mark_published(news)
+
+    @staticmethod
+    def _append(entries: list[tuple[RunningReply, News]]) -> list[RunningReply]:
+        """Returns those whose buffer Redis has lost."""
+        if not entries:
+            return []
+        pipe = client().pipeline(transaction=False)
+        for running, news in entries:
+            buffer.append(pipe, running.reply_id, news.end, news.text)
+        # Each entry is three commands, of which the first tells whether it was added.
+        added = pipe.execute(raise_on_error=False)[::3]
+        return [
+            running for (running, _), answer in zip(entries, added, strict=True) if answer is None
+        ]
+
+    @staticmethod
+    def _tell_of_start(running: RunningReply) -> None:
+        pipe = client().pipeline(transaction=False)
+        buffer.begin(pipe, running.reply_id, running.attempt)
+        try:
+            pipe.execute(raise_on_error=False)
+        except RedisError as error:
+            logger.warning("Live text is not going out; Redis is down: %s", error)
+
+    def _current(self) -> list[RunningReply]:
+        with self._lock:
+            return list(self._replies)
+
+    def _look_after(self) -> None:
+        looked_at = renewed_at = -math.inf
+        while True:
+            with self._lock:
+                if not self._replies:
+                    self._thread = None
+                    return
+                replies = list(self._replies)
+            now = time.monotonic()
+            self._has_first_text.clear()
+            if news := [running for running in replies if running.has_news]:
+                self.publish(news)
+            if now - looked_at >= STOP_LOOK_SECONDS:
+                looked_at = now
+                self._look_for_stops(replies)
+            if now - renewed_at >= settings.REPLY_LEASE_SECONDS / 5:
+                renewed_at = now
+                self._renew_leases(replies)
+            self._has_first_text.wait(FLUSH_SECONDS)
+
+    @staticmethod
+    def _look_for_stops(replies: list[RunningReply]) -> None:
+        try:
+            marks = client().mget([buffer.stop_key(running.reply_id) for running in replies])
+        except RedisError:
+            return
+        for running, mark in zip(replies, marks, strict=True):
+            if mark:
+                running.cancellation.cancel(STOP)
+
+    @staticmethod
+    def _renew_leases(replies: list[RunningReply]) -> None:
+        """Also finds stops whose mark Redis has lost, and replies that another attempt has."""
+        attempts = [(running.reply_id, running.attempt) for running in replies]
+        try:
+            held = Message.objects.renew_leases(attempts=attempts, now=timezone.now())
+        except Error as error:
+            # The lease outlives several renewals; if none comes through, another worker takes
+            # the reply up, and the attempt number keeps this one from writing.
+            logger.warning("Leases could not be renewed: %s", error)
+            return
+        finally:
+            connection.close()
+        for running, attempt in zip(replies, attempts, strict=True):
+            if attempt not in held:
+                running.cancellation.cancel(LEASE_LOST)
+            elif held[attempt]:
+                running.cancellation.cancel(STOP)
+
+
+running_replies = RunningReplies()

@@ -1,0 +1,152 @@
+"""Open live reads of one web process: counted by session and person, ended with the session.
+
+A live read is a stream, a `?wait=`, or a download of a room or of an account. The registry is in
+memory: each web process counts its own. One query for all sessions finds those that have ended,
+so that an idle stream costs neither a query nor a connection.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import Error, connection
+from rest_framework.exceptions import AuthenticationFailed
+
+from accounts.api.authentication import REFUSAL
+from accounts.auth.rate_limits import RateLimited
+from accounts.models import Session
+from gemchat.api.errors import DomainError
+from gemchat.monitoring.metrics import REFUSED_LIVE_READS
+from gemchat.stores.postgres import LIVE_THREADS
+
+logger = logging.getLogger(__name__)
+
+# How often the sessions of all open live reads are looked up.
+SESSION_CHECK_SECONDS = 15.0
+RETRY_AFTER_SECONDS = 5
+
+Result = TypeVar("Result")
+threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
+
+
+class TooManyLiveReads(RateLimited):
+    message = "Too many live reads are open. Close one first."
+
+
+# Of every live read, for its description.
+LIVE_PROBLEMS: list[str | type[DomainError]] = [TooManyLiveReads, "overloaded"]
+
+
+class SessionEnded(Exception):
+    """The session of a download has ended; the connection ends in mid-file."""
+
+
+async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    """Run a function that uses the database, and give its connection back to the pool."""
+
+    def run() -> Result:
+        try:
+            return function(*args)
+        finally:
+            connection.close()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
+
+
+class LiveRead:
+    """One open live read. `wake` is called when its session ends."""
+
+    __slots__ = ("has_ended", "session_id", "user_id", "wake")
+
+    def __init__(self, *, session_id: uuid.UUID, user_id: uuid.UUID) -> None:
+        self.session_id = session_id
+        self.user_id = user_id
+        self.has_ended = False
+        self.wake: Callable[[], None] | None = None
+
+    def end(self) -> None:
+        self.has_ended = True
+        if self.wake:
+            self.wake()
+
+    def require_session(self) -> None:
+        """Raise AuthenticationFailed when the session has ended."""
+        if self.has_ended:
+            raise AuthenticationFailed(REFUSAL, "invalid_token")
+
+
+class LiveReads:
+    """The registry of one web process. All methods run in its event loop."""
+
+    def __init__(self) -> None:
+        self._by_session: dict[uuid.UUID, set[LiveRead]] = {}
+        self._of_user: Counter[uuid.UUID] = Counter()
+
+    def open(self, session: Session) -> LiveRead:
+        """Register the live read that the current task serves, until the task ends.
+
+        Raises TooManyLiveReads.
+        """
+        of_session = self._by_session.get(session.pk, ())
+        if len(of_session) >= settings.LIVE_READS_PER_SESSION:
+            raise _refusal("session", settings.LIVE_READS_PER_SESSION)
+        if self._of_user[session.user_id] >= settings.LIVE_READS_PER_USER:
+            raise _refusal("user", settings.LIVE_READS_PER_USER)
+        task = asyncio.current_task()
+        assert task is not None, "a live read is served by a task"  # noqa: S101
+        read = LiveRead(session_id=session.pk, user_id=session.user_id)
+        self._by_session.setdefault(session.pk, set()).add(read)
+        self._of_user[session.user_id] += 1
+        task.add_done_callback(lambda _: self._close(read))
+        return read
+
+    def _close(self, read: LiveRead) -> None:
+        of_session = self._by_session[read.session_id]
+        of_session.discard(read)
+        if not of_session:
+            del self._by_session[read.session_id]
+        self._of_user[read.user_id] -= 1
+        if not self._of_user[read.user_id]:
+            del self._of_user[read.user_id]
+
+    async def watch(self) -> None:
+        """End the live reads of ended sessions, for as long as the process runs."""
+        while True:
+            await asyncio.sleep(SESSION_CHECK_SECONDS)
+            try:
+                await self.end_those_of_ended_sessions()
+            except Error as error:
+                logger.warning("Sessions of live reads are not looked up: %s", error)
+            # The edge of the task: an exception would end it, and so this check for good.
+            except Exception:
+                logger.exception("Sessions of live reads are not looked up")
+
+    async def end_those_of_ended_sessions(self) -> None:
+        """Look all sessions up in one query. Raises django.db.Error, and then ends nothing."""
+        known = set(self._by_session)
+        if not known:
+            return
+        for session_id in known - await in_thread(live_among, known):
+            for read in list(self._by_session.get(session_id, ())):
+                read.end()
+
+
+def live_among(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """The sessions among these that have not ended and whose user is active."""
+    live = Session.objects.live().filter(pk__in=session_ids, user__is_active=True)
+    return set(live.values_list("pk", flat=True))
+
+
+def _refusal(subject: str, maximum: int) -> TooManyLiveReads:
+    REFUSED_LIVE_READS.labels(subject).inc()
+    message = f"A {subject} may have {maximum} live reads open at once. Close one first."
+    # A refused client would else keep its connection, idle, from others.
+    return TooManyLiveReads(
+        message, retry_after=RETRY_AFTER_SECONDS, headers={"Connection": "close"}
+    )
