@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.auth.tokens import sign_access_token
 from accounts.models import Session, User
-from accounts.roles import sync_roles
+from backoffice.roles import sync_roles
 from gemchat.stores.redis import broker, client
 
 KEPT_TABLES = {"auth_permission", "django_content_type", "django_migrations"}

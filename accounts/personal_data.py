@@ -10,7 +10,6 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from accounts.models import (
     AuditAddress,
     AuditEvent,
-    DataExport,
     IdempotencyRecord,
     LimitHit,
     OneTimeCode,
@@ -60,5 +59,4 @@ def account_sections(user: User) -> list[Section]:
         Section("event_addresses", AuditAddress.objects.filter(user_id=user.pk)),
         Section("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
         Section("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
-        Section("exports", DataExport.objects.filter(user=user)),
     ]

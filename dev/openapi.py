@@ -66,8 +66,8 @@ def documented(endpoints: list[Any]) -> list[Any]:
     from billing.api.schema import STAND_INS as BILLING
     from gemchat.api.openapi import stand_in
     from gemchat.monitoring.schema import STAND_INS as PROJECT
-    from messaging.account_schema import STAND_INS as ACCOUNT
     from messaging.api.schema import STAND_INS as MESSAGING
+    from privacy.api.schema import STAND_INS as ACCOUNT
 
     found = [
         (path if path == "/api/v1/chatroom/" else path.rstrip("/"), pattern, method, view)

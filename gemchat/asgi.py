@@ -22,12 +22,12 @@ from prometheus_client import REGISTRY  # noqa: E402
 from billing.api.urls import WEBHOOK_PATH  # noqa: E402
 from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
+from gemchat.live_urls import LIVE_PATH  # noqa: E402
 from gemchat.serving.application import WebProcess  # noqa: E402
 from gemchat.serving.async_views import LiveHandler  # noqa: E402
 from gemchat.serving.http_protocol import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
 from gemchat.serving.request_body import BodyIntake  # noqa: E402
 from gemchat.serving.sync_views import Lane, ThreadedHandler  # noqa: E402
-from messaging.api.async_urls import LIVE_PATH  # noqa: E402
 from messaging.replies.metrics import StoresCollector  # noqa: E402
 from messaging.streaming.hub import Hub  # noqa: E402
 

@@ -4,14 +4,22 @@ import re
 
 from django.urls import URLPattern, URLResolver
 
+from gemchat.api import errors
 from gemchat.monitoring.urls import urlpatterns as probes
 from messaging.api import async_urls
+from messaging.api.messages import UUID
+from privacy.api.urls import async_urlpatterns as downloads
+from privacy.api.views import DOWNLOAD_PATH
 
-PROBE_PATH = re.compile(r"/(?:livez|readyz|metrics|api/v1/health)/?")
+# A message alone is live with `?wait=` only; what has a name here always is.
+LIVE_PATH = re.compile(
+    rf"(?:/api/v1/message/{UUID}(?P<stream>/stream)?|/api/v1/chatroom/{UUID}(?P<export>/export)"
+    rf"|(?P<download>{DOWNLOAD_PATH}))/?"
+)
 
-urlpatterns: list[URLPattern | URLResolver] = [*probes, *async_urls.urlpatterns]
+urlpatterns: list[URLPattern | URLResolver] = [*probes, *async_urls.urlpatterns, *downloads]
 
-handler400 = async_urls.handler400
-handler403 = async_urls.handler403
-handler404 = async_urls.handler404
-handler500 = async_urls.handler500
+handler400 = errors.bad_request
+handler403 = errors.permission_denied
+handler404 = errors.not_found
+handler500 = errors.server_error

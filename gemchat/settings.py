@@ -67,7 +67,7 @@ PERMISSIONS_POLICY = (
 
 INSTALLED_APPS = [
     "gemchat",
-    "accounts.admin_app.StaffAdminConfig",
+    "backoffice.apps.StaffAdminConfig",
     # Before django.contrib.auth, two of whose commands it replaces.
     "accounts",
     "django.contrib.auth",
@@ -88,6 +88,8 @@ INSTALLED_APPS = [
     "chatrooms",
     "messaging",
     "billing",
+    "privacy",
+    "backoffice.apps.BackofficeConfig",
 ]
 
 # On every answer: also on those of live views and of the intake, which pass no other middleware.
@@ -253,12 +255,12 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
-    "count-days": {"task": "messaging.tasks.count_days", "schedule": 60.0},
+    "count-days": {"task": "backoffice.tasks.count_days", "schedule": 60.0},
     "sweep-rooms": {"task": "messaging.tasks.sweep_rooms", "schedule": 60.0},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
-    "sweep-accounts": {"task": "messaging.tasks.sweep_accounts", "schedule": 15.0},
+    "sweep-accounts": {"task": "privacy.tasks.sweep_accounts", "schedule": 15.0},
     "purge-expired": {
-        "task": "messaging.tasks.purge_expired",
+        "task": "privacy.tasks.purge_expired",
         "schedule": crontab(hour="3", minute="17"),
     },
     "reconcile-subscriptions": {

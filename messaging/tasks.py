@@ -9,15 +9,12 @@ from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from accounts.models import DataExport, Erasure
 from chatrooms.models import Chatroom
-from messaging import account_erasure, archive, retention
 from messaging.conversation.deletion import erase_room
 from messaging.conversation.titles import title_room
 from messaging.models import Message
 from messaging.replies.generation import generate
 from messaging.replies.requeue import requeue_expired
-from messaging.rollup import roll_up
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +58,6 @@ def sweep_replies() -> dict[str, int]:
     return {"taken_back": len(taken_back), "unsent": len(unsent)}
 
 
-@shared_task(name="messaging.tasks.count_days")
-def count_days() -> None:
-    """Keep the figures of the back office."""
-    roll_up(now=timezone.now())
-
-
 @shared_task(name="messaging.tasks.erase_room")
 def erase(chatroom_id: str) -> None:
     """Erase a room that was deleted."""
@@ -83,40 +74,6 @@ def sweep_rooms() -> None:
     Chatroom.objects.expired(now=now).mark_deleted(now=now)
     for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
         send_to_eraser(chatroom_id)
-
-
-@shared_task(name="messaging.tasks.build_export")
-def build_export(export_id: str) -> None:
-    """Make the file of an export that was asked for."""
-    try:
-        archive.build(export_id=uuid.UUID(export_id))
-    finally:
-        connection.close()
-
-
-@shared_task(name="messaging.tasks.erase_user")
-def erase_user(erasure_id: str) -> None:
-    """Erase a user whose account is closed."""
-    try:
-        if account_erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
-            send(erase_user, erasure_id, delay_seconds=account_erasure.REPLY_WAIT_SECONDS)
-    finally:
-        connection.close()
-
-
-@shared_task(name="messaging.tasks.sweep_accounts")
-def sweep_accounts() -> None:
-    """Send the exports and erasures that the queue has lost, or a worker died over."""
-    for export_id in DataExport.objects.due().values_list("pk", flat=True):
-        send(build_export, export_id)
-    for erasure_id in Erasure.objects.due().values_list("pk", flat=True):
-        send(erase_user, erasure_id)
-
-
-@shared_task(name="messaging.tasks.purge_expired")
-def purge_expired() -> None:
-    """Erase what is past its time, each night."""
-    logger.info("Purged %s", retention.purge_expired())
 
 
 def send(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The end of an account: closed at once, erased in the background. `messaging.account_erasure`
+"""The end of an account: closed at once, erased in the background. `privacy.erasure`
 goes through all the steps; here is what accounts keep."""
 
 from django.contrib.admin.models import LogEntry
@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from accounts.auth import rate_limits
-from accounts.models import AuditAddress, AuditEvent, DataExport, Erasure, OneTimeCode, User
+from accounts.models import AuditAddress, AuditEvent, Erasure, OneTimeCode, User
 from gemchat.api.client_address import Client
 
 
@@ -45,9 +45,6 @@ def erase_account(user: User, *, actor: str = "") -> None:
         rate_limits.make_nameless(mobile=user.mobile)
         forget_in_admin(user)
         forget_failures(str(user.pk), user.mobile)
-        # A worker that makes the user's export adds pieces, each with a lock on its row. One added
-        # after the deletion has read the pieces would be left without an export, and so fail it.
-        list(DataExport.objects.select_for_update().filter(user=user).values_list("pk"))
         user.delete()
 
 

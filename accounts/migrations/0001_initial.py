@@ -540,47 +540,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
-            name="DataExport",
-            fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=uuid_utils.compat.uuid7,
-                        editable=False,
-                        primary_key=True,
-                        serialize=False,
-                    ),
-                ),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("building", "Building"),
-                            ("ready", "Ready"),
-                            ("failed", "Failed"),
-                        ],
-                        default="queued",
-                        max_length=8,
-                    ),
-                ),
-                ("requested_at", models.DateTimeField()),
-                ("attempt", models.PositiveSmallIntegerField(default=0)),
-                ("next_try_at", models.DateTimeField(null=True)),
-                ("ended_at", models.DateTimeField(null=True)),
-                ("expires_at", models.DateTimeField(null=True)),
-                ("size", models.PositiveBigIntegerField(help_text="Bytes of the file.", null=True)),
-                (
-                    "user",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
             name="Erasure",
             fields=[
                 (
@@ -607,79 +566,9 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.CreateModel(
-            name="ExportPiece",
-            fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("number", models.PositiveIntegerField()),
-                ("content", models.BinaryField()),
-                (
-                    "export",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="pieces",
-                        to="accounts.dataexport",
-                    ),
-                ),
-            ],
-        ),
-        migrations.AddIndex(
-            model_name="dataexport",
-            index=models.Index(
-                models.F("next_try_at"),
-                condition=models.Q(("status__in", ["queued", "building"])),
-                name="export_due",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="dataexport",
-            index=models.Index(models.F("expires_at"), name="export_expiry"),
-        ),
-        migrations.AddConstraint(
-            model_name="dataexport",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("ended_at", None),
-                        ("expires_at", None),
-                        ("next_try_at__isnull", False),
-                        ("size", None),
-                        ("status__in", ["queued", "building"]),
-                    ),
-                    models.Q(
-                        ("ended_at__isnull", False),
-                        ("expires_at__isnull", False),
-                        ("next_try_at", None),
-                        ("size__isnull", False),
-                        ("status", "ready"),
-                    ),
-                    models.Q(
-                        ("ended_at__isnull", False),
-                        ("expires_at__isnull", False),
-                        ("next_try_at", None),
-                        ("size", None),
-                        ("status", "failed"),
-                    ),
-                    _connector="OR",
-                ),
-                name="export_is_under_way_or_ended",
-            ),
-        ),
         migrations.AddIndex(
             model_name="erasure",
             index=models.Index(models.F("next_try_at"), name="erasure_due"),
-        ),
-        migrations.AddConstraint(
-            model_name="exportpiece",
-            constraint=models.UniqueConstraint(
-                fields=("export", "number"), name="one_piece_a_number"
-            ),
         ),
         migrations.CreateModel(
             name="AuditAddress",

@@ -1,6 +1,5 @@
 from accounts.models.audit import AuditAddress, AuditEvent
 from accounts.models.erasures import Erasure
-from accounts.models.exports import DataExport, ExportPiece
 from accounts.models.one_time_codes import OneTimeCode
 from accounts.models.rate_limits import IdempotencyRecord, LimitHit
 from accounts.models.sessions import Session
@@ -9,9 +8,7 @@ from accounts.models.users import User
 __all__ = [
     "AuditAddress",
     "AuditEvent",
-    "DataExport",
     "Erasure",
-    "ExportPiece",
     "IdempotencyRecord",
     "LimitHit",
     "OneTimeCode",

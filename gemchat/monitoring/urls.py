@@ -1,5 +1,7 @@
 """What is asked by machines that watch over the program."""
 
+import re
+
 from django.urls import re_path
 
 from gemchat.monitoring import health
@@ -11,3 +13,5 @@ urlpatterns = [
     re_path(r"^metrics/?$", metrics),
     re_path(r"^api/v1/health/?$", health.health, name="health"),
 ]
+
+PROBE_PATH = re.compile(r"/(?:livez|readyz|metrics|api/v1/health)/?")

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from django.conf import settings
 
 from gemchat.celery import bound_sending
-from gemchat.live_urls import PROBE_PATH
 from gemchat.monitoring.metrics import LIVE_READS, REFUSED_LIVE_READS, serve_metrics
+from gemchat.monitoring.urls import PROBE_PATH
 from gemchat.process import look_seldom
 from gemchat.serving.async_views import LiveHandler, Receive, Scope, Send
 from gemchat.serving.request_body import App, refuse

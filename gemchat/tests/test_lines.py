@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from backoffice.pages.csv_export import inert
 from gemchat.api.fields import TextField
 from gemchat.api.openapi import TextFieldSchema
 from gemchat.api.text import OneLine
-from gemchat.spreadsheets import inert
 from messaging.conversation.titles import cleaned
 from messaging.tests.rooms import make_room
 

@@ -2,12 +2,10 @@ from django.urls import URLPattern, re_path
 from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
-from messaging.account_views import AccountViewSet
 from messaging.api.messages import UUID, ConversationViewSet, MessageViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
-router.register("user", AccountViewSet, basename="user")
 router.register("chatroom", ConversationViewSet, basename="chatroom")
 router.register("message", MessageViewSet, basename="message")
 

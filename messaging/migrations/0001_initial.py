@@ -58,26 +58,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="DailyFigures",
-            fields=[
-                ("day", models.DateField(primary_key=True, serialize=False)),
-                ("new_users", models.PositiveIntegerField()),
-                ("active_users", models.PositiveIntegerField()),
-                ("sends", models.PositiveIntegerField()),
-                ("outcomes", models.JSONField()),
-                ("errors", models.JSONField()),
-                ("by_model", models.JSONField()),
-                ("first_token_p50", models.PositiveIntegerField(null=True)),
-                ("first_token_p95", models.PositiveIntegerField(null=True)),
-                ("reply_p50", models.PositiveIntegerField(null=True)),
-                ("reply_p95", models.PositiveIntegerField(null=True)),
-                ("pro_users", models.PositiveIntegerField(null=True)),
-                ("revenue", models.JSONField(null=True)),
-                ("computed_at", models.DateTimeField()),
-            ],
-            options={"verbose_name_plural": "daily figures"},
-        ),
-        migrations.CreateModel(
             name="GeminiModel",
             fields=[
                 (

@@ -1,6 +1,5 @@
 """The tables of conversations: messages, and the models of Gemini that answer."""
 
-from messaging.figures import DailyFigures
 from messaging.models.gemini_models import GeminiModel
 from messaging.models.messages import (
     DATABASE_LOST,
@@ -19,7 +18,6 @@ __all__ = [
     "INTERNAL",
     "UNDER_WAY",
     "Claimed",
-    "DailyFigures",
     "GeminiModel",
     "Message",
     "MessageQuerySet",

@@ -23,12 +23,8 @@ from billing.plans import plan_for, plan_of
 from chatrooms.models import Chatroom
 from gemchat.stores.compiled import Compiled
 from gemchat.stores.prepared import execute_together, fetch
-from messaging.figures import DailyFigures
 from messaging.gemini.base import ErrorCode
-from messaging.models.gemini_models import GeminiModel
 from messaging.replies.claims import CLAIM, LOCK, NEXT
-
-__all__ = ["DailyFigures", "GeminiModel", "Message"]
 
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"

@@ -5,9 +5,9 @@ from typing import Any
 from accounts.models import Erasure, LimitHit, OneTimeCode
 from accounts.tests.phones import api_with, sign_in
 from billing.models import ErasedQuota
-from messaging.account_erasure import erase_user
 from messaging.models import Message
 from messaging.tests.rooms import complete, url_of
+from privacy.erasure import erase_user
 from tests.marks import committed
 
 pytestmark = committed

@@ -12,7 +12,6 @@ from accounts.models import Session, User
 from conftest import api_for
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
-from messaging import account_views
 from messaging.api import export
 from messaging.api.stream import events
 from messaging.models import Message
@@ -20,9 +19,10 @@ from messaging.streaming import buffer
 from messaging.streaming.buffer import Position
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import SessionEnded
-from messaging.tests.exports import make
 from messaging.tests.rooms import make_room
 from messaging.tests.working import post
+from privacy.api import views
+from privacy.tests.exports import make
 from tests.marks import committed
 
 pytestmark = committed
@@ -176,7 +176,7 @@ def test_download_is_cut_when_its_session_has_ended(kind: str, alice: User) -> N
         read = Hub().reads.open(session)
         downloads: dict[str, AsyncGenerator[bytes]] = {
             "room": export.streamed(iter(["one", "two"]), read),
-            "account": account_views.pieces(made, read),
+            "account": views.pieces(made, read),
         }
         read.end()
         with pytest.raises(SessionEnded):

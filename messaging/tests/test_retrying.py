@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
+from backoffice.tests.desk_rows import failed_reply
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from conftest import api_for
@@ -24,7 +25,6 @@ from messaging.replies.generation import MOST_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, mark_for_stop, stop_key
 from messaging.streaming.hub import Hub
-from messaging.tests.desk_rows import failed_reply
 from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
 from tests.desk import act, events, told, url

@@ -1,0 +1,83 @@
+"""What staff do to an account."""
+
+from accounts.auth import rate_limits
+from accounts.auth.sign_in import send_code
+from accounts.models import AuditEvent, Session
+from backoffice.actions.base import Deed, StaffAction
+from gemchat.api.errors import DomainError
+
+
+class BeingErased(DomainError):
+    code = "being_erased"
+    message = "This account is closed, and being erased."
+    status = 409
+
+
+def disable(deed: Deed) -> None:
+    deed.row.disable()
+
+
+def enable(deed: Deed) -> None:
+    if not deed.row.enable():
+        raise BeingErased
+
+
+def end_sessions(deed: Deed) -> str:
+    ended = Session.objects.filter(user=deed.row).end(Session.Ending.ENDED_BY_STAFF)
+    return f"Sessions ended: {ended}."
+
+
+def send_new_code(deed: Deed) -> str:
+    """Under the limits that hold for everybody's number; the code is shown to nobody."""
+    send_code(mobile=deed.row.mobile, client=None)
+    return "A code is on its way."
+
+
+def clear_lockouts(deed: Deed) -> str:
+    forgotten = rate_limits.clear(mobile=deed.row.mobile)
+    return f"Forgotten: {forgotten} sends and failed tries."
+
+
+ACCOUNT_ACTIONS = [
+    StaffAction(
+        name="disable",
+        label="Disable",
+        permission="accounts.disable_user",
+        event=AuditEvent.Action.USER_DISABLED,
+        perform=disable,
+        warning="They are shut out from the next request on, and their sessions end.",
+    ),
+    StaffAction(
+        name="enable",
+        label="Enable",
+        permission="accounts.disable_user",
+        event=AuditEvent.Action.USER_ENABLED,
+        perform=enable,
+        warning="They may sign in again.",
+    ),
+    StaffAction(
+        name="end_sessions",
+        label="End all sessions",
+        permission="accounts.end_sessions",
+        event=AuditEvent.Action.SESSIONS_ENDED,
+        perform=end_sessions,
+        warning="They have to sign in again on every device.",
+    ),
+    StaffAction(
+        name="send_code",
+        label="Send a code",
+        permission="accounts.send_code",
+        event=AuditEvent.Action.CODE_SENT,
+        perform=send_new_code,
+        warning="A new one-time code goes to the number; it is shown to nobody here.",
+        most_rows=1,
+    ),
+    StaffAction(
+        name="clear_lockouts",
+        label="Clear lockouts",
+        permission="accounts.clear_lockouts",
+        event=AuditEvent.Action.CODE_CLEARED,
+        perform=clear_lockouts,
+        warning="What was counted against the number, sends and failed tries, is forgotten.",
+    ),
+]

@@ -1,0 +1,132 @@
+"""What staff do about a user's plan, quota and subscription."""
+
+from datetime import datetime, time
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from backoffice.actions.base import Deed, ReasonForm, StaffAction
+from billing.entitlement import refresh_tiers
+from billing.grants import grant_pro
+from billing.models import DailyQuota
+from billing.stripe import subscriptions, sync
+from billing.stripe.checkout import NoCustomer
+from billing.stripe.client import Caller, stripe_calls
+
+
+class GrantForm(ReasonForm):
+    until = forms.DateField(
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text="The last day, in UTC.",
+    )
+
+    def clean_until(self) -> datetime:
+        """The end of that day."""
+        day = self.cleaned_data["until"]
+        if day < timezone.now().date():
+            raise ValidationError("This is over already.")
+        return datetime.combine(day, time(23, 59, 59), timezone.get_default_timezone())
+
+
+def give_pro(deed: Deed) -> str:
+    until = deed.form["until"]
+    by = deed.request.user
+    grant_pro(user=deed.row, until=until, reason=deed.form["reason"], by=by)  # type: ignore[arg-type]  # staff are signed in
+    return f"Pro until {until:%Y-%m-%d}."
+
+
+def reset_quota(deed: Deed) -> str:
+    used = DailyQuota.objects.reset(user=deed.row)
+    return f"Given back: {used} of today's replies."
+
+
+def resync(deed: Deed) -> str:
+    """Bring the customer's rows up to date, and derive the tier anew in any case."""
+    user = owner_of(deed.row)
+    if user.stripe_customer_id:
+        with stripe_calls(caller=Caller.STAFF):
+            sync.sync_customer(user.stripe_customer_id)
+    refresh_tiers([user.pk])
+    user.refresh_from_db(fields=["tier"])
+    return f"{user} is {user.get_tier_display()}."
+
+
+def cancel(deed: Deed) -> None:
+    # The outer block's permit, and no count against the user, hold for the inner one.
+    with stripe_calls(caller=Caller.STAFF):
+        subscriptions.cancel_at_period_end(user=owner_of(deed.row))
+
+
+def resume(deed: Deed) -> None:
+    with stripe_calls(caller=Caller.STAFF):
+        subscriptions.resume(user=owner_of(deed.row))
+
+
+def owner_of(row: Any) -> User:
+    """The user of a page about users, or of the customer that a row of Stripe's mirror is about.
+
+    Raises NoCustomer where the customer is nobody's.
+    """
+    if isinstance(row, User):
+        return row
+    owner = User.objects.filter(stripe_customer_id=getattr(row, "customer_id", row.id)).first()
+    if owner is None:
+        raise NoCustomer("This customer belongs to no user here.")
+    return owner
+
+
+QUOTA_ACTIONS = [
+    StaffAction(
+        name="grant_pro",
+        label="Grant Pro",
+        permission="billing.add_grant",
+        event=AuditEvent.Action.GRANT_GIVEN,
+        perform=give_pro,
+        form=GrantForm,
+        warning="Pro without Stripe, up to and with a day.",
+    ),
+    StaffAction(
+        name="reset_quota",
+        label="Reset quota",
+        permission="billing.change_dailyquota",
+        event=AuditEvent.Action.QUOTA_RESET,
+        perform=reset_quota,
+        warning="Today's replies are given back, and today's other limits begin again.",
+    ),
+]
+
+STRIPE_ACTIONS = [
+    StaffAction(
+        name="resync",
+        label="Sync with Stripe",
+        permission="djstripe.change_customer",
+        event=AuditEvent.Action.STRIPE_SYNCED,
+        perform=resync,
+        warning="Subscriptions are fetched from Stripe, and the tier is derived anew.",
+        calls_out=True,
+        most_rows=10,
+    ),
+    StaffAction(
+        name="cancel_subscription",
+        label="Cancel at period end",
+        permission="djstripe.change_subscription",
+        event=AuditEvent.Action.CANCELLATION_ORDERED,
+        perform=cancel,
+        warning="The subscription ends with what is paid for.",
+        calls_out=True,
+        most_rows=1,
+    ),
+    StaffAction(
+        name="resume_subscription",
+        label="Resume subscription",
+        permission="djstripe.change_subscription",
+        event=AuditEvent.Action.RESUMPTION_ORDERED,
+        perform=resume,
+        warning="A cancellation that has not taken effect is taken back.",
+        calls_out=True,
+        most_rows=1,
+    ),
+]

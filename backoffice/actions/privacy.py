@@ -1,0 +1,61 @@
+"""What staff do to all that is kept about a user."""
+
+from functools import partial
+from tempfile import TemporaryFile
+
+from django import forms
+from django.db import transaction
+from django.http import FileResponse
+from django.http.response import HttpResponseBase
+
+from accounts.auth.closing import close_account
+from accounts.models import AuditEvent
+from backoffice.actions.base import Deed, ReasonForm, StaffAction
+from gemchat.api.client_address import client_of
+from messaging.tasks import send
+from privacy.export import write_archive
+from privacy.tasks import erase_user
+
+
+class EraseForm(ReasonForm):
+    understood = forms.BooleanField(label="This can not be undone, and I am sure")
+
+
+def export(deed: Deed) -> HttpResponseBase:
+    # Closed with the response.
+    file = TemporaryFile()  # noqa: SIM115
+    write_archive(deed.row, file)
+    file.seek(0)
+    response = FileResponse(file, as_attachment=True, filename=f"gemchatroom-{deed.row.pk}.zip")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def erase(deed: Deed) -> str:
+    """Close the account now; a worker erases it, after Stripe has been told."""
+    erasure = close_account(user=deed.row, client=client_of(deed.request), actor=deed.actor)
+    transaction.on_commit(partial(send, erase_user, erasure.pk))
+    return "The account is closed, and being erased."
+
+
+PERSON_ACTIONS = [
+    StaffAction(
+        name="export",
+        label="Export all that is kept",
+        permission="accounts.export_user",
+        event=AuditEvent.Action.USER_EXPORTED,
+        perform=export,
+        warning="You get a file of personal data. Give it to nobody but the person.",
+        most_rows=1,
+    ),
+    StaffAction(
+        name="erase",
+        label="Erase",
+        permission="accounts.erase_user",
+        event=AuditEvent.Action.ERASURE_ORDERED,
+        perform=erase,
+        form=EraseForm,
+        warning="The user is erased for ever, with rooms, messages and the customer at Stripe.",
+        most_rows=1,
+    ),
+]

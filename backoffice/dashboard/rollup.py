@@ -1,0 +1,107 @@
+"""Counts the days that `DailyFigures` keeps."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from accounts.models import User
+from backoffice.models import DailyFigures, start_of
+from billing.models import ENDED, UsageRecord
+from billing.stripe.revenue import monthly_revenue
+from gemchat.stores.uuid7 import uuid7_at
+from messaging.models import Message
+from messaging.replies.metrics import queue_lengths
+
+QUEUE = "gemini"
+PERCENTILES = """
+SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_token_ms),
+       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reply_ms)
+FROM billing_usagerecord
+WHERE created_at >= %s AND created_at < %s AND outcome = 'complete' AND purpose = 'reply'
+"""
+# Known of the moment only; a day that is over keeps what it had last.
+OF_THE_MOMENT = ("pro_users", "revenue")
+
+
+def roll_up(*, now: datetime) -> list[date]:
+    """Count the days that are due; which they were."""
+    due = DailyFigures.objects.due(now=now)
+    for day in due:
+        is_today = day == now.date()
+        figures = figures_of(day, now=now)
+        if is_today:
+            figures.pro_users = User.objects.filter(tier=User.Tier.PRO).count()
+            figures.revenue = monthly_revenue()
+        figures.store(keep=() if is_today else OF_THE_MOMENT)
+    return due
+
+
+def figures_of(day: date, *, now: datetime) -> DailyFigures:
+    start, end = start_of(day), start_of(day + timedelta(days=1))
+    # Ids sort by time, and the primary key serves.
+    ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
+    recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
+    ended = recorded.filter(ENDED)
+    first_token, reply = percentiles(start, end)
+    return DailyFigures(
+        day=day,
+        new_users=User.objects.filter(**ids).count(),
+        active_users=ended.aggregate(users=Count("user", distinct=True))["users"],
+        sends=Message.objects.filter(sender=Message.Sender.USER, **ids).count(),
+        outcomes=counted(ended, "outcome"),
+        errors=counted(ended.exclude(error_code=""), "error_code"),
+        by_model=by_model(recorded),
+        first_token_p50=first_token[0],
+        first_token_p95=first_token[1],
+        reply_p50=reply[0],
+        reply_p95=reply[1],
+        computed_at=now,
+    )
+
+
+def percentiles(start: datetime, end: datetime) -> list[list[int | None]]:
+    """The median and the 95th, of the first token and of the whole reply."""
+    with connection.cursor() as cursor:
+        cursor.execute(PERCENTILES, [start, end])
+        row = cursor.fetchone()
+    return [[None if each is None else round(each) for each in of or (None, None)] for of in row]
+
+
+def counted(records: Any, column: str) -> dict[str, int]:
+    return dict(records.values_list(column).annotate(Count("pk")).order_by(column))
+
+
+def by_model(records: Any) -> dict[str, dict[str, int]]:
+    """Replies that ended, and the tokens and cost of all that Gemini was asked for."""
+    sums = {name: Sum(name) for name in ("prompt_tokens", "output_tokens", "cost_micro_usd")}
+    replies = Count("pk", filter=ENDED)
+    rows = records.values("model").annotate(replies=replies, **sums).order_by("model")
+    return {row.pop("model"): row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How things stand at this moment. `queued` is None where the broker does not answer."""
+
+    queued: int | None
+    oldest_seconds: float | None
+
+
+def waiting() -> Waiting:
+    lengths = queue_lengths()
+    return Waiting(lengths[QUEUE] if lengths else None, oldest_seconds())
+
+
+def oldest_seconds() -> float | None:
+    """How long somebody has been waiting for a worker to begin; not for what staff sent again."""
+    oldest = (
+        Message.objects.filter(status=Message.Status.QUEUED, attempts_forgiven=0)
+        .order_by("id")
+        .values_list("created_at", flat=True)
+        .first()
+    )
+    return (timezone.now() - oldest).total_seconds() if oldest else None

@@ -1,0 +1,28 @@
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from backoffice.management.doctor import diagnose
+
+
+class Command(BaseCommand):
+    help = "Check everything that the program depends on, and say what is wrong. Ends with 1 then."
+    # It says itself what the checks would stop it with.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="answer with one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        findings = diagnose()
+        if options["json"]:
+            told = {each.name: {"ok": each.is_well, "detail": each.sentence} for each in findings}
+            self.stdout.write(json.dumps(told))
+        else:
+            for each in findings:
+                mark = "ok " if each.is_well else "BAD"
+                self.stdout.write(f"{mark} {each.name}: {each.sentence}")
+        ill = [each.name for each in findings if not each.is_well]
+        if ill:
+            raise CommandError(f"Not well: {', '.join(ill)}.")

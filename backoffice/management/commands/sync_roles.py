@@ -1,0 +1,16 @@
+from typing import Any
+
+from accounts.cli import COMMAND, JsonCommand
+from accounts.models import AuditEvent
+from backoffice.roles import sync_roles
+
+
+class Command(JsonCommand):
+    help = "Make the groups Support, Billing, Ops and Read-only, with exactly their permissions."
+
+    def report(self, **options: Any) -> dict[str, Any]:
+        permissions = sync_roles()
+        AuditEvent.objects.record(
+            AuditEvent.Action.ROLES_SYNCED, actor=COMMAND, permissions=permissions
+        )
+        return permissions

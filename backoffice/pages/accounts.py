@@ -1,0 +1,102 @@
+"""Accounts as staff see them. No code, digest or token is shown, and no event can be changed.
+
+The page of users needs what billing and messaging know, and is in `backoffice.pages.users`.
+"""
+
+# These register Group and TOTPDevice, which are unregistered below: their apps come after accounts.
+import django.contrib.auth.admin  # noqa: F401
+import django_otp.plugins.otp_totp.admin  # noqa: F401
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from accounts.models import AuditEvent, OneTimeCode, Session, User
+from accounts.models.audit import mobile_digest
+from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, SinceFilter, as_mobile, as_uuid
+
+# Shows the secret of a second factor; `manage.py admin_totp` sets one up.
+admin.site.unregister(TOTPDevice)
+# Roles are written in accounts.roles, and `manage.py sync_roles` puts them here.
+admin.site.unregister(Group)
+
+
+class DeliveryFilter(FixedFilter):
+    title = "delivery"
+    parameter_name = "delivery"
+    options = {"failed": ("Failed", Q(delivery_status="failed"))}
+
+
+@admin.register(OneTimeCode)
+class OneTimeCodeAdmin(ReadOnlyAdmin):
+    list_display = ["mobile", "created_at", "expires_at", "ending", "delivery_status"]
+    list_filter = [DeliveryFilter, SinceFilter]
+    # Named one by one: the salt is not among them.
+    fields = [
+        *["mobile", "created_at", "expires_at", "attempts_left", "ended_at", "ending", "ip"],
+        *["delivery_status", "delivery_tries", "delivery_error", "next_delivery_at"],
+    ]
+
+    def found_by(self, term: str) -> Q:
+        key = as_uuid(term)
+        return Q(pk=key) if key else Q(mobile=as_mobile(term))
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = [
+        *["user", "channel", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"],
+    ]
+    list_select_related = ["user"]
+    list_filter = [SinceFilter]
+    # Named one by one: the digests are not among them.
+    fields = [
+        *["user", "channel", "auth_method", "authenticated_at", "created_at", "last_used_at"],
+        *["rotated_at", "ip", "user_agent", "revoked_at", "revoked_reason"],
+    ]
+
+
+class ActionFilter(FixedFilter):
+    title = "action"
+    parameter_name = "action"
+    options = {value: (str(label), Q(action=value)) for value, label in AuditEvent.Action.choices}
+
+
+class ActorFilter(FixedFilter):
+    title = "by"
+    parameter_name = "by"
+    options = {"command": ("Commands", Q(actor="command"))}
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "action", "user_id", "actor", "target", "reason", "request_id"]
+    list_filter = [ActionFilter, ActorFilter, SinceFilter]
+    readonly_fields = ["ip"]
+    export_columns = (*list_display, "ip", "details")
+    search_help_text = (
+        "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        return super().get_queryset(request).select_related("address")
+
+    @admin.display(description="address")
+    def ip(self, event: AuditEvent) -> str:
+        """Return the address, or "" after its 90 days or the erasure of the person."""
+        address = getattr(event, "address", None)
+        return address.ip if address else ""
+
+    def reason(self, event: AuditEvent) -> str:
+        return str(event.details.get("reason", ""))
+
+    def found_by(self, term: str) -> Q:
+        if mobile := as_mobile(term):
+            known = User.objects.filter(mobile=mobile).values_list("pk", flat=True)
+            return Q(mobile_digest=mobile_digest(mobile)) | Q(user_id__in=list(known))
+        key = as_uuid(term)
+        if key is None:
+            return Q(target=term) | Q(request_id=term)
+        # The actor may be an erased member of staff.
+        return Q(user_id=key) | Q(actor=str(key)) | Q(target=str(key)) | Q(pk=key)

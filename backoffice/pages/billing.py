@@ -1,0 +1,280 @@
+"""Billing as staff see it: Stripe's mirror to read, grants to take back, flags to settle.
+
+dj-stripe's own admin is taken out whole. Any member of staff could cancel subscriptions at Stripe
+through its URLs, without a permission and without a trace; it shows keys and lets rows be edited
+that only Stripe may change; and its search and its invoices fail on what Stripe sends today.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from djstripe import models as djstripe
+from djstripe.admin import admin as djstripe_admin  # noqa: F401 registers what is taken out
+
+from accounts.models import AuditEvent, User
+from backoffice.actions.base import Deed, StaffAction
+from backoffice.actions.billing import STRIPE_ACTIONS
+from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, as_mobile, as_uuid, link_to, of_user
+from billing.grants import end_grant
+from billing.models import DailyQuota, Flag, Grant, UsageRecord
+from billing.stripe.replay import replay
+from billing.stripe.subscriptions import is_ending, period_end
+from gemchat.api.errors import DomainError
+
+for model in [each for each in admin.site._registry if each._meta.app_label == "djstripe"]:
+    admin.site.unregister(model)
+
+DASHBOARD = "https://dashboard.stripe.com"
+# Where Stripe's dashboard has the things that it has pages for.
+DASHBOARD_PAGES = {
+    "cus_": "customers",
+    "sub_": "subscriptions",
+    "ch_": "payments",
+    "evt_": "events",
+}
+
+
+def at_stripe(stripe_id: str | None) -> SafeString | str:
+    """A link to Stripe's own page of a thing."""
+    kinds = [page for start, page in DASHBOARD_PAGES.items() if (stripe_id or "").startswith(start)]
+    if not kinds:
+        return stripe_id or ""
+    mode = "" if settings.STRIPE_LIVE_MODE else "/test"
+    url = f"{DASHBOARD}{mode}/{kinds[0]}/{stripe_id}"
+    return format_html('<a href="{}" rel="noreferrer">{}</a>', url, stripe_id)
+
+
+class MirrorAdmin(ReadOnlyAdmin):
+    """Rows as Stripe last sent them."""
+
+    search_help_text = "A whole id of Stripe's."
+    customer_field = ""
+
+    @admin.display(description="Status")
+    def status(self, row: Any) -> str:
+        return row.stripe_data.get("status") or ""
+
+    @admin.display(description="Amount")
+    def amount(self, row: Any) -> str:
+        """In the smallest unit of the currency, as Stripe counts."""
+        return f"{row.stripe_data.get('amount')} {row.stripe_data.get('currency')}"
+
+    @admin.display(description="At Stripe")
+    def at_stripe(self, row: Any) -> str:
+        return at_stripe(row.id)
+
+    @admin.display(description="User")
+    def user(self, row: Any) -> SafeString | str:
+        return link_to(User, row.owner_id, row.owner_mobile) if row.owner_id else ""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        if not self.customer_field:
+            return rows
+        owners = User.objects.filter(stripe_customer_id=OuterRef(self.customer_field))
+        return rows.annotate(
+            owner_id=Subquery(owners.values("pk")[:1]),
+            owner_mobile=Subquery(owners.values("mobile")[:1]),
+        )
+
+    def found_by(self, term: str) -> Q:
+        """By Stripe's id, or by the mobile number of the user who has the customer."""
+        found = Q(id=term)
+        if self.customer_field:
+            customer_id = (
+                User.objects.filter(mobile=as_mobile(term))
+                .values_list("stripe_customer_id", flat=True)
+                .first()
+            )
+            found |= Q(**{self.customer_field: customer_id or term})
+        return found
+
+
+@admin.register(djstripe.Customer)
+class CustomerAdmin(MirrorAdmin):
+    customer_field = "id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    list_display = ["id", "user", "email", "created", "livemode", "date_purged"]
+    fields = ["at_stripe", "user", "email", "metadata", "created", "livemode", "date_purged"]
+    readonly_fields = ["at_stripe", "user"]
+    staff_actions = STRIPE_ACTIONS
+
+
+@admin.register(djstripe.Subscription)
+class SubscriptionAdmin(MirrorAdmin):
+    customer_field = "customer_id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    columns = ("user", "customer_id", "status", "ending", "paid_until", "created")
+    list_display = ("id", *columns)
+    fields = ("at_stripe", *columns, "livemode", "stripe_data")
+    readonly_fields = ["at_stripe", "user", "customer_id", "status", "ending", "paid_until"]
+    staff_actions = STRIPE_ACTIONS
+
+    @admin.display(description="Ending", boolean=True)
+    def ending(self, row: djstripe.Subscription) -> bool:
+        return is_ending(row.stripe_data)
+
+    @admin.display(description="Paid until")
+    def paid_until(self, row: djstripe.Subscription) -> Any:
+        return period_end(row.stripe_data)
+
+
+@admin.register(djstripe.Session)
+class SessionAdmin(MirrorAdmin):
+    customer_field = "customer_id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    columns = ("user", "customer_id", "status", "created")
+    list_display = ("id", *columns)
+    fields = ("id", *columns, "livemode", "stripe_data")
+    readonly_fields = ["user", "customer_id", "status"]
+
+
+@admin.register(djstripe.Charge)
+class ChargeAdmin(MirrorAdmin):
+    customer_field = "customer_id"
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    columns = ("user", "customer_id", "status", "amount", "created")
+    list_display = ("id", *columns)
+    fields = ("at_stripe", *columns, "livemode", "stripe_data")
+    readonly_fields = ["at_stripe", "user", "customer_id", "status", "amount"]
+
+
+@admin.register(djstripe.Dispute)
+class DisputeAdmin(MirrorAdmin):
+    columns = ("status", "amount", "created")
+    list_display = ("id", *columns)
+    fields = ("id", *columns, "livemode", "stripe_data")
+    readonly_fields = ["status", "amount"]
+
+
+@admin.register(djstripe.Event)
+class EventAdmin(MirrorAdmin):
+    columns = ("type", "created", "livemode")
+    list_display = ("id", *columns)
+    fields = ("at_stripe", *columns, "api_version", "data")
+    readonly_fields = ["at_stripe"]
+
+
+class FailedFilter(FixedFilter):
+    title = "outcome"
+    parameter_name = "outcome"
+    options = {"failed": ("Failed", ~Q(exception=""))}
+
+
+def replay_delivery(deed: Deed) -> str:
+    replay(deed.row)
+    return "The event has been taken in."
+
+
+@admin.register(djstripe.WebhookEventTrigger)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """Verified deliveries; those that failed have their exception."""
+
+    columns = ("created", "event", "processed", "exception", "remote_ip")
+    list_display = columns
+    list_filter = [FailedFilter]
+    list_select_related = ["event"]
+    fields = (*columns, "traceback", "body")
+    search_fields = []
+    staff_actions = [
+        StaffAction(
+            name="replay",
+            label="Replay",
+            permission="djstripe.change_webhookeventtrigger",
+            event=AuditEvent.Action.WEBHOOK_REPLAYED,
+            perform=replay_delivery,
+            warning="What failed at the delivery is done once more, as Stripe has it now.",
+            calls_out=True,
+            most_rows=10,
+        )
+    ]
+
+
+@admin.register(DailyQuota)
+class DailyQuotaAdmin(ReadOnlyAdmin):
+    list_display = ["user", "day", "used", "unanswered", "cost_micro_usd", "text_bytes"]
+    list_select_related = ["user"]
+
+
+@admin.register(UsageRecord)
+class UsageRecordAdmin(ReadOnlyAdmin):
+    list_display = [
+        *["created_at", "user", "purpose", "reply_id", "attempt", "model", "outcome"],
+        "error_code",
+        *["prompt_tokens", "output_tokens", "cost_micro_usd", "estimated"],
+    ]
+    list_select_related = ["user"]
+    ordering = ["-created_at", "-pk"]
+    search_help_text = "The whole id of a reply or of a user, or a user's whole mobile number."
+
+    def found_by(self, term: str) -> Q:
+        key = as_uuid(term)
+        if key and UsageRecord.objects.filter(reply_id=key).exists():
+            return Q(reply_id=key)
+        return of_user(term)
+
+
+def take_back(deed: Deed) -> str:
+    return "Taken back." if end_grant(deed.row) else "It was over already."
+
+
+@admin.register(Grant)
+class GrantAdmin(ReadOnlyAdmin):
+    """Given on the page of the user, never edited, taken back here."""
+
+    list_display = ["user", "until", "reason", "granted_by", "created_at"]
+    list_select_related = ["user", "granted_by"]
+    staff_actions = [
+        StaffAction(
+            name="end",
+            label="Take back now",
+            permission="billing.change_grant",
+            event=AuditEvent.Action.GRANT_ENDED,
+            perform=take_back,
+            warning="Who is Pro by this alone is basic again at once.",
+        )
+    ]
+
+
+class OpenFilter(FixedFilter):
+    title = "state"
+    parameter_name = "state"
+    options = {"open": ("To be settled", Q(resolved_at=None))}
+
+
+class FlagSettled(DomainError):
+    code = "flag_settled"
+    message = "This has been settled already."
+    status = 409
+
+
+def settle(deed: Deed) -> None:
+    open_flag = Flag.objects.filter(pk=deed.row.pk, resolved_at=None)
+    if not open_flag.update(resolved_at=timezone.now()):
+        raise FlagSettled
+
+
+@admin.register(Flag)
+class FlagAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "kind", "stripe_id", "user", "note", "resolved_at"]
+    list_select_related = ["user"]
+    list_filter = [OpenFilter]
+    search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
+    staff_actions = [
+        StaffAction(
+            name="resolve",
+            label="Settled",
+            permission="billing.change_flag",
+            event=AuditEvent.Action.FLAG_SETTLED,
+            perform=settle,
+        )
+    ]
+
+    def found_by(self, term: str) -> Q:
+        return Q(stripe_id=term) | of_user(term)

@@ -1,0 +1,220 @@
+"""Rooms, messages, models and failed tasks as staff see them; what people wrote is not shown."""
+
+import json
+import re
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_celery_results.admin import GroupResult, TaskResult
+
+from accounts.models import AuditEvent
+from backoffice.actions.base import Deed, StaffAction
+from backoffice.pages import users  # noqa: F401 registers the page of users
+from backoffice.pages.base import (
+    BackOfficeAdmin,
+    FixedFilter,
+    ReadOnlyAdmin,
+    SinceFilter,
+    as_uuid,
+    of_user,
+    page_of,
+    table,
+)
+from backoffice.pages.message_content import PAGE, ContentAdmin
+from billing.models import UsageRecord
+from chatrooms.models import Chatroom
+from messaging.models import ERROR_CODES, GeminiModel, Message
+from messaging.replies.retry import retry
+
+# django-celery-results counts and sorts all rows, and shows what an exception said.
+admin.site.unregister(TaskResult)
+admin.site.unregister(GroupResult)
+
+ATTEMPTS_SHOWN = 50
+FRAME = re.compile(r'^  File ".*", line \d+, in \S+$', re.MULTILINE)
+
+
+@admin.register(Chatroom)
+class ChatroomAdmin(ContentAdmin):
+    """Rooms are their users'; staff see that they are there."""
+
+    list_display = ("created_at", "user", "message_count", "last_message_at", "archived")
+    export_columns = ("id", *list_display)
+    list_select_related = ["user"]
+    list_filter = [SinceFilter]
+    fields = (
+        *("id", "user", "created_at", "updated_at", "last_message_at", "message_count"),
+        *("archived", "expires_at", "deleted_at"),
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Chatroom]:
+        return super().get_queryset(request).defer("title", "system_prompt")
+
+    def room_of(self, row: Chatroom) -> Chatroom:
+        return row
+
+    def messages_of(self, row: Chatroom, *, before: uuid.UUID | None) -> list[Message]:
+        said = Message.objects.filter(chatroom=row).order_by("-id")
+        return list((said.filter(pk__lt=before) if before else said)[:PAGE])
+
+
+class StatusFilter(FixedFilter):
+    title = "status"
+    parameter_name = "status"
+    options = {
+        "under_way": ("Under way", Q(status__in=["queued", "generating"])),
+        "failed": ("Failed", Q(status="failed")),
+    }
+
+
+class ErrorFilter(FixedFilter):
+    title = "error of failed replies"
+    parameter_name = "error"
+    options = {code: (code, Q(status="failed", error_code=code)) for code in ERROR_CODES}
+
+
+def retry_reply(deed: Deed) -> str:
+    retry(reply_id=deed.row.pk)
+    return "The reply is being made again."
+
+
+@admin.register(Message)
+class MessageAdmin(ContentAdmin):
+    """How replies fared."""
+
+    columns = ("user", "sender", "status", "error_code", "provider_code", "model", "attempt")
+    list_display = ("created_at", *columns)
+    export_columns = ("id", "chatroom_id", *list_display)
+    list_filter = [StatusFilter, ErrorFilter, SinceFilter]
+    list_select_related = ["user"]
+    search_help_text = (
+        "The whole id of a message, a room or a user, or the whole mobile number of a user."
+    )
+    fieldsets = [
+        (None, {"fields": [("id", "user"), ("room", "prompt"), ("sender", "status", "model")]}),
+        (
+            "Life of the reply",
+            {
+                "fields": [
+                    ("created_at", "started_at", "first_token_at", "ended_at"),
+                    ("attempt", "attempts_forgiven", "quota_day", "stop_requested"),
+                    ("error_code", "provider_code", "finish_reason", "model_version"),
+                    "error_detail",
+                    ("lease_expires_at", "not_before", "resend_at"),
+                ]
+            },
+        ),
+        (
+            "Tokens and context",
+            {
+                "fields": [
+                    ("prompt_tokens", "output_tokens", "cached_tokens", "thinking_tokens"),
+                    ("context_messages", "context_tokens", "context_truncated", "rating"),
+                ]
+            },
+        ),
+        ("Attempts that ended", {"fields": ["attempts"]}),
+    ]
+    readonly_fields = ["id", "room", "prompt", "attempts", "lease_expires_at", "resend_at"]
+    staff_actions = [
+        StaffAction(
+            name="retry",
+            label="Make again",
+            permission="messaging.retry_reply",
+            event=AuditEvent.Action.REPLY_RETRIED,
+            perform=retry_reply,
+            warning="Failed replies are made once more, at no cost to their users' quota.",
+        )
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        return super().get_queryset(request).defer("content", "feedback_comment")
+
+    def found_by(self, term: str) -> Q:
+        key = as_uuid(term)
+        if key and Message.objects.filter(pk=key).exists():
+            return Q(pk=key)
+        if key and Chatroom.objects.filter(pk=key).exists():
+            return Q(chatroom_id=key)
+        return of_user(term)
+
+    @admin.display(description="Room")
+    def room(self, message: Message) -> SafeString:
+        return page_of(Chatroom(pk=message.chatroom_id))
+
+    @admin.display(description="Answers")
+    def prompt(self, message: Message) -> SafeString | str:
+        if not message.is_reply:
+            return "It is a prompt."
+        return page_of(Message(pk=message.parent_id, sender=Message.Sender.USER))
+
+    @admin.display(description="Attempts")
+    def attempts(self, message: Message) -> SafeString | str:
+        """Of the ledger, which has each attempt that ended; the row has the last one alone."""
+        heads = [
+            *["Attempt", "Began", "Ended", "Outcome", "Error", "Gemini's code", "Model"],
+            *["Tokens in", "out", "thinking", "cached", "Micro-USD"],
+        ]
+        rows = (
+            UsageRecord.objects.filter(reply_id=message.pk, purpose=UsageRecord.Purpose.REPLY)
+            .order_by("attempt")
+            .values_list(
+                *["attempt", "started_at", "created_at", "outcome", "error_code", "provider_code"],
+                *["model", "prompt_tokens", "output_tokens", "thinking_tokens", "cached_tokens"],
+                "cost_micro_usd",
+            )[:ATTEMPTS_SHOWN]
+        )
+        return table(heads, rows) or "None has ended."
+
+    def room_of(self, row: Message) -> Chatroom:
+        return row.chatroom
+
+    def messages_of(self, row: Message, *, before: uuid.UUID | None) -> list[Message]:
+        """A prompt alone; a reply with its prompt."""
+        said = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
+        return list(Message.objects.filter(said).order_by("-id"))
+
+
+@admin.register(GeminiModel)
+class GeminiModelAdmin(BackOfficeAdmin):
+    """One that is not to be used any more is disabled or retired: replies name it for ever."""
+
+    list_display = ["name", "tier", "is_enabled", "input_price", "output_price", "retires_on"]
+    ordering = ["name"]
+    search_fields = []
+
+    def has_delete_permission(self, request: HttpRequest, obj: GeminiModel | None = None) -> bool:
+        return False
+
+
+@admin.register(TaskResult)
+class TaskResultAdmin(ReadOnlyAdmin):
+    """Tasks that failed; the others leave nothing. What an exception said may be a person's."""
+
+    columns = ("task_id", "task_name", "status", "exception", "worker", "date_done")
+    list_display = columns
+    fields = (*columns, "date_created", "where")
+    readonly_fields = ["exception", "where"]
+    search_help_text = "The whole id of a task."
+
+    def found_by(self, term: str) -> Q:
+        return Q(task_id=term)
+
+    @admin.display(description="Exception")
+    def exception(self, task: TaskResult) -> str:
+        try:
+            told: Any = json.loads(task.result or "null")
+        except ValueError:
+            return ""
+        return str(told.get("exc_type", "")) if isinstance(told, dict) else ""
+
+    @admin.display(description="Where")
+    def where(self, task: TaskResult) -> SafeString:
+        frames = "\n".join(FRAME.findall(task.traceback or ""))
+        return format_html('<pre class="frames">{}</pre>', frames)

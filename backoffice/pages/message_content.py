@@ -1,0 +1,85 @@
+"""Pages of what people wrote: hidden until somebody who may read it says why, each time anew."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import path
+
+from accounts.models import AuditEvent
+from backoffice.actions.base import ReasonForm, record
+from backoffice.pages.base import EXPORTED_ROWS, ReadOnlyAdmin, as_uuid
+from backoffice.pages.csv_export import csv_download
+from chatrooms.models import Chatroom
+from messaging.models import Message
+
+MAY_READ = "chatrooms.view_content"
+PAGE = 50
+HEADS = ["room", "title", "time", "sender", "status", "content"]
+
+
+class ContentAdmin(ReadOnlyAdmin):
+    """Rows whose page leads to a page of their content."""
+
+    def room_of(self, row: Any) -> Chatroom:
+        raise NotImplementedError
+
+    def messages_of(self, row: Any, *, before: uuid.UUID | None) -> list[Message]:
+        """A page of what was said, the newest first."""
+        raise NotImplementedError
+
+    def get_urls(self) -> list[Any]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_content"
+        view = self.admin_site.admin_view(self.content_view)
+        return [path("<path:object_id>/content/", view, name=name), *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        extra = {**(extra_context or {}), "may_read": request.user.has_perm(MAY_READ)}
+        return super().change_view(request, object_id, form_url, extra)
+
+    def content_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        if not (self.has_view_permission(request) and request.user.has_perm(MAY_READ)):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        room = self.room_of(row) if row else None
+        if row is None or room is None or room.deleted_at:
+            raise Http404
+        form = ReasonForm(request.POST if request.method == "POST" else None)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"What was said: {row}",
+            "opts": self.opts,
+            "row": row,
+            "form": form,
+        }
+        if not form.is_valid():
+            return TemplateResponse(request, "admin/content.html", context)
+        as_file, before = "file" in request.POST, as_uuid(request.POST.get("before", ""))
+        reason = form.cleaned_data["reason"]
+        record(request, AuditEvent.Action.CONTENT_READ, row, reason=reason, as_file=as_file)
+        if as_file:
+            return csv_download(f"room-{room.pk}", HEADS, file_rows(room))
+        page = self.messages_of(row, before=before)
+        more = page[-1].pk if len(page) == PAGE else None
+        context.update(room=room, said=page[::-1], more=more, reason=reason)
+        return TemplateResponse(request, "admin/content.html", context)
+
+
+def file_rows(room: Chatroom) -> Iterator[list[Any]]:
+    said = Message.objects.filter(chatroom=room).order_by("id")[:EXPORTED_ROWS]
+    for message in said.iterator(chunk_size=500):
+        yield [
+            *[room.pk, room.title, message.created_at, message.sender, message.status],
+            message.content,
+        ]

@@ -1,0 +1,201 @@
+"""What people wrote: hidden from staff, but for those who may read it and say why."""
+
+import csv
+import io
+
+import pytest
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from accounts.models import AuditEvent
+from backoffice.tests.desk_rows import make_row
+from chatrooms.models import Chatroom
+from messaging.models import Message
+from messaging.tests.rooms import exchange, make_room
+from tests.desk import events, url
+
+SECRETS = ["My diary", "Be my confessor", "What I did", "What it said", "What I thought of it"]
+
+
+@pytest.fixture
+def room(alice) -> Chatroom:
+    room = make_room(alice, title="My diary", system_prompt="Be my confessor")
+    reply = exchange(room, "What I did", "What it said")
+    Message.objects.filter(pk=reply.pk).update(rating=1, feedback_comment="What I thought of it")
+    return room
+
+
+@pytest.fixture
+def reply(room) -> Message:
+    return Message.objects.get(sender="gemini")
+
+
+def read(browser, row, **form):
+    return browser.post(url(type(row), "content", row.pk), {"reason": "complaint", **form})
+
+
+def secrets_in(page) -> list[str]:
+    text = page.content.decode()
+    return [secret for secret in SECRETS if secret in text]
+
+
+def test_no_page_of_the_back_office_shows_content(desk, room, reply):
+    pages = [
+        url(Chatroom),
+        url(Chatroom, "change", room.pk),
+        url(Chatroom, "content", room.pk),
+        url(Message),
+        url(Message, "change", reply.pk),
+        url(Message, "change", reply.parent_id),
+        url(Message, "content", reply.pk),
+        f"{url(AuditEvent)}?q={room.pk}",
+        "/admin/",
+    ]
+
+    assert {path: secrets_in(desk.get(path)) for path in pages} == {path: [] for path in pages}
+
+
+@pytest.mark.parametrize("model", [Chatroom, Message])
+def test_lists_as_files_hold_no_content(desk, room, model):
+    text = b"".join(
+        desk.post(url(model, "export"), {"reason": "asked to"}).streaming_content
+    ).decode()
+
+    assert str(room.pk) in text
+    assert [secret for secret in SECRETS if secret in text] == []
+
+
+@pytest.mark.parametrize("term", ["My diary", "What I did", "diary"])
+@pytest.mark.parametrize("model", [Chatroom, Message])
+def test_search_does_not_tell_whether_something_was_said(desk, room, model, term):
+    assert list(desk.get(url(model), {"q": term}).context["cl"].result_list) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "lookup"),
+    [
+        (Message, "content__contains"),
+        (Message, "chatroom__title"),
+        (Message, "feedback_comment__startswith"),
+        (Chatroom, "title__contains"),
+        (Chatroom, "system_prompt__gt"),
+        (Chatroom, "messages__content__contains"),
+    ],
+)
+def test_url_does_not_tell_whether_something_was_said(desk, room, model, lookup):
+    assert desk.get(url(model), {lookup: "a"}).status_code == 400
+
+
+@pytest.mark.parametrize("term", ["", "My diary"])
+def test_autocomplete_tells_nothing_of_what_was_said(desk, room, term):
+    source = {"app_label": "messaging", "model_name": "message", "field_name": "chatroom"}
+
+    found = desk.get("/admin/autocomplete/", {**source, "term": term})
+
+    assert found.status_code in (200, 403)
+    assert secrets_in(found) == []
+
+
+def test_room_is_read_for_a_reason_and_that_is_audited(desk, staff, room):
+    page = read(desk, room)
+
+    assert secrets_in(page) == SECRETS
+    assert "no-store" in page["Cache-Control"]
+    [event] = events("content_read")
+    assert (event.user_id, event.target) == (room.user_id, str(room.pk))
+    assert (event.actor, event.details["reason"]) == (str(staff.pk), "complaint")
+
+
+def test_reply_is_read_with_its_prompt_and_nothing_else(desk, room, reply):
+    exchange(room, "Later prompt", "Later reply")
+
+    text = read(desk, reply).content.decode()
+
+    assert "What I did" in text
+    assert "What it said" in text
+    assert "Later" not in text
+
+
+@pytest.mark.parametrize("reason", ["", " ", "x" * 201])
+def test_without_a_reason_nothing_is_read(desk, room, reason):
+    page = read(desk, room, reason=reason)
+
+    assert secrets_in(page) == []
+    assert events("content_read") == []
+
+
+def test_each_look_is_audited(desk, room, reply):
+    read(desk, room)
+    read(desk, room)
+    read(desk, reply)
+
+    assert [event.target for event in events("content_read")] == [
+        str(room.pk),
+        str(room.pk),
+        str(reply.pk),
+    ]
+
+
+def test_long_room_is_read_a_page_at_a_time(desk, room, reply):
+    now = timezone.now()
+    Message.objects.bulk_create(
+        Message(
+            chatroom=room,
+            user=room.user,
+            parent=reply,
+            sender="user",
+            status="complete",
+            content=f"number {number};",
+            created_at=now,
+        )
+        for number in range(60)
+    )
+
+    first = read(desk, room)
+    second = read(desk, room, before=first.context["more"])
+
+    assert "number 59;" in first.content.decode()
+    assert "number 9;" not in first.content.decode()
+    assert "number 9;" in second.content.decode()
+    assert len(events("content_read")) == 2
+
+
+def test_room_that_is_being_erased_is_not_read(desk, room):
+    Chatroom.objects.filter(pk=room.pk).mark_deleted(now=timezone.now())
+
+    assert read(desk, room).status_code == 404
+    assert events("content_read") == []
+
+
+def test_content_is_inert_in_the_page(desk, alice):
+    room = make_room(alice, title="<img src=x onerror=alert(1)>")
+    exchange(room, "<script>alert(1)</script>", "</div><script>alert(2)</script>")
+
+    text = read(desk, room).content.decode()
+
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_content_is_no_formula_in_the_file(desk, alice):
+    room = make_room(alice, title='=HYPERLINK("http://evil.example")')
+    exchange(room, "@SUM(A1)", "<script>alert(1)</script>")
+
+    answer = read(desk, room, file="1")
+
+    text = b"".join(answer.streaming_content).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["title"] for row in rows} == {'\'=HYPERLINK("http://evil.example")'}
+    assert [row["content"] for row in rows] == ["'@SUM(A1)", "<script>alert(1)</script>"]
+    assert events("content_read")[0].details["as_file"] is True
+
+
+def test_failed_task_shows_no_words_of_its_exception(desk):
+    task = make_row(TaskResult, 0)
+
+    pages = [desk.get(url(TaskResult)), desk.get(url(TaskResult, "change", task.pk))]
+
+    assert all("secret diary" not in page.content.decode() for page in pages)
+    assert "line 12, in generate_reply" in pages[1].content.decode()
+    assert "ValueError" in pages[0].content.decode()

@@ -1,0 +1,81 @@
+"""The calls on a user's own account that go through all apps, as docs/openapi.json has them."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.api.schema import DONE_ANSWER
+from accounts.auth.sessions import RecentSignInRequired
+from gemchat.api.openapi import call, describe, query
+from messaging.streaming.live_reads import LIVE_PROBLEMS
+from privacy.api.views import AccountViewSet, LinkInvalid
+from privacy.models import DataExport
+
+QUEUED = {"status": "queued", "requested_at": "2026-11-23T08:41:33.847909Z"}
+READY = {
+    "status": "ready",
+    "requested_at": "2026-11-23T08:41:33.847909Z",
+    "expires_at": "2026-11-30T08:41:35.418330Z",
+    "size": 4836,
+    "download_url": "https://chat.example.com/api/v1/user/me/export/file?token=WyIwMWEyMDc5",
+}
+
+
+class AccountExport(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(DataExport.Status.choices)
+    requested_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(required=False, help_text="Once it has ended.")
+    size = serializers.IntegerField(required=False, help_text="Bytes, once it is ready.")
+    download_url = serializers.URLField(
+        required=False, help_text="Once it is ready: good for five minutes, without a token."
+    )
+
+
+describe(
+    AccountViewSet,
+    close=call(
+        "deleteUser",
+        "Close the account and erase all that is kept about the user",
+        description="The account is closed at once; the rest is done in the background, the"
+        " subscription at Stripe first. It wants a sign-in of the last ten minutes.",
+        answers={
+            202: (
+                DONE_ANSWER,
+                {
+                    "success": True,
+                    "message": "The account is closed, and all that is kept about you is being"
+                    " erased.",
+                    "data": None,
+                },
+            )
+        },
+        problems=[RecentSignInRequired],
+    ),
+    export=call(
+        "readExport",
+        "The export that was asked for last",
+        description="The link of an export that is ready needs a sign-in of the last ten minutes.",
+        answers={200: (AccountExport, READY)},
+        problems=[RecentSignInRequired, "not_found"],
+    ),
+    request_export=call(
+        "requestExport",
+        "Have all that is kept about the user put into one ZIP of JSON files",
+        description="One at a time: asked again, the answer is the one that is under way or has"
+        " just been made. It needs a sign-in of the last ten minutes.",
+        answers={202: (AccountExport, QUEUED)},
+        problems=[RecentSignInRequired],
+    ),
+)
+
+STAND_INS = {
+    ("/api/v1/user/me/export/file", "get"): call(
+        "downloadExport",
+        "The file of an export, by its `download_url`",
+        parameters=[query("token", {"type": "string"}, "From `download_url`.")],
+        answers={(200, "application/zip"): ({"type": "string", "format": "binary"}, "PK…")},
+        headers=["Content-Disposition"],
+        problems=[LinkInvalid, *LIVE_PROBLEMS],
+        is_public=True,
+    ),
+}

@@ -1,0 +1,145 @@
+"""What a user does with their own account that goes through all apps: take it along, and end it."""
+
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from django.core import signing
+from django.core.handlers.asgi import ASGIRequest
+from django.http import Http404, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from accounts.api.authentication import AuthenticatedRequest
+from accounts.api.views import UserViewSet, envelope
+from accounts.auth.closing import close_account
+from accounts.auth.sessions import require_recent_sign_in
+from accounts.models import AuditEvent, Session
+from gemchat.api.client_address import Client, client_of
+from gemchat.api.errors import DomainError
+from messaging.api.stream import read_only
+from messaging.streaming.hub import Hub
+from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.tasks import send
+from privacy.models import DataExport, ExportPiece
+from privacy.tasks import build_export, erase_user
+
+DOWNLOAD_PATH = "/api/v1/user/me/export/file"
+LINK_SALT = "account-export"
+# Long enough to click on, too short to be of use to whoever finds it in a log.
+LINK_SECONDS = 300
+
+
+class LinkInvalid(DomainError):
+    code = "link_invalid"
+    message = "This link has expired. GET /user/me/export gives a new one."
+    status = 403
+
+
+class PieceMissing(Exception):
+    """The export expired while it was being downloaded; the connection ends in mid-file."""
+
+
+class AccountViewSet(UserViewSet):
+    # Adds a method to the base's action. That one is not routed, so no other view gets it.
+    @UserViewSet.me.mapping.delete
+    def close(self, request: AuthenticatedRequest) -> Response:
+        require_recent_sign_in(request.auth)
+        erasure = close_account(user=request.user, client=client_of(request))
+        send(erase_user, erasure.pk)
+        message = "The account is closed, and all that is kept about you is being erased."
+        return Response(envelope(message), status=202)
+
+    @action(detail=False, methods=["get"], url_path="me/export")
+    def export(self, request: AuthenticatedRequest) -> Response:
+        current = DataExport.objects.current(request.user)
+        if current is None:
+            raise Http404
+        # The link is the permission to carry all data off; the state of an export is not.
+        if current.status == DataExport.Status.READY:
+            require_recent_sign_in(request.auth)
+        return Response(described(current, request))
+
+    @export.mapping.post
+    def request_export(self, request: AuthenticatedRequest) -> Response:
+        require_recent_sign_in(request.auth)
+        current, is_new = DataExport.objects.request(request.user)
+        if is_new:
+            AuditEvent.objects.record(
+                AuditEvent.Action.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
+            )
+            send(build_export, current.pk)
+        return Response(described(current, request), status=202)
+
+
+def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, Any]:
+    answer: dict[str, Any] = {"status": export.status, "requested_at": export.requested_at}
+    if not export.is_under_way:
+        answer["expires_at"] = export.expires_at
+    if export.status == DataExport.Status.READY:
+        token = signing.dumps([str(export.pk), str(request.auth.pk)], salt=LINK_SALT)
+        answer["size"] = export.size
+        answer["download_url"] = request.build_absolute_uri(f"{DOWNLOAD_PATH}?token={token}")
+    return answer
+
+
+@read_only("application/zip")
+async def download(request: ASGIRequest) -> HttpResponseBase:
+    """The file of an export, by the link that its user was given for a few minutes.
+
+    A browser sends no bearer token when it follows a link, so the link itself is the permission;
+    it ends with the session that asked for it. A piece is read when the one before it has been
+    taken: neither the file is in memory nor a thread held while a reader takes their time.
+    """
+    hub: Hub = request.scope["state"]["hub"]
+    token = request.GET.get("token", "")
+    session, export = await in_thread(linked_export, token, client_of(request))
+    read = hub.reads.open(session)
+    response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
+    made_on = f"{export.requested_at:%Y-%m-%d}"
+    response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
+    response["Content-Length"] = str(export.size)
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
+    """Find the session that asked for a link, and the export. Record the download.
+
+    Raises LinkInvalid for a token that is not ours, too old, or whose session has ended.
+    """
+    try:
+        export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)
+    except signing.BadSignature as error:
+        raise LinkInvalid from error
+    session = Session.objects.live().filter(pk=session_id, user__is_active=True).first()
+    export = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY).first()
+    if session is None or export is None or export.has_expired:
+        raise LinkInvalid
+    AuditEvent.objects.record(
+        AuditEvent.Action.EXPORT_DOWNLOADED,
+        user_id=export.user_id,
+        target=str(export.pk),
+        client=client,
+    )
+    return session, export
+
+
+async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
+    """Raises SessionEnded."""
+    sent = number = 0
+    while sent < (export.size or 0):
+        content = await in_thread(piece, export.pk, number)
+        if read.has_ended:
+            raise SessionEnded
+        yield content
+        sent += len(content)
+        number += 1
+
+
+def piece(export_id: uuid.UUID, number: int) -> bytes:
+    try:
+        return bytes(ExportPiece.objects.get(export=export_id, number=number).content)
+    except ExportPiece.DoesNotExist as error:
+        raise PieceMissing from error

@@ -1,0 +1,103 @@
+"""Erases a user whose account is closed, step by step, in the background.
+
+Each step may be repeated and each may be the last that a worker lives to do: a sweep gives the
+erasure to another, which goes through all of them again. First the replies under way are stopped,
+then Stripe is told; until that has succeeded, nothing is erased. What there may be much of goes in
+batches, so that no lock is held for long.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.auth.closing import erase_account
+from accounts.models import Erasure, User
+from billing.models import ErasedQuota, UsageRecord
+from billing.stripe.checkout import cancel_for_erasure
+from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
+from chatrooms import list_cache
+from chatrooms.models import Chatroom
+from messaging.conversation.deletion import erase_batch, stop_replies
+from messaging.models import DATABASE_LOST, Message
+from privacy.models import DataExport
+
+logger = logging.getLogger(__name__)
+
+BATCH = 2_000
+# A reply that a worker has ends within a second of being told to, unless that worker died.
+REPLY_WAIT_SECONDS = 2
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 30, 3600
+WAITS_FOR_REPLY = "A worker still has a reply of the user's."
+INTERNAL = "An error of this program; see the failed tasks."
+
+
+def erase_user(*, erasure_id: uuid.UUID) -> bool:
+    """Claim an erasure and go through its steps, as far as they can be done now.
+
+    True if it waits for a reply that is ending, so that it should be tried again in a moment.
+    """
+    erasure = Erasure.objects.claim(erasure_id)
+    if erasure is None:
+        return False
+    try:
+        stop_replies(Message.objects.filter(user=erasure.user))
+        cancel_for_erasure(erasure.user)
+        for _ in erase_in_batches(erasure.user):
+            if not erasure.keep_lease():
+                return False
+        is_erased = erase_rest(erasure)
+    except (PaymentUnavailable, BillingNotConfigured) as error:
+        logger.error("Erasure %s waits: %s", erasure.pk, error)
+        put_off(erasure, error=str(error))
+        return False
+    except DATABASE_LOST:
+        # The lease runs out, and the sweep gives the erasure to a worker that has a database.
+        raise
+    except Exception:
+        # The edge of the task: staff see that it waits, and it is tried again.
+        put_off(erasure, error=INTERNAL)
+        raise
+    if not is_erased:
+        put_off(erasure, error=WAITS_FOR_REPLY, seconds=REPLY_WAIT_SECONDS)
+    return not is_erased
+
+
+def erase_in_batches(user: User) -> Iterator[None]:
+    """Erase the user's rooms and take the person off the ledger; gives control after each batch."""
+    rooms = Chatroom.objects.filter(user=user)
+    rooms.mark_deleted(now=timezone.now())
+    for chatroom_id in rooms.values_list("pk", flat=True).iterator():
+        while erase_batch(chatroom_id):
+            yield
+        yield
+    while UsageRecord.objects.detach(user_id=user.pk, limit=BATCH):
+        yield
+
+
+def erase_rest(erasure: Erasure) -> bool:
+    """Delete the user; False while something is left that has to go before."""
+    list_cache.forget(erasure.user_id)
+    with transaction.atomic():
+        # Requests that were under way when the account was closed can add nothing after this.
+        user = User.objects.select_for_update().filter(pk=erasure.user_id).first()
+        if user is None:  # Another worker has been quicker.
+            return True
+        if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
+            return False
+        ErasedQuota.objects.carry(user=user)
+        # A worker that makes the user's export adds pieces, each with a lock on its row. One added
+        # after the deletion has read the pieces would be left without an export, and so fail it.
+        list(DataExport.objects.select_for_update().filter(user=user).values_list("pk"))
+        erase_account(user, actor=erasure.actor)
+    return True
+
+
+def put_off(erasure: Erasure, *, error: str, seconds: float | None = None) -> None:
+    if seconds is None:
+        doubled = FIRST_BACKOFF_SECONDS * 2 ** min(erasure.tries - 1, 10)
+        seconds = min(doubled, LONGEST_BACKOFF_SECONDS)
+    erasure.put_off(until=timezone.now() + timedelta(seconds=seconds), error=error)

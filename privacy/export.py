@@ -1,0 +1,138 @@
+"""All that is kept about a user as one ZIP of JSON files, made piece by piece.
+
+Rows are read a batch at a time and go through the compression into pieces of a quarter of a
+mebibyte, so a user with a million messages takes no more memory than one with ten.
+
+Temporary chatrooms are left out: they are gone after a day, which a copy would outlive.
+"""
+
+import io
+import json
+import logging
+import uuid
+import zipfile
+from typing import IO, Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.personal_data import Section, account_sections
+from billing.personal_data import billing_sections
+from chatrooms.models import Chatroom
+from chatrooms.personal_data import chatroom_sections
+from messaging.models import DATABASE_LOST, Message
+from privacy.models import MOST_ATTEMPTS, DataExport, Superseded
+
+logger = logging.getLogger(__name__)
+
+PIECE_BYTES = 256 * 1024
+LEFT_OUT = (
+    "Temporary chatrooms are not here: they are erased a day after they were opened. Nor are"
+    " passwords, codes and tokens, of which this server keeps no more than digests."
+)
+
+
+class PieceWriter(io.RawIOBase):
+    """What is written goes into pieces of an export. Raises Superseded."""
+
+    def __init__(self, export: DataExport) -> None:
+        self.export = export
+        self.size = 0
+        self._number = 0
+        self._waiting = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._waiting += content
+        while len(self._waiting) >= PIECE_BYTES:
+            self._store(PIECE_BYTES)
+        return len(content)
+
+    def finish(self) -> None:
+        if self._waiting:
+            self._store(len(self._waiting))
+
+    def _store(self, size: int) -> None:
+        self.export.add_piece(self._number, bytes(self._waiting[:size]))
+        del self._waiting[:size]
+        self._number += 1
+        self.size += size
+
+
+def build(*, export_id: uuid.UUID) -> None:
+    """Claim an export and make its file. A worker that dies over it leaves it to the sweep."""
+    export = DataExport.objects.claim(export_id)
+    if export is None:
+        return
+    try:
+        if export.attempt > MOST_ATTEMPTS:
+            logger.error("Export %s was given up: no attempt came to its end", export.pk)
+            export.fail()
+            return
+        pieces = PieceWriter(export)
+        write_archive(export.user, pieces)
+        pieces.finish()
+        export.finish(size=pieces.size)
+    except Superseded:
+        logger.warning("Export %s was taken up by another worker, or is gone", export.pk)
+    except DATABASE_LOST:
+        # The lease runs out, and the sweep gives the export to a worker that has a database.
+        raise
+    except Exception:
+        # The edge of the task: whatever it was, the user must not wait for ever.
+        try:
+            export.fail()
+        except Superseded:
+            # The user was erased meanwhile, and rows went that were being read.
+            logger.warning("Export %s is gone with its user, or is another worker's", export.pk)
+            return
+        raise
+
+
+def sections_of(user: User) -> list[Section]:
+    """Every row about the user, and none that is about anybody else."""
+    return [
+        *account_sections(user),
+        Section("exports", DataExport.objects.filter(user=user)),
+        *billing_sections(user),
+        *chatroom_sections(user),
+        # By the user as well: that index has them in order, however many there are.
+        Section(
+            "messages",
+            Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user)),
+        ),
+    ]
+
+
+def write_archive(user: User, file: IO[bytes] | PieceWriter) -> dict[str, int]:
+    """Write the ZIP, which needs no more than to be written on; how many rows are in each file."""
+    made_at = timezone.now()
+    rows: dict[str, int] = {}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for section in sections_of(user):
+            entry = zipfile.ZipInfo(f"{section.name}.json", made_at.timetuple()[:6])
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as written:
+                rows[section.name] = write_section(section, written)
+        about = {"user_id": user.pk, "made_at": made_at, "rows": rows, "left_out": LEFT_OUT}
+        archive.writestr("about.json", as_json(about))
+    return rows
+
+
+def write_section(section: Section, file: IO[bytes]) -> int:
+    """The rows as one JSON array, each in a line of its own."""
+    count = 0
+    file.write(b"[")
+    for batch in section.batches():
+        lines = ",\n".join(map(as_json, batch))
+        file.write(f"{',' if count else ''}\n{lines}".encode())
+        count += len(batch)
+    file.write(b"\n]\n")
+    return count
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)

@@ -1,0 +1,55 @@
+"""What is kept for a time only, in all apps: the one place that a night's cleaning starts from."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from accounts.pruning import prune_accounts
+from billing.plans import retention_days
+from billing.pruning import prune_billing
+from chatrooms.models import Chatroom, ChatroomQuerySet
+from privacy.models import DataExport
+
+BATCH = 1_000
+EXPORT = DataExport._meta.label
+
+
+def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
+    """Erase what is past its time; how many of each kind (with `dry_run`, would be).
+
+    Rooms are taken from their users here; the sweep of deleted rooms has them erased.
+    """
+    now = timezone.now()
+    exports = DataExport.objects.expired()
+    found = {
+        "temporary_chatrooms": purge_rooms(Chatroom.objects.expired(now=now), now, dry_run),
+        **{
+            f"{tier}_chatrooms": purge_rooms(
+                Chatroom.objects.inactive(tier=tier, since=now - timedelta(days=days)), now, dry_run
+            )
+            for tier, days in retention_days().items()
+            if days
+        },
+        "exports": exports.count() if dry_run else exports.delete()[1].get(EXPORT, 0),
+    }
+    return {**found, **prune_accounts(dry_run=dry_run), **prune_billing(dry_run=dry_run)}
+
+
+def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:
+    if dry_run:
+        return rooms.count()
+    deleted = 0
+    for batch in batches(rooms):
+        # Looked at once more: something may have been said in a room meanwhile.
+        deleted += rooms.filter(pk__in=batch).mark_deleted(now=now)
+    return deleted
+
+
+def batches(rooms: ChatroomQuerySet) -> Iterator[list[uuid.UUID]]:
+    ids = rooms.order_by("pk").values_list("pk", flat=True)
+    batch = list(ids[:BATCH])
+    while batch:
+        yield batch
+        batch = list(ids.filter(pk__gt=batch[-1])[:BATCH])

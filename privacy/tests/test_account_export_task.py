@@ -1,0 +1,161 @@
+"""The task that makes an export: in pieces, in flat memory, whoever dies over it."""
+
+import random
+import tracemalloc
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts.models import Erasure, User
+from accounts.personal_data import Section
+from gemchat.stores.redis import client
+from messaging.models import Message
+from messaging.tests.rooms import exchange, make_room
+from privacy import export
+from privacy.export import build, write_archive
+from privacy.models import MOST_ATTEMPTS, DataExport, ExportPiece, Superseded
+from privacy.tasks import sweep_accounts
+from privacy.tests.exports import let_pass, make, stored
+from tests.dying import die_in
+from tests.marks import committed
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/user/me/export"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 10, 200])
+def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> None:
+    room = make_room(carol)
+    for number in range(5):
+        exchange(room, f"Q{number}", f"A{number}")
+    section = Section("messages", Message.objects.filter(user=carol), ["content"], batch)
+
+    batches = list(section.batches())
+
+    assert [len(each) for each in batches[:-1]] == [batch] * (len(batches) - 1)
+    rows = [row for each in batches for row in each]
+    assert [row["id"] for row in rows] == list(
+        Message.objects.order_by("id").values_list("id", flat=True)
+    )
+    assert "content" not in rows[0]
+
+
+@pytest.mark.parametrize("size", [50, 500, 100_000])
+def test_pieces_of_any_size_join_to_the_whole(
+    size: int, carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("privacy.export.PIECE_BYTES", size)
+
+    export = make(carol)
+
+    assert stored(export)["account"][0]["name"] == "Carol"
+    sizes = [len(piece.content) for piece in export.pieces.order_by("number")]
+    assert set(sizes[:-1]) <= {size}
+    assert export.size == sum(sizes)
+
+
+def peak_of_export(user: User) -> int:
+    tracemalloc.start()
+    write_archive(user, export.PieceWriter(DataExport.objects.get(user=user)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def test_memory_does_not_grow_with_the_export(carol: User) -> None:
+    chance = random.Random(3)
+    room = make_room(carol)
+    export, _ = DataExport.objects.request(carol)
+    DataExport.objects.claim(export.pk)
+
+    def add(count: int) -> None:
+        # Random, so that it cannot be compressed away.
+        Message.objects.bulk_create(
+            Message(
+                chatroom=room,
+                user=carol,
+                sender="user",
+                status="complete",
+                content=chance.randbytes(2_000).hex(),
+                created_at=timezone.now(),
+            )
+            for _ in range(count)
+        )
+
+    add(200)
+    peak_of_export(carol)
+    ExportPiece.objects.all().delete()
+    few = peak_of_export(carol)
+    ExportPiece.objects.all().delete()
+    add(1_400)
+
+    many = peak_of_export(carol)
+
+    assert ExportPiece.objects.count() > 10
+    assert many < 1.3 * few
+
+
+@committed
+def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -> None:
+    chance = random.Random(3)
+    room = make_room(carol)
+    for _ in range(4):
+        exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
+    export, _ = DataExport.objects.request(carol)
+
+    die_in(
+        "privacy.export:build",
+        {"export_id": export.pk},
+        "privacy.models:DataExport.add_piece",
+        calls=2,
+    )
+    died = ExportPiece.objects.count()
+    build(export_id=export.pk)
+    status_meanwhile = DataExport.objects.get().status
+    let_pass(timedelta(seconds=61))
+    sweep_accounts()
+    queued = client().llen("default")
+    build(export_id=export.pk)
+
+    assert (died, status_meanwhile, queued) == (2, "building", 1)
+    ended = DataExport.objects.get()
+    assert (ended.status, ended.attempt) == ("ready", 2)
+    assert len(stored(ended)["messages"]) == 8
+
+
+def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
+    export, _ = DataExport.objects.request(alice)
+    slow = DataExport.objects.claim(export.pk)
+    let_pass(timedelta(seconds=61))
+    build(export_id=export.pk)
+    whole = stored(export)
+
+    for late in (lambda: slow.add_piece(9, b"x"), lambda: slow.finish(size=1), slow.fail):
+        with pytest.raises(Superseded), transaction.atomic():
+            late()
+
+    assert stored(export) == whole
+    assert DataExport.objects.get().status == "ready"
+
+
+def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
+    alice: User, alice_api: APIClient
+) -> None:
+    export, _ = DataExport.objects.request(alice)
+    DataExport.objects.update(attempt=MOST_ATTEMPTS)
+
+    build(export_id=export.pk)
+
+    assert alice_api.get(URL).json()["status"] == "failed"
+    assert alice_api.post(URL).json()["status"] == "queued"
+
+
+def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
+    build(export_id=uuid.uuid4())
+
+    assert not DataExport.objects.exists()
+    assert not Erasure.objects.exists()
