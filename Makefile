@@ -64,7 +64,7 @@ test: $(INSTALLED)
 
 .PHONY: bench
 bench: .venv/installed-bench
-	@exec $(PY) -m bench.performance $(ARGS)
+	@exec $(PY) -m dev.bench.performance $(ARGS)
 
 FUZZ_EXAMPLES ?= 50
 
@@ -78,19 +78,19 @@ openapi: $(INSTALLED)
 
 .PHONY: bench-replies
 bench-replies: $(INSTALLED)
-	@exec $(PY) -m bench.replies $(ARGS)
+	@exec $(PY) -m dev.bench.replies $(ARGS)
 
 .PHONY: bench-scale
 bench-scale: $(INSTALLED)
-	@exec $(PY) -m bench.scale $(ARGS)
+	@exec $(PY) -m dev.bench.scale $(ARGS)
 
 .PHONY: bench-attacks
 bench-attacks: $(INSTALLED)
-	@exec $(PY) -m bench.attacks $(ARGS)
+	@exec $(PY) -m dev.bench.attacks $(ARGS)
 
 .PHONY: bench-back-office
 bench-back-office: $(INSTALLED)
-	@exec $(PY) -m bench.back_office $(ARGS)
+	@exec $(PY) -m dev.bench.back_office $(ARGS)
 
 # A deployment's settings, for the checks that hold for one.
 DEPLOYED := DEBUG=false LOG_LEVEL=ERROR SECRET_KEY=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-lint \

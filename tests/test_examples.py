@@ -38,8 +38,8 @@ def test_example_prints_the_whole_answer_over_a_broken_connection(
     language: str, stack: Stack
 ) -> None:
     client = {
-        "python": lambda: [sys.executable, "examples/client.py"],
-        "javascript": lambda: [node(), "examples/client.mjs"],
+        "python": lambda: [sys.executable, "docs/examples/client.py"],
+        "javascript": lambda: [node(), "docs/examples/client.mjs"],
     }[language]()
     pieces = [TEXT[start : start + 8] for start in range(0, len(TEXT), 8)]
     prompt = language + directive(Answer(chunks=pieces, chunk_delay=0.1))

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import requests
 
-from bench.usage import forget_peak, peak_bytes
+from dev.bench.usage import forget_peak, peak_bytes
 from dev.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person

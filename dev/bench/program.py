@@ -18,8 +18,8 @@ from urllib.request import Request, urlopen
 
 import psycopg
 
-from bench.people import Room, Sent, for_each, open_room, send, sign_in
-from bench.usage import environment_of
+from dev.bench.people import Room, Sent, for_each, open_room, send, sign_in
+from dev.bench.usage import environment_of
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
 from dev.stack import Stack

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
-from bench.first_token import CHUNK_SECONDS, CHUNKS, MODEL
-from bench.people import PROMPT
-from bench.program import STANDARD, Program, Worker
-from bench.table import Row
-from bench.usage import cpu_seconds, resident_bytes
+from dev.bench.first_token import CHUNK_SECONDS, CHUNKS, MODEL
+from dev.bench.people import PROMPT
+from dev.bench.program import STANDARD, Program, Worker
+from dev.bench.table import Row
+from dev.bench.usage import cpu_seconds, resident_bytes
 from tests.fakes.gemini import Answer
 
 # One second to the first token, then 200 tokens at 100 a second, in 25 chunks: 3 s a reply.

@@ -1,6 +1,6 @@
 """Sign in, ask, and print the answer as it is written, over whatever breaks on the way.
 
-python examples/client.py http://127.0.0.1:8000 +919812345678 "Why is the sky blue?"
+python docs/examples/client.py http://127.0.0.1:8000 +919812345678 "Why is the sky blue?"
 """
 
 import json

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.connection import Connection
-from bench.people import API, open_room, send, sign_in
-from bench.program import START_SECONDS, VAR, free_ports
-from bench.table import Row
-from bench.usage import family, resident_bytes
+from dev.bench.connection import Connection
+from dev.bench.people import API, open_room, send, sign_in
+from dev.bench.program import START_SECONDS, VAR, free_ports
+from dev.bench.table import Row
+from dev.bench.usage import family, resident_bytes
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
 

@@ -1,7 +1,7 @@
 """What the program costs beside what others would: `make bench`, on Linux.
 
-The stack runs as users run it, against the tests' fake Gemini, beside a control (bench/peers) on
-the same servers. The sides of a comparison take turns, several rounds of them; the table gives the
+The stack runs as users run it, against the tests' fake Gemini, beside a control (dev/bench/peers)
+on the same servers. The sides of a comparison take turns, several rounds of them; the table gives the
 medians, and ratios that were taken within a round. Do nothing else on the machine meanwhile.
 `--write` keeps the table and the plots in docs/.
 """
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import calls, curves, first_token, idle_streams, startup, workers
-from bench.control import Control
-from bench.first_token import CHUNKS
-from bench.program import Program
-from bench.table import Row, as_json, as_markdown, machine
+from dev.bench import calls, curves, first_token, idle_streams, startup, workers
+from dev.bench.control import Control
+from dev.bench.first_token import CHUNKS
+from dev.bench.program import Program
+from dev.bench.table import Row, as_json, as_markdown, machine
 from dev.schema import BASE_DIR
 
 PEOPLE = 1200

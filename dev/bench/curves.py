@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import calls, workers
-from bench.calls import Side, send_all
-from bench.control import Control
-from bench.program import Program, Worker
+from dev.bench import calls, workers
+from dev.bench.calls import Side, send_all
+from dev.bench.control import Control
+from dev.bench.program import Program, Worker
 
 CONNECTIONS = [1, 4, 16, 64]
 SENDS = 400

@@ -1,5 +1,5 @@
 // Sign in, ask, and print the answer as it is written, over whatever breaks on the way. Node 20.
-// node examples/client.mjs http://127.0.0.1:8000 +919812345678 "Why is the sky blue?"
+// node docs/examples/client.mjs http://127.0.0.1:8000 +919812345678 "Why is the sky blue?"
 import { createInterface } from "node:readline/promises";
 const [url, mobile, prompt] = process.argv.slice(2);
 const headers = { "Content-Type": "application/json" };

@@ -1,4 +1,4 @@
-"""Runs the control (bench/peers) beside the program, on the same PostgreSQL, Redis and fake."""
+"""Runs the control (dev/bench/peers) beside the program, on the same PostgreSQL, Redis and fake."""
 
 import os
 import secrets
@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import jwt
 import psycopg
 
-from bench.connection import Connection
-from bench.people import API, FIRST_MOBILE, PROMPT, Person, Room, for_each
-from bench.program import VAR, Program, free_ports, wait_for_port
+from dev.bench.connection import Connection
+from dev.bench.people import API, FIRST_MOBILE, PROMPT, Person, Room, for_each
+from dev.bench.program import VAR, Program, free_ports, wait_for_port
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
 
@@ -47,9 +47,11 @@ class Control:
             self.database = cleanup.enter_context(
                 psycopg.connect(self._environment["DATABASE"], autocommit=True)
             )
-            self._run("-c", "from bench.peers.tables import *; Base.metadata.create_all(engine)")
+            self._run(
+                "-c", "from dev.bench.peers.tables import *; Base.metadata.create_all(engine)"
+            )
             self.people = self._make_people()
-            command = ["uvicorn", "bench.peers.api:app", "--port", str(self.port)]
+            command = ["uvicorn", "dev.bench.peers.api:app", "--port", str(self.port)]
             self._web = cleanup.enter_context(self._process("web", *command))
             wait_for_port(self.port)
             self._cleanup = cleanup.pop_all()
@@ -113,7 +115,13 @@ class Control:
     @contextmanager
     def worker(self) -> Iterator[int]:
         """The process id of a worker with the default pool: prefork, a process for each core."""
-        arguments = ["celery", "--app=bench.peers.tasks", "--quiet", "worker", "--loglevel=WARNING"]
+        arguments = [
+            "celery",
+            "--app=dev.bench.peers.tasks",
+            "--quiet",
+            "worker",
+            "--loglevel=WARNING",
+        ]
         with self._process("worker", *arguments) as pid:
             yield pid
 

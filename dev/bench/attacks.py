@@ -23,10 +23,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from urllib.request import Request, urlopen
 
-from bench.connection import Connection
-from bench.people import API, PROMPT, Person, for_each, open_room, sign_in
-from bench.program import VAR, free_ports, wait_for_port
-from bench.table import Row, as_json, as_markdown, machine
+from dev.bench.connection import Connection
+from dev.bench.people import API, PROMPT, Person, for_each, open_room, sign_in
+from dev.bench.program import VAR, free_ports, wait_for_port
+from dev.bench.table import Row, as_json, as_markdown, machine
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
 from dev.stack import Stack

@@ -12,9 +12,9 @@ import signal
 import sys
 from types import FrameType
 
-from bench import first_token, idle_streams, workers
-from bench.program import Program
-from bench.table import Row, as_json, as_markdown, machine
+from dev.bench import first_token, idle_streams, workers
+from dev.bench.program import Program
+from dev.bench.table import Row, as_json, as_markdown, machine
 
 # One for each reply of the largest load.
 MOST_PEOPLE = 1200
