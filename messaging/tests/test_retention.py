@@ -118,6 +118,7 @@ def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
         "browser_sessions": 0,
         "webhook_deliveries": 0,
         "webhook_events": 0,
+        "erased_quotas": 0,
     }
 
 
