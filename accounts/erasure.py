@@ -43,6 +43,7 @@ def erase_account(user: User, *, actor: str = "") -> None:
         AuditAddress.objects.erase(user_id=user.pk, mobile=user.mobile)
         OneTimeCode.objects.filter(mobile=user.mobile).delete()
         limits.make_nameless(mobile=user.mobile)
+        limits.forget_user(user.pk)
         forget_in_admin(user)
         forget_failures(str(user.pk), user.mobile)
         # A worker that makes the user's export adds pieces, each with a lock on its row. One added

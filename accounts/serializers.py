@@ -12,8 +12,7 @@ from accounts.mobile import InvalidMobile, to_e164, to_textable
 from accounts.models import Session, User
 from accounts.sessions import SignedIn
 from accounts.tokens import sign_access_token
-from gemchat.fields import TextField
-from gemchat.text import OneLine
+from gemchat.fields import LineField, TextField
 
 LONGEST_PASSWORD = 128
 # With what people put between the digits.
@@ -115,7 +114,7 @@ class ChangePasswordSerializer(serializers.Serializer[Any]):
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
-    name = TextField(max_length=100, allow_blank=True, validators=[OneLine()])
+    name = LineField(max_length=100, allow_blank=True)
 
     class Meta:
         model = User
