@@ -6,8 +6,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from chatrooms.models import Chatroom
-from gemchat.api.fields import FlagField, TextField
-from gemchat.api.text import OneLine, as_rfc3339
+from gemchat.api.fields import FlagField, LineField, TextField
+from gemchat.api.text import as_rfc3339
 
 
 class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
@@ -59,14 +59,14 @@ class ChatroomSerializer(serializers.ModelSerializer[Chatroom]):
 class ChangeChatroomSerializer(serializers.Serializer[Any]):
     """Each field may be left out; an empty system prompt takes it away."""
 
-    title = TextField(max_length=100, validators=[OneLine()])
+    title = LineField(max_length=100)
     system_prompt = TextField(allow_blank=True, max_length=8_000)
     pinned = FlagField()
     archived = FlagField()
 
 
 class OpenChatroomSerializer(serializers.Serializer[Any]):
-    title = TextField(required=False, max_length=100, validators=[OneLine()])
+    title = LineField(required=False, max_length=100)
     system_prompt = TextField(required=False, allow_blank=True, max_length=8_000)
     temporary = FlagField(required=False)
 

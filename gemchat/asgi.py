@@ -19,6 +19,7 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402
 from prometheus_client import REGISTRY  # noqa: E402
 
+from accounts.api.urls import CODE_PATH  # noqa: E402
 from billing.api.urls import WEBHOOK_PATH  # noqa: E402
 from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
@@ -37,7 +38,11 @@ REGISTRY.register(StoresCollector())
 threaded = ThreadedHandler(
     threads=settings.WEB_THREADS,
     # Each webhook waits for Stripe, which sends several at the same moment.
-    lanes=[Lane(WEBHOOK_PATH, threads=max(1, settings.WEB_THREADS // 4))],
+    # Strangers ask for codes, without an account: a flood of them leaves threads to everybody else.
+    lanes=[
+        Lane(WEBHOOK_PATH, threads=max(1, settings.WEB_THREADS // 4)),
+        Lane(CODE_PATH, threads=max(1, settings.WEB_THREADS // 4)),
+    ],
 )
 application = WebProcess(
     views=BodyIntake(threaded),

@@ -12,8 +12,7 @@ from accounts.auth.sessions import SignedIn
 from accounts.auth.tokens import sign_access_token
 from accounts.models import Session, User
 from accounts.phone_numbers import InvalidMobile, to_e164, to_textable
-from gemchat.api.fields import TextField
-from gemchat.api.text import OneLine
+from gemchat.api.fields import LineField, TextField
 
 LONGEST_PASSWORD = 128
 # With what people put between the digits.
@@ -115,7 +114,7 @@ class ChangePasswordSerializer(serializers.Serializer[Any]):
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
-    name = TextField(max_length=100, allow_blank=True, validators=[OneLine()])
+    name = LineField(max_length=100, allow_blank=True)
 
     class Meta:
         model = User

@@ -1,3 +1,5 @@
+import re
+
 from django.conf import settings
 from django.urls import URLPattern, path, re_path
 from django.views.generic import TemplateView
@@ -5,6 +7,9 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api.views import SessionViewSet, SignInViewSet
 from accounts.api.web_session import WebRefreshView, WebSessionView
+
+# Calls that send and check codes.
+CODE_PATH = re.compile(r"/api/v1/auth/(?:send-otp|forgot-password|verify-otp)/?")
 
 router = SimpleRouter()
 router.trailing_slash = "/?"

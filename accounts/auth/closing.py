@@ -43,6 +43,7 @@ def erase_account(user: User, *, actor: str = "") -> None:
         AuditAddress.objects.erase(user_id=user.pk, mobile=user.mobile)
         OneTimeCode.objects.filter(mobile=user.mobile).delete()
         rate_limits.make_nameless(mobile=user.mobile)
+        rate_limits.forget_user(user.pk)
         forget_in_admin(user)
         forget_failures(str(user.pk), user.mobile)
         user.delete()

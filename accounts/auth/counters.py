@@ -4,7 +4,7 @@ Only what was let through counts: a refused request makes nobody wait longer.
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,6 +35,20 @@ class Counter:
     def wait(self, now: datetime) -> float:
         """Return the seconds until every limit has room; 0 when there is room now."""
         return max(self._wait(maximum, window, now) for maximum, window in self.limits)
+
+    def times(self, now: datetime) -> list[datetime]:
+        """Return when the hits of the longest window were, newest first, as far as limits go."""
+        most = max(maximum for maximum, _ in self.limits)
+        longest = max(window for _, window in self.limits)
+        return list(self._hits(longest, now).values_list("created_at", flat=True)[:most])
+
+    def wait_of(self, times: Sequence[datetime], now: datetime) -> float:
+        """Return what `wait` does, of the hits that `times` gave."""
+        # The hit that must leave each window first.
+        last = [
+            (times[maximum - 1], window) for maximum, window in self.limits if len(times) >= maximum
+        ]
+        return max((0.0, *((at + window - now).total_seconds() for at, window in last)))
 
     def is_used(self, share: float, now: datetime) -> bool:
         """Check whether more than `share` of any limit is used."""

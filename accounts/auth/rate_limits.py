@@ -54,35 +54,50 @@ def take_send(*, mobile: str, client: Client | None, code_id: uuid.UUID, solutio
     `client` is None for codes that staff send, which no network answers for.
     Raises RateLimited, ChallengeRequired and SmsBudgetSpent.
     """
-    lock(mobile)
+    networks = _sends_of_networks(client)
+    # Without a lock first: refused sends would wait for it one after another, each in a thread.
+    _refuse_send(mobile, client, networks, timezone.now())
+    lock(mobile, *(counter.lock_name for counter in networks))
     now = timezone.now()
-    is_known = User.objects.filter(mobile=mobile).exists()
-    is_familiar = client is None or _is_familiar(mobile, client)
-    number = _sends_of_number(mobile, Kind.OWNER_SEND if is_familiar else Kind.SEND)
-    unanswered = _unanswered_sends(number, now)
-    waits = [number.wait(now)]
-    if unanswered:
-        gap = _gap_seconds(len(unanswered))
-        waits.append(gap - (now - unanswered[0]).total_seconds())
-    _refuse(max(waits), "number")
-    networks: list[Counter] = []
+    number, unanswered = _refuse_send(mobile, client, networks, now)
     if client is not None:
-        hourly = settings.SMS_UNANSWERED_PER_ADDRESS
-        networks = _of_networks(
-            Kind.NETWORK_SEND, client, [(hourly, HOUR), (hourly * DAY_IN_HOURS, DAY)]
-        )
-        lock(*(counter.lock_name for counter in networks))
-        _refuse(longest_wait(networks, now), "network")
         challenges.require(mobile=mobile, solution=solution, networks=networks, now=now)
+    is_known = User.objects.filter(mobile=mobile).exists()
     sms_budgets.take(mobile=mobile, is_known=is_known, now=now)
     count([number], now)
     count(networks, now, code_id=code_id)
-    return _gap_seconds(len(unanswered) + 1)
+    return _gap_seconds(unanswered + 1)
+
+
+def _refuse_send(
+    mobile: str, client: Client | None, networks: list[Counter], now: datetime
+) -> tuple[Counter, int]:
+    """Return the number's counter, and how many sends of this hour nobody has answered.
+
+    Raises RateLimited.
+    """
+    is_familiar = client is None or _is_familiar(mobile, client)
+    number = _sends_of_number(mobile, Kind.OWNER_SEND if is_familiar else Kind.SEND)
+    sent = number.times(now)
+    waits = [number.wait_of(sent, now)]
+    unanswered = _unanswered(mobile, [at for at in sent if at > now - HOUR])
+    if unanswered:
+        waits.append(_gap_seconds(len(unanswered)) - (now - unanswered[0]).total_seconds())
+    _refuse(max(waits), "number")
+    _refuse(longest_wait(networks, now), "network")
+    return number, len(unanswered)
 
 
 def _sends_of_number(mobile: str, kind: LimitHit.Kind) -> Counter:
     hourly = settings.SMS_PER_NUMBER
     return Counter(kind, mobile, [(hourly, HOUR), (2 * hourly, DAY)], mobile_digest(mobile))
+
+
+def _sends_of_networks(client: Client | None) -> list[Counter]:
+    if client is None:
+        return []
+    hourly = settings.SMS_UNANSWERED_PER_ADDRESS
+    return _of_networks(Kind.NETWORK_SEND, client, [(hourly, HOUR), (hourly * DAY_IN_HOURS, DAY)])
 
 
 def _of_networks(
@@ -105,20 +120,17 @@ def _gap_seconds(sends: int) -> int:
     return FIRST_GAP_SECONDS * 2 ** (sends - 1)
 
 
-def _unanswered_sends(number: Counter, now: datetime) -> list[datetime]:
-    """This hour's sends since a code was last used, newest first."""
-    sends = LimitHit.objects.filter(
-        kind=number.kind, subject=number.subject, created_at__gt=now - HOUR
-    )
+def _unanswered(mobile: str, sent: list[datetime]) -> list[datetime]:
+    """The sends, newest first, since a code of the number was last used."""
+    if not sent:
+        return []
     used_at = (
-        OneTimeCode.objects.filter(mobile=number.subject, ending=OneTimeCode.Ending.USED)
+        OneTimeCode.objects.filter(mobile=mobile, ending=OneTimeCode.Ending.USED)
         .order_by("-created_at")
         .values_list("ended_at", flat=True)
         .first()
     )
-    if used_at is not None:
-        sends = sends.filter(created_at__gt=used_at)
-    return list(sends.order_by("-created_at").values_list("created_at", flat=True))
+    return [at for at in sent if used_at is None or at > used_at]
 
 
 def _is_familiar(mobile: str, client: Client) -> bool:
@@ -272,6 +284,11 @@ def clear(*, mobile: str) -> int:
 def make_nameless(*, mobile: str) -> None:
     """Move a number's hits to its digest, so that an erasure gives no new allowance."""
     LimitHit.objects.filter(subject=mobile).update(subject=mobile_digest(mobile))
+
+
+def forget_user(user_id: uuid.UUID) -> None:
+    """Delete what was counted for a user by id."""
+    LimitHit.objects.filter(subject=str(user_id)).delete()
 
 
 def sends_of(mobile: str) -> int:

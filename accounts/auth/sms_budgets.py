@@ -5,12 +5,13 @@ numbers do not shut out the people who are here. docs/adr/0012 says what that re
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 
-from accounts.auth.counters import DAY, HOUR, Counter, count, lock
+from accounts.auth.counters import DAY, HOUR, Counter, count, lock, longest_wait
 from accounts.metrics import CODE_REFUSALS, SMS_BUDGET_ALERTS, SMS_BUDGET_USED
 from accounts.models import LimitHit
 from accounts.phone_numbers import region_of
@@ -77,15 +78,20 @@ def are_near(*, mobile: str, now: datetime) -> bool:
 def take(*, mobile: str, is_known: bool, now: datetime) -> None:
     """Take one SMS from each budget, in the caller's transaction. Raises SmsBudgetSpent."""
     budgets = budgets_of(mobile)
-    for budget in budgets:
-        lock(budget.counter.lock_name)
-        counter = budget.counter if is_known else budget.open_to_anyone()
-        if (wait := counter.wait(now)) > 0:
-            CODE_REFUSALS.labels("budget").inc()
-            raise SmsBudgetSpent(retry_after=wait)
+    counters = [each.counter if is_known else each.open_to_anyone() for each in budgets]
+    # Without a lock first, as in `limits.take_send`.
+    _refuse_spent(counters, now)
+    lock(*(counter.lock_name for counter in counters))
+    _refuse_spent(counters, now)
     count([budget.counter for budget in budgets], now)
     for budget in budgets:
         _report(budget, now)
+
+
+def _refuse_spent(counters: Collection[Counter], now: datetime) -> None:
+    if (wait := longest_wait(counters, now)) > 0:
+        CODE_REFUSALS.labels("budget").inc()
+        raise SmsBudgetSpent(retry_after=wait)
 
 
 def _report(budget: Budget, now: datetime) -> None:

@@ -32,7 +32,7 @@ def ask(mobile, ip="127.0.0.1"):
 
 @pytest.mark.parametrize("name", ["SMS_DAILY_BUDGET", "SMS_COUNTRY_HOURLY_BUDGET"])
 def test_share_of_each_budget_is_reserved_for_accounts(settings, alice, bob, carol, name):
-    """Issue 15, line 2: whoever invents numbers does not shut out the people who are here."""
+    """Somebody who invents numbers does not shut out the people who are here."""
     setattr(settings, name, 8)
     spend(6)
 
@@ -93,7 +93,7 @@ def test_spent_budget_is_logged_once_however_often_it_is_asked(settings, alice, 
 
 
 def test_one_ipv6_client_is_far_from_the_hourly_budget(settings, alice):
-    """Issue 15, line 2, with the numbers of a deployment: sends from as many /64s."""
+    """The numbers of a deployment: sends from as many /64s."""
     mobiles = (f"+9198123{number:05d}" for number in itertools.count())
 
     answers = [

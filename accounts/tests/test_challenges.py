@@ -144,7 +144,7 @@ def test_challenge_that_is_asked_for_counts_nothing():
 
 
 def test_people_behind_one_address_sign_in_within_an_hour(settings):
-    """Issue 15: 2,000 people with right codes; here a tenth, with a tenth of each limit.
+    """2,000 people with right codes; here a tenth, with a tenth of each limit.
 
     Of 20 people one never answers and one mistypes once. All ask before anyone answers in
     groups of 8: about as many as wait for their SMS when 200 people come in an hour.

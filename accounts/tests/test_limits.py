@@ -136,7 +136,7 @@ def test_rotating_x_forwarded_for_passes_no_failure_limit():
 )
 @pytest.mark.parametrize("act", ["send", "guess", "sign up"])
 def test_ipv6_networks_of_each_width_have_limits(act, template, allowed, outside):
-    """Issue 15, line 2: a /48 has 65,536 networks of 64 bits, and is free."""
+    """A /48 has 65,536 networks of 64 bits, and is free."""
     mobiles = numbers()
 
     def status(ip):

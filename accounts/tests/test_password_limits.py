@@ -34,7 +34,7 @@ def guess_from_many_networks(mobile, count=100):
 
 @pytest.mark.parametrize("who", ["alice", "bob", "unknown", "staff"])
 def test_right_code_is_not_refused_because_of_password_guesses(who, request):
-    """Issue 15, line 3: 20 wrong passwords from one address shut a number for a day."""
+    """Once 20 wrong passwords from one address shut a number for a day."""
     mobile = NUMBER if who == "unknown" else request.getfixturevalue(who).mobile
     for _ in range(25):
         login(mobile, "wrong one")

@@ -186,7 +186,7 @@ def test_password_of_a_sign_up_is_kept_by_whoever_signed_up():
 
 @pytest.mark.django_db
 def test_signup_token_shows_neither_hash_nor_number():
-    """Issue 15, line 13: it was readable base64, with an argon2 hash to crack."""
+    """Once it was readable base64, with an argon2 hash to crack."""
     token = post("auth/signup", {"mobile": NUMBER, "password": PASSWORD}).json()["data"][
         "signup_token"
     ]

@@ -61,7 +61,7 @@ MORE_FIELDS = {"grant_pro": {"until": "2999-01-01"}, "erase": {"understood": "on
 # Queries of a page, beside those of the list: the same for every list.
 LIST_QUERIES = 4
 PAGE_QUERIES = {
-    User: 9,
+    User: 10,
     **dict.fromkeys([Session, Chatroom, DailyQuota, UsageRecord, Flag, GeminiModel], 4),
     WebhookEventTrigger: 4,
     **dict.fromkeys([Grant, Message], 5),

@@ -3,6 +3,9 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.fields import empty
+
+from gemchat.text import OneLine
 
 
 class TextField(serializers.CharField):
@@ -12,6 +15,18 @@ class TextField(serializers.CharField):
         if not isinstance(value, str):
             self.fail("invalid")
         return super().to_internal_value(value)
+
+
+class LineField(TextField):
+    """One line of visible characters: a name or a title. Its length counts before it is trimmed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validators=[OneLine()], **kwargs)
+
+    def run_validation(self, data: Any = empty) -> Any:
+        if isinstance(data, str) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return super().run_validation(data)
 
 
 class FlagField(serializers.BooleanField):

@@ -116,7 +116,8 @@ def test_stop_ends_the_thread_and_closes_the_connection_within_a_second(google, 
     google.wait_for(is_closed_by_client)
 
     assert outcome.cancelled.reason == "stopped"
-    assert bool(outcome.cancelled.usage) == bool(outcome.deltas)
+    # Gemini has the prompt, whether it has begun to answer or not.
+    assert outcome.cancelled.usage.prompt_tokens > 0
     assert outcome.error is None
     assert google.requests[0].ended_at - stopped_at < 1
     assert len(google.requests) == 1

@@ -46,7 +46,8 @@ def test_context_leaves_out_older_turns_whole(
     assert reply.context_truncated is True
 
 
-def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini) -> None:
+def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini, settings: Any) -> None:
+    settings.PRO_SENDS_PER_MINUTE = 100
     room = make_room(carol)
     for number in range(70):
         exchange(room, f"Q{number}", f"A{number}")

@@ -116,6 +116,7 @@ def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
         "idempotency_records": 1,
         "limit_hits": 0,
         "audit_events": 0,
+        "audit_addresses": 0,
         "browser_sessions": 0,
         "webhook_deliveries": 0,
         "webhook_events": 0,
