@@ -1,8 +1,8 @@
 """What the program costs beside what others would: `make bench`, on Linux.
 
 The stack runs as users run it, against the tests' fake Gemini, beside a control (dev/bench/peers)
-on the same servers. The sides of a comparison take turns, several rounds of them; the table gives the
-medians, and ratios that were taken within a round. Do nothing else on the machine meanwhile.
+on the same servers. The sides of a comparison take turns, several rounds of them; the table gives
+the medians, and ratios that were taken within a round. Do nothing else on the machine meanwhile.
 `--write` keeps the table and the plots in docs/.
 """
 

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from gemchat.text import OneLine
+from gemchat.api.text import OneLine
 
 
 class TextField(serializers.CharField):
