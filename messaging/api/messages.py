@@ -99,7 +99,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         return Response(self.described(self.get_object()))
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
-    def actions(self, request: Request, chatroom_id: str) -> Response:
+    def conversation(self, request: Request, chatroom_id: str) -> Response:
         """A page of the active branch: the latest, or those before or after a cursor."""
         messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
@@ -133,7 +133,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
             return page[-limit:], len(page) > limit, True
         return [], False, False
 
-    @actions.mapping.post
+    @conversation.mapping.post
     @idempotent
     def send(self, request: Request, chatroom_id: str) -> Response:
         fields = PromptSerializer(data=request.data)
