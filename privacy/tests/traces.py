@@ -53,7 +53,7 @@ def leave_traces(stripe: FakeStripe) -> User:
     api.get("/api/v1/chatroom/")
     leave_traces_in_admin(user, room)
     export, _ = DataExport.objects.request(user)
-    export.build(export_id=export.pk)
+    build(export_id=export.pk)
     post("auth/login", {"mobile": NUMBER, "password": "wrong one"})
     code_for(NUMBER)
     user.refresh_from_db()
