@@ -36,14 +36,14 @@ class Counter:
         """Return the seconds until every limit has room; 0 when there is room now."""
         return max(self._wait(maximum, window, now) for maximum, window in self.limits)
 
-    def times(self, now: datetime) -> list[datetime]:
-        """Return when the hits of the longest window were, newest first, as far as limits go."""
+    def newest(self, now: datetime) -> list[tuple[datetime, str]]:
+        """Return times and subjects of the hits, newest first, as many as the limits look at."""
         most = max(maximum for maximum, _ in self.limits)
         longest = max(window for _, window in self.limits)
-        return list(self._hits(longest, now).values_list("created_at", flat=True)[:most])
+        return list(self._hits(longest, now).values_list("created_at", "subject")[:most])
 
     def wait_of(self, times: Sequence[datetime], now: datetime) -> float:
-        """Return what `wait` does, of the hits that `times` gave."""
+        """Return what `wait` does, from the times of `newest`."""
         # The hit that must leave each window first.
         last = [
             (times[maximum - 1], window) for maximum, window in self.limits if len(times) >= maximum

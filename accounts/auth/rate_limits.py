@@ -78,9 +78,11 @@ def _refuse_send(
     """
     is_familiar = client is None or _is_familiar(mobile, client)
     number = _sends_of_number(mobile, Kind.OWNER_SEND if is_familiar else Kind.SEND)
-    sent = number.times(now)
-    waits = [number.wait_of(sent, now)]
-    unanswered = _unanswered(mobile, [at for at in sent if at > now - HOUR])
+    sent = number.newest(now)
+    waits = [number.wait_of([at for at, _ in sent], now)]
+    # A new account of an erased number waits for no gap.
+    own = [at for at, subject in sent if subject == mobile and at > now - HOUR]
+    unanswered = _unanswered(mobile, own)
     if unanswered:
         waits.append(_gap_seconds(len(unanswered)) - (now - unanswered[0]).total_seconds())
     _refuse(max(waits), "number")
