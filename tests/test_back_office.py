@@ -56,9 +56,9 @@ from django.utils import timezone
 from accounts.models import Session, User
 from billing.models import UsageRecord
 from chatrooms.models import Chatroom
-from messaging import conversation
-from messaging.figures import DailyFigures
-from messaging.rollup import roll_up
+from messaging.conversation import actions as conversation
+from backoffice.models import DailyFigures
+from backoffice.dashboard.rollup import roll_up
 chance = random.Random(7)
 User.objects.create_superuser({STAFF!r}, {PASSWORD!r})
 alice = User.objects.create_user({ALICE!r}, name="<script>alert(1)</script>", is_verified=True)

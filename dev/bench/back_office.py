@@ -46,7 +46,7 @@ print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
 ROLL_UP = """
 import time
 from django.utils import timezone
-from messaging.rollup import roll_up
+from backoffice.dashboard.rollup import roll_up
 roll_up(now=timezone.now())
 started = time.perf_counter()
 roll_up(now=timezone.now())

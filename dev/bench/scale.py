@@ -33,10 +33,10 @@ from collections import Counter
 from random import Random
 from accounts.models import User
 from chatrooms.models import Chatroom
-from chatrooms.pages import cursor_at as room_cursor
+from chatrooms.list_pages import cursor_at as room_cursor
 from messaging.models import Message
-from messaging.seeding import made_up_texts
-from messaging.views import cursor_at as message_cursor
+from messaging.management.demo_data import made_up_texts
+from messaging.api.messages import cursor_at as message_cursor
 user = User.objects.get(mobile={mobile!r})
 rooms = Chatroom.objects.owned_by(user).listed(archived=False)
 messages = Message.objects.filter(chatroom=rooms[0]).order_by("id")

@@ -75,7 +75,7 @@ def test_nothing_names_an_erased_person(person: User, stripe: FakeStripe) -> Non
     # Where a trace was to be found before: otherwise this test would look in vain.
     assert {
         *("accounts_user", "accounts_session", "accounts_onetimecode", "accounts_limithit"),
-        *("accounts_auditevent", "accounts_idempotencyrecord", "accounts_dataexport"),
+        *("accounts_auditevent", "accounts_idempotencyrecord", "privacy_dataexport"),
         *("chatrooms_chatroom", "messaging_message", "django_admin_log"),
         *("billing_dailyquota", "billing_usagerecord", "billing_flag"),
         *("django_celery_results_taskresult", "djstripe_customer", "djstripe_subscription"),

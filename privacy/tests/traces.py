@@ -20,6 +20,7 @@ from messaging.conversation import actions
 from messaging.models import Message
 from messaging.streaming.buffer import Position, begin, tell_readers
 from messaging.tests.rooms import exchange, make_room, url_of
+from privacy.export import build
 from privacy.models import DataExport
 from tests.fakes.stripe_api import FakeStripe
 
