@@ -4,7 +4,7 @@ They are parts of statements that callers put together. `source` names relations
 which has a row where there is something to record.
 """
 
-# Once an attempt and purpose. Whoever comes second adds no cost either.
+# Once an attempt and purpose. A second writer adds no cost either.
 RECORD = """
 INSERT INTO billing_usagerecord (user_id, purpose, reply_id, attempt, model, outcome, error_code,
     provider_code, started_at, first_token_ms, reply_ms, prompt_tokens, output_tokens,

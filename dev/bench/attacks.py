@@ -49,7 +49,7 @@ Act = Callable[[Connection, Person, int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What each of `clients` repeats, on a connection and as a person of its own."""
+    """What each of `clients` repeats, each on its connection and as its person."""
 
     name: str
     clients: int
