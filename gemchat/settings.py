@@ -44,7 +44,7 @@ COOKIE_PREFIX = "" if DEBUG else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
 REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gemchat_refresh"
 CSRF_COOKIE_HTTPONLY = True
-# Of the admin, whatever is done there. Without a request it ends sooner (backoffice.sign_in).
+# The longest session of the admin; an idle session ends sooner (backoffice.sign_in).
 SESSION_COOKIE_AGE = 12 * 3600
 CSRF_FAILURE_VIEW = "gemchat.api.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600

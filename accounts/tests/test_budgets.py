@@ -20,7 +20,7 @@ def no_challenge(settings):
 
 
 def spend(count, country="+9198123"):
-    """Ask for codes to numbers without an account, each from a network of its own."""
+    """Ask for codes to numbers without an account, each from another network."""
     for number in range(count):
         code_for(f"{country}{number:05d}", ip=f"10.0.{number >> 8}.{number & 255}")
 

@@ -29,7 +29,7 @@ def event(alice_api, stripe):
 
 
 def mutations(event: dict[str, Any], path: str) -> list[dict[str, Any]]:
-    """The event with each kind of junk at this path, each with an id of its own."""
+    """The event with each kind of junk at this path, each with another id."""
     made = []
     *way, last = path.split(".")
     for number, junk in enumerate(JUNK):

@@ -34,7 +34,7 @@ Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Requests that get at most so many of the threads; others of the kind wait without one."""
+    """Requests to `path`, which get at most `threads` threads; others wait without a thread."""
 
     path: re.Pattern[str]
     threads: int

@@ -130,7 +130,7 @@ class AsyncPool(redis.asyncio.ConnectionPool):
 
 @cache
 def client() -> redis.Redis:
-    """Shared by all threads; the pool beneath opens connections anew after a fork."""
+    """Return the client of all threads; its pool opens new connections after a fork."""
     return _connected_by(settings.REDIS_URL)
 
 
@@ -145,6 +145,6 @@ def _connected_by(url: str) -> redis.Redis:
 
 
 def async_client(**options: Any) -> redis.asyncio.Redis:
-    """A new client for one event loop; whoever makes it closes it."""
+    """Make a client for one event loop; the caller closes the client."""
     options = {"decode_responses": True, **TIMEOUTS, **options}
     return redis.asyncio.Redis.from_pool(AsyncPool.from_url(settings.REDIS_URL, **options))

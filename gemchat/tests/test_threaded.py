@@ -144,7 +144,8 @@ def test_handler_is_stuck_while_every_thread_waits(monkeypatch: pytest.MonkeyPat
     async def run() -> None:
         handler = Blocked(threads=2)
         first = handler.ask("/")
-        await asyncio.sleep(0.2)
+        while time.monotonic() - handler._changed_at <= 0.1 or not handler.serving:
+            await asyncio.sleep(0.01)
         assert not handler.is_stuck()
         second = handler.ask("/")
         while not handler.is_stuck():

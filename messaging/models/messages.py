@@ -46,10 +46,6 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def under_way(self) -> "MessageQuerySet":
         return self.filter(status__in=UNDER_WAY)
 
-    def siblings_of(self, message: "Message") -> "MessageQuerySet":
-        """The variants of one turn, the message itself among them, oldest first."""
-        return self.filter(chatroom=message.chatroom_id, parent=message.parent_id).order_by("id")
-
     def claim(
         self, *, reply_id: uuid.UUID, now: datetime, reads: Sequence[str] = ()
     ) -> "Claimed | None":
