@@ -4,6 +4,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -64,13 +65,17 @@ def test_worker_killed_twenty_times_loses_and_doubles_no_reply(
     assert ledger(stack_stores) == dict.fromkeys((reply for _, reply in replies), 1)
 
 
-def test_stream_over_a_lost_worker_says_that_the_reply_starts_anew(stack: Stack) -> None:
+def test_stream_over_a_lost_worker_says_that_the_reply_starts_anew(
+    stack: Stack, gemini_server: FakeGemini
+) -> None:
     person = Person(stack.url).sign_in()
-    reply = person.send(person.open_room(), directive(ANSWER))
+    answer = replace(ANSWER, chunk_delay=0, gate="lost-worker")
+    reply = person.send(person.open_room(), directive(answer))
     stream = person.stream(reply)
     events = [next(stream)]
 
     stack.restart("worker")
+    gemini_server.open("lost-worker")
     events += list(stream)
 
     names = [event.name for event in events]

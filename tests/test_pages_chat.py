@@ -88,9 +88,12 @@ def both_sizes(browse: Browsing, stack: Stack, prompt: str) -> list[Page]:
 def test_answer_is_shown_as_it_is_written(
     browse: Browsing, stack: Stack, gemini_server: FakeGemini
 ) -> None:
-    page, _, _ = open_room(browse, stack)
+    page, person, _ = open_room(browse, stack)
     log = page.get_by_role("log")
-    gemini_server.script(Answer(chunks=pieces(MARKDOWN), chunk_delay=0.06))
+    gate = f"shown-{person.mobile}"
+    chunks = pieces(MARKDOWN)
+    gemini_server.script(Answer(chunks=chunks, gate=gate))
+    gemini_server.allow(gate, len(chunks) - 2)
 
     send(page, "What is a monolith? I know kitchens better than computers.")
 
@@ -99,6 +102,7 @@ def test_answer_is_shown_as_it_is_written(
     expect(log).to_have_attribute("aria-busy", "true")
     expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
     picture(page, "chat-phone" if page.viewport_size == PHONE else "chat-streaming")
+    gemini_server.open(gate)
     answer = is_answered(page)
     expect(answer.get_by_role("table")).to_be_visible()
     expect(answer.get_by_role("link", name="fire")).to_have_attribute("rel", re.compile("noopener"))
@@ -167,9 +171,13 @@ def test_answer_is_stopped(browse: Browsing, stack: Stack) -> None:
 
 
 @once
-def test_reload_in_mid_reply_goes_on_where_it_was(browse: Browsing, stack: Stack) -> None:
+def test_reload_in_mid_reply_goes_on_where_it_was(
+    browse: Browsing, stack: Stack, gemini_server: FakeGemini
+) -> None:
     text = "All that is written is kept. " * 5
-    pages = both_sizes(browse, stack, directive(Answer(chunks=pieces(text), chunk_delay=0.4)))
+    answer = Answer(chunks=pieces(text), gate="reload")
+    pages = both_sizes(browse, stack, directive(answer))
+    gemini_server.allow("reload", 3)
 
     for page in pages:
         page.reload(wait_until="commit")
@@ -177,16 +185,21 @@ def test_reload_in_mid_reply_goes_on_where_it_was(browse: Browsing, stack: Stack
     for page in pages:
         expect(replies(page)).to_contain_text("All that is written")
         expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
+    gemini_server.open("reload")
     for page in pages:
         expect(is_answered(page).locator(".content")).to_have_text(text.strip())
 
 
 @once
-def test_stream_goes_on_after_the_server_broke_off(browse: Browsing, stack: Stack) -> None:
+def test_stream_goes_on_after_the_server_broke_off(
+    browse: Browsing, stack: Stack, gemini_server: FakeGemini
+) -> None:
     text = "Nothing of it is lost or doubled. " * 8
-    pages = both_sizes(browse, stack, directive(Answer(chunks=pieces(text), chunk_delay=0.2)))
+    answer = Answer(chunks=pieces(text), gate="break")
+    pages = both_sizes(browse, stack, directive(answer))
 
     stack.restart("web")
+    gemini_server.open("break")
 
     for page in pages:
         expect(is_answered(page).locator(".content")).to_have_text(text.strip())
@@ -204,10 +217,14 @@ def test_reply_whose_worker_was_lost_is_shown_anew(browse: Browsing, stack: Stac
         expect(is_answered(page).locator(".content")).to_have_text("Once more, with feeling.")
 
 
-def test_going_offline_and_back_loses_nothing(browse: Browsing, stack: Stack) -> None:
-    page, _, _ = open_room(browse, stack)
+def test_going_offline_and_back_loses_nothing(
+    browse: Browsing, stack: Stack, gemini_server: FakeGemini
+) -> None:
+    page, person, _ = open_room(browse, stack)
     text = "Under the sea and up again. " * 8
-    send(page, directive(Answer(chunks=pieces(text), chunk_delay=0.1)))
+    gate = f"offline-{person.mobile}"
+    send(page, directive(Answer(chunks=pieces(text), gate=gate)))
+    gemini_server.allow(gate, 3)
     expect(replies(page)).to_contain_text("Under the sea")
 
     page.context.set_offline(True)
@@ -217,6 +234,7 @@ def test_going_offline_and_back_loses_nothing(browse: Browsing, stack: Stack) ->
     expect(page.locator("#prompt-error")).to_contain_text("You are offline")
     expect(page.get_by_label("Message to Gemini")).to_have_value("Are you still there?")
     page.context.set_offline(False)
+    gemini_server.open(gate)
 
     expect(is_answered(page).locator(".content")).to_have_text(text.strip())
     page.get_by_role("button", name="Send", exact=True).click()

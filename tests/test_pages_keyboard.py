@@ -254,25 +254,29 @@ def test_plan_and_account_are_looked_after(browse: Browsing, stack: Stack) -> No
     keys.is_at(button(page, "Account"))
 
 
-def test_focus_stays_where_something_else_happens(browse: Browsing, stack: Stack) -> None:
+def test_focus_stays_where_something_else_happens(
+    browse: Browsing, stack: Stack, gemini_server: FakeGemini
+) -> None:
     person = Person(stack.url).sign_in()
     person.open_room("Another")
     page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
     keys = Keys(page)
-    shortly = directive(Answer(chunks=["One. ", "Two. "] * 6, chunk_delay=0.3))
+    gates = [f"{name}-{person.mobile}" for name in ("first", "second")]
+    first, second = (directive(Answer(chunks=["One. ", "Two. "], gate=gate)) for gate in gates)
 
     # An answer ends while its Stop has the focus.
     keys.go(prompt_of(page))
-    keys.write(shortly)
+    keys.write(first)
     keys.press("Enter")
     keys.go(button(page, "Stop the answer"))
+    gemini_server.open(gates[0])
     is_answered(page)
     keys.is_at(page.get_by_role("log"))
 
     # Another ends, and the list is drawn anew, while a chat in it has the focus.
     keys.go(prompt_of(page))
-    keys.write("Again " + shortly)
+    keys.write(second)
     keys.press("Enter")
     expect(button(page, "Stop the answer")).to_be_visible()
     to_list(keys)

@@ -84,9 +84,9 @@ def test_stream_gives_the_deltas_then_the_whole_message(person: Person) -> None:
 
 
 def test_stream_that_is_cut_twenty_times_joins_to_the_same_bytes(
-    person: Person, second_web: str
+    person: Person, second_web: str, gemini_server: FakeGemini
 ) -> None:
-    answer = Answer(chunks=PIECES * 10, chunk_delay=0.06)
+    answer = Answer(chunks=PIECES * 10, gate="cut")
     reply = person.send(person.open_room(), directive(answer))
     webs = [person.url.removesuffix("/api/v1"), second_web]
     seen: list[Event] = []
@@ -98,6 +98,7 @@ def test_stream_that_is_cut_twenty_times_joins_to_the_same_bytes(
         connections += 1
         seen.append(next(stream))
         stream.close()
+        gemini_server.allow("cut")
 
     assert connections > 20
     assert seen[-1].name == "reply.completed"

@@ -176,16 +176,21 @@ def test_shutdown_ends_open_streams_at_once(ending: Stack, stack: Stack) -> None
     assert resumed[0].body["content"] == first.body["text"] == "So"
 
 
-def test_stream_over_a_shutdown_joins_to_the_same_bytes(ending: Stack, stack: Stack) -> None:
-    answer = Answer(chunks=["Zwölf ", "👩‍👩‍👧‍👦", " e\u0301", "\r\n", "end"] * 4, chunk_delay=0.2)
+def test_stream_over_a_shutdown_joins_to_the_same_bytes(
+    ending: Stack, stack: Stack, gemini_server: FakeGemini
+) -> None:
+    answer = Answer(chunks=["Zwölf ", "👩‍👩‍👧‍👦", " e\u0301", "\r\n", "end"] * 4, gate="shutdown")
     person = Person(ending.url).sign_in()
     reply = person.send(person.open_room(), directive(answer))
     stream = person.stream(reply)
-    seen = [next(stream), next(stream)]
+    seen = [next(stream)]
+    gemini_server.allow("shutdown", 2)
+    seen.append(next(stream))
 
     ending.processes["web"].terminate()
     seen += list(stream)
     assert seen[-1].name == "reply.delta"
+    gemini_server.open("shutdown")
     seen += list(person.stream(reply, after=seen[-1].id, url=stack.url))
 
     assert seen[-1].name == "reply.completed"

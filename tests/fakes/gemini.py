@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import json
 import re
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -57,12 +58,16 @@ class Answer:
     the last chunk: `end` as it should be; `drop` closes without the stream's end; `error` sends
     an error of `streamed_status` inside the stream; `hang` sends nothing more; `trickle` repeats
     the last chunk for ever; `doomed` ends well, but closes when the connection is used again.
+
+    An answer with a `gate` sends its first chunk, and each later one when the test allows it:
+    `FakeGemini.allow(gate)` for one more chunk, `FakeGemini.open(gate)` for all.
     """
 
     chunks: list[str] | None = None
     thoughts: list[str] = field(default_factory=list)
     first_delay: float = 0.0
     chunk_delay: float = 0.0
+    gate: str = ""
     ending: Literal["end", "drop", "error", "hang", "trickle", "doomed"] = "end"
     streamed_status: int = 503
     finish_reason: str = "STOP"
@@ -155,6 +160,7 @@ class FakeGemini:
         self._port = port
         self._script: deque[Answer] = deque()
         self._directed: Counter[str] = Counter()
+        self._allowed: Counter[str] = Counter()  # chunks of each gate, beyond the first
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fake-gemini", daemon=True)
         self._started = threading.Event()
@@ -186,6 +192,18 @@ class FakeGemini:
         self.requests.clear()
         self._script.clear()
         self._directed.clear()
+
+    def allow(self, gate: str, chunks: int = 1) -> None:
+        """Let so many more chunks of each answer with this gate be sent."""
+        self._allowed[gate] += chunks
+
+    def open(self, gate: str) -> None:
+        self.allow(gate, sys.maxsize)
+
+    async def wait_at(self, gate: str, chunk: int) -> None:
+        """Wait until the chunk of this number, from 0, may be sent."""
+        while gate and chunk > self._allowed[gate]:
+            await asyncio.sleep(0.01)
 
     def wait_for(self, condition: Callable[["FakeGemini"], Any], seconds: float = 10.0) -> Any:
         """Poll until `condition(self)` is truthy, and return that."""
@@ -333,7 +351,8 @@ class _Connection(asyncio.Protocol):
         messages = _messages(received, answer)
         next_at = time.monotonic()
         last: dict[str, Any] = {}
-        for last in messages:
+        for number, last in enumerate(messages):
+            await self._fake.wait_at(answer.gate, number)
             self._write(form.message(_with_enums(last, received)), answer.fragment_bytes)
             next_at += answer.chunk_delay
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
