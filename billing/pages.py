@@ -7,19 +7,21 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from djstripe.models import Session
 
 from accounts.auth.rate_limits import RateLimited
 from accounts.models import User
 from billing.stripe import sync
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
-from gemchat.api.methods import only
 
 logger = logging.getLogger(__name__)
 
 
 @never_cache
-@only("GET", "HEAD")
+@csrf_exempt
+@require_safe
 def success(request: HttpRequest) -> HttpResponse:
     """Bring the payer up to date before the webhook does, and say what has come of it.
 
@@ -31,7 +33,8 @@ def success(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-@only("GET", "HEAD")
+@csrf_exempt
+@require_safe
 def cancel(request: HttpRequest) -> HttpResponse:
     return render(request, "billing/cancel.html")
 

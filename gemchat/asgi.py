@@ -1,6 +1,6 @@
 """The one application of the web process.
 
-Django's views run on standing threads, which costs less than its ASGI handler does; the reads that
+Synchronous views run in threads, which costs less than Django's own ASGI handler. The reads that
 wait for minutes (a reply's stream, `?wait=`) are native async views and hold no thread.
 """
 
@@ -23,7 +23,6 @@ from accounts.api.urls import CODE_PATH  # noqa: E402
 from billing.api.urls import WEBHOOK_PATH  # noqa: E402
 from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
-from gemchat.live_urls import LIVE_PATH  # noqa: E402
 from gemchat.serving.application import WebProcess  # noqa: E402
 from gemchat.serving.async_views import LiveHandler  # noqa: E402
 from gemchat.serving.http_protocol import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
@@ -45,10 +44,9 @@ threaded = ThreadedHandler(
     ],
 )
 application = WebProcess(
-    views=BodyIntake(threaded),
+    sync_views=BodyIntake(threaded),
+    async_views=LiveHandler(),
     is_stuck=threaded.is_stuck,
-    live=LiveHandler(urlconf="gemchat.live_urls"),
-    live_path=LIVE_PATH,
     hub=Hub,
     on_start=[client.limit_for_web],
 )

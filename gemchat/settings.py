@@ -102,8 +102,11 @@ HEADER_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-# Of pages alone: the web process spares calls of the API these.
-PAGE_MIDDLEWARE = [
+MIDDLEWARE = [
+    "gemchat.api.middleware.RequestIdMiddleware",
+    "gemchat.api.middleware.AccessMiddleware",
+    *HEADER_MIDDLEWARE,
+    "gemchat.api.middleware.ProblemMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gemchat.api.cookies.CookieNameMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -112,17 +115,9 @@ PAGE_MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
-MIDDLEWARE = [
-    "gemchat.api.middleware.RequestIdMiddleware",
-    "gemchat.api.middleware.AccessMiddleware",
-    *HEADER_MIDDLEWARE,
-    "gemchat.api.middleware.ProblemMiddleware",
-    *PAGE_MIDDLEWARE,
-]
 
 ROOT_URLCONF = "gemchat.urls"
 ASGI_APPLICATION = "gemchat.asgi.application"
-WSGI_APPLICATION = "gemchat.wsgi.application"
 APPEND_SLASH = False  # each path answers in both forms, without a redirect
 
 TEMPLATES = [

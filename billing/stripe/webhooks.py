@@ -19,6 +19,8 @@ import stripe
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 from djstripe.models import Charge, Event, WebhookEndpoint, WebhookEventTrigger
 from djstripe.signals import WEBHOOK_SIGNALS, webhook_pre_process
 
@@ -36,7 +38,6 @@ from billing.stripe.client import (
 from billing.stripe.event_shape import is_well_formed
 from gemchat.api.client_address import client_ip
 from gemchat.api.errors import DomainError, problem_for
-from gemchat.api.methods import only
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class InvalidWebhook(DomainError):
     status = 400
 
 
-@only("POST")
+@csrf_exempt
+@require_POST
 @transaction.non_atomic_requests
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
     """200 for what is stored, known already or of no concern; 400 for what is not from Stripe.

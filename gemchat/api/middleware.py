@@ -18,7 +18,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
@@ -131,7 +131,7 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return refusal_of(request) or self.get_response(request)
+        return refusal_of(request) or as_problem(request, self.get_response(request))
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
         """Refuse a form that cannot be read, before the CSRF middleware reads it.
@@ -151,6 +151,16 @@ class ProblemMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return answer_to(request, exception)
+
+
+def as_problem(request: HttpRequest, response: Any) -> Any:
+    """The problem document in place of the empty page that Django's method decorators answer."""
+    if not isinstance(response, HttpResponseNotAllowed):
+        return response
+    detail = f'Method "{request.method}" not allowed.'
+    problem = problem_response(status=405, code="method_not_allowed", detail=detail)
+    problem["Allow"] = response["Allow"]
+    return problem
 
 
 def refusal_of(request: HttpRequest) -> HttpResponse | None:

@@ -29,12 +29,6 @@ class TracedTask(Task):
             request_id.reset(token)
 
 
-# Each send asks for these, and celery's chain of settings takes 10 µs to tell what nobody has set.
-ASKED_BY_SENDS = [
-    *["task_always_eager", "task_send_sent_event", "task_repr_maxlevels"],
-    "broker_pool_acquire_timeout",
-]
-
 # Every URL of Redis' goes through gemchat.redis, also where Celery makes a connection without the
 # app's settings. kombu's own transport does not verify the certificate of `rediss`.
 TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery.broker:Transport"))
@@ -51,7 +45,6 @@ def bound_sending(*, seconds: float) -> None:
     """
     patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **patience}
-    app.conf.update({name: app.conf[name] for name in ASKED_BY_SENDS})
 
 
 app.autodiscover_tasks()

@@ -4,25 +4,23 @@ The program and its libraries log through the standard library; structlog's form
 lines of all of them.
 """
 
-import json
 import logging
 from collections.abc import MutableMapping
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from gemchat.api.request_id import client_request_id, request_id
-from gemchat.monitoring.redaction import redacted, redacted_deep
+from gemchat.monitoring.redaction import redacted_deep
 
 Line = MutableMapping[str, Any]
 
-# Made by this program, never of what people send. To look through them as well would cost as much
-# as all the rest.
-OURS = frozenset({"timestamp", "level", "logger", "request_id"})
-# The lines of requests and their fields, all made by `gemchat.monitoring.access_log`.
-ACCESS = "gemchat.access"
-FIELDS = ("method", "route", "status", "milliseconds", "user_id")
+# The program makes these values, so a search for secrets in them is a waste: it costs as much as
+# the rest of a line.
+SAFE_FIELDS = frozenset({"timestamp", "level", "logger", "request_id"})
+# The line of a request, in which only a client's own request id comes from outside.
+ACCESS_LOGGER = "gemchat.access"
+SAFE_ACCESS_FIELDS = SAFE_FIELDS | {"event", "method", "route", "status", "milliseconds", "user_id"}
 
 
 def formatter(*, readable: bool) -> logging.Formatter:
@@ -38,8 +36,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
         if readable
         else structlog.processors.JSONRenderer()
     )
-    kind = structlog.stdlib.ProcessorFormatter if readable else Lines
-    return kind(
+    return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -58,28 +55,6 @@ def formatter(*, readable: bool) -> logging.Formatter:
     )
 
 
-class Lines(structlog.stdlib.ProcessorFormatter):
-    """JSON. Of a request, in a quarter of the time: there is nothing in it to look for."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        if record.name != ACCESS:
-            return super().format(record)
-        told = {name: getattr(record, name) for name in FIELDS}
-        made = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
-        line = {
-            "event": record.getMessage(),
-            "level": record.levelname.lower(),
-            "logger": ACCESS,
-            **told,
-            "timestamp": made.replace("+00:00", "Z"),
-            "request_id": request_id.get(),
-        }
-        # A caller can choose what looks like a secret or a number.
-        if client_id := client_request_id.get():
-            line["client_request_id"] = redacted(client_id)
-        return json.dumps(line)
-
-
 def leave_request_out(logger: Any, method: str, line: Line) -> Line:
     """Django gives the whole request along with a line; as text, it has the query string."""
     line.pop("request", None)
@@ -94,6 +69,8 @@ def add_request_id(logger: Any, method: str, line: Line) -> Line:
 
 
 def redact(logger: Any, method: str, line: Line) -> Line:
+    is_access = line.get("logger") == ACCESS_LOGGER
+    safe = SAFE_ACCESS_FIELDS if is_access else SAFE_FIELDS
     return {
-        name: value if name in OURS else redacted_deep(value, name) for name, value in line.items()
+        name: value if name in safe else redacted_deep(value, name) for name, value in line.items()
     }

@@ -20,6 +20,8 @@ from django.db import connection
 from django.db.backends.postgresql.base import DatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -33,7 +35,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gemchat.api.errors import not_found, problem_response
-from gemchat.api.methods import only
 from gemchat.monitoring.single_flight import Look
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ def exposition() -> bytes:
 _exposition = Look(exposition, patience_seconds=SCRAPE_SECONDS)
 
 
-@only("GET", "HEAD")
+@csrf_exempt
+@require_safe
 async def metrics(request: HttpRequest) -> HttpResponseBase:
     """GET /metrics, for whoever has METRICS_TOKEN; without one there is nothing here."""
     token = settings.METRICS_TOKEN

@@ -2,21 +2,22 @@
 
 import asyncio
 import logging
-import re
 import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
+from inspect import iscoroutinefunction
 from types import FrameType
 from typing import Any, Protocol
 
 from django.conf import settings
+from django.urls import resolve
 
 from gemchat.celery import bound_sending
-from gemchat.monitoring.metrics import LIVE_READS, REFUSED_LIVE_READS, serve_metrics
+from gemchat.monitoring.metrics import serve_metrics
 from gemchat.monitoring.urls import PROBE_PATH
 from gemchat.process import look_seldom
-from gemchat.serving.async_views import LiveHandler, Receive, Scope, Send
+from gemchat.serving.async_views import Receive, Scope, Send
 from gemchat.serving.request_body import App, refuse
 from gemchat.stores.postgres import bound_for_web
 
@@ -24,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 # Besides clients: refused ones, connections to the stores, files of Python's.
 OTHER_FILES = 512
-WAIT = re.compile(rb"(?:^|&)wait=")
-# The part of WEB_CONNECTIONS that live reads may take; the rest is for all other requests.
-LIVE_SHARE = 0.75
 
 
 class Hub(Protocol):
@@ -40,26 +38,23 @@ class Hub(Protocol):
 
 
 class WebProcess:
-    """One ASGI application: live reads to native async views, all else to Django's."""
+    """One ASGI application, which gives each request to the handler that fits its view."""
 
     def __init__(
         self,
         *,
-        views: App,
+        sync_views: App,
+        async_views: App,
         is_stuck: Callable[[], bool],
-        live: LiveHandler,
-        live_path: re.Pattern[str],
         hub: Callable[[], Hub],
         on_start: Sequence[Callable[[], None]] = (),
     ) -> None:
-        """`is_stuck` tells whether `views` is; `on_start` is called before the first request."""
-        self.views = views
+        """`is_stuck` is asked about `sync_views`; `on_start` runs before the first request."""
+        self.sync_views = sync_views
+        self.async_views = async_views
         self.is_stuck = is_stuck
-        self.live = live
-        self.live_path = live_path
         self.hub = hub
         self.on_start = on_start
-        self._live_reads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -71,38 +66,19 @@ class WebProcess:
             await refuse(scope, send, 404, "not_found", "There are no WebSockets here.")
         elif PROBE_PATH.fullmatch(scope["path"]):
             scope["state"]["is_stuck"] = self.is_stuck()
-            await self.live(scope, receive, send)
+            await self._serve(scope, receive, send)
         elif scope["state"].get("is_crowded"):
             await refuse(scope, send, 503, "overloaded", "Too many clients. Try again in a moment.")
         elif not scope["query_string"].isascii():
             # No server in use lets this through; WSGI and Django would fail on it.
             await refuse(scope, send, 400, "invalid_encoding", "The URL is not percent-encoded.")
-        elif self._is_live(scope):
-            await self._read_live(scope, receive, send)
         else:
-            await self.views(scope, receive, send)
+            await self._serve(scope, receive, send)
 
-    async def _read_live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuses before anything is read of the request, so that a refusal costs little."""
-        if self._live_reads >= settings.WEB_CONNECTIONS * LIVE_SHARE:
-            REFUSED_LIVE_READS.labels("process").inc()
-            detail = "Too many streams are open here. Try again in a moment."
-            await refuse(scope, send, 503, "overloaded", detail)
-            return
-        self._live_reads += 1
-        LIVE_READS.inc()
-        try:
-            await self.live(scope, receive, send)
-        finally:
-            self._live_reads -= 1
-            LIVE_READS.dec()
-
-    def _is_live(self, scope: Scope) -> bool:
-        match = self.live_path.fullmatch(scope["path"])
-        if match is None:
-            return False
-        waits = scope["method"] == "GET" and WAIT.search(scope["query_string"])
-        return match.lastgroup is not None or bool(waits)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match = scope["state"]["resolver_match"] = resolve(scope["path"])
+        serve = self.async_views if iscoroutinefunction(match.func) else self.sync_views
+        await serve(scope, receive, send)
 
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server's lifespan; the hub lives as long."""

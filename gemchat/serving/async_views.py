@@ -1,4 +1,7 @@
-"""Serves native async views beside the WSGI application, at the cost of a coroutine each."""
+"""Serves native async views at the cost of a coroutine each, and no thread.
+
+Written against Django 5.2, of which it uses private names: docs/upgrading.md.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -9,8 +12,9 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch
 
-from gemchat.api.middleware import answer_to, refusal_of, with_headers
+from gemchat.api.middleware import answer_to, as_problem, refusal_of, with_headers
 from gemchat.api.request_id import answer_id, begin_request
 from gemchat.monitoring.access_log import PROBES, record
 
@@ -33,6 +37,13 @@ async def end_task(task: asyncio.Task[Any]) -> None:
         await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
+def resolved(request: HttpRequest) -> ResolverMatch:
+    """The view that the web process has found for the request's path."""
+    match: ResolverMatch = request.scope["state"]["resolver_match"]  # type: ignore[attr-defined]
+    request.resolver_match = match
+    return match
+
+
 class LiveHandler(ASGIHandler):
     """Django's async handler without what would hold a thread for each open stream.
 
@@ -40,10 +51,6 @@ class LiveHandler(ASGIHandler):
     whose synchronous receivers get a thread of their own that lives as long as the request. Views
     here close their database connections themselves.
     """
-
-    def __init__(self, *, urlconf: str) -> None:
-        super().__init__()
-        self.urlconf = urlconf
 
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware: list[Any] = []
@@ -53,8 +60,6 @@ class LiveHandler(ASGIHandler):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request, response = self.create_request(scope, BytesIO())
-        if request is not None:
-            request.urlconf = self.urlconf
         began = scope["state"]["began"]
         serving = asyncio.create_task(self._serve(request, response, send, began))
         leaving = asyncio.create_task(self._client_leaves(receive))
@@ -65,6 +70,9 @@ class LiveHandler(ASGIHandler):
             await end_task(serving)
         if not serving.cancelled() and (error := serving.exception()):
             raise error
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        return resolved(request)
 
     async def _serve(self, request: Any, response: Any, send: Any, began: float) -> None:
         response = response or await self.get_response_async(request)
@@ -85,6 +93,6 @@ class LiveHandler(ASGIHandler):
         # Who watches over the program may ask it by its address.
         is_probe = request.path_info.rstrip("/") in PROBES
         refusal = None if is_probe else refusal_of(request)
-        response = with_headers(request, refusal or await view(request))
+        response = with_headers(request, refusal or as_problem(request, await view(request)))
         response["X-Request-ID"] = answer_id()
         return response

@@ -1,35 +1,32 @@
-"""Serves Django's synchronous views on standing threads, with one change of thread a request."""
+"""Serves Django's synchronous views in threads, with one change of thread a request.
+
+Written against Django 5.2, of which it uses private names: docs/upgrading.md.
+"""
 
 import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from io import BytesIO
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
-from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.core.handlers.exception import convert_exception_to_response
 from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import set_script_prefix
-from django.utils.module_loading import import_string
+from django.urls import ResolverMatch, set_script_prefix
 
-from gemchat.serving.async_views import Message, Scope, Send
+from gemchat.serving.async_views import Message, Scope, Send, resolved
 from gemchat.serving.request_body import refuse
 
 # With every thread waiting for a database that hangs, it is better to be told so than to queue.
 PLACE_SECONDS = 10.0
 # All threads are taken and not one has ended its request for so long: they wait for something.
 STUCK_SECONDS = 5.0
-
-Call = tuple["asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +37,6 @@ class Lane:
     threads: int
 
 
-class StandingThreads:
-    """Runs functions for coroutines. `run_in_executor` takes twice as long to hand over a call and
-    its answer: ThreadPoolExecutor has a future and locks of its own beside asyncio's."""
-
-    def __init__(self, count: int, *, name: str) -> None:
-        self._calls: SimpleQueue[Call] = SimpleQueue()
-        for number in range(count):
-            Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
-
-    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-        self._calls.put((answer, function, args))
-        return await answer
-
-    def _work(self) -> None:
-        while True:
-            # In a function of its own, so that nothing of a call is kept until the next one.
-            _answer(*self._calls.get())
-
-
 class ThreadedHandler(ASGIHandler):
     """Django's ASGI handler with a request served in one thread from its start to its end.
 
@@ -69,11 +45,9 @@ class ThreadedHandler(ASGIHandler):
     requests whose body has been read (`gemchat.serving.request_body`).
     """
 
-    _middleware_chain: Any
-
     def __init__(self, *, threads: int, lanes: Sequence[Lane] = ()) -> None:
         super().__init__()
-        self._threads = StandingThreads(threads, name="views")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="views")
         self._places = asyncio.Semaphore(threads)
         self._lanes = [(lane.path, asyncio.Semaphore(lane.threads)) for lane in lanes]
         self._changed_at = time.monotonic()
@@ -83,19 +57,10 @@ class ThreadedHandler(ASGIHandler):
         return self._places.locked() and time.monotonic() - self._changed_at > STUCK_SECONDS
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """What only pages need (PAGE_MIDDLEWARE) costs a call of the API 0.1 ms, in two chains of
-        calls that are passed by here."""
         super().load_middleware(is_async=False)
-        pages: Any = self._middleware_chain
-        api: Any = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]
-        for name in reversed(settings.MIDDLEWARE):
-            if name not in settings.PAGE_MIDDLEWARE:
-                api = convert_exception_to_response(import_string(name)(api))
 
-        def chain(request: HttpRequest) -> HttpResponseBase:
-            return (api if request.path_info.startswith("/api/") else pages)(request)
-
-        self._middleware_chain = chain
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        return resolved(request)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = (await receive()).get("body", b"")
@@ -120,7 +85,9 @@ class ThreadedHandler(ASGIHandler):
                 return
             self._changed_at = time.monotonic()
             try:
-                rest = await self._threads.run(run, self._serve, scope, body, push)
+                rest = await loop.run_in_executor(
+                    self._threads, run, self._serve, scope, body, push
+                )
             finally:
                 self._changed_at = time.monotonic()
         # The thread is free by now, however slowly the client reads.
@@ -155,24 +122,6 @@ class ThreadedHandler(ASGIHandler):
             return [{"type": "http.response.body"}]
         finally:
             response.close()
-
-
-def _answer(
-    answer: "asyncio.Future[Any]", function: Callable[..., Any], args: tuple[Any, ...]
-) -> None:
-    tell: Callable[[Any], None] = answer.set_result
-    try:
-        found = function(*args)
-    # The edge of the thread: let through, it would end the thread, and whoever waits for the
-    # answer would wait for ever.
-    except BaseException as error:
-        tell, found = answer.set_exception, error
-    answer.get_loop().call_soon_threadsafe(_tell, answer, tell, found)
-
-
-def _tell(answer: "asyncio.Future[Any]", tell: Callable[[Any], None], found: Any) -> None:
-    if not answer.cancelled():
-        tell(found)
 
 
 def _headers(response: HttpResponseBase) -> Iterator[tuple[bytes, bytes]]:

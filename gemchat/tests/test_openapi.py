@@ -30,7 +30,7 @@ def patterns(urlconf: str) -> list[tuple[str, URLPattern]]:
     return [found for found in below(get_resolver(urlconf), "") if found[0].startswith("api/")]
 
 
-EVERY_PATTERN = patterns("gemchat.urls") + patterns("messaging.api.async_urls")
+EVERY_PATTERN = patterns("gemchat.urls")
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from django.urls import resolve
 
-from gemchat.serving.sync_views import Lane, StandingThreads, ThreadedHandler
+from gemchat.serving.sync_views import Lane, ThreadedHandler
 from gemchat.tests.test_headers import BINDING
 
 
@@ -24,7 +25,7 @@ def answer_to(path: str) -> tuple[dict[str, str], bytes]:
         "headers": [(b"host", b"localhost")],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
-        "state": {"began": time.perf_counter()},
+        "state": {"began": time.perf_counter(), "resolver_match": resolve(path)},
     }
     sent: list[Any] = []
 
@@ -40,14 +41,7 @@ def answer_to(path: str) -> tuple[dict[str, str], bytes]:
     return headers, b"".join(piece.get("body", b"") for piece in pieces)
 
 
-def test_call_of_the_api_passes_no_middleware_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def touched(*args: Any) -> None:
-        raise AssertionError("a session was looked for")
-
-    monkeypatch.setattr(
-        "django.contrib.sessions.middleware.SessionMiddleware.process_request", touched
-    )
-
+def test_call_of_the_api_passes_the_whole_chain() -> None:
     headers, body = answer_to("/api/v1/user/me")
 
     assert b"not_authenticated" in body
@@ -56,46 +50,12 @@ def test_call_of_the_api_passes_no_middleware_of_pages(monkeypatch: pytest.Monke
     assert set(BINDING) - {"Strict-Transport-Security"} <= set(headers)
 
 
-def test_page_passes_them_all() -> None:
+def test_page_passes_the_whole_chain() -> None:
     headers, body = answer_to("/admin/login/")
 
     assert b"csrfmiddlewaretoken" in body
     assert "csrftoken" in headers["Set-Cookie"]
     assert headers["Content-Length"] == str(len(body))
-
-
-def test_standing_thread_gives_back_what_was_raised_and_goes_on() -> None:
-    async def both() -> int:
-        threads = StandingThreads(1, name="test")
-        with pytest.raises(ZeroDivisionError):
-            await threads.run(lambda: 1 // 0)
-        return await threads.run(int, "7")
-
-    assert asyncio.run(asyncio.wait_for(both(), 10)) == 7
-
-
-def test_standing_thread_outlives_a_caller_who_has_gone() -> None:
-    has_begun, may_end = threading.Event(), threading.Event()
-
-    def work() -> None:
-        has_begun.set()
-        may_end.wait(10)
-
-    faults: list[Any] = []
-
-    async def leave() -> int:
-        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
-        threads = StandingThreads(1, name="test")
-        caller = asyncio.create_task(threads.run(work))
-        await asyncio.to_thread(has_begun.wait, 10)
-        caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
-        may_end.set()
-        return await threads.run(int, "7")
-
-    assert asyncio.run(asyncio.wait_for(leave(), 10)) == 7
-    assert not faults
 
 
 class Blocked(ThreadedHandler):

@@ -8,7 +8,6 @@ connection is held while a reader takes their time.
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
@@ -23,7 +22,7 @@ from messaging.api.serializers import MessageSerializer
 from messaging.api.stream import read_only
 from messaging.history import branch
 from messaging.models import Message
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import hub_of
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
 
 BATCH = 200
@@ -40,15 +39,14 @@ class RoomGone(Exception):
 
 
 @read_only("application/json", "text/markdown")
-async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
+async def export(request: HttpRequest, chatroom_id: str) -> HttpResponseBase:
     """`?as=json` (if left out) has every message with its place in the tree, oldest first;
     `?as=markdown` the branch that is shown, to be read."""
     kind = request.GET.get("as", "json")
     if kind not in ("json", "markdown"):
         raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
-    hub: Hub = request.scope["state"]["hub"]
     session, room = await in_thread(own_room, request, chatroom_id)
-    read = hub.reads.open(session)
+    read = hub_of(request).reads.open(session)
     ending, media_type = ("json", "application/json") if kind == "json" else ("md", "text/markdown")
     pieces = in_json(room) if kind == "json" else in_markdown(room)
     response = StreamingHttpResponse(

@@ -1,4 +1,4 @@
-"""Conversations over HTTP. The stream and the waiting read are in `messaging.api.stream`."""
+"""Conversations over HTTP. One message and its stream are in `messaging.api.stream`."""
 
 import uuid
 from typing import Any, cast
@@ -94,9 +94,6 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     def get_queryset(self) -> MessageQuerySet:
         return Message.objects.owned_by(caller(self.request))
-
-    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(self.described(self.get_object()))
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:

@@ -278,16 +278,6 @@ describe(
         body=(PromptSerializer, {"prompt": "Why is the sky blue?"}),
         problems=[UnknownModel, ModelNotInPlan],
     ),
-    retrieve=call(
-        "readMessage",
-        "A message; with `wait`, as soon as it has ended or the seconds have passed",
-        parameters=[
-            ID,
-            query("wait", {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS}),
-        ],
-        answers={200: (MessageSerializer, REPLY)},
-        problems=["validation_error", *LIVE_PROBLEMS],
-    ),
     regenerate=accepting(
         "regenerateReply",
         "Have another reply made to the same prompt",
@@ -327,6 +317,16 @@ describe(
 EVENT_ID = {"type": "string", "pattern": "^(?:[0-9]{1,10}-[0-9]{1,10})?$"}
 # The live views, which are none of DRF's.
 STAND_INS = {
+    ("/api/v1/message/{id}", "get"): call(
+        "readMessage",
+        "A message; with `wait`, as soon as it has ended or the seconds have passed",
+        parameters=[
+            ID,
+            query("wait", {"type": "integer", "minimum": 0, "maximum": LONGEST_WAIT_SECONDS}),
+        ],
+        answers={200: (MessageSerializer, REPLY)},
+        problems=["validation_error", *LIVE_PROBLEMS],
+    ),
     ("/api/v1/message/{id}/stream", "get"): call(
         "streamReply",
         "A reply as Server-Sent Events",

@@ -1,4 +1,4 @@
-"""A reply as Server-Sent Events, and a read that waits for its end: native async views.
+"""A message, with a wait for its end, and a reply as Server-Sent Events: native async views.
 
 The joined deltas of a stream are byte for byte the content of the row, over any number of
 reconnects: an event's id tells the place in the text, and what the buffer in Redis cannot give,
@@ -8,14 +8,14 @@ the reply is being made anew: what came before it is void.
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import cache, wraps
 from typing import Any
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from redis.exceptions import RedisError
 from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ValidationError
 from rest_framework.renderers import JSONRenderer
@@ -29,7 +29,7 @@ from messaging.conversation.actions import NotAReply
 from messaging.history import branch
 from messaging.models import DATABASE_LOST, Message
 from messaging.streaming.buffer import Entry, Position, read_published, stream_key
-from messaging.streaming.hub import Hub, Reader
+from messaging.streaming.hub import Hub, Reader, hub_of
 from messaging.streaming.live_reads import LiveRead, in_thread
 
 PING_SECONDS = 15.0
@@ -54,14 +54,15 @@ class InvalidEventId(DomainError):
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def read_only(*media_types: str) -> Callable[[View], View]:
-    """What DRF does for the other views: GET alone, in a form that the caller accepts, and problem
-    documents for what is foreseen."""
+def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
+    """What DRF does for the other views: reads alone, in a form that the caller accepts, and
+    problem documents for what is foreseen."""
 
     def decorated(view: View) -> View:
+        @csrf_exempt
         @wraps(view)
-        async def guarded(request: ASGIRequest, **captured: str) -> HttpResponseBase:
-            if request.method != "GET":
+        async def guarded(request: HttpRequest, **captured: str) -> HttpResponseBase:
+            if request.method not in methods:
                 return problem_for(MethodNotAllowed(request.method or ""))
             if not any(map(request.accepts, media_types)):
                 return problem_for(NotAcceptable())
@@ -76,9 +77,9 @@ def read_only(*media_types: str) -> Callable[[View], View]:
 
 
 @read_only("text/event-stream")
-async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
+async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after that event."""
-    hub: Hub = request.scope["state"]["hub"]
+    hub = hub_of(request)
     given = [request.headers.get("Last-Event-ID"), request.GET.get("last_event_id"), "0-0"]
     try:
         position, *_ = [Position.parse(event_id) for event_id in given if event_id]
@@ -101,30 +102,38 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     return response
 
 
-@read_only("application/json")
-async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
-    """GET /message/{id}?wait=0..30: the message as soon as it has ended, or when time is up."""
-    hub: Hub = request.scope["state"]["hub"]
-    seconds = request.GET.get("wait", "")
-    if seconds not in ACCEPTED_WAITS:
-        message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
-        raise ValidationError({"wait": message})
-    session, found = await in_thread(own_message, request, message_id)
-    read = hub.reads.open(session)
-    if not found.has_ended:
-        try:
-            async with (
-                asyncio.timeout(int(seconds)),
-                aclosing(events(found, Position(0, 0), hub, read)) as until_end,
-            ):
-                async for _ in until_end:
-                    pass
-        except TimeoutError:
-            pass
-        read.require_session()
-        found = await in_thread(stored, found)
+@read_only("application/json", methods=("GET", "HEAD"))
+async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
+    """GET /message/{id}, and with `?wait=0..30` as soon as it has ended or the time is up."""
+    if "wait" in request.GET:
+        found = await waited_for(request, message_id, request.GET["wait"])
+    else:
+        _, found = await in_thread(own_message, request, message_id)
     body = JSONRenderer().render(await in_thread(described, found))
     return HttpResponse(body, "application/json")
+
+
+async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Message:
+    """The message when it has ended, or as it is after `seconds`."""
+    hub = hub_of(request)
+    if seconds not in ACCEPTED_WAITS:
+        detail = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
+        raise ValidationError({"wait": detail})
+    session, found = await in_thread(own_message, request, message_id)
+    read = hub.reads.open(session)
+    if found.has_ended:
+        return found
+    try:
+        async with (
+            asyncio.timeout(int(seconds)),
+            aclosing(events(found, Position(0, 0), hub, read)) as until_end,
+        ):
+            async for _ in until_end:
+                pass
+    except TimeoutError:
+        pass
+    read.require_session()
+    return await in_thread(stored, found)
 
 
 def own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
@@ -180,7 +189,7 @@ async def events(
         return
     loop = asyncio.get_running_loop()
     closes_at = loop.time() + LONGEST_STREAM_SECONDS
-    async with hub.listening(reply.pk) as reader:
+    async with hub.opened(), hub.listening(reply.pk) as reader:
         if read is not None:
             read.wake = reader.wake
         look_at_row, patience = False, STORE_DOWN_LOOK_SECONDS

@@ -1,15 +1,23 @@
-from django.urls import URLPattern, re_path
+from django.urls import URLPattern, URLResolver, re_path
 from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
+from messaging.api.export import export
 from messaging.api.messages import UUID, ConversationViewSet, MessageViewSet
+from messaging.api.stream import message, stream
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("chatroom", ConversationViewSet, basename="chatroom")
 router.register("message", MessageViewSet, basename="message")
 
-urlpatterns = router.urls
+urlpatterns: list[URLPattern | URLResolver] = [
+    *router.urls,
+    # Async views, since they may last for minutes.
+    re_path(rf"^message/(?P<message_id>{UUID})/?$", message, name="message-detail"),
+    re_path(rf"^message/(?P<message_id>{UUID})/stream/?$", stream, name="message-stream"),
+    re_path(rf"^chatroom/(?P<chatroom_id>{UUID})/export/?$", export, name="chatroom-export"),
+]
 
 # At the root, not under the API: one page, whose script reads from the path what to show.
 chat = TemplateView.as_view(template_name="chat/page.html")

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from django.http import HttpRequest
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -55,6 +56,12 @@ class Reader:
         return taken
 
 
+def hub_of(request: HttpRequest) -> "Hub":
+    """The hub of the web process; of the request alone under another server, such as runserver."""
+    state = getattr(request, "scope", {}).get("state", {})
+    return state.get("hub") or Hub()
+
+
 class Hub:
     """Lives in one event loop, from the server's start to its shutdown."""
 
@@ -70,6 +77,18 @@ class Hub:
 
     def open(self) -> None:
         self._tasks = [asyncio.create_task(run()) for run in (self._listen, self.reads.watch)]
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open the hub for this block, unless it is open."""
+        if self._tasks:
+            yield
+            return
+        self.open()
+        try:
+            yield
+        finally:
+            await self.close()
 
     def end_streams(self) -> None:
         """Tell every reader to finish; clients go on where they were, at another process."""

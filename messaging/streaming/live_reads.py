@@ -22,7 +22,7 @@ from accounts.api.authentication import REFUSAL
 from accounts.auth.rate_limits import RateLimited
 from accounts.models import Session
 from gemchat.api.errors import DomainError
-from gemchat.monitoring.metrics import REFUSED_LIVE_READS
+from gemchat.monitoring.metrics import LIVE_READS, REFUSED_LIVE_READS
 from gemchat.stores.postgres import LIVE_THREADS
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 # How often the sessions of all open live reads are looked up.
 SESSION_CHECK_SECONDS = 15.0
 RETRY_AFTER_SECONDS = 5
+# The part of WEB_CONNECTIONS that live reads may take; the rest is for all other requests.
+LIVE_SHARE = 0.75
+
+# A refused client would else keep its connection, idle, from others.
+CLOSE = {"Connection": "close"}
 
 Result = TypeVar("Result")
 threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
@@ -41,6 +46,12 @@ class TooManyLiveReads(RateLimited):
 
 # Of every live read, for its description.
 LIVE_PROBLEMS: list[str | type[DomainError]] = [TooManyLiveReads, "overloaded"]
+
+
+class TooManyClients(DomainError):
+    code = "overloaded"
+    message = "Too many streams are open here. Try again in a moment."
+    status = 503
 
 
 class SessionEnded(Exception):
@@ -87,12 +98,16 @@ class LiveReads:
     def __init__(self) -> None:
         self._by_session: dict[uuid.UUID, set[LiveRead]] = {}
         self._of_user: Counter[uuid.UUID] = Counter()
+        self._count = 0
 
     def open(self, session: Session) -> LiveRead:
         """Register the live read that the current task serves, until the task ends.
 
-        Raises TooManyLiveReads.
+        Raises TooManyLiveReads, and TooManyClients where the process has too many.
         """
+        if self._count >= settings.WEB_CONNECTIONS * LIVE_SHARE:
+            REFUSED_LIVE_READS.labels("process").inc()
+            raise TooManyClients(retry_after=RETRY_AFTER_SECONDS, headers=CLOSE)
         of_session = self._by_session.get(session.pk, ())
         if len(of_session) >= settings.LIVE_READS_PER_SESSION:
             raise _refusal("session", settings.LIVE_READS_PER_SESSION)
@@ -103,10 +118,14 @@ class LiveReads:
         read = LiveRead(session_id=session.pk, user_id=session.user_id)
         self._by_session.setdefault(session.pk, set()).add(read)
         self._of_user[session.user_id] += 1
+        self._count += 1
+        LIVE_READS.inc()
         task.add_done_callback(lambda _: self._close(read))
         return read
 
     def _close(self, read: LiveRead) -> None:
+        self._count -= 1
+        LIVE_READS.dec()
         of_session = self._by_session[read.session_id]
         of_session.discard(read)
         if not of_session:
@@ -146,7 +165,4 @@ def live_among(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
 def _refusal(subject: str, maximum: int) -> TooManyLiveReads:
     REFUSED_LIVE_READS.labels(subject).inc()
     message = f"A {subject} may have {maximum} live reads open at once. Close one first."
-    # A refused client would else keep its connection, idle, from others.
-    return TooManyLiveReads(
-        message, retry_after=RETRY_AFTER_SECONDS, headers={"Connection": "close"}
-    )
+    return TooManyLiveReads(message, retry_after=RETRY_AFTER_SECONDS, headers=CLOSE)

@@ -1,13 +1,14 @@
-from django.urls import re_path
+from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
-from privacy.api.views import DOWNLOAD_PATH, AccountViewSet, download
+from privacy.api.views import AccountViewSet, download
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("user", AccountViewSet, basename="user")
 
-urlpatterns = router.urls
-
-# Reads that may last for minutes.
-async_urlpatterns = [re_path(rf"^{DOWNLOAD_PATH[1:]}/?$", download)]
+urlpatterns: list[URLPattern | URLResolver] = [
+    *router.urls,
+    # An async view, since a download may last for minutes.
+    re_path(r"^user/me/export/file/?$", download, name="user-export-file"),
+]

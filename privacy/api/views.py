@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.core import signing
-from django.core.handlers.asgi import ASGIRequest
-from django.http import Http404, StreamingHttpResponse
+from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -19,13 +19,12 @@ from accounts.models import AuditEvent, Session
 from gemchat.api.client_address import Client, client_of
 from gemchat.api.errors import DomainError
 from messaging.api.stream import read_only
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import hub_of
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.tasks import send
 from privacy.models import DataExport, ExportPiece
 from privacy.tasks import build_export, erase_user
 
-DOWNLOAD_PATH = "/api/v1/user/me/export/file"
 LINK_SALT = "account-export"
 # Long enough to click on, too short to be of use to whoever finds it in a log.
 LINK_SECONDS = 300
@@ -80,22 +79,22 @@ def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, An
     if export.status == DataExport.Status.READY:
         token = signing.dumps([str(export.pk), str(request.auth.pk)], salt=LINK_SALT)
         answer["size"] = export.size
-        answer["download_url"] = request.build_absolute_uri(f"{DOWNLOAD_PATH}?token={token}")
+        path = reverse("user-export-file")
+        answer["download_url"] = request.build_absolute_uri(f"{path}?token={token}")
     return answer
 
 
 @read_only("application/zip")
-async def download(request: ASGIRequest) -> HttpResponseBase:
+async def download(request: HttpRequest) -> HttpResponseBase:
     """The file of an export, by the link that its user was given for a few minutes.
 
     A browser sends no bearer token when it follows a link, so the link itself is the permission;
     it ends with the session that asked for it. A piece is read when the one before it has been
     taken: neither the file is in memory nor a thread held while a reader takes their time.
     """
-    hub: Hub = request.scope["state"]["hub"]
     token = request.GET.get("token", "")
     session, export = await in_thread(linked_export, token, client_of(request))
-    read = hub.reads.open(session)
+    read = hub_of(request).reads.open(session)
     response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
