@@ -5,6 +5,7 @@ wait for minutes (a reply's stream, `?wait=`) are native async views and hold no
 """
 
 import os
+from typing import Any
 
 import django
 
@@ -25,7 +26,6 @@ from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
 from gemchat.serving.application import WebProcess  # noqa: E402
 from gemchat.serving.async_views import LiveHandler  # noqa: E402
-from gemchat.serving.http_protocol import BoundedHttp  # noqa: E402, F401 named by uvicorn's --http
 from gemchat.serving.request_body import BodyIntake  # noqa: E402
 from gemchat.serving.sync_views import Lane, ThreadedHandler  # noqa: E402
 from messaging.replies.metrics import StoresCollector  # noqa: E402
@@ -50,3 +50,13 @@ application = WebProcess(
     hub=Hub,
     on_start=[client.limit_for_web],
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Give uvicorn the class that `--http` names, and note that its limits hold."""
+    if name != "BoundedHttp":
+        raise AttributeError(name)
+    from gemchat.serving.http_protocol import BoundedHttp
+
+    application.has_http_limits = True
+    return BoundedHttp

@@ -104,7 +104,7 @@ HEADER_MIDDLEWARE = [
 ]
 MIDDLEWARE = [
     "gemchat.api.middleware.RequestIdMiddleware",
-    "gemchat.api.middleware.AccessMiddleware",
+    "gemchat.monitoring.access_log.AccessMiddleware",
     *HEADER_MIDDLEWARE,
     "gemchat.api.middleware.ProblemMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

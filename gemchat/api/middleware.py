@@ -1,7 +1,6 @@
 """What wraps every request: its id, its headers, and a problem document for what went wrong."""
 
 import logging
-import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -32,7 +31,6 @@ from gemchat.api.errors import (
     server_error,
 )
 from gemchat.api.request_id import answer_id, begin_request, end_request
-from gemchat.monitoring.access_log import record
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -52,20 +50,6 @@ class RequestIdMiddleware:
             response["X-Request-ID"] = answer_id()
         finally:
             end_request(tokens)
-        return response
-
-
-class AccessMiddleware:
-    """A figure and a log line for each request, timed from where the web process got its head."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        scope = getattr(request, "scope", {})
-        began = scope.get("state", {}).get("began") or time.perf_counter()
-        response = self.get_response(request)
-        record(request, response.status_code, began=began)
         return response
 
 

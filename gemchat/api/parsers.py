@@ -16,6 +16,17 @@ MOST_LEVELS = 32
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+def body_limit(view: Any) -> int:
+    """Return how many bytes a body may have, for a view function or an instance of an APIView.
+
+    A view that needs another limit than MAX_BODY_BYTES sets `max_body_bytes`: as an attribute of
+    its class or function, or as an argument of `@action`.
+    """
+    of_action = getattr(view, "initkwargs", {}).get("max_body_bytes")
+    of_view = getattr(getattr(view, "cls", view), "max_body_bytes", None)
+    return of_action or of_view or settings.MAX_BODY_BYTES
+
+
 class StrictJSONParser(BaseParser):
     """JSON in UTF-8 as RFC 8259 has it: no NaN, no name twice, no deep nesting; 400 otherwise.
 
@@ -32,8 +43,9 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         # The web process answers this itself, before Django has the request; other servers not.
-        sent = stream.read(settings.MAX_BODY_BYTES + 1)
-        if len(sent) > settings.MAX_BODY_BYTES:
+        limit = body_limit((parser_context or {}).get("view"))
+        sent = stream.read(limit + 1)
+        if len(sent) > limit:
             raise RequestDataTooBig
         try:
             body = json.loads(

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Besides clients: refused ones, connections to the stores, files of Python's.
 OTHER_FILES = 512
+NO_LIMITS = "Start uvicorn with --http gemchat.asgi:BoundedHttp, or slow clients have no limits."
 
 
 class Hub(Protocol):
@@ -55,6 +56,8 @@ class WebProcess:
         self.is_stuck = is_stuck
         self.hub = hub
         self.on_start = on_start
+        # Set by `gemchat.asgi` once uvicorn has asked for its HTTP protocol.
+        self.has_http_limits = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -83,6 +86,9 @@ class WebProcess:
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The server's lifespan; the hub lives as long."""
         await receive()
+        if not self.has_http_limits:
+            await send({"type": "lifespan.startup.failed", "message": NO_LIMITS})
+            return
         # Before anything takes a connection.
         bound_for_web()
         bound_sending(seconds=1.0)

@@ -1,19 +1,19 @@
-"""Takes a request's body in before a thread is given to it.
+"""Reads the body of a request before a thread serves the request.
 
-Under WSGI a slow client would hold a thread, and Django reads a chunked body, which has no
-Content-Length, as empty. So the body is read here, bounded in size and time.
+In a thread, a slow client would hold the thread. Django reads a chunked body, which has no
+Content-Length, as empty. So the body is read here, with a limit of size and of time.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 
-from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
 from gemchat.api.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.api.middleware import with_headers
+from gemchat.api.parsers import body_limit
 from gemchat.api.request_id import answer_id, begin_request, end_request
 from gemchat.monitoring.access_log import UNKNOWN, record_as
 from gemchat.serving.async_views import Message, Receive, Scope, Send
@@ -34,7 +34,7 @@ class ClientGone(Exception):
 
 
 class BodyIntake:
-    """ASGI middleware: answers 413 over MAX_BODY_BYTES and 408 after 15 s by itself."""
+    """ASGI middleware: answers 413 over the limit of the view, and 408 after 15 seconds."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -43,12 +43,13 @@ class BodyIntake:
         if not any(name in BODY_HEADERS for name, _ in scope["headers"]):
             await self.app(scope, receive, send)
             return
+        limit = body_limit(scope["state"]["resolver_match"].func)
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await self._read(scope, receive)
+                body = await self._read(scope, receive, limit)
         except BodyTooLarge:
-            limit = settings.MAX_BODY_BYTES // 1024
-            await refuse(scope, send, 413, "body_too_large", f"A body may have {limit} KiB.")
+            detail = f"A body may have {limit // 1024} KiB."
+            await refuse(scope, send, 413, "body_too_large", detail)
         except TimeoutError:
             await refuse(scope, send, 408, "request_timeout", "The body did not arrive in time.")
         except ClientGone:
@@ -56,9 +57,9 @@ class BodyIntake:
         else:
             await self.app(with_length(scope, len(body)), replay(body, receive), send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+    async def _read(self, scope: Scope, receive: Receive, limit: int) -> bytes:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > settings.MAX_BODY_BYTES:
+        if declared.isdigit() and int(declared) > limit:
             raise BodyTooLarge
         body = bytearray()
         while True:
@@ -66,7 +67,7 @@ class BodyIntake:
             if message["type"] == "http.disconnect":
                 raise ClientGone
             body += message.get("body", b"")
-            if len(body) > settings.MAX_BODY_BYTES:
+            if len(body) > limit:
                 raise BodyTooLarge
             if not message.get("more_body", False):
                 return bytes(body)
