@@ -12,11 +12,11 @@ import django
 from gemchat.monitoring import telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
-# Before anything loads the middleware.
+# Before the middleware is loaded.
 telemetry.start("web")
 django.setup(set_prefix=False)
 
-# These need the settings and apps that the line above has set up.
+# The next imports need the settings and apps.
 from django.conf import settings  # noqa: E402
 from prometheus_client import REGISTRY  # noqa: E402
 
@@ -36,8 +36,8 @@ REGISTRY.register(StoresCollector())
 
 threaded = ThreadedHandler(
     threads=settings.WEB_THREADS,
-    # Each webhook waits for Stripe, which sends several at the same moment.
-    # Strangers ask for codes, without an account: a flood of them leaves threads to everybody else.
+    # A webhook waits for Stripe, which sends several at once. Requests for codes need no account.
+    # A flood of either leaves threads to other requests.
     lanes=[
         Lane(WEBHOOK_PATH, threads=max(1, settings.WEB_THREADS // 4)),
         Lane(CODE_PATH, threads=max(1, settings.WEB_THREADS // 4)),

@@ -1,5 +1,4 @@
-"""Settings of the whole program that must not reach a running server, and how many connections
-to PostgreSQL they need."""
+"""System checks of the settings, and of the connections that PostgreSQL allows."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence
@@ -15,13 +14,13 @@ from gemchat.stores.postgres import LIVE_THREADS, LOOK_THREADS
 from gemchat.stores.redis import check_ca_certs, connection_options
 
 SHORTEST_SECRET_BYTES = 32
-# A key of random characters has more, whatever its alphabet; `aaaa…` and `abcabc…` have not.
+# A random key of any alphabet has more different characters; `abcabc…` has fewer.
 FEWEST_CHARACTERS = 8
 # Names that lead to nobody else's machine (RFC 6761, RFC 6762, and ICANN's `.internal`).
 LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".test")
-# /metrics may be asked as often as a guesser likes.
+# /metrics has no limit on guesses.
 SHORTEST_TOKEN = 16
-# To these a key goes along with each call.
+# Each call to these sends a key.
 VENDORS = ("TWILIO_API_BASE", "GEMINI_API_BASE", "STRIPE_API_BASE")
 LEAST = {
     "WEB_THREADS": 1,
@@ -136,7 +135,7 @@ def _check_production() -> Iterator[Error]:
     every = [key for keys in secrets.values() for key in keys]
     if len(set(every)) < len(every):
         yield Error(
-            f"{', '.join(secrets)} must differ: whoever learns one would have the others.",
+            f"{', '.join(secrets)} must differ: a leak of one would reveal the others.",
             id="gemchat.E018",
         )
     token = settings.METRICS_TOKEN
@@ -178,7 +177,7 @@ def _is_guessable(key: str) -> bool:
 
 @register
 def check_pool(**kwargs: Any) -> list[CheckMessage]:
-    """Each thread of a web process may hold a connection; a worker's let go of theirs to wait."""
+    """Compare the pool with the threads of a web process, each of which may hold a connection."""
     needed = settings.WEB_THREADS + LIVE_THREADS + LOOK_THREADS
     if needed <= settings.DATABASE_POOL_SIZE:
         return []
@@ -192,9 +191,9 @@ def check_pool(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_server(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """One web process and one worker must find their connections; beat takes none.
+    """Compare max_connections with the needs of a web process and a worker; beat needs none.
 
-    This is run by `migrate`, and by `check --database default`.
+    `migrate` and `check --database default` run this check.
     """
     found: list[CheckMessage] = []
     for alias in databases or []:

@@ -1,4 +1,4 @@
-"""Typed reads of environment variables that fail with one sentence naming the variable."""
+"""Typed reads of environment variables; an error names the variable in one sentence."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -10,7 +10,7 @@ from gemchat.api import docs, errors
 from gemchat.monitoring.urls import urlpatterns as probes
 from messaging.api.urls import page_urlpatterns as messaging_pages
 
-# They are tried one after another: the busiest first.
+# Django tries them in this order: the busiest come first.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("messaging.api.urls")),
     path("api/v1/", include("privacy.api.urls")),
@@ -25,7 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^openapi\.json/?$", docs.openapi, name="openapi"),
     re_path(r"^docs/?$", docs.swagger, name="docs"),
     re_path(r"^redoc/?$", docs.redoc, name="redoc"),
-    # With DEBUG on, Django would show a page of its own for an unknown URL. It stays the last.
+    # With DEBUG, Django would show its own page for an unknown URL. This pattern stays the last.
     re_path(r"", errors.not_found),
 ]
 

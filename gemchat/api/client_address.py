@@ -1,4 +1,4 @@
-"""Where a request comes from, for limits, sessions and the audit."""
+"""The address of a client, for rate limits, sessions and the audit log."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ def client_of(request: HttpRequest | Request) -> Client:
 
 
 def client_ip(request: HttpRequest | Request) -> str | None:
-    """The client's address; None where the server does not know it (a Unix socket).
+    """Return the client's address; None where the server has none (a Unix socket).
 
-    Each trusted proxy appends the address it was called from to X-Forwarded-For, so the client is
-    TRUSTED_PROXY_COUNT places from the end; what stands before that is whatever the client sent.
+    Each trusted proxy appends the address of its caller to X-Forwarded-For. So the client is at
+    position TRUSTED_PROXY_COUNT from the end; the client itself may have sent the entries before.
     """
     peer = read_address(request.META.get("REMOTE_ADDR", ""))
     count = settings.TRUSTED_PROXY_COUNT
@@ -58,7 +58,7 @@ def client_ip(request: HttpRequest | Request) -> str | None:
 
 
 def read_address(text: str) -> str | None:
-    """An address as PostgreSQL's inet takes it: no port, no zone, IPv4 never inside IPv6."""
+    """Read an address for PostgreSQL's inet: no port, no zone, no IPv4 inside IPv6."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

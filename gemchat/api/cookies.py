@@ -1,9 +1,8 @@
-"""Refuses a cookie whose name comes twice, or is not exactly the name of ours.
+"""Rejects a cookie whose name comes twice, or has extra characters.
 
-A browser sends cookies of one name for several domains and paths, and does not say which is which.
-So a second cookie of a name can be a stranger's, set by another host of the same site. Python also
-takes white space off a name that a browser takes as part of the name, and so does not protect by
-the prefix `__Host-`.
+A browser sends cookies of one name for several domains and paths without their origin. So another
+host of the same site can set a second cookie of that name. Python also strips white space from a
+name, which defeats the protection of the prefix `__Host-`.
 """
 
 from collections.abc import Callable
@@ -39,7 +38,7 @@ class CookieNameMiddleware:
 
 
 def doubtful_names(header: str) -> set[str]:
-    """The names in a Cookie header that come twice, or with more than spaces around them."""
+    """Return the names that come twice in a Cookie header, or with more than spaces around."""
     seen: set[str] = set()
     doubtful: set[str] = set()
     for pair in header.split(";"):

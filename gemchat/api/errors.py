@@ -1,4 +1,4 @@
-"""Errors as clients see them: one problem document (RFC 9457) for whatever went wrong."""
+"""Errors as clients see them: each is one problem document (RFC 9457)."""
 
 import logging
 import sys
@@ -24,10 +24,10 @@ DEPENDENCY_RETRY_SECONDS = 5
 
 
 class DomainError(Exception):
-    """What the program foresees going wrong; subclasses stand beside what raises them.
+    """An expected error; a subclass stands beside the function that raises the error.
 
-    `retry_after` is in seconds and becomes the Retry-After header; `extra` holds further
-    members of the problem document, `headers` further headers.
+    `retry_after` is in seconds and becomes the Retry-After header. `extra` has further members of
+    the problem document, `headers` further headers.
     """
 
     code = "error"
@@ -56,14 +56,14 @@ class DependencyDown(exceptions.APIException):
 
 
 def title_of(status: int) -> str:
-    """The name of a status in RFC 9110, whatever Python calls it in this version."""
+    """Return the name of a status in RFC 9110; Python's names differ by version."""
     return {413: "Content Too Large", 422: "Unprocessable Content"}.get(
         status, HTTPStatus(status).phrase
     )
 
 
 def problem(*, status: int, code: str, detail: str, **members: Any) -> dict[str, Any]:
-    """The members of a problem document, for any status."""
+    """Return the members of a problem document."""
     return {
         "type": "about:blank",
         "title": title_of(status),
@@ -76,7 +76,7 @@ def problem(*, status: int, code: str, detail: str, **members: Any) -> dict[str,
 
 
 def problem_response(*, status: int, code: str, detail: str, **members: Any) -> JsonResponse:
-    """A problem document outside DRF: for middleware and Django's own error views."""
+    """Make a problem document outside DRF, for middleware and Django's error views."""
     return JsonResponse(
         problem(status=status, code=code, detail=detail, **members),
         status=status,
@@ -84,9 +84,9 @@ def problem_response(*, status: int, code: str, detail: str, **members: Any) -> 
     )
 
 
-# What a store raises that is down or hangs, and PostgreSQL also over a statement that it ended.
+# Errors of a store that is down or hangs, and of a statement that PostgreSQL cancelled.
 DEPENDENCY_LOST = (OperationalError, InterfaceError, RedisError)
-# What `problem_for` has a document for.
+# Exceptions for which `problem_for` has a document.
 FORESEEN = (
     exceptions.APIException,
     DomainError,
@@ -99,7 +99,7 @@ FORESEEN = (
 
 
 def problem_for(exception: Exception) -> JsonResponse:
-    """The problem document of a foreseen exception, outside DRF's views."""
+    """Make the problem document of an expected exception, outside DRF's views."""
     raised = _as_api_exception(exception)
     if not isinstance(raised, exceptions.APIException):
         raise exception
@@ -116,7 +116,7 @@ def problem_for(exception: Exception) -> JsonResponse:
 
 
 def problem_handler(exception: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's EXCEPTION_HANDLER. What nobody foresaw stays an exception, for the middleware."""
+    """DRF's EXCEPTION_HANDLER. An unexpected exception goes on to the middleware."""
     raised = _as_api_exception(exception)
     response = exception_handler(raised, context)
     if response is None or not isinstance(raised, exceptions.APIException):
@@ -142,7 +142,7 @@ def _as_api_exception(exception: Exception) -> Exception:
         raised = exceptions.APIException(str(exception), exception.code)
         raised.status_code = exception.status
         if exception.retry_after is not None:
-            # DRF makes Retry-After of this attribute.
+            # DRF makes the Retry-After header from this attribute.
             raised.wait = max(1, ceil(exception.retry_after))  # type: ignore[attr-defined]
         if exception.status == status.HTTP_401_UNAUTHORIZED:
             raised.auth_header = "Bearer"  # type: ignore[attr-defined]
@@ -181,7 +181,7 @@ def _detail(raised: exceptions.APIException) -> str:
 
 
 def _field_errors(detail: Any, field: str = "") -> list[dict[str, str]]:
-    """DRF's nested detail as a flat list; fields of nested objects are joined by dots."""
+    """Flatten DRF's nested detail; dots join the fields of nested objects."""
     if isinstance(detail, dict):
         return [
             error
@@ -211,13 +211,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:
     return problem_response(status=403, code="csrf_failed", detail=f"This is not allowed. {reason}")
 
 
-@csrf_exempt  # An unknown URL is unknown to a POST as well.
+@csrf_exempt  # A POST to an unknown URL gets 404 too.
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     return problem_response(status=404, code="not_found", detail="There is nothing at this URL.")
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
-    """Django's handler500, which is called while the exception is being handled."""
+    """Django's handler500, called while Django handles the exception."""
     error = sys.exc_info()[1]
     if isinstance(error, DEPENDENCY_LOST):
         return problem_for(error)

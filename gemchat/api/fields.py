@@ -1,4 +1,4 @@
-"""Fields that take JSON at its word: DRF's own make a title of a number, and true of "yes"."""
+"""Strict fields: DRF's fields accept a number as a title, and "yes" as true."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from gemchat.api.text import OneLine
 
 
 class TextField(serializers.CharField):
-    """A string. What surrounds it is trimmed unless `trim_whitespace` is False."""
+    """A string. White space around it is trimmed unless `trim_whitespace` is False."""
 
     def to_internal_value(self, value: Any) -> str:
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What wraps every request: its id, its headers, and a problem document for what went wrong."""
+"""Middleware of every request: the request id, headers and problem documents."""
 
 import logging
 from collections.abc import Callable
@@ -38,7 +38,7 @@ FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 class RequestIdMiddleware:
-    """Gives each request an id; X-Request-ID of the answer is the caller's, else this id."""
+    """Gives each request an id, and sets X-Request-ID: the caller's id, else the own one."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -54,8 +54,11 @@ class RequestIdMiddleware:
 
 
 class ContentSecurityPolicyMiddleware(CSPMiddleware):
-    """django-csp's, which builds the policy anew for each answer: here once, unless a view asks
-    for another one by its decorators."""
+    """django-csp's middleware, with a policy that is built once.
+
+    A view with a policy of its decorators gets that one. Uses names of django-csp 4:
+    docs/upgrading.md.
+    """
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
@@ -71,14 +74,14 @@ def plain_policy() -> str:
     return build_policy()
 
 
-# All that is there is one person's, or a token.
+# Answers of these paths are personal data or tokens.
 PRIVATE_PATHS = ("/api/", "/web/")
 
 
 class NoStoreMiddleware:
-    """`Cache-Control: no-store` on every answer of private paths, whatever a view has set.
+    """Sets `Cache-Control: no-store` on every answer of private paths.
 
-    A view may set more than that, as long as `no-store` is in it.
+    A view may set more directives, as long as `no-store` is one of them.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -97,7 +100,7 @@ def keep_from_caches(response: HttpResponseBase) -> None:
 
 
 class PermissionsPolicyMiddleware:
-    """Permissions-Policy: no page of this program needs anything of the device."""
+    """Sets Permissions-Policy: no page of this program uses a sensor of the device."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -109,7 +112,7 @@ class PermissionsPolicyMiddleware:
 
 
 class ProblemMiddleware:
-    """Problem documents for malformed requests and unforeseen exceptions, also with DEBUG on."""
+    """Answers malformed requests and unexpected exceptions with problem documents."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -118,11 +121,11 @@ class ProblemMiddleware:
         return refusal_of(request) or as_problem(request, self.get_response(request))
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
-        """Refuse a form that cannot be read, before the CSRF middleware reads it.
+        """Reject a malformed form before the CSRF middleware reads the form.
 
-        Django would answer what that middleware raises, by a page that reads the form again.
+        Django would answer that middleware's exception by a page that reads the form again.
         """
-        # The API takes no forms, and reads each body by its own parser.
+        # The API accepts no forms and parses each body itself.
         if request.content_type not in FORMS or request.path_info.startswith("/api/"):
             return None
         try:
@@ -138,7 +141,7 @@ class ProblemMiddleware:
 
 
 def as_problem(request: HttpRequest, response: Any) -> Any:
-    """The problem document in place of the empty page that Django's method decorators answer."""
+    """Replace the empty 405 page of Django's method decorators by a problem document."""
     if not isinstance(response, HttpResponseNotAllowed):
         return response
     detail = f'Method "{request.method}" not allowed.'
@@ -148,8 +151,7 @@ def as_problem(request: HttpRequest, response: Any) -> Any:
 
 
 def refusal_of(request: HttpRequest) -> HttpResponse | None:
-    """400 for what no view should have to look at: a host of others, a URL that is not UTF-8 or
-    has so many parameters that Django refuses to read them."""
+    """Return 400 for a foreign host, a URL that is not UTF-8, or too many parameters."""
     try:
         request.get_host()
         query = request.META.get("QUERY_STRING", "")
@@ -173,9 +175,9 @@ def _invalid_encoding() -> HttpResponse:
 
 
 def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """The problem document of an exception that a view let through.
+    """Make the problem document of an exception that a view raised.
 
-    None where Django may answer by itself: a developer sees its debug page in a browser.
+    None where Django answers: a developer sees its debug page in a browser.
     """
     if isinstance(exception, DEPENDENCY_LOST):
         return problem_for(exception)
@@ -192,17 +194,17 @@ def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None
 
 
 def with_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """What HEADER_MIDDLEWARE makes of an answer, for those that do not come through MIDDLEWARE.
+    """Apply HEADER_MIDDLEWARE to an answer that does not pass through MIDDLEWARE.
 
-    The live views and the intake of bodies run in the event loop, where Django would give each
-    of these to a thread; they take microseconds.
+    Async views run in the event loop, where Django would run each middleware in a thread. These
+    middlewares take microseconds.
     """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         return response
 
     if isinstance(response, HttpResponse):
-        # CommonMiddleware's work; without it, the server would send the answer in chunks.
+        # CommonMiddleware sets this header. Without the header the server sends chunks.
         response["Content-Length"] = str(len(response.content))
     chain: Any = answer
     for name in reversed(settings.HEADER_MIDDLEWARE):

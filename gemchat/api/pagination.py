@@ -12,19 +12,19 @@ MAX_LIMIT = 100
 
 
 def page_limit(request: Request) -> int:
-    """`limit` of the query: 50 if left out, at most 100; 422 for what is no whole number >= 1."""
+    """Read `limit` of the query: default 50, at most 100; 422 unless a whole number >= 1."""
     return count_in(request, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT, clamps=True)
 
 
 def count_in(request: Request, name: str, *, default: int, most: int, clamps: bool = False) -> int:
-    """A whole number of the query from 1 to `most`; 422 for anything else.
+    """Read a whole number from 1 to `most`; 422 for any other value.
 
-    With `clamps`, a larger one is taken for `most`.
+    With `clamps`, a larger number counts as `most`.
     """
     given = request.query_params.get(name, str(default))
     digits = given.lstrip("0")
     if given.isascii() and given.isdigit() and digits:
-        # Python refuses to read a number of thousands of digits; so many say enough.
+        # Python rejects numbers of thousands of digits; 18 digits are enough to compare.
         number = int(digits[:18])
         if clamps or number <= most:
             return min(number, most)
@@ -32,20 +32,20 @@ def count_in(request: Request, name: str, *, default: int, most: int, clamps: bo
 
 
 def next_link(request: Request, cursor: str) -> str:
-    """The `Link` header of a page, to the page that begins at the cursor."""
+    """Make the `Link` header to the page that begins at the cursor."""
     query = urlencode({**request.query_params.dict(), "cursor": cursor})
-    # Django's `build_absolute_uri` would take it all apart again.
+    # Django's `build_absolute_uri` would parse the URL again.
     url = f"{request.scheme}://{request.get_host()}{request.path}?{query}"
     return f'<{url}>; rel="next"'
 
 
 def sign_cursor(position: Any, *, salt: str) -> str:
-    """An opaque cursor for a JSON value; `salt` names the list that it is good for."""
+    """Make an opaque cursor of a JSON value; `salt` names the list of the cursor."""
     return signing.dumps(position, salt=salt, compress=True)
 
 
 def read_cursor(cursor: str, *, salt: str) -> Any:
-    """The position in a cursor made by `sign_cursor`; 400 for any other string."""
+    """Read the position of a cursor from `sign_cursor`; 400 for any other string."""
     try:
         return signing.loads(cursor, salt=salt)
     except signing.BadSignature as error:

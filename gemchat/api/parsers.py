@@ -1,4 +1,4 @@
-"""JSON as the API takes it."""
+"""The JSON parser of the API."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from rest_framework.parsers import BaseParser
 
 # The API's own bodies have one level.
 MOST_LEVELS = 32
-# What PostgreSQL cannot keep, and what is no text: half of a surrogate pair, as "\ud800".
+# PostgreSQL cannot store NUL. A lone surrogate such as "\ud800" is not text.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -28,10 +28,10 @@ def body_limit(view: Any) -> int:
 
 
 class StrictJSONParser(BaseParser):
-    """JSON in UTF-8 as RFC 8259 has it: no NaN, no name twice, no deep nesting; 400 otherwise.
+    """Parses JSON in UTF-8 by RFC 8259: no NaN, no duplicate name, no deep nesting; else 400.
 
-    A charset in Content-Type is not looked at: JSON has one. 422 for text that cannot be kept,
-    wherever it stands, since an error message may quote it.
+    A charset in Content-Type is ignored: JSON has only one. Text that cannot be stored is 422 in
+    any field, since an error message may quote that field.
     """
 
     media_type = "application/json"
@@ -42,7 +42,7 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        # The web process answers this itself, before Django has the request; other servers not.
+        # The web process checks the limit before Django has the request; other servers do not.
         limit = body_limit((parser_context or {}).get("view"))
         sent = stream.read(limit + 1)
         if len(sent) > limit:
@@ -53,7 +53,7 @@ class StrictJSONParser(BaseParser):
                 parse_constant=_refuse_constant,
                 object_pairs_hook=_with_unique_names,
             )
-        # Python's own limits: RecursionError, and ValueError for an integer of 4,300 digits.
+        # Python's limits: RecursionError, and ValueError for an integer of 4,300 digits.
         except (RecursionError, ValueError) as error:
             reason = str(error) if isinstance(error, json.JSONDecodeError) else ""
             raise ParseError(f"The body is not JSON that can be read. {reason}".strip()) from error
@@ -66,7 +66,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Readers differ on which of two equal names counts (RFC 8259, 4), so neither does."""
+    """Reject a duplicate name: parsers differ on which value counts (RFC 8259, 4)."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError("a name stands twice in an object")

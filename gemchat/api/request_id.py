@@ -1,8 +1,8 @@
-"""The ids of the request being served: this program's own, and the caller's where it sent one.
+"""The ids of the current request: the program's id, and the caller's id if the caller sent one.
 
-The own id is in log lines, in the audit and along into Celery tasks: a caller must not choose what
-these are found by, or give two requests one id. The caller's id is in the answer, and in log lines
-beside the own id.
+The program's id is in log lines, in the audit log and in Celery tasks. A caller must not choose
+that id, or give two requests the same one. The caller's id is in the answer, and in log lines
+beside the program's id.
 """
 
 import re
@@ -18,7 +18,7 @@ Tokens = tuple[Token[str], Token[str]]
 
 
 def begin_request(candidate: str) -> Tokens:
-    """Make the id of a request, and note the caller's if it is 1 to 64 of `[A-Za-z0-9._-]`."""
+    """Make the id of a request; keep the caller's if it is 1 to 64 of `[A-Za-z0-9._-]`."""
     accepted = candidate if candidate and ACCEPTED.fullmatch(candidate) else ""
     return request_id.set(str(uuid7())), client_request_id.set(accepted)
 
@@ -31,5 +31,5 @@ def end_request(tokens: Tokens) -> None:
 
 
 def answer_id() -> str:
-    """The id that the answer shows: the caller's, else the own one."""
+    """Return the id for the answer: the caller's, else the program's."""
     return client_request_id.get() or request_id.get()

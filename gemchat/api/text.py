@@ -1,4 +1,4 @@
-"""Rules for text that people send, and times as they are told."""
+"""Rules for text from people, and the format of times."""
 
 import re
 from datetime import datetime
@@ -10,8 +10,8 @@ from django.utils.deconstruct import deconstructible
 BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
-# Controls with line breaks, and what has neither width nor a meaning within a line. Escaped, as
-# the description of the API has them in a pattern.
+# Control characters, line breaks, and characters without width or meaning in a line. Escaped,
+# since openapi.json has them in a pattern.
 UNFIT = (
     r"\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f"
     r"\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff"
@@ -26,7 +26,7 @@ WHOLE_LINE = re.compile(LINE)
 
 @deconstructible
 class OneLine:
-    """For titles and names. (NUL and lone surrogates are refused by DRF's CharField.)"""
+    """Validates titles and names. (DRF's CharField rejects NUL and lone surrogates.)"""
 
     def __call__(self, value: str) -> None:
         if BIDI_CONTROLS.search(value):
@@ -34,7 +34,7 @@ class OneLine:
                 "Characters that change the direction of writing are not allowed.",
                 code="bidi_control",
             )
-        # DRF has trimmed it, or it is to be refused as blank.
+        # DRF has trimmed the value, or rejects the value as blank.
         if value and not WHOLE_LINE.fullmatch(value):
             raise ValidationError(
                 "Line breaks, control characters and invisible characters are not allowed.",
@@ -43,5 +43,5 @@ class OneLine:
 
 
 def as_rfc3339(at: datetime | str) -> str:
-    """A time in UTC as DRF's own field gives it, ending in `Z`. Text is one already."""
+    """Format a time in UTC as DRF's field does, ending in `Z`. Text is returned unchanged."""
     return at if isinstance(at, str) else at.isoformat().replace("+00:00", "Z")

@@ -14,11 +14,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 
 
 class TracedTask(Task):
-    """A task that carries the id of the request that sent it, for its log lines."""
+    """A task that carries the id of its request, for log lines."""
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         headers = {"request_id": request_id.get(), **(options.pop("headers", None) or {})}
-        # There is nothing to declare: a queue of Redis' is there once something is in it.
+        # Nothing to declare: a queue of Redis exists once it has a message.
         return super().apply_async(*args, headers=headers, declare=(), **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -29,8 +29,8 @@ class TracedTask(Task):
             request_id.reset(token)
 
 
-# Every URL of Redis' goes through gemchat.redis, also where Celery makes a connection without the
-# app's settings. kombu's own transport does not verify the certificate of `rediss`.
+# gemchat.stores.redis reads every URL of Redis, also where Celery connects without the settings of
+# the app. kombu's transport does not verify the certificate of `rediss`.
 TRANSPORT_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery.broker:Transport"))
 BACKEND_ALIASES.update(dict.fromkeys(SCHEMES, "gemchat.celery.results:RedisBackend"))
 
@@ -39,14 +39,14 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
 def bound_sending(*, seconds: float) -> None:
-    """For a process that only sends tasks: what it waits for a broker that hangs, per try.
+    """Limit the wait for a hanging broker, per try, in a process that only sends tasks.
 
-    A worker's own socket waits for tasks for a second at a time, so that it must be more patient.
+    A worker waits for tasks a second at a time, so its sockets need a longer limit.
     """
     patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **patience}
 
 
 app.autodiscover_tasks()
-# Signal receivers of the worker's and beat's processes; nothing else imports them.
+# Signal receivers of worker and beat; nothing else imports them.
 app.autodiscover_tasks(["gemchat.celery", "messaging.replies"], related_name="worker")

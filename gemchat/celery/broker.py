@@ -1,6 +1,6 @@
-"""Celery's Redis transport: it publishes for less, and leaves addresses to `gemchat.stores.redis`.
+"""Celery's Redis transport: cheaper to publish, with addresses from `gemchat.stores.redis`.
 
-Written against kombu 5.7, of which it uses private names.
+Written against kombu 5.7, of which it uses private names: docs/upgrading.md.
 """
 
 from functools import cached_property
@@ -15,11 +15,14 @@ TCP_OPTIONS = ("host", "port", "socket_keepalive", "socket_keepalive_options")
 
 
 class Channel(redis.Channel):
-    """Keeps the client that it publishes by. kombu 5.7 makes another for each message, a fifth
-    of what `delay` costs; connections are the pool's either way."""
+    """Reuses the client that publishes.
+
+    kombu 5.7 makes a client for each message, which is a fifth of the cost of `delay`. Connections
+    come from the pool either way.
+    """
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        """kombu's options with the address of ours: its own would not verify a certificate."""
+        """Return kombu's options with our address: kombu would not verify a certificate."""
         address = connection_options(self.connection.client.hostname)
         # kombu derives the class of an event loop's connections from this one.
         self.connection_class = self.connection_class_ssl = address.pop("connection_class")
@@ -28,7 +31,7 @@ class Channel(redis.Channel):
         kept = {
             name: value
             for name, value in options.items()
-            # kombu's own for a URL of rediss says not to verify.
+            # kombu's options for a URL of rediss turn verification off.
             if name not in left_out and not name.startswith("ssl_")
         }
         return {**kept, **address}
@@ -43,5 +46,5 @@ class Channel(redis.Channel):
 
 class Transport(redis.Transport):
     Channel = Channel
-    # Else kombu would take the URL to pieces, and know nothing of `unix`.
+    # Otherwise kombu parses the URL, without support for `unix`.
     can_parse_url = True

@@ -1,4 +1,7 @@
-"""Celery's consumer, made to outlive the loss of its broker: `worker_consumer` in the settings."""
+"""Celery's consumer that survives the loss of its broker: `worker_consumer` in the settings.
+
+Written against Celery 5.7 and kombu 5.7: docs/upgrading.md.
+"""
 
 import logging
 from typing import Any
@@ -9,12 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 class Consumer(consumer.Consumer):
-    """Connects again when the broker was lost while tasks were under way.
+    """Connects again when the broker was lost while tasks ran.
 
-    kombu 5.7 then uses a channel that is closed already, to give their messages back at once and to
-    acknowledge them at their end, and fails with an AttributeError. Celery takes that for a
-    fault of its own, and the worker hangs. Nothing is lost with such a message: the broker hands
-    it out again, and the task, which may run twice, finds that it is done.
+    kombu 5.7 then uses a closed channel to return or acknowledge their messages, and raises
+    AttributeError. Celery treats that as its own fault, and the worker hangs. No message is lost:
+    the broker delivers the message again, and the task finds its work done.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

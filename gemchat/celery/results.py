@@ -1,4 +1,4 @@
-"""Celery's result backend in Redis: CELERY_RESULT_BACKEND with a URL of Redis'."""
+"""Celery's result backend in Redis: CELERY_RESULT_BACKEND with a URL of Redis."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from gemchat.stores.redis import connection_options
 
 
 class RedisBackend(redis.RedisBackend):
-    """Celery's own, with its address read by `gemchat.stores.redis`."""
+    """Celery's backend, with its address from `gemchat.stores.redis`."""
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         address = connection_options(url)

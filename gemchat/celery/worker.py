@@ -1,4 +1,4 @@
-"""How a worker or beat process begins."""
+"""The start of a worker or beat process."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from gemchat.monitoring.metrics import serve_metrics
 from gemchat.process import look_seldom
 from gemchat.stores.postgres import bound
 
-# Tasks are given longer than requests, as they may erase or reconcile a great deal.
+# Tasks get longer than requests: they may erase or reconcile many rows.
 STATEMENT_SECONDS, LOCK_SECONDS = 300.0, 30.0
 
 

@@ -1,4 +1,4 @@
-"""What is kept of each request: how long it took, as a figure, and one line in the log."""
+"""The access log: one metric and one log line for each request."""
 
 import logging
 import time
@@ -19,13 +19,13 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 PROBES = frozenset({"/livez", "/readyz", "/metrics", "/api/v1/health"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Staff's pages are hundreds, and nobody watches each of them.
+# The back office has hundreds of pages: one label is enough for all.
 ADMIN = "/admin/"
 UNKNOWN = "unknown"
 
 
 class AccessMiddleware:
-    """A figure and a log line for each request, timed from where the web process got its head."""
+    """Records each request, timed from the moment when the web process had its head."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -39,12 +39,12 @@ class AccessMiddleware:
 
 
 def record(request: HttpRequest, status: int, *, began: float) -> None:
-    """Keep what a request came to that Django has served; `began` is of `time.perf_counter`.
+    """Record a request that a Django view served; `began` comes from `time.perf_counter`.
 
-    Of its URL just the pattern, as ids and query strings tell who did what.
+    Only the pattern of the URL is recorded, since ids and query strings name people.
     """
     user: Any = request.__dict__.get("user")
-    # Looking into a lazy one costs a query of its session.
+    # To resolve a lazy user costs a query.
     user_id = None if user is None or isinstance(user, SimpleLazyObject) else user.pk
     record_as(route_of(request.resolver_match), request.method, status, began, user_id)
 
@@ -62,7 +62,7 @@ def record_as(
         "milliseconds": round(seconds * 1000, 1),
         "user_id": user_id and str(user_id),
     }
-    # Probes come every few seconds, and are of interest when they fail.
+    # A probe comes every few seconds and matters only when it fails.
     level = logging.DEBUG if route in PROBES and status < 400 else logging.INFO
     logger.log(level, "%s %s %d", known, route, status, extra=fields)
 
@@ -75,5 +75,5 @@ def route_of(match: ResolverMatch | None) -> str:
 
 @lru_cache(maxsize=512)
 def readable(route: str) -> str:
-    """A pattern as people write it: /api/v1/message/<message_id>/stream"""
+    """Write a pattern in its readable form: /api/v1/message/<message_id>/stream"""
     return simplify_regex(route).rstrip("/") or "/"

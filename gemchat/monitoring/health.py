@@ -1,7 +1,7 @@
-"""Whether the program and what it depends on are alive.
+"""Health of the program and its dependencies.
 
-The views are native async ones, which the web process serves without a thread of Django's, so
-that they answer also while all of those wait for a database that hangs.
+The views are native async views, which need no thread of the web process. So they answer while
+every thread waits for a database that hangs.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 from gemchat.monitoring.single_flight import Look
 from gemchat.stores.redis import client
 
-# Within the two seconds in which an answer is promised, whatever hangs.
+# A probe answers within two seconds, also when a dependency hangs.
 CHECK_SECONDS = 1.5
-# A worker of the queue sets this, and it lapses when none is alive.
+# A worker of the queue sets this key, which expires when no worker is alive.
 HEARTBEAT_KEY = "worker:gemini:alive"
 HEARTBEAT_SECONDS = 30
 
@@ -58,9 +58,9 @@ CHECKS = {
 
 
 async def answer(*names: str, faults: Mapping[str, str] = MappingProxyType({})) -> JsonResponse:
-    """The state of these dependencies: 503 if one is missing, or does not answer in time.
+    """Answer with the state of dependencies; 503 if one is missing or too slow.
 
-    `faults` are further members of the answer, each a reason for 503.
+    `faults` are further members of the body, each a reason for 503.
     """
     answered = await asyncio.gather(*(CHECKS[name].found() for name in names))
     found = {
@@ -82,17 +82,17 @@ async def health(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 @require_safe
 async def live(request: HttpRequest) -> JsonResponse:
-    """GET /livez: the process answers. Asks nothing of anybody else."""
+    """GET /livez: the process answers. No dependency is asked."""
     return JsonResponse({"status": "ok"})
 
 
 @csrf_exempt
 @require_safe
 async def ready(request: HttpRequest) -> JsonResponse:
-    """GET /readyz: whether requests can be served.
+    """GET /readyz: whether the process can serve requests.
 
-    503 without the database, with more connections than WEB_CONNECTIONS, and while every thread
-    of the views waits for something.
+    503 without the database, with more connections than WEB_CONNECTIONS, and while every thread of
+    the views waits.
     """
     state = getattr(request, "scope", {}).get("state", {})
     faults = {}

@@ -1,7 +1,6 @@
-"""Log lines: JSON for machines, or readable ones in development, and none with a secret in it.
+"""Log lines without secrets: JSON, or readable text in development.
 
-The program and its libraries log through the standard library; structlog's formatter makes the
-lines of all of them.
+The program and its libraries log through the standard library; structlog formats every line.
 """
 
 import logging
@@ -24,10 +23,10 @@ SAFE_ACCESS_FIELDS = SAFE_FIELDS | {"event", "method", "route", "status", "milli
 
 
 def formatter(*, readable: bool) -> logging.Formatter:
-    """For LOGGING. A line costs about 30 µs. Python's warnings become lines, too."""
+    """Make the formatter for LOGGING. Python's warnings become log lines too."""
     logging.captureWarnings(not readable)
-    # What no line tells need not be found out for each: where it was logged, and by whom. The
-    # private name is the one that Python's documentation gives for this.
+    # Lines do not have these fields, so Python need not collect them. Its documentation names
+    # the private attribute for this.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     times = structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -47,7 +46,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            # As text, so that what an exception quotes is redacted too.
+            # As text, so that the quotes of an exception are redacted too.
             structlog.processors.format_exc_info,
             redact,
             renderer,
@@ -56,7 +55,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
 
 
 def leave_request_out(logger: Any, method: str, line: Line) -> Line:
-    """Django gives the whole request along with a line; as text, it has the query string."""
+    """Remove Django's request object, whose text has the query string."""
     line.pop("request", None)
     return line
 

@@ -1,13 +1,14 @@
-"""Figures for Prometheus, and who tells which.
+"""Metrics for Prometheus: which process exposes which.
 
-Each process counts what it does itself, in memory, and tells that when it is asked: web processes
-at /metrics, and all of them at a port where METRICS_PORT is set. Prometheus asks each process and
-adds up, which is right for any number of machines. The alternatives are not: files that processes
-share end at one machine's edge, and sums kept in Redis go with it and cost each request a round
-trip. What lies in the stores and is nobody's own (the queue, stuck replies) web processes look up
-when they are asked; that is the same for all of them: take the largest, not the sum.
+Each process counts its own work in memory. Web processes expose the counts at /metrics, and every
+process at a port where METRICS_PORT is set. Prometheus scrapes each process and adds up, which is
+right for any number of machines. Files that processes share end at one machine's edge. Sums in
+Redis are lost with Redis and cost each request a round trip.
 
-Labels are bounded: patterns of URLs, classes of statuses, codes that stand in the code.
+Web processes read the state of the stores (queue, stuck replies) at each scrape. These gauges are
+the same in every process: take the largest, not the sum.
+
+Labels are bounded: URL patterns, classes of statuses, codes from the code.
 """
 
 import hmac
@@ -60,7 +61,7 @@ REFUSED_LIVE_READS = Counter(
 
 
 class PoolCollector(Collector):
-    """Use of this process's pool of database connections."""
+    """The use of this process's pool of database connections."""
 
     def describe(self) -> list[GaugeMetricFamily]:
         return []
@@ -89,7 +90,7 @@ _exposition = Look(exposition, patience_seconds=SCRAPE_SECONDS)
 @csrf_exempt
 @require_safe
 async def metrics(request: HttpRequest) -> HttpResponseBase:
-    """GET /metrics, for whoever has METRICS_TOKEN; without one there is nothing here."""
+    """GET /metrics with METRICS_TOKEN; 404 where the setting is empty."""
     token = settings.METRICS_TOKEN
     if not token:
         return not_found(request)
@@ -107,10 +108,10 @@ async def metrics(request: HttpRequest) -> HttpResponseBase:
 
 
 def serve_metrics(process: Literal["web", "worker", "beat"]) -> None:
-    """Tell them at a port as well, without a token: it is not to be reached by strangers.
+    """Expose the metrics at a port too, without a token: strangers must not reach the port.
 
-    METRICS_PORT is web's, the next one a worker's, the one after it beat's, so that each has its
-    own on a machine that runs one of each.
+    METRICS_PORT is for web, METRICS_PORT + 1 for a worker, METRICS_PORT + 2 for beat, so that one
+    machine can run one process of each kind.
     """
     if not settings.METRICS_PORT:
         return
@@ -118,5 +119,5 @@ def serve_metrics(process: Literal["web", "worker", "beat"]) -> None:
     try:
         start_http_server(port)
     except OSError as error:
-        # The work of the process goes on; another one of this machine may have the port.
+        # The process goes on without. Another process of this machine may have the port.
         logger.error("No metrics at port %d: %s", port, error)

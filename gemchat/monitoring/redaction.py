@@ -1,7 +1,7 @@
-"""Takes secrets and phone numbers out of whatever is written down: log lines, error reports.
+"""Redacts secrets and phone numbers in log lines and error reports.
 
-Nothing here should be needed, as nothing logs a secret by intent. But libraries quote what they
-were given, an exception its argument, and PostgreSQL the row that broke a constraint.
+The program logs no secret by intent. But libraries quote their input, an exception quotes its
+argument, and PostgreSQL quotes the row that broke a constraint.
 """
 
 import re
@@ -14,22 +14,22 @@ from django.conf import settings
 
 REDACTED = "[redacted]"
 
-# Those that are known to the letter, besides passwords in URLs.
+# Settings whose exact values are redacted. Passwords of URLs come from URL_SETTINGS.
 SECRET_SETTINGS = [
     *("SECRET_KEY", "JWT_SECRETS", "OTP_SECRET", "METRICS_TOKEN", "SENTRY_DSN"),
     *("TWILIO_AUTH_TOKEN", "GOOGLE_API_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
 ]
 URL_SETTINGS = ["REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]
-# What is shorter would be found in any text.
+# A shorter value would occur in any text.
 SHORTEST_SECRET = 6
 
-# Of things whose value is a secret whatever it looks like, or a number that is to be masked.
+# Names of fields whose value is always a secret.
 SECRET_NAME = re.compile(
     r"passw(or)?d|otp|secret|token(?!s)|api_?key|authorization|cookie|csrf|signature|digits",
     re.IGNORECASE,
 )
 
-# A group keeps what it has matched; all else of an alternative goes.
+# The text of a group stays; the rest of its alternative is redacted.
 SECRETS = re.compile(
     r"""
       \beyJ[\w-]{8,}\.[\w-]+\.[\w-]*                      # a JWT
@@ -46,16 +46,16 @@ SECRETS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-# Of a path or URL; requests and Django quote them in messages and as repr() of a request.
+# After a path or URL, as requests and Django quote them.
 QUERY_STRING = re.compile(r"""(?<![^\s"'(<\[=])((?:\w+:)?/[^\s?"'<>]*)\?[^\s"'<>]+""")
-# What libraries name a query string apart from its URL.
+# Fields in which libraries give a query string without its URL.
 QUERY_NAMES = frozenset({"http.query", "http.fragment", "query_string", "url.query"})
-# In E.164, spaced as people do, or without the plus.
+# In E.164, with spaces, or without the plus.
 MOBILES = re.compile(r"(?<!\w)\+\d[\d ()-]{5,18}\d(?!\w)|(?<![\w.,+-])\d{10,15}(?![\w-]|[.,:]\d)")
 
 
 def redacted(text: str) -> str:
-    """The text without secrets and query strings, and with the middle of phone numbers masked."""
+    """Remove secrets and query strings from a text, and mask the middle of phone numbers."""
     if known := _known_secrets():
         text = known.sub(REDACTED, text)
     text = SECRETS.sub(_without_secret, text)
@@ -70,7 +70,7 @@ def _without_secret(match: re.Match[str]) -> str:
 
 
 def redacted_deep(value: Any, name: str = "") -> Any:
-    """The same of all strings in mappings and sequences; whole values by their names."""
+    """Redact all strings in mappings and sequences, and whole values by their names."""
     if name in QUERY_NAMES:
         return REDACTED
     if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""Error reports to Sentry and traces to an OpenTelemetry collector, where the environment asks.
+"""Error reports to Sentry and traces to an OpenTelemetry collector, where settings ask for them.
 
-Their libraries are imported only then: they cost every process megabytes and a second's start.
-Neither is told who a person is or what they said: no bodies, headers, query strings, addresses,
-arguments of tasks or values of variables, and what is left goes through the redaction of the logs.
+The libraries are imported only then: they cost each process megabytes and a second of its start.
+No report names a person or their messages: no bodies, headers, query strings, addresses, arguments
+of tasks or values of variables. The rest is redacted as log lines are.
 """
 
 import logging
@@ -24,7 +24,7 @@ KEPT_ATTRIBUTES = (
     *("http.response.status_code", "celery.", "messaging.", "exception."),
 )
 UNTRACED = "livez,readyz,metrics,health"
-# What a process that ends gives itself to send the last of it.
+# How long a process that ends may take to send its last reports.
 SHUTDOWN_SECONDS = 2
 
 

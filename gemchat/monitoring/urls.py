@@ -1,4 +1,4 @@
-"""What is asked by machines that watch over the program."""
+"""URLs of probes, for load balancers and monitoring."""
 
 import re
 

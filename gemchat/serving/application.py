@@ -1,4 +1,4 @@
-"""The web process: which requests go where, and how it starts and ends."""
+"""The ASGI application of the web process: it dispatches requests, starts and ends."""
 
 import asyncio
 import logging
@@ -23,13 +23,13 @@ from gemchat.stores.postgres import bound_for_web
 
 logger = logging.getLogger(__name__)
 
-# Besides clients: refused ones, connections to the stores, files of Python's.
+# Open files besides clients: rejected clients, connections to the stores, files of Python.
 OTHER_FILES = 512
 NO_LIMITS = "Start uvicorn with --http gemchat.asgi:BoundedHttp, or slow clients have no limits."
 
 
 class Hub(Protocol):
-    """What all live reads share, from the start of the process to its end."""
+    """What all streams share, from the start of the process to its end."""
 
     def open(self) -> None: ...
 
@@ -73,7 +73,7 @@ class WebProcess:
         elif scope["state"].get("is_crowded"):
             await refuse(scope, send, 503, "overloaded", "Too many clients. Try again in a moment.")
         elif not scope["query_string"].isascii():
-            # No server in use lets this through; WSGI and Django would fail on it.
+            # uvicorn rejects such a URL; Django would fail on it.
             await refuse(scope, send, 400, "invalid_encoding", "The URL is not percent-encoded.")
         else:
             await self._serve(scope, receive, send)
@@ -84,12 +84,12 @@ class WebProcess:
         await serve(scope, receive, send)
 
     async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The server's lifespan; the hub lives as long."""
+        """Run the ASGI lifespan, which is the lifetime of the hub."""
         await receive()
         if not self.has_http_limits:
             await send({"type": "lifespan.startup.failed", "message": NO_LIMITS})
             return
-        # Before anything takes a connection.
+        # Before the first connection.
         bound_for_web()
         bound_sending(seconds=1.0)
         allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
@@ -108,7 +108,7 @@ class WebProcess:
 
 
 def allow_open_files(count: int) -> None:
-    """Have the kernel let this process open so many, as far as the hard limit allows."""
+    """Raise the limit of open files to `count`, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= count or soft == resource.RLIM_INFINITY:
         return
@@ -119,10 +119,10 @@ def allow_open_files(count: int) -> None:
 
 
 def end_streams_at_exit(hub: Hub) -> None:
-    """End open streams as soon as the server is told to exit.
+    """End open streams as soon as a signal tells the server to exit.
 
-    It waits for open responses before it ends the lifespan, so that the lifespan's own shutdown
-    comes too late for a response that would last ten minutes.
+    uvicorn waits for open responses before it ends the lifespan. So the end of the lifespan is too
+    late for a stream, which may last ten minutes.
     """
     loop = asyncio.get_running_loop()
 

@@ -27,10 +27,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended.
+    """Cancel a task until the task has ended.
 
-    Before Python 3.12 a cancellation may be lost in `asyncio.wait_for`, by which redis-py writes
-    (python/cpython#86296). The read of a client who has left would then go on for minutes.
+    Before Python 3.12 `asyncio.wait_for`, which redis-py uses, may lose a cancellation
+    (python/cpython#86296). The stream of a client that has left would then go on for minutes.
     """
     while not task.done():
         task.cancel()
@@ -45,11 +45,10 @@ def resolved(request: HttpRequest) -> ResolverMatch:
 
 
 class LiveHandler(ASGIHandler):
-    """Django's async handler without what would hold a thread for each open stream.
+    """Django's async handler without the parts that hold a thread for each open stream.
 
-    That is most of the site's middleware, which is synchronous, and the `request_started` signal,
-    whose synchronous receivers get a thread of their own that lives as long as the request. Views
-    here close their database connections themselves.
+    Most of the middleware is synchronous. The synchronous receivers of `request_started` get a
+    thread that lives as long as the request. Views here close their database connections.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -90,7 +89,7 @@ class LiveHandler(ASGIHandler):
     async def _with_request_id(self, request: HttpRequest) -> HttpResponseBase:
         begin_request(request.META.get("HTTP_X_REQUEST_ID", ""))
         view: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
-        # Who watches over the program may ask it by its address.
+        # A load balancer may call the process by its address.
         is_probe = request.path_info.rstrip("/") in PROBES
         refusal = None if is_probe else refusal_of(request)
         response = with_headers(request, refusal or as_problem(request, await view(request)))

@@ -1,8 +1,8 @@
-"""HTTP connections of the web process, bounded where uvicorn's are not: `--http` names this class.
+"""HTTP connections with limits that uvicorn lacks: `--http` names this class.
 
-uvicorn waits for ever for the head of a request, keeps a head of any size, and for ever tries to
-write to a client that reads nothing. Each costs a file descriptor and some memory, of which a
-thousand idle or slow clients must not take so much that others go without.
+uvicorn waits for ever for the head of a request, keeps a head of any size, and writes for ever to a
+client that reads nothing. Each connection costs a file descriptor and memory. A thousand idle or
+slow clients must not starve the others. Written against uvicorn 0.54: docs/upgrading.md.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from gemchat.serving.request_body import refusal
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
-# A client that takes nothing of its answer for so long is gone.
+# A client that reads nothing of its answer for this time is gone.
 STALLED_SECONDS = 60.0
-# Above WEB_CONNECTIONS: answered with 503, but for probes, and beyond these not at all.
+# Connections above WEB_CONNECTIONS get 503, except probes. Connections beyond these are closed.
 REFUSED_CONNECTIONS = 256
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """A connection that is closed when its client is too slow, or sends too long a head.
+    """A connection that closes when its client is too slow, or sends too large a head.
 
-    Where there are too many of them, `scope["state"]["is_crowded"]` tells the application.
+    With too many connections, `scope["state"]["is_crowded"]` is true.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -105,7 +105,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._is_idle:
             self._refuse(431, "head_too_large", "The head of the request is too large.")
         else:
-            # It was sent before the answer to another request was over: none can come between.
+            # The client sent this head during another answer, so no answer can be sent.
             self.transport.abort()
 
     def _can_write(self) -> None:
@@ -114,7 +114,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._stalled_timer = None
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        """Answer in the application's place, and close the connection."""
+        """Answer instead of the application, and close the connection."""
         self._head_has_come()
         response = refusal(status, code, detail)
         head = "".join(f"{name}: {value}\r\n" for name, value in response.items())
@@ -123,7 +123,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def _give_up_in_the_kernel(transport: asyncio.Transport) -> None:
-    """Bound what is left to write when a connection is closed, which no timer here sees."""
+    """Limit the kernel's last writes of a closed connection, which no timer here sees."""
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it.
     if option is not None and connection is not None and connection.family != socket.AF_UNIX:

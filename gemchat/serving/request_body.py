@@ -19,7 +19,7 @@ from gemchat.monitoring.access_log import UNKNOWN, record_as
 from gemchat.serving.async_views import Message, Receive, Scope, Send
 
 BODY_SECONDS = 15.0
-# A request with neither has no body (RFC 9112, 6.3).
+# A request with neither header has no body (RFC 9112, 6.3).
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -74,7 +74,7 @@ class BodyIntake:
 
 
 def with_length(scope: Scope, length: int) -> Scope:
-    """The scope of a request whose whole body is here, chunked or not."""
+    """Return the scope with the length of the whole body, chunked or not."""
     headers = [
         (name, value)
         for name, value in scope["headers"]
@@ -84,7 +84,7 @@ def with_length(scope: Scope, length: int) -> Scope:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body that was read, then whatever else comes."""
+    """Make a `receive` that returns the body that was read, then further messages."""
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
@@ -94,7 +94,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
-    """Answer with a problem document in the place of Django."""
+    """Answer with a problem document instead of Django."""
     request = ASGIRequest({"method": "GET", **scope, "query_string": b""}, BytesIO())
     candidate_id = request.headers.get("X-Request-ID", "")
     problem = refusal(status, code, detail, candidate_id=candidate_id)
@@ -107,13 +107,12 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) 
 
 
 def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> JsonResponse:
-    """A problem document, after which the connection is closed: the request was not read."""
+    """Make a problem document that closes the connection, since the body was not read."""
     tokens = begin_request(candidate_id)
     response = problem_response(status=status, code=code, detail=detail)
     response["X-Request-ID"] = answer_id()
     response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
-    # Also where the path is not known yet.
     response["Cache-Control"] = "no-store"
     if status == 503:
         response["Retry-After"] = str(DEPENDENCY_RETRY_SECONDS)

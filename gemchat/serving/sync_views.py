@@ -23,26 +23,26 @@ from django.urls import ResolverMatch, set_script_prefix
 from gemchat.serving.async_views import Message, Scope, Send, resolved
 from gemchat.serving.request_body import refuse
 
-# With every thread waiting for a database that hangs, it is better to be told so than to queue.
+# With every thread in a wait for a hanging database, an early 503 is better than a queue.
 PLACE_SECONDS = 10.0
-# All threads are taken and not one has ended its request for so long: they wait for something.
+# Every thread is busy and none has ended a request for this time: the process is stuck.
 STUCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Requests to `path`, which get at most `threads` threads; others wait without a thread."""
+    """Requests to `path` get at most `threads` threads; further ones wait without a thread."""
 
     path: re.Pattern[str]
     threads: int
 
 
 class ThreadedHandler(ASGIHandler):
-    """Django's ASGI handler with a request served in one thread from its start to its end.
+    """Django's ASGI handler, with each request served in one thread from start to end.
 
-    Django's own goes to a thread and back for each synchronous receiver, middleware and view, and
-    a WSGI server under ASGI (a2wsgi) for each piece of an answer: 0.3 ms of CPU more. Wants
-    requests whose body has been read (`gemchat.serving.request_body`).
+    Django's handler changes threads for each synchronous receiver, middleware and view. A WSGI
+    server under ASGI (a2wsgi) changes threads for each part of an answer. Either costs 0.3 ms of
+    CPU more. The body must have been read (`gemchat.serving.request_body`).
     """
 
     def __init__(self, *, threads: int, lanes: Sequence[Lane] = ()) -> None:
@@ -53,7 +53,7 @@ class ThreadedHandler(ASGIHandler):
         self._changed_at = time.monotonic()
 
     def is_stuck(self) -> bool:
-        """Whether every thread is taken, and none has ended a request for STUCK_SECONDS."""
+        """Whether every thread is busy, and none has ended a request for STUCK_SECONDS."""
         return self._places.locked() and time.monotonic() - self._changed_at > STUCK_SECONDS
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -70,7 +70,7 @@ class ThreadedHandler(ASGIHandler):
             asyncio.run_coroutine_threadsafe(_send(send, message), loop).result()
 
         run = copy_context().run
-        # The lane's comes first: to wait for that takes nothing from others.
+        # The lane's permit comes first: a wait for the lane takes nothing from other requests.
         lane = [places for path, places in self._lanes if path.fullmatch(scope["path"])]
         wanted = [*lane, self._places]
         async with AsyncExitStack() as held:
@@ -90,21 +90,23 @@ class ThreadedHandler(ASGIHandler):
                 )
             finally:
                 self._changed_at = time.monotonic()
-        # The thread is free by now, however slowly the client reads.
+        # The thread is free now, also for a client that reads slowly.
         for message in rest:
             await send(message)
 
     def _serve(self, scope: Scope, body: bytes, push: Callable[[Message], None]) -> list[Message]:
-        """Runs in a thread. What is left to send once the request is over: a streamed response is
-        pushed piece by piece before."""
+        """Serve a request in the current thread, and return the messages that are left to send.
+
+        The parts of a streaming response are pushed while the thread makes them.
+        """
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=type(self), scope=scope)
         request, refusal = self.create_request(scope, BytesIO(body))
         response: Any = self.get_response(request) if request is not None else refusal
         if not response.streaming:
-            # Else the server would send the answer in chunks.
+            # Without this header the server sends chunks.
             response.headers.setdefault("Content-Length", str(len(response.content)))
-        # Sends `request_finished`, whose receivers give the database connection back.
+        # `close` then sends `request_finished`, whose receivers return the database connection.
         response._handler_class = type(self)
         head = {
             "type": "http.response.start",

@@ -97,9 +97,9 @@ class StoresCollector(Collector):
     """What lies in the stores. A store that does not answer in time is left out, and told."""
 
     def __init__(self) -> None:
-        self._backlog = Look(backlog, patience_seconds=PATIENCE_SECONDS, kept_seconds=KEPT_SECONDS)
+        self._backlog = Look(backlog, patience_seconds=PATIENCE_SECONDS, cache_seconds=KEPT_SECONDS)
         self._queues = Look(
-            queue_lengths, patience_seconds=PATIENCE_SECONDS, kept_seconds=KEPT_SECONDS
+            queue_lengths, patience_seconds=PATIENCE_SECONDS, cache_seconds=KEPT_SECONDS
         )
 
     def describe(self) -> list[GaugeMetricFamily]:
