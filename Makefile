@@ -29,7 +29,7 @@ help:
 	@echo "make clean         remove what was installed, and all data in var/"
 
 $(INSTALLED): requirements/base.txt requirements/dev.txt
-	@dev/install.sh
+	@dev/scripts/install.sh
 
 # exec: the signal that ends make reaches the program itself.
 .PHONY: run
@@ -52,8 +52,8 @@ restore: $(INSTALLED)
 
 .PHONY: test
 test: $(INSTALLED)
-	@dev/browser.sh
-	@dev/newman.sh
+	@dev/scripts/browser.sh
+	@dev/scripts/newman.sh
 	@exec $(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 # The control and the plots need packages that nothing else does.
@@ -125,7 +125,7 @@ requirements: $(INSTALLED)
 
 .PHONY: vendor
 vendor:
-	@dev/vendor.sh
+	@dev/scripts/vendor.sh
 
 .PHONY: clean
 clean:

@@ -25,10 +25,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dev.environment import names_database, write_private
-from dev.processes import StartError, lock_folder
-from dev.schema import BASE_DIR, schema_fingerprint
-from dev.servers import client_program, start_postgres
+from dev.environment import BASE_DIR, names_database, schema_fingerprint, write_private
+from dev.servers.embedded import client_program, start_postgres
+from dev.servers.processes import StartError, lock_folder
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
 OTHERS = """

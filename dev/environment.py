@@ -1,10 +1,12 @@
-"""What the processes of a development start find in their environment."""
+"""What a development start gives its processes, and whether its database has to migrate."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+BASE_DIR = Path(__file__).resolve().parent.parent
 # Lasting, or every restart would sign everybody out.
 SECRETS = ("SECRET_KEY", "JWT_SECRET", "OTP_SECRET")
 DEVELOPMENT = {
@@ -39,6 +41,18 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     unfinished.replace(path)
+
+
+def schema_fingerprint(*others: str) -> str:
+    """Hash all that decides the schema: migrations, what they import, the packages' versions."""
+    folders = "[!.]*/**"  # Not .venv.
+    patterns = (f"{folders}/*migration*.py", f"{folders}/*migrations/*.py")
+    files = sorted({path for pattern in patterns for path in BASE_DIR.glob(pattern)})
+    settings = BASE_DIR / "gemchat" / "settings.py"  # It says which apps there are.
+    digest = hashlib.sha256("\0".join(others).encode())
+    for path in [BASE_DIR / "requirements" / "dev.txt", settings, *files]:
+        digest.update(f"\0{path.relative_to(BASE_DIR)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _kept_secrets(path: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ import django
 from django.conf import settings
 from django.test.utils import override_settings
 
-from dev.schema import BASE_DIR
+from dev.environment import BASE_DIR
 
 PATH = BASE_DIR / "docs" / "openapi.json"
 # Settings ask for these; nothing connects to them.

@@ -12,10 +12,10 @@ from types import FrameType
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dev.page import first_page
-from dev.processes import LIBC, PR_SET_PDEATHSIG, StartError
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.banner import first_page
+from dev.environment import BASE_DIR
+from dev.servers.processes import LIBC, PR_SET_PDEATHSIG, StartError
+from dev.servers.stack import Stack
 
 COLOURS = {"setup": "35", "web": "36", "worker": "32", "beat": "33"}
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

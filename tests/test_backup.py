@@ -21,11 +21,10 @@ from psycopg import sql
 from accounts.models import AuditEvent, User
 from accounts.tests.phones import sign_in
 from dev.backup import TABLES, back_up, manifest_of, restore
-from dev.environment import write_private
-from dev.processes import StartError, lock_folder
-from dev.schema import BASE_DIR
-from dev.servers import client_program, start_postgres
-from dev.stack import Stack
+from dev.environment import BASE_DIR, write_private
+from dev.servers.embedded import client_program, start_postgres
+from dev.servers.processes import StartError, lock_folder
+from dev.servers.stack import Stack
 from messaging.conversation import actions
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import DESKTOP, PHONE, Browsing, once
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.pages import (

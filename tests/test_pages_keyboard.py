@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import PHONE, Browsing, once
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.keys import Keys

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import DESKTOP, Browsing, once
 from tests.keys import Keys
 from tests.pages import (

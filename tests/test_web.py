@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import requests
 
-from dev.bench.usage import forget_peak, peak_bytes
-from dev.stack import Stack
+from dev.bench.support.usage import forget_peak, peak_bytes
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 from tests.waiting import eventually

@@ -23,13 +23,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from urllib.request import Request, urlopen
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, PROMPT, Person, for_each, open_room, sign_in
-from dev.bench.program import VAR, free_ports, wait_for_port
-from dev.bench.table import Row, as_json, as_markdown, machine
-from dev.processes import spawn, stop
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, PROMPT, Person, for_each, open_room, sign_in
+from dev.bench.support.program import VAR, free_ports, wait_for_port
+from dev.bench.support.table import Row, as_json, as_markdown, machine
+from dev.environment import BASE_DIR
+from dev.servers.processes import spawn, stop
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer
 
 PASSWORD = "a long password of the bench"  # noqa: S105 nobody's

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from dev.bench.connection import Connection
-from dev.bench.program import Program
-from dev.bench.table import Row, as_json, as_markdown, machine
+from dev.bench.support.connection import Connection
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row, as_json, as_markdown, machine
 
 MESSAGES_IN_A_ROOM = 50
 AT_ONCE = 500_000

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dev.bench.connection import Connection
-from dev.bench.control import Control
-from dev.bench.people import API, FIRST_MOBILE, PROMPT, Room
-from dev.bench.program import Program
-from dev.bench.table import Row
-from dev.bench.usage import cpu_seconds
+from dev.bench.support.connection import Connection
+from dev.bench.support.control import Control
+from dev.bench.support.people import API, FIRST_MOBILE, PROMPT, Room
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row
+from dev.bench.support.usage import cpu_seconds
 
 CONNECTIONS = 16
 ROOMS = MESSAGES = 50

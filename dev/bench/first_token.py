@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, PROMPT, Room
-from dev.bench.program import STANDARD, Program
-from dev.bench.table import Row
-from dev.bench.usage import cpu_seconds
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, PROMPT, Room
+from dev.bench.support.program import STANDARD, Program
+from dev.bench.support.table import Row
+from dev.bench.support.usage import cpu_seconds
 from tests.fakes.gemini import Answer
 
 MODEL = "gemini-3.5-flash-lite"

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, Person, Sent
-from dev.bench.program import Program
-from dev.bench.table import Row
-from dev.bench.usage import open_files, resident_bytes
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, Person, Sent
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row
+from dev.bench.support.usage import open_files, resident_bytes
 
 OPEN_SECONDS = 180
 # The other side of a closed connection notices within a moment.

@@ -12,9 +12,9 @@ import signal
 import sys
 from types import FrameType
 
-from dev.bench import first_token, idle_streams, workers
-from dev.bench.program import Program
-from dev.bench.table import Row, as_json, as_markdown, machine
+from dev.bench import capacity, first_token, idle_streams
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row, as_json, as_markdown, machine
 
 # One for each reply of the largest load.
 MOST_PEOPLE = 1200
@@ -63,7 +63,7 @@ def measure_part(program: Program, part: str, *, rounds: int, trial: bool) -> li
         return first_token.measure(program, rounds=rounds, sizes=sizes)
     if part == "workers":
         waves = TRIAL_WAVES if trial else WAVES
-        return workers.measure(program, rounds=rounds, waves=waves, kinds=workers.KINDS)
+        return capacity.measure(program, rounds=rounds, waves=waves, kinds=capacity.KINDS)
     streams, seconds = (200, 2.0) if trial else (2000, 16.0)
     return idle_streams.measure(program, rounds=rounds, streams=streams, seconds=seconds)
 

@@ -18,11 +18,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, FIRST_MOBILE, PROMPT, Person, open_room
-from dev.bench.program import Program
-from dev.bench.table import Row, as_json, as_markdown, machine
-from dev.bench.usage import forget_peak, peak_bytes
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, FIRST_MOBILE, PROMPT, Person, open_room
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row, as_json, as_markdown, machine
+from dev.bench.support.usage import forget_peak, peak_bytes
 
 PAGE = 50
 MESSAGES_IN_OTHER_ROOMS = 2

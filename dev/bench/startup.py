@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, open_room, send, sign_in
-from dev.bench.program import START_SECONDS, VAR, free_ports
-from dev.bench.table import Row
-from dev.bench.usage import family, resident_bytes
-from dev.processes import spawn, stop
-from dev.schema import BASE_DIR
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, open_room, send, sign_in
+from dev.bench.support.program import START_SECONDS, VAR, free_ports
+from dev.bench.support.table import Row
+from dev.bench.support.usage import family, resident_bytes
+from dev.environment import BASE_DIR
+from dev.servers.processes import spawn, stop
 
 PROCESSES = {"web": "uvicorn", "worker": "worker", "beat": "beat"}
 STORES = ("DATABASE_URL", "DB_HOST", "REDIS_URL", "GOOGLE_API_KEY", "GEMINI_API_BASE")

@@ -18,16 +18,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from dev.environment import (
+    BASE_DIR,
     DEVELOPMENT,
     SECRETS,
     development_environment,
     names_database,
     names_redis,
+    schema_fingerprint,
     write_private,
 )
-from dev.processes import StartError, lock_folder, spawn, stop
-from dev.schema import BASE_DIR, schema_fingerprint
-from dev.servers import Server, start_postgres, start_valkey
+from dev.servers.embedded import Server, start_postgres, start_valkey
+from dev.servers.processes import StartError, lock_folder, spawn, stop
 
 PARTS = ("setup", "web", "worker", "beat")
 WEB_START_SECONDS = 60

@@ -2,7 +2,7 @@
 # Takes the libraries of the web pages from their npm packages into static/vendor/, unchanged, with
 # their licences, and notes where each file is from. Needs npm.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 MARKED=18.2.1
 DOMPURIFY=3.4.18

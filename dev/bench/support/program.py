@@ -18,11 +18,11 @@ from urllib.request import Request, urlopen
 
 import psycopg
 
-from dev.bench.people import Room, Sent, for_each, open_room, send, sign_in
-from dev.bench.usage import environment_of
-from dev.processes import spawn, stop
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.bench.support.people import Room, Sent, for_each, open_room, send, sign_in
+from dev.bench.support.usage import environment_of
+from dev.environment import BASE_DIR
+from dev.servers.processes import spawn, stop
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer
 
 # Of this process alone, so that two runs do not meet.

@@ -1,4 +1,4 @@
-"""The control's API: `uvicorn dev.bench.peers.api:app`, with synchronous endpoints."""
+"""The control's API: `uvicorn dev.bench.support.peers.api:app`, with synchronous endpoints."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from redis import Redis
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from dev.bench.peers.tables import Chatroom, Session, User
-from dev.bench.peers.tasks import answer
+from dev.bench.support.peers.tables import Chatroom, Session, User
+from dev.bench.support.peers.tasks import answer
 
 SECRET = os.environ["CONTROL_JWT_SECRET"]
 DAILY_LIMIT = 1_000_000

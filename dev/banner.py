@@ -1,6 +1,6 @@
 """What `make run` shows once web answers: where things are, and the first calls to make."""
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 
 # Of the numbers that are kept for fiction, as the staff's in dev/prepare.py.
 SAMPLE_MOBILE = "+12025550123"

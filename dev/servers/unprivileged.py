@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.processes import LIBC, StartError
+from dev.servers.processes import LIBC, StartError
 
 # linux/prctl.h, linux/securebits.h, linux/capability.h, linux/sched.h
 PR_SET_SECUREBITS = 28

@@ -2,7 +2,7 @@
 # Makes .venv from a Python 3.11 or newer and installs requirements/dev.txt into it.
 # PYTHON names the interpreter to take.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 usable() {
     "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null

@@ -22,8 +22,8 @@ import psycopg
 import redis
 from psycopg import sql
 
-from dev.processes import StartError, spawn, stop
-from dev.unprivileged import Guise, guise_for
+from dev.servers.processes import StartError, spawn, stop
+from dev.servers.unprivileged import Guise, guise_for
 
 START_SECONDS = 60  # PostgreSQL replays its log after a crash before it answers.
 OLDEST_POSTGRES = 15

@@ -6,7 +6,7 @@ import uuid
 import requests
 from celery import Celery
 
-from dev.bench.peers.tables import Message, Session
+from dev.bench.support.peers.tables import Message, Session
 
 GEMINI = f"{os.environ['GEMINI_API_BASE']}/v1beta/models/gemini-3.5-flash-lite:generateContent"
 

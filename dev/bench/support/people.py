@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from dev.bench.connection import Connection
+from dev.bench.support.connection import Connection
 
 API = "/api/v1"
 PROMPT = "Tell me what a river does on its way from the mountains to the sea."

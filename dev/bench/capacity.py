@@ -10,10 +10,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 from dev.bench.first_token import CHUNK_SECONDS, CHUNKS, MODEL
-from dev.bench.people import PROMPT
-from dev.bench.program import STANDARD, Program, Worker
-from dev.bench.table import Row
-from dev.bench.usage import cpu_seconds, resident_bytes
+from dev.bench.support.people import PROMPT
+from dev.bench.support.program import STANDARD, Program, Worker
+from dev.bench.support.table import Row
+from dev.bench.support.usage import cpu_seconds, resident_bytes
 from tests.fakes.gemini import Answer
 
 # One second to the first token, then 200 tokens at 100 a second, in 25 chunks: 3 s a reply.

@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dev.bench import calls, workers
+from dev.bench import calls, capacity
 from dev.bench.calls import Side, send_all
-from dev.bench.control import Control
-from dev.bench.program import Program, Worker
+from dev.bench.support.control import Control
+from dev.bench.support.program import Program, Worker
 
 CONNECTIONS = [1, 4, 16, 64]
 SENDS = 400
@@ -31,8 +31,8 @@ def rate(side: Side, connections: int) -> float:
 
 def replies_by_threads(program: Program) -> list[float]:
     """Replies a second of one worker process, for each number of threads."""
-    program.answer_with(workers.ANSWER)
-    return [workers.load(program, Worker("threads", count), WAVES)["rate"] for count in THREADS]
+    program.answer_with(capacity.ANSWER)
+    return [capacity.load(program, Worker("threads", count), WAVES)["rate"] for count in THREADS]
 
 
 def plot(

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that the test of the Postman collection has newman, beside its lock in dev/newman/.
 set -eu
-cd "$(dirname "$0")/newman"
+cd "$(dirname "$0")/../newman"
 # npm writes that file last.
 if [ node_modules/.package-lock.json -nt package-lock.json ]; then
     exit 0

@@ -1,4 +1,4 @@
-"""Runs the control (dev/bench/peers) beside the program, on the same PostgreSQL, Redis and fake."""
+"""Run the control (./peers) beside the program, on the same PostgreSQL, Redis and fake."""
 
 import os
 import secrets
@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import jwt
 import psycopg
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, FIRST_MOBILE, PROMPT, Person, Room, for_each
-from dev.bench.program import VAR, Program, free_ports, wait_for_port
-from dev.processes import spawn, stop
-from dev.schema import BASE_DIR
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, FIRST_MOBILE, PROMPT, Person, Room, for_each
+from dev.bench.support.program import VAR, Program, free_ports, wait_for_port
+from dev.environment import BASE_DIR
+from dev.servers.processes import spawn, stop
 
 # Of Redis's sixteen; the program has the first.
 BROKER, CACHE, RESULTS = 5, 6, 7
@@ -48,10 +48,11 @@ class Control:
                 psycopg.connect(self._environment["DATABASE"], autocommit=True)
             )
             self._run(
-                "-c", "from dev.bench.peers.tables import *; Base.metadata.create_all(engine)"
+                "-c",
+                "from dev.bench.support.peers.tables import *; Base.metadata.create_all(engine)",
             )
             self.people = self._make_people()
-            command = ["uvicorn", "dev.bench.peers.api:app", "--port", str(self.port)]
+            command = ["uvicorn", "dev.bench.support.peers.api:app", "--port", str(self.port)]
             self._web = cleanup.enter_context(self._process("web", *command))
             wait_for_port(self.port)
             self._cleanup = cleanup.pop_all()
@@ -117,7 +118,7 @@ class Control:
         """The process id of a worker with the default pool: prefork, a process for each core."""
         arguments = [
             "celery",
-            "--app=dev.bench.peers.tasks",
+            "--app=dev.bench.support.peers.tasks",
             "--quiet",
             "worker",
             "--loglevel=WARNING",
