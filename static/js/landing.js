@@ -1,9 +1,9 @@
 // Signing in: a mobile number, then the code that was texted to it.
 
 import { solve } from "./challenge.js";
-import { byId, explain } from "./page.js";
-import { problemOf, retryAfter, unreachable } from "./problem.js";
-import { refresh, signIn } from "./session.js";
+import { byId, explain } from "./ui.js";
+import { problemOf, retryAfter, unreachable } from "./api/problem.js";
+import { refresh, signIn } from "./api/session.js";
 
 const mobileForm = byId("mobile-form");
 const codeForm = byId("code-form");

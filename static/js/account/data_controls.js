@@ -1,9 +1,9 @@
 // What a user does with all that is kept about them: take it along as a file, or have it erased.
 
-import { call, get, post } from "./api.js";
-import { attempt, byId, confirmed, fail, toggle } from "./page.js";
-import { Problem } from "./problem.js";
-import { seconds } from "./session.js";
+import { call, get, post } from "../api/client.js";
+import { attempt, byId, confirmed, fail, toggle } from "../ui.js";
+import { Problem } from "../api/problem.js";
+import { seconds } from "../api/session.js";
 
 const EXPORT = "/user/me/export";
 const UNDER_WAY = ["queued", "building"];

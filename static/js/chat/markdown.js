@@ -1,8 +1,8 @@
 // Markdown to elements. HTML in a message is shown as the text that it is: the renderer escapes it,
 // and what the renderer made is sanitised all the same before it becomes part of the page.
 
-import { Marked } from "../vendor/marked.js";
-import DOMPurify from "../vendor/purify.js";
+import { Marked } from "../../vendor/marked.js";
+import DOMPurify from "../../vendor/purify.js";
 
 const MOST_HEADING_LEVEL = 6;
 // The page's own headings come before those of a message.

@@ -1,7 +1,7 @@
 // What every part of the page uses: its elements, its dialogs, and what it says aloud.
 
-import { Problem } from "./problem.js";
-import { SignedOut } from "./session.js";
+import { Problem } from "./api/problem.js";
+import { SignedOut } from "./api/session.js";
 
 export const byId = (id) => document.getElementById(id);
 

@@ -1,6 +1,6 @@
 // The usage chart: a bar for each day, and the same in words and as a table.
 
-import { byId } from "./page.js";
+import { byId } from "../ui.js";
 
 const DAYS = 30;
 const [WIDTH, HEIGHT] = [600, 140];

@@ -1,8 +1,8 @@
 // What is done with the chat that is shown: name, pin, archive, export, delete.
 
-import { call } from "./api.js";
-import { attempt, byId, confirmed, explain, fail, say } from "./page.js";
-import { Problem } from "./problem.js";
+import { call } from "../api/client.js";
+import { attempt, byId, confirmed, explain, fail, say } from "../ui.js";
+import { Problem } from "../api/problem.js";
 
 export class RoomMenu {
   /** `onChange` takes the room as it is now, `onDelete` nothing. */

@@ -1,12 +1,12 @@
 // The conversation on the page: its branch as the server has it, and its answers as they are written.
 
-import { get, post } from "./api.js";
+import { get, post } from "../api/client.js";
 import { MessageActions } from "./message_actions.js";
-import { MessageView, isUnderWay } from "./messages.js";
-import { attempt, byId, say, toggle } from "./page.js";
-import { Problem } from "./problem.js";
-import { seconds } from "./session.js";
-import { follow } from "./stream.js";
+import { MessageView, isUnderWay } from "./message_view.js";
+import { attempt, byId, say, toggle } from "../ui.js";
+import { Problem } from "../api/problem.js";
+import { seconds } from "../api/session.js";
+import { follow } from "../api/sse.js";
 
 const UNTITLED = "New chat";
 const TITLE_WAITS_SECONDS = [0.5, 1, 2, 4];

@@ -1,7 +1,7 @@
 // One message on the page, brought up to date in place, so that focus and selection stay.
 
 import { render } from "./markdown.js";
-import { stamp } from "./page.js";
+import { stamp } from "../ui.js";
 
 export const isUnderWay = ({ status }) => status === "queued" || status === "generating";
 

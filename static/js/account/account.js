@@ -1,11 +1,11 @@
 // The account: profile, usage, and where the user is signed in.
 
-import { call, get } from "./api.js";
-import { OwnData } from "./own_data.js";
-import { attempt, byId, confirmed, day, explain, fail, say, stamp, time } from "./page.js";
-import { Problem } from "./problem.js";
-import { signOut } from "./session.js";
-import { drawUsage } from "./usage.js";
+import { call, get } from "../api/client.js";
+import { OwnData } from "./data_controls.js";
+import { attempt, byId, confirmed, day, explain, fail, say, stamp, time } from "../ui.js";
+import { Problem } from "../api/problem.js";
+import { signOut } from "../api/session.js";
+import { drawUsage } from "./usage_chart.js";
 
 export class Account {
   constructor({ plan }) {

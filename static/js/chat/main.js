@@ -1,12 +1,12 @@
 // The page of chats: what is shown follows from the path, and the parts hear of each other here.
 
-import { Account } from "./account.js";
+import { Account } from "../account/account.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { attempt, byId, fail, forgetFailure, isFocusLost } from "./page.js";
-import { Plan } from "./plan.js";
+import { attempt, byId, fail, forgetFailure, isFocusLost } from "../ui.js";
+import { Plan } from "../account/plan.js";
 import { RoomMenu } from "./room_menu.js";
-import { Rooms } from "./rooms.js";
+import { Rooms } from "./room_list.js";
 
 const narrow = matchMedia("(max-width: 760px)");
 

@@ -1,7 +1,7 @@
 // The list of chats: page by page, archived ones, and those that a search has found.
 
-import { call, nextPage } from "./api.js";
-import { attempt, byId, day, stamp, time, toggle } from "./page.js";
+import { call, nextPage } from "../api/client.js";
+import { attempt, byId, day, stamp, time, toggle } from "../ui.js";
 
 const TYPING_PAUSE_MS = 250;
 

@@ -1,8 +1,8 @@
 // Where a message is written. What was typed stays until the server has it.
 
-import { Resending, call, post } from "./api.js";
-import { attempt, byId, fail, inWords } from "./page.js";
-import { Problem } from "./problem.js";
+import { Resending, call, post } from "../api/client.js";
+import { attempt, byId, fail, inWords } from "../ui.js";
+import { Problem } from "../api/problem.js";
 
 const byTouch = matchMedia("(pointer: coarse)");
 

@@ -1,9 +1,9 @@
 // What a person does with a message: each method is named by a button's data-do.
 
-import { Resending, call, newKey, post } from "./api.js";
-import { answered, attempt, byId, explain, fail, inWords, say } from "./page.js";
-import { Problem } from "./problem.js";
-import { seconds } from "./session.js";
+import { Resending, call, newKey, post } from "../api/client.js";
+import { answered, attempt, byId, explain, fail, inWords, say } from "../ui.js";
+import { Problem } from "../api/problem.js";
+import { seconds } from "../api/session.js";
 
 export class MessageActions {
   constructor(conversation) {

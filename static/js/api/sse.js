@@ -1,6 +1,6 @@
 // A reply as it is written: Server-Sent Events over fetch, since EventSource sends no Authorization.
 
-import { call, get } from "./api.js";
+import { call, get } from "./client.js";
 import { Problem } from "./problem.js";
 import { seconds } from "./session.js";
 

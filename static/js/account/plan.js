@@ -1,8 +1,8 @@
 // Quota and tier, and the ways to Pro and back. What is paid is Stripe's business, on its own pages.
 
-import { get, post } from "./api.js";
-import { attempt, byId, confirmed, day, fail, say, time, toggle } from "./page.js";
-import { SignedOut } from "./session.js";
+import { get, post } from "../api/client.js";
+import { attempt, byId, confirmed, day, fail, say, time, toggle } from "../ui.js";
+import { SignedOut } from "../api/session.js";
 
 const STATUS = "/subscription/status";
 
