@@ -230,7 +230,7 @@ def test_name_is_kept_and_refused_in_words(browse: Browsing, stack: Stack) -> No
     name.fill("Alice")
     save.click()
 
-    expect(page.locator("#said")).to_have_text("Your name is saved.")
+    expect(page.locator("#announcement")).to_have_text("Your name is saved.")
     assert person.get("user/me")["name"] == "Alice"
 
 

@@ -1,9 +1,9 @@
 // Signing in: a mobile number, then the code that was texted to it.
 
-import { solve } from "./challenge.js";
-import { byId, explain } from "./ui.js";
 import { problemOf, retryAfter, unreachable } from "./api/problem.js";
 import { refresh, signIn } from "./api/session.js";
+import { solve } from "./challenge.js";
+import { byId, setFieldError } from "./ui.js";
 
 const mobileForm = byId("mobile-form");
 const codeForm = byId("code-form");
@@ -44,14 +44,14 @@ async function sendCode() {
     const problem = await problemOf(answer.clone());
     if (problem.challenge) answer = await askForCode(await solved(problem.challenge));
   }
-  if (!answer.ok) return refused(answer, codeForm.hidden ? mobile : code);
+  if (!answer.ok) return showRefusal(answer, codeForm.hidden ? mobile : code);
   const { data } = await answer.json();
   byId("code-mobile").textContent = mobile.value.trim();
   byId("code-hint").textContent = data.otp
     ? "This is a development server: the code is filled in for you"
     : `It is good for ${Math.round(data.expires_in / 60)} minutes`;
   code.value = data.otp ?? "";
-  explain(code);
+  setFieldError(code);
   show(codeForm);
   code.focus();
   waitToResend(data.resend_after);
@@ -78,22 +78,22 @@ async function solved(challenge) {
 async function enter() {
   const answer = await signIn(mobile.value.trim(), code.value);
   if (answer.ok) return location.assign("/chat");
-  await refused(answer, code);
+  await showRefusal(answer, code);
 }
 
-async function refused(answer, field) {
+async function showRefusal(answer, field) {
   const problem = await problemOf(answer);
   const wait = answer.status === 429 ? retryAfter(answer) : null;
-  const until = wait ? ` You can try again in ${inWords(wait)}.` : "";
+  const until = wait ? ` You can try again in ${waitText(wait)}.` : "";
   refuse(field, (problem.of(field.name) ?? problem.message) + until);
 }
 
-function refuse(field, words) {
-  explain(field, words);
+function refuse(field, text) {
+  setFieldError(field, text);
   field.select();
 }
 
-function inWords(seconds) {
+function waitText(seconds) {
   if (seconds < 100) return `${seconds} seconds`;
   const minutes = Math.ceil(seconds / 60);
   return minutes < 100 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
@@ -103,7 +103,7 @@ function inWords(seconds) {
 async function busy(form, submit) {
   if (form.ariaBusy === "true") return;
   form.ariaBusy = "true";
-  explain(form === mobileForm ? mobile : code);
+  setFieldError(form === mobileForm ? mobile : code);
   try {
     await submit();
   } catch (error) {

@@ -1,31 +1,40 @@
 // The account: profile, usage, and where the user is signed in.
 
 import { call, get } from "../api/client.js";
-import { OwnData } from "./data_controls.js";
-import { attempt, byId, confirmed, day, explain, fail, say, stamp, time } from "../ui.js";
 import { Problem } from "../api/problem.js";
 import { signOut } from "../api/session.js";
+import { formatDate, formatTime } from "../time.js";
+import {
+  announce,
+  byId,
+  confirmAction,
+  fromTemplate,
+  runSafely,
+  setFieldError,
+  showFailure,
+} from "../ui.js";
+import { DataControls } from "./data_controls.js";
 import { drawUsage } from "./usage_chart.js";
 
 export class Account {
   constructor({ plan }) {
     this.dialog = byId("account");
     this.name = byId("profile-name");
-    const ownData = new OwnData({ leave: () => this.leave() });
+    const dataControls = new DataControls({ leave: () => this.leave() });
     byId("open-account").addEventListener("click", () => {
       byId("account-error").textContent = "";
-      explain(this.name);
-      ownData.open();
+      setFieldError(this.name);
+      dataControls.open();
       this.name.disabled = true; // Or what comes late would write over what is typed.
       this.dialog.showModal();
-      attempt(() => Promise.all([this.load(), plan.reload()]));
+      runSafely(() => Promise.all([this.load(), plan.reload()]));
     });
     byId("profile-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.saveName();
     });
-    byId("sign-out").addEventListener("click", () => attempt(() => this.leave()));
-    byId("sign-out-everywhere").addEventListener("click", () => attempt(() => this.leaveEverywhere()));
+    byId("sign-out").addEventListener("click", () => runSafely(() => this.leave()));
+    byId("sign-out-everywhere").addEventListener("click", () => runSafely(() => this.leaveEverywhere()));
   }
 
   async load() {
@@ -42,19 +51,19 @@ export class Account {
   }
 
   async saveName() {
-    explain(this.name);
+    setFieldError(this.name);
     try {
       await call("PATCH", "/user/me", { body: { name: this.name.value } });
-      say("Your name is saved.");
+      announce("Your name is saved.");
     } catch (error) {
-      if (!(error instanceof Problem)) return fail(error);
-      explain(this.name, error.of("name") ?? error.message);
+      if (!(error instanceof Problem)) return showFailure(error);
+      setFieldError(this.name, error.of("name") ?? error.message);
     }
   }
 
   item(session) {
-    const item = stamp("session-template");
-    const used = `${day(session.last_used_at)}, ${time(session.last_used_at)}`;
+    const item = fromTemplate("session-template");
+    const used = `${formatDate(session.last_used_at)}, ${formatTime(session.last_used_at)}`;
     const device = deviceOf(session.user_agent);
     item.querySelector(".device").textContent = session.current ? `${device} (here)` : device;
     item.querySelector(".muted").textContent = [`Last used ${used}`, session.ip]
@@ -64,11 +73,11 @@ export class Account {
     end.hidden = session.current;
     end.ariaLabel = `End the session on ${device}, last used ${used}`;
     end.addEventListener("click", () =>
-      attempt(async () => {
+      runSafely(async () => {
         await call("DELETE", `/auth/sessions/${session.id}`);
         item.remove();
         byId("sign-out").focus();
-        say("That session has ended.");
+        announce("That session has ended.");
       }),
     );
     return item;
@@ -81,7 +90,7 @@ export class Account {
   }
 
   async leaveEverywhere() {
-    const isSure = await confirmed({
+    const isSure = await confirmAction({
       title: "Sign out everywhere?",
       text: "Every session ends, this one too. You sign in again with a new code.",
       yes: "Sign out everywhere",

@@ -1,15 +1,15 @@
 // What a user does with all that is kept about them: take it along as a file, or have it erased.
 
 import { call, get, post } from "../api/client.js";
-import { attempt, byId, confirmed, fail, toggle } from "../ui.js";
 import { Problem } from "../api/problem.js";
-import { seconds } from "../api/session.js";
+import { sleep } from "../time.js";
+import { byId, confirmAction, runSafely, showFailure, toggle } from "../ui.js";
 
 const EXPORT = "/user/me/export";
-const UNDER_WAY = ["queued", "building"];
-const LOOKS = 120;
+const IN_PROGRESS = ["queued", "building"];
+const MAX_POLLS = 120;
 
-export class OwnData {
+export class DataControls {
   /** `leave` ends the session here and goes to the first page. */
   constructor({ leave }) {
     this.leave = leave;
@@ -17,26 +17,26 @@ export class OwnData {
     this.error = byId("own-data-error");
     byId("export-account").addEventListener("click", () => this.act(() => this.export()));
     byId("delete-account").addEventListener("click", () => this.act(() => this.delete()));
-    byId("sign-in-again").addEventListener("click", () => attempt(leave));
+    byId("sign-in-again").addEventListener("click", () => runSafely(leave));
   }
 
   open() {
-    this.explain("");
+    this.showError("");
     if (!this.isExporting) this.state.textContent = "";
   }
 
   /** Run one of the two; what the server has against it is said below their buttons. */
   async act(action) {
-    this.explain("");
+    this.showError("");
     try {
       await action();
     } catch (error) {
-      if (!(error instanceof Problem)) return fail(error);
-      this.explain(error.message, error.code === "recent_sign_in_required");
+      if (!(error instanceof Problem)) return showFailure(error);
+      this.showError(error.message, error.code === "recent_sign_in_required");
     }
   }
 
-  explain(words, wantsSignIn = false) {
+  showError(words, wantsSignIn = false) {
     this.error.textContent = words;
     const signInAgain = byId("sign-in-again");
     toggle(signInAgain, wantsSignIn, byId("delete-account"));
@@ -61,18 +61,18 @@ export class OwnData {
   /** Have the file made and take it; what came of that, in words. */
   async download() {
     let file = await post(EXPORT);
-    for (let looks = 0; UNDER_WAY.includes(file.status) && looks < LOOKS; looks += 1) {
-      await seconds(1);
+    for (let polls = 0; IN_PROGRESS.includes(file.status) && polls < MAX_POLLS; polls += 1) {
+      await sleep(1);
       file = await get(EXPORT);
     }
-    if (UNDER_WAY.includes(file.status)) return "It takes longer than usual. Ask again later: it goes on.";
+    if (IN_PROGRESS.includes(file.status)) return "It takes longer than usual. Ask again later: it goes on.";
     if (file.status !== "ready") return "The file could not be made. Ask again later.";
     location.assign(file.download_url);
     return "Your browser is downloading the file.";
   }
 
   async delete() {
-    const isSure = await confirmed({
+    const isSure = await confirmAction({
       title: "Delete your account?",
       text:
         `All that is kept about ${byId("profile-mobile").textContent} is erased for good, your chats` +

@@ -12,17 +12,17 @@ export function drawUsage({ results, totals }) {
   const known = new Map(results.map((row) => [row.day, row]));
   const most = Math.max(1, ...results.map((row) => row.replies));
   const step = WIDTH / DAYS;
-  const bars = days.map((date, place) => {
+  const bars = days.map((date, index) => {
     const replies = known.get(date)?.replies ?? 0;
     const height = replies ? Math.max((HEIGHT * replies) / most, 4) : 1;
     const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    const box = { x: place * step + GAP / 2, y: HEIGHT - height, width: step - GAP, height, rx: 2 };
+    const box = { x: index * step + GAP / 2, y: HEIGHT - height, width: step - GAP, height, rx: 2 };
     for (const [name, value] of Object.entries(box)) bar.setAttribute(name, value);
     bar.classList.toggle("none", !replies);
     return bar;
   });
   byId("usage").querySelector("svg").replaceChildren(...bars);
-  byId("usage-first").textContent = inWords(days[0]);
+  byId("usage-first").textContent = shortDate(days[0]);
   byId("usage-last").textContent = "Today";
   byId("usage-caption").textContent = summary(totals, most);
   byId("usage-details").hidden = !results.length;
@@ -37,9 +37,9 @@ function summary({ replies, prompt_tokens: asked, output_tokens: written }, most
 
 function row({ day, replies, prompt_tokens: asked, output_tokens: written }) {
   const line = document.createElement("tr");
-  const cells = [inWords(day), replies, (asked + written).toLocaleString()].map((text, place) => {
-    const cell = document.createElement(place ? "td" : "th");
-    if (!place) cell.scope = "row";
+  const cells = [shortDate(day), replies, (asked + written).toLocaleString()].map((text, index) => {
+    const cell = document.createElement(index ? "td" : "th");
+    if (!index) cell.scope = "row";
     cell.textContent = text;
     return cell;
   });
@@ -50,11 +50,11 @@ function row({ day, replies, prompt_tokens: asked, output_tokens: written }) {
 /** The days of the chart as the API writes them (UTC), the oldest first. */
 function lastDays() {
   const today = new Date();
-  return Array.from({ length: DAYS }, (_, place) => {
+  return Array.from({ length: DAYS }, (_, index) => {
     const date = new Date(today);
-    date.setUTCDate(today.getUTCDate() - (DAYS - 1 - place));
+    date.setUTCDate(today.getUTCDate() - (DAYS - 1 - index));
     return date.toISOString().slice(0, 10);
   });
 }
 
-const inWords = (date) => DATE.format(new Date(`${date}T00:00:00Z`));
+const shortDate = (date) => DATE.format(new Date(`${date}T00:00:00Z`));

@@ -1,7 +1,8 @@
 // Calls of the public API: authorised, renewed after a 401, repeated where that is safe.
 
+import { sleep } from "../time.js";
 import { problemOf, retryAfter, unreachable } from "./problem.js";
-import { SignedOut, refresh, seconds, token, whileSignedIn } from "./session.js";
+import { SignedOut, refresh, token, whileSignedIn } from "./session.js";
 
 const BASE = "/api/v1";
 const TRIES = 3;
@@ -21,13 +22,13 @@ export async function call(method, path, { body, key, headers = {}, signal } = {
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       if (last || !navigator.onLine) throw unreachable();
-      await seconds(tries);
+      await sleep(tries);
       continue;
     }
     const wait = answer.status === 503 ? retryAfter(answer) : null;
     if (answer.ok) return answer;
     if (last || wait === null) throw await problemOf(answer);
-    await seconds(Math.min(wait, LONGEST_WAIT_SECONDS));
+    await sleep(Math.min(wait, LONGEST_WAIT_SECONDS));
   }
 }
 
@@ -64,7 +65,7 @@ export function newKey() {
 }
 
 /** Keys for what a person may send again after an error: the same for as long as it is the same. */
-export class Resending {
+export class RetryKey {
   keyFor(what) {
     if (what !== this.what) Object.assign(this, { what, key: newKey() });
     return this.key;

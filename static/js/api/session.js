@@ -1,6 +1,7 @@
 // Who is signed in. The access token is in memory alone; what renews it is a cookie that no script
 // can read and that is sent to this site only.
 
+import { sleep } from "../time.js";
 import { problemOf, retryAfter, unreachable } from "./problem.js";
 
 const TRIES = 9;
@@ -71,8 +72,6 @@ async function takeToken() {
     if (answer.status === 204) return false;
     const passes = answer.status === 409 || answer.status === 429 || answer.status >= 500;
     if (!passes || tries === TRIES) throw await problemOf(answer);
-    await seconds(retryAfter(answer) ?? 1);
+    await sleep(retryAfter(answer) ?? 1);
   }
 }
-
-export const seconds = (count) => new Promise((resolve) => setTimeout(resolve, count * 1000));

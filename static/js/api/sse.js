@@ -1,8 +1,8 @@
 // A reply as it is written: Server-Sent Events over fetch, since EventSource sends no Authorization.
 
+import { sleep } from "../time.js";
 import { call, get } from "./client.js";
 import { Problem } from "./problem.js";
-import { seconds } from "./session.js";
 
 const ENDS = new Set(["reply.completed", "reply.failed", "reply.stopped"]);
 // The server sends at least a comment every 15 seconds.
@@ -33,7 +33,7 @@ export async function follow(replyId, { onText, onRestart, onEnd, signal }) {
       const isBreak = error instanceof TypeError || error.name === "AbortError";
       if (!isBreak && !(error instanceof Problem)) throw error;
     }
-    await seconds(Math.random() * Math.min(2 ** failures / 2, LONGEST_BACKOFF_SECONDS));
+    await sleep(Math.random() * Math.min(2 ** failures / 2, LONGEST_BACKOFF_SECONDS));
     await online();
     failures += 1;
   }
@@ -41,11 +41,11 @@ export async function follow(replyId, { onText, onRestart, onEnd, signal }) {
 
 async function* connect(replyId, lastId, signal) {
   const connection = new AbortController();
-  const breakOff = () => connection.abort();
+  const disconnect = () => connection.abort();
   const ending = { signal: connection.signal };
-  signal.addEventListener("abort", breakOff, ending);
-  window.addEventListener("offline", breakOff, ending);
-  let silence = setTimeout(breakOff, SILENCE_SECONDS * 1000);
+  signal.addEventListener("abort", disconnect, ending);
+  window.addEventListener("offline", disconnect, ending);
+  let silence = setTimeout(disconnect, SILENCE_SECONDS * 1000);
   try {
     const answer = await call("GET", `/message/${replyId}/stream`, {
       headers: lastId ? { "Last-Event-ID": lastId } : {},
@@ -56,25 +56,25 @@ async function* connect(replyId, lastId, signal) {
       yield { id: lastId, name: "reply.completed", data: await get(`/message/${replyId}`) };
       return;
     }
-    const heard = () => {
+    const onData = () => {
       clearTimeout(silence);
-      silence = setTimeout(breakOff, SILENCE_SECONDS * 1000);
+      silence = setTimeout(disconnect, SILENCE_SECONDS * 1000);
     };
-    yield* events(answer.body, heard);
+    yield* events(answer.body, onData);
   } finally {
     clearTimeout(silence);
-    breakOff();
+    disconnect();
   }
 }
 
 /** The events of a body; comments are passed over. */
-async function* events(body, heard) {
+async function* events(body, onData) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
-    heard();
+    onData();
     buffer += value;
     const blocks = buffer.split("\n\n");
     buffer = blocks.pop();

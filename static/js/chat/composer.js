@@ -1,8 +1,8 @@
 // Where a message is written. What was typed stays until the server has it.
 
-import { Resending, call, post } from "../api/client.js";
-import { attempt, byId, fail, inWords } from "../ui.js";
+import { RetryKey, call, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
+import { byId, quotaMessage, runSafely, showFailure } from "../ui.js";
 
 const byTouch = matchMedia("(pointer: coarse)");
 
@@ -16,7 +16,7 @@ export class Composer {
     this.form = byId("composer");
     this.prompt = byId("prompt");
     this.error = byId("prompt-error");
-    this.resending = new Resending();
+    this.retryKey = new RetryKey();
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.send(this.prompt.value);
@@ -30,7 +30,7 @@ export class Composer {
     });
     byId("stop").addEventListener("click", () => {
       this.focus();
-      attempt(() => conversation.stop());
+      runSafely(() => conversation.stop());
     });
     for (const button of document.querySelectorAll(".suggestions button")) {
       button.addEventListener("click", () => this.send(button.textContent));
@@ -49,7 +49,7 @@ export class Composer {
   /** Show what was typed in this room and not sent. */
   open() {
     this.made = null;
-    this.explain("");
+    this.showError("");
     this.fill(sessionStorage.getItem(this.draftKey) ?? "");
   }
 
@@ -68,16 +68,16 @@ export class Composer {
 
   async send(text) {
     if (this.form.ariaBusy === "true") return;
-    if (!text.trim()) return this.explain("Write something first.");
-    if (this.conversation.isLoading) return this.explain("The conversation is still loading.");
+    if (!text.trim()) return this.showError("Write something first.");
+    if (this.conversation.isLoading) return this.showError("The conversation is still loading.");
     this.form.ariaBusy = "true";
-    this.explain("");
+    this.showError("");
     try {
       await this.deliver(text);
     } catch (error) {
-      if (!(error instanceof Problem)) return fail(error);
+      if (!(error instanceof Problem)) return showFailure(error);
       this.fill(text);
-      this.explain(error.of("prompt") ?? inWords(error), error.code === "quota_exceeded");
+      this.showError(error.of("prompt") ?? quotaMessage(error), error.code === "quota_exceeded");
     } finally {
       this.form.ariaBusy = "false";
       this.focus();
@@ -90,16 +90,16 @@ export class Composer {
     const path = `/message/chatroom/${room.id}/message`;
     let sent;
     try {
-      sent = await post(path, { prompt: text }, { key: this.resending.keyFor(room.id + text) });
+      sent = await post(path, { prompt: text }, { key: this.retryKey.keyFor(room.id + text) });
     } catch (error) {
       if (!before && error.status) await this.discard(room);
       throw error;
     }
-    this.resending.done();
+    this.retryKey.done();
     this.made = null;
     sessionStorage.removeItem(draftKey);
     // Somebody who has turned to another room meanwhile is not taken back.
-    if (this.conversation.room !== before) return this.conversation.spoken();
+    if (this.conversation.room !== before) return this.conversation.notifyExchange();
     this.fill("");
     this.conversation.accepted(room, sent.data);
     if (!before) this.onNewRoom(room);
@@ -117,7 +117,7 @@ export class Composer {
     await call("DELETE", `/chatroom/${room.id}`);
   }
 
-  explain(words, offersUpgrade = false) {
+  showError(words, offersUpgrade = false) {
     this.error.textContent = words;
     this.prompt.ariaInvalid = words ? "true" : null;
     if (!offersUpgrade) return;

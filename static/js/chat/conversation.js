@@ -1,17 +1,17 @@
 // The conversation on the page: its branch as the server has it, and its answers as they are written.
 
 import { get, post } from "../api/client.js";
-import { MessageActions } from "./message_actions.js";
-import { MessageView, isUnderWay } from "./message_view.js";
-import { attempt, byId, say, toggle } from "../ui.js";
 import { Problem } from "../api/problem.js";
-import { seconds } from "../api/session.js";
 import { follow } from "../api/sse.js";
+import { sleep } from "../time.js";
+import { announce, byId, runSafely, toggle } from "../ui.js";
+import { MessageActions } from "./message_actions.js";
+import { MessageView, isInProgress } from "./message_view.js";
 
 const UNTITLED = "New chat";
 const TITLE_WAITS_SECONDS = [0.5, 1, 2, 4];
 const NEAR_THE_END_PIXELS = 80;
-const SPOKEN_CHARACTERS = 500;
+const ANNOUNCED_CHARACTERS = 500;
 
 export class Conversation {
   room = null;
@@ -27,11 +27,11 @@ export class Conversation {
     const actions = new MessageActions(this);
     this.list.addEventListener("click", (event) => actions.act(event));
     this.list.addEventListener("grown", () => this.stayAtEnd());
-    this.log.addEventListener("scroll", () => this.lookWhere());
+    this.log.addEventListener("scroll", () => this.checkPosition());
     byId("latest").addEventListener("click", () => this.toEnd());
-    byId("earlier").addEventListener("click", () => attempt(() => this.showEarlier()));
+    byId("earlier").addEventListener("click", () => runSafely(() => this.showEarlier()));
     new IntersectionObserver(([entry]) => {
-      if (entry.isIntersecting) attempt(() => this.showEarlier());
+      if (entry.isIntersecting) runSafely(() => this.showEarlier());
     }).observe(byId("earlier"));
   }
 
@@ -97,7 +97,7 @@ export class Conversation {
     // One that is followed knows more than the row, which is written at the end.
     if (!this.following.has(message.id)) {
       view.update(message);
-      if (isUnderWay(message)) this.follow(view);
+      if (isInProgress(message)) this.follow(view);
     }
     return view;
   }
@@ -106,8 +106,8 @@ export class Conversation {
     for (const view of this.views) if (!views.includes(view)) view.element.remove();
     this.views = views;
     views.forEach((view, place) => {
-      const there = this.list.children[place];
-      if (there !== view.element) this.list.insertBefore(view.element, there ?? null);
+      const current = this.list.children[place];
+      if (current !== view.element) this.list.insertBefore(view.element, current ?? null);
     });
     this.stayAtEnd();
   }
@@ -120,7 +120,7 @@ export class Conversation {
     this.show({});
     this.setViews([...this.views, this.viewOf(message), this.viewOf(reply)]);
     this.toEnd();
-    this.spoken();
+    this.notifyExchange();
   }
 
   /** The page before what is shown; all who ask meanwhile share one request. */
@@ -148,14 +148,14 @@ export class Conversation {
   follow(view) {
     const follower = new AbortController();
     this.following.set(view.id, follower);
-    say("Gemini is answering.");
+    announce("Gemini is answering.");
     const ended = follow(view.id, {
       signal: follower.signal,
       onText: (text) => view.append(text),
       onRestart: () => view.restart(),
       onEnd: (message) => this.ended(view, message),
     });
-    attempt(() => ended).then(() => {
+    runSafely(() => ended).then(() => {
       if (this.following.get(view.id) !== follower) return;
       this.following.delete(view.id);
       this.showBusy();
@@ -164,31 +164,31 @@ export class Conversation {
   }
 
   ended(view, message) {
-    if (message === null) return this.setViews(this.views.filter((each) => each !== view));
+    if (message === null) return this.setViews(this.views.filter((item) => item !== view));
     view.update(message);
     this.stayAtEnd();
-    say(`Gemini: ${view.content.textContent.slice(0, SPOKEN_CHARACTERS)} ${view.stateInWords()}`);
-    this.spoken();
+    announce(`Gemini: ${view.content.textContent.slice(0, ANNOUNCED_CHARACTERS)} ${view.stateText()}`);
+    this.notifyExchange();
     if (this.room.title === UNTITLED && message.status === "complete") {
-      attempt(() => this.awaitTitle(this.room.id));
+      runSafely(() => this.awaitTitle(this.room.id));
     }
   }
 
   /** Something was said: the list of rooms and the quota are not what they were. */
-  spoken() {
+  notifyExchange() {
     this.onExchange(this.room);
   }
 
   /** The room is named after its first exchange, a moment after that has ended. */
   async awaitTitle(roomId) {
     for (const wait of TITLE_WAITS_SECONDS) {
-      await seconds(wait);
+      await sleep(wait);
       const { title } = await get(`/chatroom/${roomId}`);
       if (this.room?.id !== roomId) return;
       if (title === UNTITLED) continue;
       this.room.title = title;
       this.onRoom(this.room);
-      return this.spoken();
+      return this.notifyExchange();
     }
   }
 
@@ -223,13 +223,13 @@ export class Conversation {
   /** A message of the branch, for which earlier pages are loaded as far as need be. */
   async find(id) {
     let view;
-    while (!(view = this.views.find((each) => each.id === id)) && this.earlier) {
+    while (!(view = this.views.find((item) => item.id === id)) && this.earlier) {
       await this.showEarlier();
     }
     return view;
   }
 
-  lookWhere() {
+  checkPosition() {
     const below = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
     this.isAway = below > NEAR_THE_END_PIXELS;
     toggle(byId("latest"), this.isAway, this.log);
@@ -241,6 +241,6 @@ export class Conversation {
 
   toEnd() {
     this.log.scrollTop = this.log.scrollHeight;
-    this.lookWhere();
+    this.checkPosition();
   }
 }

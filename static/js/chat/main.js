@@ -1,31 +1,31 @@
 // The page of chats: what is shown follows from the path, and the parts hear of each other here.
 
 import { Account } from "../account/account.js";
+import { Plan } from "../account/plan.js";
+import { byId, hideFailure, isFocusLost, runSafely, showFailure } from "../ui.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { attempt, byId, fail, forgetFailure, isFocusLost } from "../ui.js";
-import { Plan } from "../account/plan.js";
+import { RoomList } from "./room_list.js";
 import { RoomMenu } from "./room_menu.js";
-import { Rooms } from "./room_list.js";
 
 const narrow = matchMedia("(max-width: 760px)");
 
-const rooms = new Rooms();
+const rooms = new RoomList();
 const plan = new Plan();
 const menu = new RoomMenu({
   onChange: (room) => {
     conversation.room = room;
     showRoom(room);
-    attempt(() => rooms.reload());
+    runSafely(() => rooms.reload());
   },
   onDelete: () => {
     go("/chat");
-    attempt(() => rooms.reload());
+    runSafely(() => rooms.reload());
   },
 });
 const conversation = new Conversation({
   onRoom: showRoom,
-  onExchange: () => attempt(() => Promise.all([rooms.reload(), plan.reload()])),
+  onExchange: () => runSafely(() => Promise.all([rooms.reload(), plan.reload()])),
 });
 const composer = new Composer({
   conversation,
@@ -49,12 +49,12 @@ function showRoom(room) {
 async function route() {
   const place = /^\/chat\/([^/]+)/.exec(location.pathname)?.[1] ?? null;
   const roomId = place === "new" ? null : place;
-  forgetFailure();
+  hideFailure();
   view(place);
   const opened = conversation.open(roomId);
   composer.open();
   await opened;
-  if (rooms.found.has(roomId)) await conversation.point(rooms.found.get(roomId));
+  if (rooms.matches.has(roomId)) await conversation.point(rooms.matches.get(roomId));
 }
 
 /** On a phone there is room for the list or for the conversation. */
@@ -76,7 +76,7 @@ function findFocus() {
 
 function go(path) {
   history.pushState(null, "", path);
-  attempt(route).then(arrive);
+  runSafely(route).then(arrive);
 }
 
 document.addEventListener("click", (event) => {
@@ -91,15 +91,15 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId(byId("composer").hidden ? "room-title" : "prompt").focus();
 });
-window.addEventListener("popstate", () => attempt(route).then(findFocus));
+window.addEventListener("popstate", () => runSafely(route).then(findFocus));
 byId("failure").querySelector("button").addEventListener("click", () => {
-  forgetFailure();
+  hideFailure();
   findFocus();
 });
 
 // What happened elsewhere meanwhile is shown when somebody comes back to the tab.
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") attempt(() => conversation.reload());
+  if (document.visibilityState === "visible") runSafely(() => conversation.reload());
 });
 
 function showNetwork() {
@@ -111,13 +111,13 @@ function showNetwork() {
 window.addEventListener("offline", showNetwork);
 window.addEventListener("online", () => {
   showNetwork();
-  forgetFailure();
-  attempt(() => Promise.all([conversation.reload(), rooms.reload(), plan.reload()]));
+  hideFailure();
+  runSafely(() => Promise.all([conversation.reload(), rooms.reload(), plan.reload()]));
 });
-window.addEventListener("unhandledrejection", (event) => fail(event.reason));
+window.addEventListener("unhandledrejection", (event) => showFailure(event.reason));
 showNetwork();
 // Pages that are not served over TLS may not write to the clipboard.
 document.body.classList.toggle("no-clipboard", !navigator.clipboard);
 
-await attempt(() => Promise.all([route(), rooms.reload(), plan.reload()]));
+await runSafely(() => Promise.all([route(), rooms.reload(), plan.reload()]));
 if (!narrow.matches) byId("prompt").focus();

@@ -1,9 +1,9 @@
 // What a person does with a message: each method is named by a button's data-do.
 
-import { Resending, call, newKey, post } from "../api/client.js";
-import { answered, attempt, byId, explain, fail, inWords, say } from "../ui.js";
+import { RetryKey, call, newKey, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
-import { seconds } from "../api/session.js";
+import { sleep } from "../time.js";
+import { announce, ask, byId, quotaMessage, runSafely, setFieldError, showFailure } from "../ui.js";
 
 export class MessageActions {
   constructor(conversation) {
@@ -13,8 +13,8 @@ export class MessageActions {
   act(event) {
     const button = event.target.closest("button[data-do]");
     const element = button?.closest(".message");
-    const view = this.conversation.views.find((each) => each.element === element);
-    if (view) attempt(() => this[button.dataset.do](view, button));
+    const view = this.conversation.views.find((item) => item.element === element);
+    if (view) runSafely(() => this[button.dataset.do](view, button));
   }
 
   copy(view, button) {
@@ -35,36 +35,36 @@ export class MessageActions {
     if (isTakenBack) return;
     const comment = byId("comment-text");
     comment.value = "";
-    const isSent = await answered(byId("comment"));
+    const isSent = await ask(byId("comment"));
     if (isSent && comment.value.trim()) await this.rate(view, -1, comment.value);
   }
 
   async rate(view, rating, comment = "") {
     const answer = await call("PUT", `/message/${view.id}/feedback`, { body: { rating, comment } });
     view.update(await answer.json());
-    say(rating ? "Thank you. Your rating is kept." : "Your rating is taken back.");
+    announce(rating ? "Thank you. Your rating is kept." : "Your rating is taken back.");
   }
 
   async regenerate(view) {
     const { data } = await post(`/message/${view.id}/regenerate`, {}, { key: newKey() });
     await this.conversation.showVersion(data.reply.id);
-    this.conversation.spoken();
+    this.conversation.notifyExchange();
   }
 
   edit(view) {
-    this.conversation.views.find((each) => each.isEdited)?.cancelEdit();
-    const resending = new Resending();
+    this.conversation.views.find((item) => item.isEdited)?.cancelEdit();
+    const retryKey = new RetryKey();
     view.edit(async (field) => {
       const prompt = field.value;
       try {
-        const key = resending.keyFor(prompt);
+        const key = retryKey.keyFor(prompt);
         const { data } = await post(`/message/${view.id}/edit`, { prompt }, { key });
         view.cancelEdit();
         await this.conversation.showVersion(data.message.id);
-        this.conversation.spoken();
+        this.conversation.notifyExchange();
       } catch (error) {
-        if (!(error instanceof Problem)) return fail(error);
-        explain(field, error.of("prompt") ?? inWords(error));
+        if (!(error instanceof Problem)) return showFailure(error);
+        setFieldError(field, error.of("prompt") ?? quotaMessage(error));
       }
     });
   }
@@ -89,14 +89,14 @@ export class MessageActions {
     const buttons = ["previousVersion", "nextVersion"].map((name) => shown.button(name));
     const same = shown.button(pressed);
     (same.disabled ? buttons.find((button) => !button.disabled) : same).focus();
-    say(`Version ${shown.find(".which").textContent}`);
+    announce(`Version ${shown.find(".which").textContent}`);
   }
 }
 
 async function copyText(text, button) {
   await navigator.clipboard.writeText(text);
-  say("Copied.");
+  announce("Copied.");
   button.classList.add("done");
-  await seconds(1.5);
+  await sleep(1.5);
   button.classList.remove("done");
 }

@@ -1,13 +1,13 @@
 // One message on the page, brought up to date in place, so that focus and selection stay.
 
+import { fromTemplate } from "../ui.js";
 import { render } from "./markdown.js";
-import { stamp } from "../ui.js";
 
-export const isUnderWay = ({ status }) => status === "queued" || status === "generating";
+export const isInProgress = ({ status }) => status === "queued" || status === "generating";
 
 export class MessageView {
   constructor(message) {
-    this.element = stamp(message.sender === "user" ? "prompt-template" : "reply-template");
+    this.element = fromTemplate(message.sender === "user" ? "prompt-template" : "reply-template");
     this.element.id = `message-${message.id}`;
     this.content = this.find(".content");
     this.draft = "";
@@ -34,18 +34,18 @@ export class MessageView {
       if (!this.isEdited) this.content.textContent = message.content;
       return;
     }
-    const underWay = isUnderWay(message);
-    this.element.classList.toggle("under-way", underWay);
-    if (!underWay) this.draft = message.content;
+    const inProgress = isInProgress(message);
+    this.element.classList.toggle("in-progress", inProgress);
+    if (!inProgress) this.draft = message.content;
     this.showContent();
     this.showState();
     for (const name of ["copy", "good", "bad", "regenerate"]) {
-      this.button(name).hidden = underWay || (name !== "regenerate" && !message.content);
+      this.button(name).hidden = inProgress || (name !== "regenerate" && !message.content);
     }
     this.button("good").ariaPressed = String(message.feedback?.rating === 1);
     this.button("bad").ariaPressed = String(message.feedback?.rating === -1);
     const tokens = message.usage?.output_tokens;
-    this.find(".about").textContent = underWay
+    this.find(".about").textContent = inProgress
       ? ""
       : [message.model, tokens && `${tokens} tokens`].filter(Boolean).join(" · ");
   }
@@ -77,16 +77,16 @@ export class MessageView {
   }
 
   showState() {
-    const words = this.stateInWords();
+    const words = this.stateText();
     const state = this.find(".state");
     state.hidden = !words;
     state.textContent = words;
     state.classList.toggle("error", this.message.status === "failed");
   }
 
-  stateInWords() {
+  stateText() {
     const { status, error, finish_reason: reason } = this.message;
-    if (isUnderWay(this.message)) return this.draft ? "" : "Thinking…";
+    if (isInProgress(this.message)) return this.draft ? "" : "Thinking…";
     if (status === "stopped") return "Stopped.";
     if (status === "failed") return `${error.detail} ${error.retryable ? "You can ask again." : ""}`;
     if (reason === "max_tokens") return "The answer is cut off, as it became too long.";
@@ -110,7 +110,7 @@ export class MessageView {
 
   /** Turn a prompt into a form; `cancelEdit` turns it back. */
   edit(onSubmit) {
-    const form = stamp("edit-template");
+    const form = fromTemplate("edit-template");
     this.content.replaceChildren(form);
     this.element.classList.add("editing");
     const text = form.querySelector("textarea");

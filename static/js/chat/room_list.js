@@ -1,13 +1,14 @@
 // The list of chats: page by page, archived ones, and those that a search has found.
 
 import { call, nextPage } from "../api/client.js";
-import { attempt, byId, day, stamp, time, toggle } from "../ui.js";
+import { formatDate, formatTime } from "../time.js";
+import { byId, fromTemplate, runSafely, toggle } from "../ui.js";
 
 const TYPING_PAUSE_MS = 250;
 
-export class Rooms {
+export class RoomList {
   isArchived = false;
-  found = new Map();
+  matches = new Map();
 
   constructor() {
     this.list = byId("rooms");
@@ -16,13 +17,13 @@ export class Rooms {
     this.search = byId("search");
     this.search.addEventListener("input", () => {
       clearTimeout(this.typing);
-      this.typing = setTimeout(() => attempt(() => this.reload()), TYPING_PAUSE_MS);
+      this.typing = setTimeout(() => runSafely(() => this.reload()), TYPING_PAUSE_MS);
     });
     byId("show-current").addEventListener("click", () => this.switchTo(false));
     byId("show-archived").addEventListener("click", () => this.switchTo(true));
-    this.more.addEventListener("click", () => attempt(() => this.loadMore()));
+    this.more.addEventListener("click", () => runSafely(() => this.loadMore()));
     new IntersectionObserver(([entry]) => {
-      if (entry.isIntersecting) attempt(() => this.loadMore());
+      if (entry.isIntersecting) runSafely(() => this.loadMore());
     }).observe(this.more);
   }
 
@@ -30,7 +31,7 @@ export class Rooms {
     this.isArchived = isArchived;
     byId("show-current").ariaPressed = String(!isArchived);
     byId("show-archived").ariaPressed = String(isArchived);
-    attempt(() => this.reload());
+    runSafely(() => this.reload());
   }
 
   get query() {
@@ -43,11 +44,11 @@ export class Rooms {
     const loading = (this.loading = new AbortController());
     const query = new URLSearchParams({ archived: this.isArchived, ...(this.query && { q: this.query }) });
     const { rooms, next } = await this.page(`/chatroom/?${query}`, loading.signal);
-    this.found.clear();
+    this.matches.clear();
     this.replace(rooms.map((room) => this.item(room)));
     this.next = next;
     toggle(this.more, Boolean(next), this.search);
-    this.note.textContent = this.inWords(rooms.length, next);
+    this.note.textContent = this.roomsNote(rooms.length, next);
   }
 
   /** What had the focus has it again, if it is still there: an answer may end at any moment. */
@@ -78,7 +79,7 @@ export class Rooms {
     return { rooms: await answer.json(), next: nextPage(answer) };
   }
 
-  inWords(count, next) {
+  roomsNote(count, next) {
     if (this.query) {
       const chats = count === 1 ? "1 chat" : `${count} chats`;
       return count ? `Found in ${next ? `more than ${chats}` : chats}` : "Found in no chat";
@@ -90,22 +91,22 @@ export class Rooms {
   }
 
   item(room) {
-    const item = stamp("room-template");
+    const item = fromTemplate("room-template");
     const link = item.querySelector("a");
     link.href = `/chat/${room.id}`;
     if (room.id === this.current) link.ariaCurrent = "page";
     item.classList.toggle("pinned", room.pinned);
     item.querySelector(".room-title").textContent = room.title;
     this.describe(item.querySelector(".room-excerpt"), room);
-    if (room.excerpt?.message_id) this.found.set(room.id, room.excerpt.message_id);
+    if (room.excerpt?.message_id) this.matches.set(room.id, room.excerpt.message_id);
     return item;
   }
 
   /** What the search found, its words marked; otherwise when something was last said. */
   describe(element, { excerpt, pinned, last_message_at: at }) {
     if (!excerpt) {
-      const isToday = at && day(at) === day(new Date());
-      const when = at ? (isToday ? time(at) : day(at)) : "Nothing said yet";
+      const isToday = at && formatDate(at) === formatDate(new Date());
+      const when = at ? (isToday ? formatTime(at) : formatDate(at)) : "Nothing said yet";
       element.textContent = pinned ? `Pinned · ${when}` : when;
       return;
     }

@@ -1,8 +1,8 @@
 // What is done with the chat that is shown: name, pin, archive, export, delete.
 
 import { call } from "../api/client.js";
-import { attempt, byId, confirmed, explain, fail, say } from "../ui.js";
 import { Problem } from "../api/problem.js";
+import { announce, byId, confirmAction, runSafely, setFieldError, showFailure } from "../ui.js";
 
 export class RoomMenu {
   /** `onChange` takes the room as it is now, `onDelete` nothing. */
@@ -15,7 +15,7 @@ export class RoomMenu {
       if (!action) return;
       this.menu.hidePopover();
       this.button.focus();
-      attempt(() => this[action](this.room));
+      runSafely(() => this[action](this.room));
     });
     // It would stay open over what one goes on to with Tab.
     this.menu.addEventListener("focusout", ({ relatedTarget: next }) => {
@@ -23,7 +23,7 @@ export class RoomMenu {
     });
     byId("rename").addEventListener("submit", (event) => {
       event.preventDefault();
-      attempt(() => this.saveName(this.room));
+      runSafely(() => this.saveName(this.room));
     });
   }
 
@@ -46,7 +46,7 @@ export class RoomMenu {
     const [name, instructions] = this.fields();
     name.value = room.title;
     instructions.value = room.system_prompt;
-    for (const field of this.fields()) explain(field);
+    for (const field of this.fields()) setFieldError(field);
     byId("rename").showModal();
     name.select();
   }
@@ -62,23 +62,23 @@ export class RoomMenu {
       if (fields.title === room.title) delete fields.title;
       await this.change(room, fields);
     } catch (error) {
-      if (!(error instanceof Problem)) return fail(error);
-      for (const field of this.fields()) explain(field, error.of(field.name));
-      if (!error.errors.length) explain(this.fields()[0], error.message);
+      if (!(error instanceof Problem)) return showFailure(error);
+      for (const field of this.fields()) setFieldError(field, error.of(field.name));
+      if (!error.errors.length) setFieldError(this.fields()[0], error.message);
       return;
     }
     byId("rename").close();
-    say("Saved.");
+    announce("Saved.");
   }
 
   async pin(room) {
     await this.change(room, { pinned: !room.pinned });
-    say(room.pinned ? "Unpinned." : "Pinned.");
+    announce(room.pinned ? "Unpinned." : "Pinned.");
   }
 
   async archive(room) {
     await this.change(room, { archived: !room.archived });
-    say(room.archived ? "Moved back to the chats." : "Archived.");
+    announce(room.archived ? "Moved back to the chats." : "Archived.");
   }
 
   exportMarkdown(room) {
@@ -101,7 +101,7 @@ export class RoomMenu {
   }
 
   async remove(room) {
-    const isSure = await confirmed({
+    const isSure = await confirmAction({
       title: "Delete this chat?",
       text: `“${room.title}” and all its messages will be gone for good.`,
       yes: "Delete",
@@ -109,6 +109,6 @@ export class RoomMenu {
     if (!isSure) return;
     await call("DELETE", `/chatroom/${room.id}`);
     this.onDelete();
-    say("Deleted.");
+    announce("Deleted.");
   }
 }
