@@ -8,7 +8,7 @@ import { announce, byId, runSafely, toggle } from "../ui.js";
 import { MessageActions } from "./message_actions.js";
 import { MessageView, isInProgress } from "./message_view.js";
 
-const UNTITLED = "New chat";
+const UNTITLED = document.body.dataset.defaultTitle;
 const TITLE_WAITS_SECONDS = [0.5, 1, 2, 4];
 const NEAR_THE_END_PIXELS = 80;
 const ANNOUNCED_CHARACTERS = 500;

@@ -39,7 +39,7 @@ const composer = new Composer({
 new Account({ plan });
 
 function showRoom(room) {
-  const title = room?.title ?? "New chat";
+  const title = room?.title ?? document.body.dataset.defaultTitle;
   byId("room-title").textContent = title;
   document.title = `${title} · GemChatRoom`;
   menu.show(room);
