@@ -1,4 +1,4 @@
-"""Measures what one hostile user costs another: `make bench-attacks`, on Linux.
+"""Measures what one hostile user costs another: `make bench ARGS=attacks`, on Linux.
 
 Another user asks `GET /user/me`, one call after another, without an attack and during each one.
 Everything runs on loopback against fakes, in a folder of its own that is removed. The attackers
@@ -223,7 +223,7 @@ def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-attacks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench attacks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--trial", action="store_true", help="one short round: does it all run?")

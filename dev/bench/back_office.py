@@ -1,4 +1,4 @@
-"""Measures the pages of the back office as data grows: `make bench-back-office`, on Linux.
+"""Measures the pages of the back office as data grows: `make bench ARGS=back-office`, on Linux.
 
 Two databases on one server, each with a web process of its own: one with 5,000,000 messages and
 200,000 users, one with 1,000 of each. Every page is opened on the one and on the other in turns,
@@ -234,7 +234,7 @@ LITTLE = Size(1_000, 1_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-back-office", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench back-office", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--small", action="store_true", help="a fraction of it: does it all run?")

@@ -1,4 +1,4 @@
-"""Measures how replies are made and streamed: `make bench-replies`, on Linux.
+"""Measures how replies are made and streamed: `make bench ARGS=replies`, on Linux.
 
 Everything runs on loopback against a fake Gemini, in a folder of its own that is removed. The
 sides of a comparison take turns, several rounds of them; the table gives the medians, and ratios
@@ -26,7 +26,7 @@ TRIAL_WAVES = dict.fromkeys(WAVES, 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-replies", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench replies", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=PARTS, action="append", help="may be given repeatedly")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")

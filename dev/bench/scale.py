@@ -1,4 +1,4 @@
-"""Measures what a call costs as rooms and messages become many: `make bench-scale`, on Linux.
+"""Measures what a call costs as rooms and messages become many: `make bench ARGS=scale`, on Linux.
 
 Two users are in one database: one with many rooms, of which one has very many messages, and one
 with few of both. The same calls are made for the one and for the other in turns, over one
@@ -76,7 +76,7 @@ SMALL = Size(2_000, 20_000), Size(100, 1_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench scale", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--small", action="store_true", help="a fraction of it: does it all run?")
