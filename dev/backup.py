@@ -29,16 +29,16 @@ from dev.environment import BASE_DIR, names_database, schema_fingerprint, write_
 from dev.servers.embedded import client_program, start_postgres
 from dev.servers.processes import StartError, lock_folder
 
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-OTHERS = """
+TABLES_SQL = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+OTHER_CONNECTIONS_SQL = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 CLOSING_SECONDS = 3.0
 # Where what was there waits until what was restored is known to be whole.
-ASIDE = "before_restore"
+SAVED_SCHEMA = "before_restore"
 # As initdb leaves it.
-MAKE_PUBLIC = [
+MAKE_PUBLIC_SQL = [
     "CREATE SCHEMA public",
     "COMMENT ON SCHEMA public IS 'standard public schema'",
     "GRANT USAGE ON SCHEMA public TO PUBLIC",
@@ -66,8 +66,8 @@ def main() -> None:
                 raise StartError("name the file: make restore FILE=var/backups/…")
             with database(options.var, os.environ, alone=True) as conninfo:
                 manifest = restore(conninfo, options.file, force=options.force)
-                forget_other_times(options.var)
-            print(f"Restored {describe(manifest)}.\n{what_next(manifest)}")
+                reset_run_state(options.var)
+            print(f"Restored {describe(manifest)}.\n{next_steps(manifest)}")
     except (StartError, psycopg.Error, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 
@@ -83,9 +83,9 @@ def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> I
         if alone and lock is None:
             raise StartError("GemChatRoom is running from this folder: end it first")
         if names_database(environ):
-            yield conninfo_of(environ)
+            yield conninfo_from(environ)
         elif lock is None:
-            yield conninfo_of(running_environment(var))
+            yield conninfo_from(running_environment(var))
         elif not (var / "postgres" / "data").exists() and not alone:
             raise StartError(f"there is no database in {var}, and none is named by DATABASE_URL")
         else:
@@ -99,7 +99,7 @@ def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> I
             os.close(lock)
 
 
-def forget_other_times(var: Path) -> None:
+def reset_run_state(var: Path) -> None:
     """What `make run` remembers of a database that is there no more: `make run` makes it anew."""
     (var / "migrated").unlink(missing_ok=True)
     shutil.rmtree(var / "valkey", ignore_errors=True)
@@ -114,7 +114,7 @@ def running_environment(var: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def conninfo_of(environ: Mapping[str, str]) -> str:
+def conninfo_from(environ: Mapping[str, str]) -> str:
     """The database that the settings would take from these variables."""
     if not environ.get("DB_HOST"):
         return environ["DATABASE_URL"]
@@ -133,7 +133,7 @@ def default_file(var: Path) -> Path:
     return folder / f"gemchat-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
 
 
-def manifest_of(file: Path) -> Path:
+def manifest_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
@@ -166,7 +166,7 @@ def back_up(conninfo: str, file: Path) -> dict[str, Any]:
             }
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
-        write_private(manifest_of(file), json.dumps(manifest, indent=1) + "\n")
+        write_private(manifest_path(file), json.dumps(manifest, indent=1) + "\n")
         unfinished.rename(file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -185,10 +185,10 @@ def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]
             raise StartError(
                 f"the database has {others} other connections: end web, worker and beat first"
             )
-        has_tables = connection.execute(TABLES).fetchone() is not None
+        has_tables = connection.execute(TABLES_SQL).fetchone() is not None
         if has_tables and not force:
             raise StartError("the database is not empty: FORCE=1 replaces what is in it")
-        with _aside(connection):
+        with _schema_set_aside(connection):
             _run(
                 connection,
                 "pg_restore",
@@ -205,39 +205,39 @@ def _other_connections(connection: psycopg.Connection[Any]) -> int:
     """How many there are, after those that are just being closed have been given a moment."""
     deadline = time.monotonic() + CLOSING_SECONDS
     while True:
-        [others] = connection.execute(OTHERS).fetchone() or [0]
+        [others] = connection.execute(OTHER_CONNECTIONS_SQL).fetchone() or [0]
         if not others or time.monotonic() > deadline:
             return int(others)
         time.sleep(0.05)
 
 
 @contextmanager
-def _aside(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def _schema_set_aside(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """An empty schema for the time being; if the block fails, what was there comes back.
 
     So it does with the next restore, should this process be killed.
     """
-    _bring_back(connection)
+    _restore_saved_schema(connection)
     with connection.transaction():
-        connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
-        for statement in MAKE_PUBLIC:
+        connection.execute(f"ALTER SCHEMA public RENAME TO {SAVED_SCHEMA}")
+        for statement in MAKE_PUBLIC_SQL:
             connection.execute(statement)
-        _move_extensions(connection, ASIDE, "public")
+        _move_extensions(connection, SAVED_SCHEMA, "public")
     try:
         yield
     except BaseException:
-        _bring_back(connection)
+        _restore_saved_schema(connection)
         raise
-    connection.execute(f"DROP SCHEMA {ASIDE} CASCADE")
+    connection.execute(f"DROP SCHEMA {SAVED_SCHEMA} CASCADE")
 
 
-def _bring_back(connection: psycopg.Connection[Any]) -> None:
-    known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [ASIDE])
+def _restore_saved_schema(connection: psycopg.Connection[Any]) -> None:
+    known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [SAVED_SCHEMA])
     if known.fetchone():
         with connection.transaction():
-            _move_extensions(connection, "public", ASIDE)
+            _move_extensions(connection, "public", SAVED_SCHEMA)
             connection.execute("DROP SCHEMA public CASCADE")
-            connection.execute(f"ALTER SCHEMA {ASIDE} RENAME TO public")
+            connection.execute(f"ALTER SCHEMA {SAVED_SCHEMA} RENAME TO public")
 
 
 def _move_extensions(connection: psycopg.Connection[Any], old: str, new: str) -> None:
@@ -259,7 +259,7 @@ def describe(manifest: Mapping[str, Any]) -> str:
     return f"{rows:,} rows of {len(manifest['rows'])} tables, {size:.1f} MB, {manifest['made_at']}"
 
 
-def what_next(manifest: Mapping[str, Any]) -> str:
+def next_steps(manifest: Mapping[str, Any]) -> str:
     is_same = manifest["schema"] == schema_fingerprint()
     migrate = "" if is_same else " It is of another version: migrate first (make run does)."
     return (
@@ -274,9 +274,9 @@ def _read_manifest(file: Path) -> dict[str, Any]:
     if not file.exists():
         raise StartError(f"there is no {file}")
     try:
-        manifest = json.loads(manifest_of(file).read_text())
+        manifest = json.loads(manifest_path(file).read_text())
     except (FileNotFoundError, ValueError):
-        raise StartError(f"{manifest_of(file)} is missing or broken: it came with it") from None
+        raise StartError(f"{manifest_path(file)} is missing or broken: it came with it") from None
     if _checksum(file) != manifest["sha256"]:
         raise StartError(f"{file} is not the file that its manifest was made for")
     unknown = [name for name in manifest["migrations"] if not _is_known(name)]
@@ -304,7 +304,7 @@ def _migrations(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
     counts = {}
-    for (table,) in connection.execute(TABLES).fetchall():
+    for (table,) in connection.execute(TABLES_SQL).fetchall():
         counted = connection.execute(
             sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table))
         )

@@ -24,7 +24,7 @@ curl -sS "$api/chatroom/$room" -H "$bearer"; echo
 """
 
 
-def first_page(stack: Stack, *, started_in_seconds: float) -> str:
+def startup_banner(stack: Stack, *, started_in_seconds: float) -> str:
     prepared = stack.prepared
     lines = [
         "",

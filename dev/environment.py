@@ -19,7 +19,7 @@ DEVELOPMENT = {
 
 def development_environment(given: Mapping[str, str], *, var: Path) -> dict[str, str]:
     """`given`, completed by what development needs and nobody has set; empty counts as unset."""
-    defaults = {**DEVELOPMENT, **_kept_secrets(var / "secrets")}
+    defaults = {**DEVELOPMENT, **_stored_secrets(var / "secrets")}
     unset = {name: value for name, value in defaults.items() if not given.get(name)}
     # Output that waits in a buffer would show up after what it explains.
     return {**given, **unset, "PYTHONUNBUFFERED": "1"}
@@ -55,7 +55,7 @@ def schema_fingerprint(*others: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _kept_secrets(path: Path) -> dict[str, str]:
+def _stored_secrets(path: Path) -> dict[str, str]:
     kept: dict[str, str] = {}
     if path.exists():
         kept = dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)

@@ -12,7 +12,7 @@ from types import FrameType
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dev.banner import first_page
+from dev.banner import startup_banner
 from dev.environment import BASE_DIR
 from dev.servers.processes import LIBC, PR_SET_PDEATHSIG, StartError
 from dev.servers.stack import Stack
@@ -48,7 +48,7 @@ def _run(stack: Stack) -> int:
     started = time.monotonic()
     try:
         with stack:
-            _print(first_page(stack, started_in_seconds=time.monotonic() - started))
+            _print(startup_banner(stack, started_in_seconds=time.monotonic() - started))
             reason = _watch(stack)
             _hurry_at_next_signal(stack)
             if reason:

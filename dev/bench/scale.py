@@ -22,7 +22,7 @@ from dev.bench.support.connection import Connection
 from dev.bench.support.people import API, FIRST_MOBILE, PROMPT, Person, open_room
 from dev.bench.support.program import Program
 from dev.bench.support.table import Row, as_json, as_markdown, machine
-from dev.bench.support.usage import forget_peak, peak_bytes
+from dev.bench.support.usage import peak_bytes, reset_peak
 
 PAGE = 50
 MESSAGES_IN_OTHER_ROOMS = 2
@@ -233,7 +233,7 @@ async def searches(port: int, side: Side, *, rounds: int) -> list[Row]:
 
 def exported(program: Program, side: Side, kind: str) -> list[Row]:
     """How much the web process grows at its peak while the room goes out, and how long it takes."""
-    forget_peak(program.web_pid)
+    reset_peak(program.web_pid)
     before, started = peak_bytes(program.web_pid), time.monotonic()
     size = asyncio.run(length_of_export(program.port, side, kind))
     seconds = time.monotonic() - started

@@ -23,7 +23,7 @@ import redis
 from psycopg import sql
 
 from dev.servers.processes import StartError, spawn, stop
-from dev.servers.unprivileged import Guise, guise_for
+from dev.servers.unprivileged import RunAs, run_as
 
 START_SECONDS = 60  # PostgreSQL replays its log after a crash before it answers.
 OLDEST_POSTGRES = 15
@@ -68,9 +68,9 @@ def start_postgres(
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     program = _postgres_program()
-    guise = guise_for(program=program, folder=folder)
+    identity = run_as(program=program, folder=folder)
     if not (folder / "data" / "PG_VERSION").exists():
-        _initialise(folder, program=program, guise=guise)
+        _initialise(folder, program=program, identity=identity)
     _check_version(folder, program=program)
     # Every process of an earlier run is gone, or the caller had not got the lock; but its number
     # may have passed to another process, which PostgreSQL would take for itself.
@@ -100,7 +100,7 @@ def start_postgres(
                 stdout=log,
                 when_orphaned=signal.SIGINT if durable else signal.SIGQUIT,
                 keep_open=keep_open,
-                become=guise.become,
+                switch_user=identity.switch_user,
             )
         return process, f"postgres://{POSTGRES_USER}:{password}@127.0.0.1:{port}"
 
@@ -110,7 +110,7 @@ def start_postgres(
         process,
         f"{address}/{database}",
         signal.SIGINT if durable else signal.SIGQUIT,
-        lambda: launch(_port_of(address))[0],
+        lambda: launch(_port_in(address))[0],
     )
 
 
@@ -146,7 +146,7 @@ def start_valkey(folder: Path, *, durable: bool = True, keep_open: Sequence[int]
         process,
         f"{address}/0",
         signal.SIGTERM if durable else signal.SIGKILL,
-        lambda: launch(_port_of(address))[0],
+        lambda: launch(_port_in(address))[0],
     )
 
 
@@ -172,7 +172,7 @@ def _start(
     raise StartError(f"{name} does not start ({log}): {lines[-1].strip()}")
 
 
-def _port_of(address: str) -> int:
+def _port_in(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
@@ -199,12 +199,12 @@ def _valkey_answers(address: str) -> bool:
         return False
 
 
-def _initialise(folder: Path, *, program: Path, guise: Guise) -> None:
+def _initialise(folder: Path, *, program: Path, identity: RunAs) -> None:
     shutil.rmtree(folder / "data", ignore_errors=True)  # What a broken first start left.
     password_file = folder / "password"
     password_file.touch(mode=0o600)
     password_file.write_text(secrets.token_urlsafe(24))
-    os.chown(password_file, guise.owner, guise.group)
+    os.chown(password_file, identity.owner, identity.group)
     locale = ["--locale=C.UTF-8"]
     if _major_version(program) >= 17:  # From here on PostgreSQL brings its own, on any platform.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -220,7 +220,7 @@ def _initialise(folder: Path, *, program: Path, guise: Guise) -> None:
             cwd=folder,
             stdout=log,
             when_orphaned=signal.SIGKILL,
-            become=guise.become,
+            switch_user=identity.switch_user,
         )
     if process.wait() != 0:
         lines = (folder / "log").read_text(errors="replace").strip().splitlines()
@@ -270,7 +270,7 @@ def _valkey_program() -> Path:
         ),
     ]
     for program in candidates:
-        if _version_of(program):
+        if _program_version(program):
             return program
     raise StartError(NO_VALKEY)
 
@@ -293,11 +293,11 @@ def _distribution_version(folder: Path) -> int:
 
 
 def _major_version(postgres: Path) -> int:
-    found = re.search(r"\d+", _version_of(postgres))
+    found = re.search(r"\d+", _program_version(postgres))
     return int(found[0]) if found else 0
 
 
-def _version_of(program: Path) -> str:
+def _program_version(program: Path) -> str:
     """What it says to --version, or nothing where it does not run."""
     try:
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)

@@ -29,7 +29,7 @@ def spawn(
     stdout: int | IO[bytes],
     when_orphaned: signal.Signals,
     keep_open: Sequence[int] = (),
-    become: Callable[[], None] | None = None,
+    switch_user: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, so that a terminal's Ctrl-C does not reach it.
 
@@ -40,8 +40,8 @@ def spawn(
     parent = os.getpid()
 
     def prepare() -> None:
-        if become is not None:
-            become()
+        if switch_user is not None:
+            switch_user()
         if LIBC is not None:
             LIBC.prctl(PR_SET_PDEATHSIG, int(when_orphaned), 0, 0, 0)
             if os.getppid() != parent:  # It ended before the signal was asked for.

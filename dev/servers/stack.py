@@ -32,7 +32,7 @@ from dev.servers.processes import StartError, lock_folder, spawn, stop
 
 PARTS = ("setup", "web", "worker", "beat")
 WEB_START_SECONDS = 60
-TOLD = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
+EXPORTED_VARIABLES = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
 # A worker lets replies run for 30 s before it puts them back; web ends its streams at once.
 STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
 LEFTOVER_SECONDS = 15  # What the servers of a killed start are given to end.
@@ -87,7 +87,7 @@ class Stack:
             environment = development_environment(self.environ, var=self.var)
             self._environment = environment
             self._start_servers(environment)
-            self._tell_environment(environment)
+            self._write_environment(environment)
             self._cleanup.callback(self._stop_processes)
             if "setup" in self.parts:
                 self._start_web_and_prepare(environment)
@@ -138,11 +138,11 @@ class Stack:
 
     def _take_folder(self) -> None:
         lock = lock_folder(self.var)
-        if lock is None and not _is_alive(_owner_of(self.var)):
+        if lock is None and not _is_alive(_lock_owner(self.var)):
             lock = lock_folder(self.var, wait_seconds=LEFTOVER_SECONDS)
         if lock is None:
             raise StartError(
-                f"GemChatRoom is already running from this folder (process {_owner_of(self.var)})"
+                f"GemChatRoom is already running from this folder (process {_lock_owner(self.var)})"
             )
         self._lock = lock
         self._cleanup.callback(os.close, lock)
@@ -172,10 +172,10 @@ class Stack:
             self._add_server("Valkey", valkey)
             environment["REDIS_URL"] = valkey.url
 
-    def _tell_environment(self, environment: Mapping[str, str]) -> None:
+    def _write_environment(self, environment: Mapping[str, str]) -> None:
         """Leave what manage.py needs to work on this stack, for as long as it runs."""
         path = self.var / "environment"
-        told = {name: environment[name] for name in TOLD if environment.get(name)}
+        told = {name: environment[name] for name in EXPORTED_VARIABLES if environment.get(name)}
         write_private(path, "".join(f"{k}={shlex.quote(v)}\n" for k, v in told.items()))
         self._cleanup.callback(path.unlink, missing_ok=True)
 
@@ -206,7 +206,7 @@ class Stack:
         process = self._spawn(["dev.prepare", str(self.var)], environment)
         error = "the setup failed, see above"
         try:
-            for line in _lines_of(process):
+            for line in _output_lines(process):
                 if line.startswith("error: "):
                     error = line.removeprefix("error: ")
                 else:
@@ -259,7 +259,7 @@ class Stack:
 
     def _relay(self, name: str) -> None:
         def relay() -> None:
-            for line in _lines_of(self.processes[name]):
+            for line in _output_lines(self.processes[name]):
                 self.output(name, line)
 
         reader = threading.Thread(target=relay, daemon=True)
@@ -298,13 +298,13 @@ class Stack:
             reader.join(timeout=5)
 
 
-def _lines_of(process: subprocess.Popen[bytes]) -> Iterator[str]:
+def _output_lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
     if process.stdout is not None:
         for line in process.stdout:
             yield line.decode(errors="replace").rstrip()
 
 
-def _owner_of(folder: Path) -> int:
+def _lock_owner(folder: Path) -> int:
     """The process that last took this folder, 0 if none has."""
     text = (folder / "lock").read_text()
     return int(text) if text.isdigit() else 0

@@ -32,15 +32,15 @@ CLONE_NEWUSER = 0x10000000
 
 
 @dataclass(frozen=True)
-class Guise:
+class RunAs:
     """As whom the program runs: who owns its folder then, and the call that a child makes."""
 
     owner: int
     group: int
-    become: Callable[[], None] | None
+    switch_user: Callable[[], None] | None
 
 
-def guise_for(*, program: Path, folder: Path) -> Guise:
+def run_as(*, program: Path, folder: Path) -> RunAs:
     """The first guise in which `program` starts and may write to `folder`.
 
     Hands the folder over to the guise's owner. Raises StartError where there is none.
@@ -48,23 +48,23 @@ def guise_for(*, program: Path, folder: Path) -> Guise:
     own_id, owner = os.geteuid(), folder.stat().st_uid
     if own_id not in (0, owner):
         raise StartError(f"{folder} belongs to another user: remove it, or set DATABASE_URL")
-    for guise in _guises_of_root(folder) if own_id == 0 else _guises_of_user():
-        if _works(guise, program=program, folder=folder):
-            return guise
+    for identity in _candidates_of_root(folder) if own_id == 0 else _candidates_of_user():
+        if _works(identity, program=program, folder=folder):
+            return identity
     raise StartError(
         f"PostgreSQL does not run as {'root' if own_id == 0 else 'a user without a name'}, and"
         f" nobody else can run it in {folder}: set DATABASE_URL, or be another user"
     )
 
 
-def _guises_of_user() -> Iterator[Guise]:
+def _candidates_of_user() -> Iterator[RunAs]:
     if _has_name(os.geteuid()):
-        yield Guise(os.geteuid(), os.getegid(), None)
+        yield RunAs(os.geteuid(), os.getegid(), None)
     elif sys.platform == "linux":
-        yield _namespaced_guise()
+        yield _in_user_namespace()
 
 
-def _guises_of_root(folder: Path) -> Iterator[Guise]:
+def _candidates_of_root(folder: Path) -> Iterator[RunAs]:
     # A cluster that an ordinary user made stays that user's, so that both can go on using it.
     status = folder.stat()
     if status.st_uid and _has_name(status.st_uid):
@@ -78,7 +78,7 @@ def _guises_of_root(folder: Path) -> Iterator[Guise]:
         os.setgid(group)
         os.setuid(owner)
 
-    yield Guise(owner, group, change_user)
+    yield RunAs(owner, group, change_user)
     if sys.platform != "linux":
         return
     # Docker's default set has OVERRIDE but lacks READ_SEARCH, which would be enough.
@@ -92,8 +92,8 @@ def _guises_of_root(folder: Path) -> Iterator[Guise]:
             _set_capability(capability)
             _libc("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
-        yield Guise(owner, group, change_user_and_keep)
-    yield _namespaced_guise()
+        yield RunAs(owner, group, change_user_and_keep)
+    yield _in_user_namespace()
 
 
 def _has_name(user_id: int) -> bool:
@@ -114,7 +114,7 @@ def _unprivileged_user() -> pwd.struct_passwd:
     return users.get("nobody") or next(iter(users.values()))
 
 
-def _namespaced_guise() -> Guise:
+def _in_user_namespace() -> RunAs:
     user, group = os.geteuid(), os.getegid()
     inside = _unprivileged_user()
 
@@ -124,7 +124,7 @@ def _namespaced_guise() -> Guise:
         Path("/proc/self/uid_map").write_text(f"{inside.pw_uid} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{inside.pw_gid} {group} 1")
 
-    return Guise(user, group, enter)
+    return RunAs(user, group, enter)
 
 
 def _set_capability(capability: int) -> None:
@@ -140,10 +140,10 @@ def _libc(name: str, *arguments: object) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def _works(guise: Guise, *, program: Path, folder: Path) -> bool:
+def _works(identity: RunAs, *, program: Path, folder: Path) -> bool:
     def prepare() -> None:
-        if guise.become is not None:
-            guise.become()
+        if identity.switch_user is not None:
+            identity.switch_user()
         os.chdir(folder)
         if not os.access(program, os.X_OK):
             raise PermissionError(program)
@@ -151,7 +151,7 @@ def _works(guise: Guise, *, program: Path, folder: Path) -> bool:
             raise PermissionError(folder)
 
     try:
-        _hand_over(folder, guise)
+        _hand_over(folder, identity)
         subprocess.run(
             [program, "-V"],
             check=True,
@@ -164,9 +164,9 @@ def _works(guise: Guise, *, program: Path, folder: Path) -> bool:
     return True
 
 
-def _hand_over(folder: Path, guise: Guise) -> None:
-    if folder.stat().st_uid == guise.owner:
+def _hand_over(folder: Path, identity: RunAs) -> None:
+    if folder.stat().st_uid == identity.owner:
         return
     for path in folder.rglob("*"):
-        os.chown(path, guise.owner, guise.group, follow_symlinks=False)
-    os.chown(folder, guise.owner, guise.group)
+        os.chown(path, identity.owner, identity.group, follow_symlinks=False)
+    os.chown(folder, identity.owner, identity.group)

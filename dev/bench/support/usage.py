@@ -24,14 +24,14 @@ def resident_bytes(pid: int) -> int:
 
 
 def peak_bytes(pid: int) -> int:
-    """The most resident memory that one process has had since it started or `forget_peak`."""
+    """The most resident memory that one process has had since it started or `reset_peak`."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise LookupError("VmHWM")
 
 
-def forget_peak(pid: int) -> None:
+def reset_peak(pid: int) -> None:
     """Let the peak begin at what is resident now; see proc_pid_clear_refs(5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
