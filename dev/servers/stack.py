@@ -1,4 +1,4 @@
-"""The whole program on one machine: servers, web, worker and beat, started and ended as one."""
+"""The whole program on one machine: servers, web, worker and beat, as one."""
 
 import errno
 import json
@@ -33,18 +33,18 @@ from dev.servers.processes import StartError, lock_folder, spawn, stop
 PARTS = ("setup", "web", "worker", "beat")
 WEB_START_SECONDS = 60
 EXPORTED_VARIABLES = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
-# A worker lets replies run for 30 s before it puts them back; web ends its streams at once.
+# A worker gives replies 30 s before it requeues them; web ends its streams at once.
 STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
-LEFTOVER_SECONDS = 15  # What the servers of a killed start are given to end.
+LEFTOVER_SECONDS = 15  # For the servers of a killed start to end.
 
 Output = Callable[[str, str], None]
 
 
 class Stack:
-    """`with Stack(...) as stack:` web answers at `stack.url` inside, and all is ended after.
+    """Run web at `stack.url` inside `with Stack(...) as stack:`, and end all processes after it.
 
-    `environ` is the environment as the person set it; `output` takes the name of a process and
-    one line that it wrote, from any thread. Data is kept under `var`. `parts` are those to start,
+    `environ` is the environment as the person set it. `output` takes the name of a process and one
+    line of its output, from any thread. Data is stored under `var`. `parts` are the parts to start,
     web among them; without "setup" the database must be migrated. Entering raises StartError.
     Enter from the main thread: the children end with the thread that started them.
     """
@@ -111,13 +111,13 @@ class Stack:
         self._cleanup.close()
 
     def hurry(self) -> None:
-        """Make a stop that is under way kill what has not ended by itself."""
+        """Make a stop in progress kill the processes that have not ended."""
         self._hurry.set()
 
     def restart(self, name: str, **environ: str) -> None:
-        """Start a process again, killed first as by a crash if it has not ended.
+        """Start a process again; a running one is killed first, as by a crash.
 
-        `environ` is what is different in its environment from now on. Web answers after this.
+        `environ` changes the process's environment from now on. Web answers after this.
         """
         self.processes[name].kill()
         self.processes[name].wait()
@@ -127,7 +127,7 @@ class Stack:
             self._wait_for_web()
 
     def ended(self) -> str | None:
-        """One sentence on a process or server that ended by itself, if one has."""
+        """Return a sentence on a process or server that ended by itself, if any."""
         servers = {name: server.process for name, server in self.servers.items()}
         for name, process in {**servers, **self.processes}.items():
             status = process.poll()
@@ -150,7 +150,7 @@ class Stack:
         os.pwrite(lock, str(os.getpid()).encode(), 0)
 
     def _check_port(self) -> None:
-        """Raise StartError where web could not listen, before anything is started."""
+        """Raise StartError where web could not listen, before anything starts."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -162,7 +162,7 @@ class Stack:
                 raise StartError(f"cannot listen at {self.host}:{self.port}: {error}") from None
 
     def _start_servers(self, environment: dict[str, str]) -> None:
-        """Start what the environment does not name, and name it there."""
+        """Start the stores that the environment does not name, and name them there."""
         if not names_database(environment):
             postgres = start_postgres(self.var / "postgres", keep_open=[self._lock])
             self._add_server("PostgreSQL", postgres)
@@ -173,10 +173,10 @@ class Stack:
             environment["REDIS_URL"] = valkey.url
 
     def _write_environment(self, environment: Mapping[str, str]) -> None:
-        """Leave what manage.py needs to work on this stack, for as long as it runs."""
+        """Write what manage.py needs to work on this stack, for as long as it runs."""
         path = self.var / "environment"
-        told = {name: environment[name] for name in EXPORTED_VARIABLES if environment.get(name)}
-        write_private(path, "".join(f"{k}={shlex.quote(v)}\n" for k, v in told.items()))
+        names = [name for name in EXPORTED_VARIABLES if environment.get(name)]
+        write_private(path, "".join(f"{k}={shlex.quote(environment[k])}\n" for k in names))
         self._cleanup.callback(path.unlink, missing_ok=True)
 
     def _add_server(self, name: str, server: Server) -> None:
@@ -184,10 +184,10 @@ class Stack:
         self._cleanup.callback(server.stop)
 
     def _start_web_and_prepare(self, environment: Mapping[str, str]) -> None:
-        """Start web beside the checks where there is nothing to migrate, else after them.
+        """Start web beside the checks where nothing has to migrate, else after them.
 
-        Loading Django takes each of them a second or two. What web says is read only later: over
-        a bad setting it fails as well, and the checks have the better words for it.
+        Loading Django takes each of them a second or two. The output of web is read later: a bad
+        setting fails web as well, and the checks explain it better.
         """
         migrated = self.var / "migrated"
         database = [environment.get(name, "") for name in ("DB_HOST", "DB_PORT", "DB_NAME")]
@@ -223,19 +223,19 @@ class Stack:
         self.processes[name] = self._spawn(self._commands()[name], environment)
 
     def _commands(self) -> dict[str, list[str]]:
-        """The module that each process runs, and its arguments, as in production."""
+        """Return the module and arguments of each process, as in production."""
         return {
             "web": [
                 *("uvicorn", "gemchat.asgi:application"),
                 *("--host", self.host, "--port", str(self.port)),
-                # Addresses behind proxies are the program's business, by TRUSTED_PROXY_COUNT.
+                # The program itself reads addresses behind proxies, by TRUSTED_PROXY_COUNT.
                 *("--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
                 *("--http", "gemchat.asgi:BoundedHttp", "--no-access-log"),
                 *("--timeout-graceful-shutdown", "5"),
             ],
             "worker": [
                 *("celery", "--app=gemchat", "--quiet", "worker", "--queues=gemini,default"),
-                # Alone here, it has nobody to greet; waiting for an answer takes a second.
+                # The only worker: waiting for answers of others takes a second.
                 *("--pool=threads", "--loglevel=INFO", "--without-gossip", "--without-mingle"),
             ],
             "beat": [
@@ -305,7 +305,7 @@ def _output_lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 def _lock_owner(folder: Path) -> int:
-    """The process that last took this folder, 0 if none has."""
+    """Return the process that last locked this folder, 0 for none."""
     text = (folder / "lock").read_text()
     return int(text) if text.isdigit() else 0
 

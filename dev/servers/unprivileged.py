@@ -1,12 +1,13 @@
-"""As whom PostgreSQL runs: it refuses root, and a user whose number has no name.
+"""The user that PostgreSQL runs as, since PostgreSQL refuses root.
 
-No permission is changed outside PostgreSQL's own folder. What is tried, in this order:
+PostgreSQL also refuses a user number without a name. No permission is changed
+outside its folder. These are tried, in this order:
 
 1. the user who starts this, unless that is root;
 2. for root, an unprivileged user, who must be able to reach the programs and the folder;
 3. for root, that user with the right to pass any folder (a checkout under /root, an umask of 077);
-4. a user namespace in which whoever starts this goes by that user's number, for containers whose
-   root may not change to another user, or whose user has no name.
+4. a user namespace in which the caller has that user's number. Containers need this where root may
+   not change to another user, or where the user has no name.
 """
 
 import ctypes
@@ -33,7 +34,7 @@ CLONE_NEWUSER = 0x10000000
 
 @dataclass(frozen=True)
 class RunAs:
-    """As whom the program runs: who owns its folder then, and the call that a child makes."""
+    """The user of a program, as owner of its folder and as a child's call."""
 
     owner: int
     group: int
@@ -41,9 +42,9 @@ class RunAs:
 
 
 def run_as(*, program: Path, folder: Path) -> RunAs:
-    """The first guise in which `program` starts and may write to `folder`.
+    """Find the first user for whom `program` starts and `folder` is writable.
 
-    Hands the folder over to the guise's owner. Raises StartError where there is none.
+    The folder is handed over to that user. Raises StartError where none fits.
     """
     own_id, owner = os.geteuid(), folder.stat().st_uid
     if own_id not in (0, owner):
@@ -65,7 +66,7 @@ def _candidates_of_user() -> Iterator[RunAs]:
 
 
 def _candidates_of_root(folder: Path) -> Iterator[RunAs]:
-    # A cluster that an ordinary user made stays that user's, so that both can go on using it.
+    # The cluster of an ordinary user stays that user's, so that both can use it.
     status = folder.stat()
     if status.st_uid and _has_name(status.st_uid):
         owner, group = status.st_uid, status.st_gid
@@ -81,12 +82,12 @@ def _candidates_of_root(folder: Path) -> Iterator[RunAs]:
     yield RunAs(owner, group, change_user)
     if sys.platform != "linux":
         return
-    # Docker's default set has OVERRIDE but lacks READ_SEARCH, which would be enough.
+    # READ_SEARCH is enough, but Docker's default set has only OVERRIDE.
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
 
         def change_user_and_keep(capability: int = capability) -> None:
-            # Without this bit the change of user drops capabilities, and access(2), with which
-            # PostgreSQL looks for its programs, answers as if there were none.
+            # Without this bit the change of user drops capabilities. PostgreSQL looks for its
+            # programs by access(2), which would then see none.
             _libc("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
             change_user()
             _set_capability(capability)
@@ -105,7 +106,7 @@ def _has_name(user_id: int) -> bool:
 
 
 def _unprivileged_user() -> pwd.struct_passwd:
-    """`nobody`, or whoever is not root where there is none. Raises StartError."""
+    """Return `nobody`, or else another user that is not root. Raises StartError."""
     users = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
     if not users:
         raise StartError(
@@ -128,7 +129,7 @@ def _in_user_namespace() -> RunAs:
 
 
 def _set_capability(capability: int) -> None:
-    """capset(2) with this one as effective, permitted and inheritable."""
+    """Make the capability effective, permitted and inheritable, by capset(2)."""
     bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     _libc("capset", header, (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0))

@@ -30,6 +30,12 @@ def test_docstring_of_a_function_is_checked():
     assert list(faults(source)) == [(4, "sentence of 26 words, at most 25")]
 
 
+def test_sentence_may_begin_with_code():
+    half = " ".join(["word"] * 13)
+
+    assert reasons(f"# {half}. `x` {half}.\n") == []
+
+
 def test_items_of_a_list_are_sentences():
     item = " ".join(["word"] * 13)
 
