@@ -1,7 +1,7 @@
 """Start a measurement by name: `make bench ARGS="scale --small"`.
 
-Without a name all figures beside a control's are measured, by dev/bench/performance.py. Its parts
-have names too, as in `make bench ARGS=calls`. `--help` after a name lists that one's options.
+Without a name dev/bench/performance.py measures all figures beside a control's. Its parts have
+names too, as in `make bench ARGS=calls`. `--help` after a name lists its options.
 """
 
 import sys

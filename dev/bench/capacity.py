@@ -1,4 +1,4 @@
-"""Replies a second, CPU and memory of one worker process, pool by pool, beside the bare SDK."""
+"""Replies a second, CPU and memory of a worker process, beside the bare SDK."""
 
 import importlib.util
 import os
@@ -29,7 +29,7 @@ PREFORK = Worker("prefork", 2)
 THREADS = STANDARD
 KINDS = [PREFORK, Worker("threads", 100), THREADS]
 if importlib.util.find_spec("gevent"):
-    # Not among the requirements: measured where it happens to be installed.
+    # Not in the requirements: measured only where installed.
     KINDS.append(Worker("gevent", 100))
 SDK_LOOP, SDK_THREADS = "bare SDK, one stream after another", "bare SDK, 100 threads"
 
@@ -37,7 +37,7 @@ SDK_LOOP, SDK_THREADS = "bare SDK, one stream after another", "bare SDK, 100 thr
 def measure(
     program: Program, *, rounds: int, waves: Mapping[str, int], kinds: list[Worker]
 ) -> list[Row]:
-    """`waves`: how many replies each place of a worker's pool makes, by the pool's name."""
+    """Measure each kind; `waves` is the replies of a pool's slot, by the pool's name."""
     program.answer_with(ANSWER)
     figures: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds):
@@ -51,7 +51,7 @@ def measure(
 
 
 def load(program: Program, kind: Worker, waves: int) -> dict[str, float]:
-    """Give a held worker enough replies for so many waves of its pool, and let it go."""
+    """Queue replies for `waves` of the worker's pool while it is held, then release it."""
     rooms = program.rooms(kind.concurrency * waves)
     with program.worker(kind) as pid:
         os.killpg(pid, signal.SIGSTOP)
@@ -78,15 +78,15 @@ def load(program: Program, kind: Worker, waves: int) -> dict[str, float]:
 
 
 def bare_sdk_cpu(program: Program, *, replies: int, threads: int) -> float:
-    """Milliseconds of CPU a reply, in a process of its own."""
+    """Measure milliseconds of CPU a reply, in a separate process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         used = process.submit(read_streams, program.gemini_url, replies, threads).result()
     return 1000 * used / replies
 
 
 def read_streams(url: str, replies: int, threads: int) -> float:
-    """Seconds of CPU to read so many replies by Google's SDK alone, warmed up."""
-    from google import genai  # Weighs 50 MB, which the measuring process can do without.
+    """Measure seconds of CPU to read replies by Google's SDK alone, warmed up."""
+    from google import genai  # Costs 50 MB, so the measuring process does not import it.
 
     client = genai.Client(api_key="bench", http_options={"base_url": url})
 
@@ -118,7 +118,7 @@ def rows(figures: dict[str, list[float]], kinds: list[Worker]) -> list[Row]:
     measured = {"rate": ("replies a second", "/s"), "cpu": ("CPU a reply", "ms")}
     measured["memory"] = ("memory under load", "MB")
     return [
-        *(compared(kind, what, *told) for what, told in measured.items() for kind in kinds),
+        *(compared(kind, what, *labels) for what, labels in measured.items() for kind in kinds),
         *(Row(f"CPU a reply of 25 chunks, {sdk}", "ms", figures[sdk]) for sdk in SDKS),
         *(beside_sdk(THREADS, sdk) for sdk in SDKS if THREADS in kinds),
     ]

@@ -1,4 +1,4 @@
-"""What the program costs beside what others would: `make bench`, on Linux.
+"""Measure the program beside a control: `make bench`, on Linux.
 
 The stack runs as users run it, against the tests' fake Gemini, beside a control
 (dev/bench/support/peers) on the same servers. The sides of a comparison take turns, for several
@@ -35,22 +35,22 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--write", action="store_true", help=f"keep the table in {REPORT.name}")
     parser.add_argument("--trial", action="store_true", help="one small round: does it all run?")
-    told = parser.parse_args()
+    options = parser.parse_args()
     # Two thousand streams are as many sockets in each of three processes.
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     where = machine()
     rows: list[Row] = []
-    for name in told.only or PARTS:
+    for name in options.only or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        found = PARTS[name](1 if told.trial else told.rounds, told.trial)
+        found = PARTS[name](1 if options.trial else options.rounds, options.trial)
         print(as_markdown(found), file=sys.stderr, flush=True)
         rows += found
     table = "\n".join([as_markdown(rows), "", *(f"- {k}: {v}" for k, v in where.items()), ""])
-    if told.write:
+    if options.write:
         write(REPORT, table)
         draw_curves(REPORT.parent / "images")
-    print(json.dumps(as_json(rows, where), indent=2) if told.json else table)
+    print(json.dumps(as_json(rows, where), indent=2) if options.json else table)
 
 
 def measure_calls(rounds: int, trial: bool) -> list[Row]:
@@ -63,7 +63,7 @@ def measure_calls(rounds: int, trial: bool) -> list[Row]:
 
 
 def measure_replies(rounds: int, trial: bool) -> list[Row]:
-    """One worker process of each, the streams a reply is made of, and the bare SDK."""
+    """Measure one worker process of each side, and the bare SDK."""
     waves = 1 if trial else 3
     figures: dict[str, list[float]] = {
         "ours": [],
@@ -153,7 +153,7 @@ PARTS: dict[str, Part] = {
 
 
 def write(report: Path, table: str) -> None:
-    """Put the table where the last one was."""
+    """Replace the last table in the report."""
     before, _, rest = report.read_text().partition(BEGIN)
     report.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
 

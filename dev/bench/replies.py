@@ -1,8 +1,8 @@
-"""Measures how replies are made and streamed: `make bench ARGS=replies`, on Linux.
+"""Measure how replies are made and streamed: `make bench ARGS=replies`, on Linux.
 
-Everything runs on loopback against a fake Gemini, in a folder of its own that is removed. The
-sides of a comparison take turns, several rounds of them; the table gives the medians, and ratios
-that were taken within a round. Do nothing else on the machine meanwhile.
+Everything runs on loopback against a fake Gemini, in a scratch folder. The sides of a comparison
+take turns, for several rounds. The table gives the medians, and ratios within a round. Do nothing
+else on the machine meanwhile.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from dev.bench import capacity, first_token, idle_streams
 from dev.bench.support.program import Program
 from dev.bench.support.table import Row, as_json, as_markdown, machine
 
-# One for each reply of the largest load.
+# One person for each reply of the largest load.
 MOST_PEOPLE = 1200
 LONGEST_SECONDS = 3600
 # In this order: the last one leaves replies in the queue.
@@ -31,22 +31,24 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="may be given repeatedly")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--trial", action="store_true", help="one small round: does it all run?")
-    told = parser.parse_args()
+    options = parser.parse_args()
     # Two thousand streams are as many sockets in each of three processes.
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     signal.signal(signal.SIGALRM, give_up)
     signal.alarm(LONGEST_SECONDS)
     where = machine()
-    rows = measure(told.only or PARTS, rounds=1 if told.trial else told.rounds, trial=told.trial)
-    if told.json:
+    rows = measure(
+        options.only or PARTS, rounds=1 if options.trial else options.rounds, trial=options.trial
+    )
+    if options.json:
         print(json.dumps(as_json(rows, where), indent=2))
     else:
         print(as_markdown(rows), *(f"{name}: {value}" for name, value in where.items()), sep="\n")
 
 
 def measure(parts: list[str], *, rounds: int, trial: bool) -> list[Row]:
-    """The rows of the parts, each of which also tells its own on stderr as soon as it has them."""
+    """Measure the parts; the rows of each go to stderr as soon as they exist."""
     rows: list[Row] = []
     with Program(people=MOST_PEOPLE // 3 if trial else MOST_PEOPLE) as program:
         for part in (part for part in PARTS if part in parts):

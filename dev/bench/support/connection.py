@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client on one kept-alive connection, so light that it is not what is measured."""
+"""An HTTP/1.1 client on one connection, light enough to leave the figures alone."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ MOST_OF_A_CHUNK = 1 << 20
 
 
 class Connection:
-    """`async with Connection(port) as connection:` one request at a time."""
+    """Send one request at a time inside `async with Connection(port) as connection`."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -26,14 +26,14 @@ class Connection:
     async def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
-        """The JSON that answers. Raises RuntimeError for an answer that is no success."""
+        """Return the JSON of the answer. Raises RuntimeError where it is no success."""
         pieces = [piece async for piece in self.stream(method, path, body, headers)]
         return json.loads(b"".join(pieces))
 
     async def stream(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[bytes]:
-        """The body of the answer as it comes, chunk by chunk; errors as `ask`."""
+        """Yield the body of the answer, chunk by chunk; errors as in `ask`."""
         await self.begin(method, path, body, headers)
         async for piece in self.rest():
             yield piece
@@ -64,7 +64,7 @@ class Connection:
         self._writer.write("\r\n".join([*lines, "", ""]).encode() + sent)
 
     async def _read_head(self) -> tuple[int, int | None]:
-        """Status and Content-Length; None for a body in chunks."""
+        """Parse status and Content-Length; None for a body in chunks."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         status_line, *lines = head.split("\r\n")
         for line in lines:

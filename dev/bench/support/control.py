@@ -23,7 +23,7 @@ from dev.bench.support.program import VAR, Program, free_ports, wait_for_port
 from dev.environment import BASE_DIR
 from dev.servers.processes import spawn, stop
 
-# Of Redis's sixteen; the program has the first.
+# Databases of Redis; the program has the first.
 BROKER, CACHE, RESULTS = 5, 6, 7
 ANSWERED = "SELECT count(*) FROM messages WHERE sender = 'gemini'"
 BETWEEN_WAVES = """
@@ -32,7 +32,7 @@ SELECT extract(epoch FROM max(created_at) - min(created_at)) FROM messages WHERE
 
 
 class Control:
-    """One uvicorn process runs inside `with`; `worker` adds a prefork worker."""
+    """Run one uvicorn process inside `with`; `worker` adds a prefork worker."""
 
     def __init__(self, program: Program, *, people: int) -> None:
         self._program = program
@@ -94,8 +94,9 @@ class Control:
         self._copy("messages (id, chatroom_id, sender, content, created_at)", rows)
 
     def replies_a_second(self, *, waves: int) -> float:
-        """Of a worker that has so many replies to make for each of its processes, one after
-        another. Between the first wave and the last, so that its start does not count."""
+        """Measure a worker with `waves` replies for each of its processes.
+
+        The time is between the first wave and the last, so that the start does not count."""
         processes = os.cpu_count() or 1
         expected = processes * waves
         self.database.execute("TRUNCATE messages")
@@ -115,7 +116,7 @@ class Control:
 
     @contextmanager
     def worker(self) -> Iterator[int]:
-        """The process id of a worker with the default pool: prefork, a process for each core."""
+        """Start a worker with the default pool, a process for each core; yield its id."""
         arguments = [
             "celery",
             "--app=dev.bench.support.peers.tasks",

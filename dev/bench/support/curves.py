@@ -17,7 +17,7 @@ WAVES = 2
 
 
 def sends_by_connections(program: Program, control: Control) -> dict[str, list[float]]:
-    """Accepted sends a second of one web process, for each number of connections."""
+    """Measure accepted sends a second of one web process, for each number of connections."""
     sides = {"GemChatRoom": calls.our_side(program), "control": calls.control_side(control)}
     return {name: [rate(side, count) for count in CONNECTIONS] for name, side in sides.items()}
 
@@ -30,7 +30,7 @@ def rate(side: Side, connections: int) -> float:
 
 
 def replies_by_threads(program: Program) -> list[float]:
-    """Replies a second of one worker process, for each number of threads."""
+    """Measure replies a second of one worker process, for each number of threads."""
     program.answer_with(capacity.ANSWER)
     return [capacity.load(program, Worker("threads", count), WAVES)["rate"] for count in THREADS]
 
@@ -41,7 +41,7 @@ def plot(
     import matplotlib
 
     matplotlib.use("svg")
-    # Text stays text, and a file changes with its figures alone.
+    # Text stays text, and a file changes only with its figures.
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": file.stem})
     from matplotlib import pyplot
 

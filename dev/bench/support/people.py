@@ -1,4 +1,4 @@
-"""The people of a measurement: signed in, with rooms, sending prompts, all over the API."""
+"""The people of a measurement: they sign in, make rooms and send, over the API."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -29,7 +29,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A prompt that was accepted."""
+    """An accepted prompt."""
 
     owner: Person
     reply_id: str
@@ -40,9 +40,9 @@ class Sent:
 
 
 async def sign_in(connection: Connection, number: int) -> Person:
-    """A new person; the code comes with the answer, as OTP_ECHO is on in development."""
+    """Sign a new person in; OTP_ECHO puts the code into the answer."""
     mobile = f"+91{FIRST_MOBILE + number}"
-    # An address of one's own, or the limits on sign-ins from one address would hold.
+    # Each person has another address, or the limits of one address would apply.
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     headers = {"X-Forwarded-For": address}
     await connection.ask("POST", f"{API}/auth/signup", {"mobile": mobile}, headers)
@@ -53,7 +53,7 @@ async def sign_in(connection: Connection, number: int) -> Person:
 
 
 async def open_room(connection: Connection, owner: Person) -> Room:
-    """With a title, so that naming it costs no request to Gemini of its own."""
+    """Make a room with a title, so that Gemini is not asked for one."""
     room = await connection.ask("POST", f"{API}/chatroom/", {"title": "Rivers"}, owner.headers)
     return Room(owner, room["id"])
 
@@ -71,7 +71,7 @@ def for_each(
     *,
     connections: int = 8,
 ) -> list[Result]:
-    """`act` on each item, over a few connections at once; the results in the items' order."""
+    """Call `act` on each item over some connections; return results in order."""
     numbered = enumerate(items)
     results: dict[int, Any] = {}
 

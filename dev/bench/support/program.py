@@ -1,4 +1,4 @@
-"""The program as `make run` starts it, beside a fake Gemini, with a worker that can be changed."""
+"""The program as `make run` starts it, beside a fake Gemini, with any worker."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from dev.servers.processes import spawn, stop
 from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer
 
-# Of this process alone, so that two runs do not meet.
+# One folder for each process, so that two runs do not meet.
 VAR = BASE_DIR / "var" / f"bench-{os.getpid()}"
 START_SECONDS = 60
 UNDER_WAY = "SELECT count(*) FROM messaging_message WHERE status IN ('queued', 'generating')"
@@ -47,10 +47,10 @@ STANDARD = Worker("threads", 400)
 
 
 class Program:
-    """Web, beat, PostgreSQL, Valkey and the fake run inside `with`; `worker` adds a worker.
+    """Run web, beat, the stores and the fake inside `with`; `worker` adds a worker.
 
-    They start as in development, since codes are echoed to so many people there alone. Then web
-    starts again as in production: DEBUG keeps every statement that was executed.
+    They start as in development, where the sign-in codes are echoed. Then web starts again as in
+    production, since DEBUG stores every executed statement.
     """
 
     def __init__(self, *, people: int) -> None:
@@ -100,7 +100,7 @@ class Program:
 
     @property
     def stores(self) -> dict[str, str]:
-        """DATABASE_URL and REDIS_URL."""
+        """Return DATABASE_URL and REDIS_URL."""
         return {name: self._environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
 
     @property
@@ -108,22 +108,22 @@ class Program:
         return f"http://127.0.0.1:{self.gemini_port}"
 
     def manage(self, *arguments: str, **environ: str) -> str:
-        """What a manage.py command prints, run with the program's settings, or others."""
+        """Run a manage.py command with the program's settings, or others; return its output."""
         command = [sys.executable, "manage.py", *arguments]
         environment = {**self._environment, "LOG_LEVEL": "WARNING", **environ}
-        told = subprocess.run(  # noqa: S603 a command of our own
+        ended = subprocess.run(  # noqa: S603 a command of our own
             command, cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
-        return told.stdout
+        return ended.stdout
 
     def answer_with(self, answer: Answer) -> None:
-        """What the fake answers from now on."""
+        """Set the answer of the fake from now on."""
         body = json.dumps(asdict(answer)).encode()
         request = Request(f"{self.gemini_url}/_control/default", body, method="POST")  # noqa: S310
         urlopen(request).close()  # noqa: S310 loopback
 
     def rooms(self, count: int) -> list[Room]:
-        """New rooms, each of another person."""
+        """Make new rooms, each of another person."""
         if count > len(self.people):
             raise ValueError(f"{count} rooms for {len(self.people)} people")
         return for_each(self.port, self.people[:count], open_room)
@@ -133,7 +133,7 @@ class Program:
 
     @contextmanager
     def worker(self, kind: Worker) -> Iterator[int]:
-        """The process id of a worker that has made its first replies."""
+        """Start a worker; yield its process id after its first replies."""
         pool = {"--pool=threads": f"--pool={kind.pool}"}
         with self._process("worker", pool, f"--concurrency={kind.concurrency}") as process:
             self.send(self.rooms(2 * min(kind.concurrency, 10)))
@@ -142,7 +142,7 @@ class Program:
 
     @contextmanager
     def web_on(self, database_url: str) -> Iterator[int]:
-        """The port of one more web process, which is on another database."""
+        """Start one more web process on another database; yield its port."""
         [port] = free_ports(1)
         words = {str(self.port): str(port)}
         with self._process("web", words, DATABASE_URL=database_url):
@@ -153,7 +153,7 @@ class Program:
     def _process(
         self, name: str, instead: Mapping[str, str] | None = None, *more: str, **environ: str
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """One of the stack's commands, run with words replaced or added, and other settings."""
+        """Run a command of the stack with other words and settings."""
         command: Any = self._commands[name]
         log_path = VAR / f"{name}.log"
         with log_path.open("wb") as log:
@@ -185,7 +185,7 @@ class Program:
 
     def _settings(self) -> dict[str, str]:
         return {
-            # Every person comes from an address of their own.
+            # Every person has another address.
             "TRUSTED_PROXY_COUNT": "1",
             "BASIC_DAILY_LIMIT": "1000000",
             "BASIC_SENDS_PER_MINUTE": "1000000",
@@ -196,12 +196,12 @@ class Program:
             "BASIC_DAILY_COST_USD": "0",
             "BASIC_MINUTE_COST_USD": "0",
             "SMS_DAILY_BUDGET": "1000000",
-            # Codes are for the answers alone, and the console is for DEBUG alone.
+            # Codes come only in answers, and the console backend needs DEBUG.
             "SMS_BACKEND": "tests.fakes.sms.Outbox",
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
             "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",
-            # Replies wait for a worker here by design; the sweep would send them once more.
+            # Replies wait for a worker on purpose; the sweep would enqueue them again.
             "REPLY_SWEEP_SECONDS": "3600",
             "DATABASE_URL": "",
             "DB_HOST": "",
@@ -231,7 +231,7 @@ class Program:
 
 
 def wait_for_port(port: int) -> None:
-    """Until a server listens there; raises OSError if none does in START_SECONDS."""
+    """Wait until a server listens. Raises OSError after START_SECONDS."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure, once a round. With `beside`, the same of another side in the same rounds."""
+    """One figure of each round; `beside` has the other side's of the same rounds."""
 
     what: str
     unit: str
@@ -34,7 +34,7 @@ class Row:
 
 
 def shown(figure: float) -> str:
-    """Three digits that count."""
+    """Format a figure with three significant digits."""
     digits = 0 if abs(figure) >= 100 else 1 if abs(figure) >= 10 else 2
     return f"{figure:.{digits}f}"
 
@@ -51,9 +51,9 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def as_json(rows: Sequence[Row], told: dict[str, Any]) -> dict[str, Any]:
+def as_json(rows: Sequence[Row], host: dict[str, Any]) -> dict[str, Any]:
     medians = [{**asdict(row), "median": statistics.median(row.rounds)} for row in rows]
-    return {"machine": told, "rows": medians}
+    return {"machine": host, "rows": medians}
 
 
 def machine() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""CPU time and memory of a process and its descendants, as Linux's /proc tells them."""
+"""CPU time and memory of a process and its descendants, from Linux's /proc."""
 
 import os
 from contextlib import suppress
@@ -8,23 +8,23 @@ TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time so far, to a hundredth of a second a process; see proc_pid_stat(5)."""
+    """Sum user and system time, to 10 ms a process; see proc_pid_stat(5)."""
     ticks = 0
     for each in family(pid):
-        # The name in parentheses may hold blanks.
+        # The name in parentheses may have blanks.
         fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS_A_SECOND
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory. What forked processes share is counted once, by proportional shares."""
+    """Sum resident memory; pages of forked processes count by proportional shares."""
     members = family(pid)
     return sum(_rollup(each, "Rss" if len(members) == 1 else "Pss") for each in members)
 
 
 def peak_bytes(pid: int) -> int:
-    """The most resident memory that one process has had since it started or `reset_peak`."""
+    """Return a process's peak of resident memory since its start or `reset_peak`."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -32,7 +32,7 @@ def peak_bytes(pid: int) -> int:
 
 
 def reset_peak(pid: int) -> None:
-    """Let the peak begin at what is resident now; see proc_pid_clear_refs(5)."""
+    """Set the peak to the present memory; see proc_pid_clear_refs(5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
@@ -46,7 +46,7 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def family(pid: int) -> list[int]:
-    """The process, its children and theirs."""
+    """List the process and all its descendants."""
     children: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError):  # A thread that has just ended.

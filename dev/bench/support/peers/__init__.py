@@ -1,6 +1,5 @@
-"""The control: the chat back end that any FastAPI shop would write, for the measurements alone.
+"""The control of the measurements: a chat back end as any FastAPI shop would write.
 
-It answers the calls that are compared, with the answers' shapes of the program, on the same
-PostgreSQL, Redis and fake Gemini. What it leaves out (ownership under a lock, a quota that holds,
-a prompt that is stored) is left out as such programs do.
+It answers the compared calls with the program's shapes, on the same PostgreSQL, Redis and fake
+Gemini. Like such programs it has no ownership under a lock, no strict quota and no stored prompt.
 """

@@ -98,8 +98,8 @@ def send(chatroom_id: uuid.UUID, body: PromptIn, user: CurrentUser, database: Da
     room = own_room(database, user, chatroom_id)
     task = answer.delay(str(room.id), body.prompt)
     quota = {"limit": DAILY_LIMIT, "used": used, "remaining": DAILY_LIMIT - used}
-    told = {"task_id": task.id, "quota": quota}
-    return Sent(success=True, message="Message is being processed.", data=told)
+    data = {"task_id": task.id, "quota": quota}
+    return Sent(success=True, message="Message is being processed.", data=data)
 
 
 @app.get("/api/v1/chatroom/")

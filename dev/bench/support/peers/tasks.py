@@ -18,9 +18,9 @@ app = Celery(
 @app.task
 def answer(chatroom_id: str, prompt: str) -> str:
     body = {"contents": [{"role": "user", "parts": [{"text": prompt}]}]}
-    told = requests.post(GEMINI, json=body, headers={"x-goog-api-key": "bench"}, timeout=60)
-    told.raise_for_status()
-    parts = told.json()["candidates"][0]["content"]["parts"]
+    response = requests.post(GEMINI, json=body, headers={"x-goog-api-key": "bench"}, timeout=60)
+    response.raise_for_status()
+    parts = response.json()["candidates"][0]["content"]["parts"]
     text = "".join(part["text"] for part in parts)
     room = uuid.UUID(chatroom_id)
     with Session() as session:
