@@ -191,7 +191,7 @@ async def one_round(port: int, side: Side) -> dict[str, float]:
 
 
 async def median_of(call: Callable[[], Awaitable[object]], times: int) -> float:
-    """Measure milliseconds of `count` calls, after one that warms up."""
+    """Measure the median milliseconds of `times` calls, after one that warms up."""
     await call()
     taken = []
     for _ in range(times):

@@ -1,4 +1,4 @@
-// Signing in: a mobile number, then the code that was texted to it.
+// Sign-in: a mobile number, then the code in the text message.
 
 import { problemOf, retryAfter, unreachable } from "./api/problem.js";
 import { refresh, signIn } from "./api/session.js";
@@ -11,7 +11,7 @@ const mobile = byId("mobile");
 const code = byId("code");
 let countdown = null;
 
-// Whoever is signed in already wants the chats. If that cannot be told, the form is here.
+// A signed-in user goes to the chats. If the check fails, the form stays.
 refresh().then((isSignedIn) => isSignedIn && location.replace("/chat"), () => {});
 
 mobileForm.addEventListener("submit", (event) => {
@@ -26,7 +26,7 @@ codeForm.addEventListener("submit", (event) => {
   busy(codeForm, enter);
 });
 
-// What is typed or pasted last completes it.
+// The sixth digit, typed or pasted, submits the form.
 code.addEventListener("input", () => {
   code.value = code.value.replace(/\D/g, "");
   if (code.value.length === 6) codeForm.requestSubmit();
@@ -64,7 +64,7 @@ const askForCode = (solution) =>
     body: JSON.stringify({ mobile: mobile.value.trim(), challenge_solution: solution }),
   });
 
-/** Much is sent at the moment: this device computes for a second or two, which costs robots more. */
+/** Solve the proof of work: a second or two for this device, more for robots. */
 async function solved(challenge) {
   const notice = byId(codeForm.hidden ? "mobile-check" : "code-check");
   notice.textContent = "One moment: checking that no robot asks for codes.";
@@ -99,7 +99,7 @@ function waitText(seconds) {
   return minutes < 100 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
 }
 
-/** One submission at a time; while it runs the button says so. */
+/** Run one submission at a time and mark the form as busy. */
 async function busy(form, submit) {
   if (form.ariaBusy === "true") return;
   form.ariaBusy = "true";

@@ -1,4 +1,4 @@
-// What every part of the page uses: its elements, its dialogs, and what it says aloud.
+// Used by every page: elements, dialogs, errors, and announcements to screen readers.
 
 import { Problem } from "./api/problem.js";
 import { SignedOut } from "./api/session.js";
@@ -6,7 +6,7 @@ import { formatTime } from "./time.js";
 
 export const byId = (id) => document.getElementById(id);
 
-/** A new element from the <template> of that id. */
+/** Make an element from the <template> of that id. */
 export const fromTemplate = (id) => byId(id).content.firstElementChild.cloneNode(true);
 
 /** Tell screen readers what has happened, without moving anything. */
@@ -14,7 +14,7 @@ export function announce(text) {
   byId("announcement").textContent = text;
 }
 
-/** Show what went wrong beside nothing in particular. A session that is over leads to signing in. */
+/** Show an error that belongs to no field. An ended session leads to the sign-in page. */
 export function showFailure(error) {
   if (error instanceof SignedOut) return location.replace("/");
   if (error.name === "AbortError") return;
@@ -24,40 +24,40 @@ export function showFailure(error) {
   byId("failure").hidden = false;
 }
 
-/** What a problem says to a person. */
+/** The text of a problem, with the time of the next answers where the quota is used up. */
 export function quotaMessage({ message, quota }) {
   if (!quota) return message;
   const [answers, reset] = [quota.limit === 1 ? "answer" : `${quota.limit} answers`, quota.resets_at];
   return `You have used today's ${answers}. The next ones are there at ${formatTime(reset)} your time.`;
 }
 
-/** Show or hide an element. A focus in what is hidden goes to `focusFallback`, or it would be lost. */
+/** Show or hide an element. A focus inside a hidden one moves to `focusFallback`. */
 export function toggle(element, isShown, focusFallback) {
   const losesFocus = !isShown && element.contains(document.activeElement);
   element.hidden = !isShown;
   if (losesFocus) focusFallback.focus({ preventScroll: true });
 }
 
-/** Whether what had the focus is no longer on the page, so that the keyboard would begin anew. */
+/** Whether the focused element has left the page, so that the keyboard would start at the top. */
 export function isFocusLost() {
-  const { activeElement: place } = document;
-  return place === null || place === document.body || !place.checkVisibility();
+  const { activeElement: focused } = document;
+  return focused === null || focused === document.body || !focused.checkVisibility();
 }
 
 export function hideFailure() {
   byId("failure").hidden = true;
 }
 
-/** Run something that may fail; what goes wrong is shown. */
+/** Run an action and show its error. */
 export const runSafely = (action) => Promise.resolve().then(action).catch(showFailure);
 
-/** Put an error into text at a field, or take it away. */
+/** Show an error at a field; an empty text removes the error. */
 export function setFieldError(field, text = "") {
   byId(`${field.id}-error`).textContent = text;
   field.ariaInvalid = text ? "true" : null;
 }
 
-/** Ask before something that cannot be undone. */
+/** Ask before an action that cannot be undone. */
 export async function confirmAction({ title, text, yes }) {
   byId("confirm-title").textContent = title;
   byId("confirm-text").textContent = text;
@@ -68,8 +68,8 @@ export async function confirmAction({ title, text, yes }) {
 let lastAnswer = Promise.resolve("");
 
 /**
- * Open a dialog; the value it is closed with, empty for Escape. A browser tells of a closing a
- * frame later: whoever asks at once waits for that, or would take it for their own answer.
+ * Open a dialog and return its value, empty for Escape. A browser reports the closing a frame
+ * later: the next question waits for the report, or would take it for its own answer.
  */
 export function ask(dialog) {
   lastAnswer = lastAnswer.then(() => {

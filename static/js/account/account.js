@@ -1,4 +1,4 @@
-// The account: profile, usage, and where the user is signed in.
+// The account dialog: profile, usage and sessions.
 
 import { call, get } from "../api/client.js";
 import { Problem } from "../api/problem.js";
@@ -25,7 +25,7 @@ export class Account {
       byId("account-error").textContent = "";
       setFieldError(this.name);
       dataControls.open();
-      this.name.disabled = true; // Or what comes late would write over what is typed.
+      this.name.disabled = true; // Or a late answer would overwrite the typed name.
       this.dialog.showModal();
       runSafely(() => Promise.all([this.load(), plan.reload()]));
     });
@@ -101,7 +101,7 @@ export class Account {
   }
 }
 
-/** “Firefox on Windows” out of what a browser calls itself. */
+/** Make “Firefox on Windows” of a user agent. */
 function deviceOf(userAgent) {
   const named = (names) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
   const browser = named([

@@ -1,4 +1,4 @@
-// What a user does with all that is kept about them: take it along as a file, or have it erased.
+// Export of the user's data, and deletion of the account.
 
 import { call, get, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
@@ -10,7 +10,7 @@ const IN_PROGRESS = ["queued", "building"];
 const MAX_POLLS = 120;
 
 export class DataControls {
-  /** `leave` ends the session here and goes to the first page. */
+  /** `leave` ends the session here and goes to the landing page. */
   constructor({ leave }) {
     this.leave = leave;
     this.state = byId("export-state");
@@ -25,7 +25,7 @@ export class DataControls {
     if (!this.isExporting) this.state.textContent = "";
   }
 
-  /** Run one of the two; what the server has against it is said below their buttons. */
+  /** Run an action; show a refusal below the buttons. */
   async act(action) {
     this.showError("");
     try {
@@ -36,18 +36,18 @@ export class DataControls {
     }
   }
 
-  showError(words, wantsSignIn = false) {
-    this.error.textContent = words;
+  showError(text, wantsSignIn = false) {
+    this.error.textContent = text;
     const signInAgain = byId("sign-in-again");
     toggle(signInAgain, wantsSignIn, byId("delete-account"));
-    // Both are at the end of a dialog that scrolls.
-    if (words) (wantsSignIn ? signInAgain : this.error).scrollIntoView({ block: "nearest" });
+    // Both are at the end of a scrolling dialog.
+    if (text) (wantsSignIn ? signInAgain : this.error).scrollIntoView({ block: "nearest" });
   }
 
   async export() {
     if (this.isExporting) return;
     this.isExporting = true;
-    this.state.textContent = "The file is being made.";
+    this.state.textContent = "The file is being prepared.";
     try {
       this.state.textContent = await this.download();
     } catch (error) {
@@ -58,14 +58,14 @@ export class DataControls {
     }
   }
 
-  /** Have the file made and take it; what came of that, in words. */
+  /** Request the file, download it, and return the state as text. */
   async download() {
     let file = await post(EXPORT);
     for (let polls = 0; IN_PROGRESS.includes(file.status) && polls < MAX_POLLS; polls += 1) {
       await sleep(1);
       file = await get(EXPORT);
     }
-    if (IN_PROGRESS.includes(file.status)) return "It takes longer than usual. Ask again later: it goes on.";
+    if (IN_PROGRESS.includes(file.status)) return "This takes longer than usual. Export again later to get the file.";
     if (file.status !== "ready") return "The file could not be made. Ask again later.";
     location.assign(file.download_url);
     return "Your browser is downloading the file.";
@@ -75,8 +75,8 @@ export class DataControls {
     const isSure = await confirmAction({
       title: "Delete your account?",
       text:
-        `All that is kept about ${byId("profile-mobile").textContent} is erased for good, your chats` +
-        " and messages among it, and Pro ends. There is no way back: export first what you want to keep.",
+        `All data of ${byId("profile-mobile").textContent} is erased for good, with your chats and` +
+        " messages, and Pro ends. This cannot be undone: export your data first to keep it.",
       yes: "Delete account",
     });
     if (!isSure) return;

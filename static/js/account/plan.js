@@ -1,4 +1,4 @@
-// Quota and tier, and the ways to Pro and back. What is paid is Stripe's business, on its own pages.
+// Quota and tier, upgrade and cancellation. Payment is on Stripe's own pages.
 
 import { get, post } from "../api/client.js";
 import { SignedOut } from "../api/session.js";
@@ -39,7 +39,7 @@ export class Plan {
     toggle(byId("plan-resume"), Boolean(isPro && isEnding), byId("plan-title"));
   }
 
-  /** To Stripe's Checkout page. What stands in the way is said in `refusal`, beside the button. */
+  /** Go to Stripe's Checkout page; show an error in `refusal`, beside the button. */
   async upgrade(refusal) {
     refusal.textContent = "";
     announce("The payment page is being opened.");
@@ -88,7 +88,7 @@ export class Plan {
 
 function planText({ daily_limit: limit, daily_usage: used, resets_at: reset, subscription }, isPro) {
   if (!isPro) {
-    return `Basic: ${limit} answers a day, ${used} used today. The count begins anew at ${formatTime(reset)} your time.`;
+    return `Basic: ${limit} answers a day, ${used} used today. The count starts again at ${formatTime(reset)} your time.`;
   }
   if (!subscription) return `Pro, given to you. ${used} answers today.`;
   const end = formatDate(subscription.current_period_end);

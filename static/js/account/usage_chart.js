@@ -1,4 +1,4 @@
-// The usage chart: a bar for each day, and the same in words and as a table.
+// The usage chart: a bar for each day, with a summary and a table.
 
 import { byId } from "../ui.js";
 
@@ -47,7 +47,7 @@ function row({ day, replies, prompt_tokens: asked, output_tokens: written }) {
   return line;
 }
 
-/** The days of the chart as the API writes them (UTC), the oldest first. */
+/** The days of the chart in the API's format (UTC), the oldest first. */
 function lastDays() {
   const today = new Date();
   return Array.from({ length: DAYS }, (_, index) => {

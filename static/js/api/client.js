@@ -1,4 +1,4 @@
-// Calls of the public API: authorised, renewed after a 401, repeated where that is safe.
+// Calls of the public API: authorised, with a new token after a 401, retried where that is safe.
 
 import { sleep } from "../time.js";
 import { problemOf, retryAfter, unreachable } from "./problem.js";
@@ -9,8 +9,8 @@ const TRIES = 3;
 const LONGEST_WAIT_SECONDS = 5;
 
 /**
- * Call `path` and answer with the Response; raises Problem, or SignedOut when the session is over.
- * A `key` makes a POST safe to repeat: the server does once what it is asked twice.
+ * Call `path` and return the Response. Throws Problem, or SignedOut when the session has ended.
+ * A `key` makes a POST safe to retry: the server acts once for each key.
  */
 export async function call(method, path, { body, key, headers = {}, signal } = {}) {
   const isSafe = method !== "POST" || key !== undefined;
@@ -58,13 +58,13 @@ export const get = (path, options) => read(call("GET", path, options));
 export const post = (path, body = {}, options = {}) =>
   read(call("POST", path, { body, ...options }));
 
-/** A key for one thing that is to be done once, however often it is sent. */
+/** Make a key for one action, which is done once however often it is sent. */
 export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Keys for what a person may send again after an error: the same for as long as it is the same. */
+/** The idempotency key of a form: the same for as long as the content is the same. */
 export class RetryKey {
   keyFor(what) {
     if (what !== this.what) Object.assign(this, { what, key: newKey() });
@@ -76,7 +76,7 @@ export class RetryKey {
   }
 }
 
-/** The path of the next page, from the answer's `Link` header; null on the last one. */
+/** The path of the next page, from the `Link` header; null on the last page. */
 export function nextPage(answer) {
   const link = /<([^>]+)>;\s*rel="next"/.exec(answer.headers.get("Link") ?? "");
   if (!link) return null;

@@ -1,13 +1,13 @@
-// What a server says when it does not do what it was asked.
+// Errors of the API.
 
-/** A problem document (RFC 9457), or a server that could not be reached: `status` 0. */
+/** A problem document (RFC 9457); `status` is 0 for an unreachable server. */
 export class Problem extends Error {
   constructor(status, { detail, code = "", errors = [], quota = null, challenge = null } = {}) {
     super(detail || "Something went wrong here. Try again in a moment.");
     Object.assign(this, { status, code, errors, quota, challenge });
   }
 
-  /** What is wrong with one field, in words. */
+  /** The error of one field. */
   of(field) {
     return this.errors.find((error) => error.field === field)?.message;
   }
@@ -25,7 +25,7 @@ export function unreachable() {
   return new Problem(0, { detail });
 }
 
-/** What the server asks to wait, in seconds; null if it does not. */
+/** The seconds of Retry-After, or null. */
 export function retryAfter(answer) {
   const given = Number.parseInt(answer.headers.get("Retry-After"), 10);
   return Number.isNaN(given) ? null : given;

@@ -1,5 +1,5 @@
-// Who is signed in. The access token is in memory alone; what renews it is a cookie that no script
-// can read and that is sent to this site only.
+// The session. The access token is only in memory. A cookie renews the token: no script can read
+// the cookie, and the browser sends it to this site only.
 
 import { sleep } from "../time.js";
 import { problemOf, retryAfter, unreachable } from "./problem.js";
@@ -8,7 +8,7 @@ const TRIES = 9;
 
 let accessToken = null;
 let refreshing = null;
-// Aborted by signing out: calls under way would be refused by then, and nobody is there any more.
+// Aborted by signing out: calls in progress would be refused.
 let calls = new AbortController();
 
 export class SignedOut extends Error {}
@@ -16,7 +16,7 @@ export class SignedOut extends Error {}
 export const token = () => accessToken;
 export const whileSignedIn = () => calls.signal;
 
-/** Sign in with the code that was texted; the answer, whatever its status. */
+/** Sign in with the code; return the answer, also a refusal. */
 export async function signIn(mobile, otp) {
   const answer = await fetch("/web/session", {
     method: "POST",
@@ -46,7 +46,7 @@ async function endSession() {
   if (!answer.ok) throw await problemOf(answer);
 }
 
-/** Take a new access token; false where nobody is signed in. All callers share one request. */
+/** Take a new access token; false without a session. All callers share one request. */
 export function refresh() {
   refreshing ??= oneTabAtATime(takeToken).finally(() => {
     refreshing = null;
@@ -54,15 +54,15 @@ export function refresh() {
   return refreshing;
 }
 
-// Each refresh makes the cookie of the one before useless. The lock is there in secure contexts;
-// elsewhere, and after a reload in the middle, the server answers 409 and the cookie is renewed soon.
+// Each refresh invalidates the cookie of the refresh before. The lock exists in secure contexts.
+// Elsewhere, and after a reload in the middle, the server answers 409, and a retry succeeds.
 function oneTabAtATime(take) {
   return navigator.locks ? navigator.locks.request("gemchat-refresh", take) : take();
 }
 
 async function takeToken() {
   for (let tries = 1; ; tries += 1) {
-    // keepalive: the cookie of the answer is kept even if the page is left before it is there.
+    // keepalive: the browser stores the new cookie even if the page is left before the answer.
     const answer = await fetch("/web/session/refresh", { method: "POST", keepalive: true });
     if (answer.status === 200) {
       accessToken = (await answer.json()).access_token;

@@ -1,4 +1,4 @@
-// A reply as it is written: Server-Sent Events over fetch, since EventSource sends no Authorization.
+// Streaming of a reply: Server-Sent Events over fetch, since EventSource sends no Authorization.
 
 import { sleep } from "../time.js";
 import { call, get } from "./client.js";
@@ -10,9 +10,9 @@ const SILENCE_SECONDS = 40;
 const LONGEST_BACKOFF_SECONDS = 10;
 
 /**
- * Follow a reply to its end, over whatever breaks: a lost connection is resumed after the last
- * event that arrived. `onText` takes what is new, `onRestart` says that what came before is void,
- * `onEnd` takes the whole message, null if it was deleted. Ends early when `signal` is aborted.
+ * Follow a reply to its end. A lost connection is resumed after the last event. `onText` takes new
+ * text, `onRestart` makes earlier text void, `onEnd` takes the whole message, null if it was
+ * deleted. Ends early when `signal` is aborted.
  */
 export async function follow(replyId, { onText, onRestart, onEnd, signal }) {
   let lastId = "";
@@ -52,7 +52,7 @@ async function* connect(replyId, lastId, signal) {
       signal: connection.signal,
     });
     if (answer.status === 204) {
-      // All of it had arrived but the end.
+      // All text had arrived, but not the end.
       yield { id: lastId, name: "reply.completed", data: await get(`/message/${replyId}`) };
       return;
     }
@@ -67,7 +67,7 @@ async function* connect(replyId, lastId, signal) {
   }
 }
 
-/** The events of a body; comments are passed over. */
+/** Yield the events of a body, without comments. */
 async function* events(body, onData) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
@@ -94,7 +94,7 @@ function parse(block) {
   return fields.event && { id: fields.id, name: fields.event, data: JSON.parse(fields.data) };
 }
 
-/** As soon as the browser has a network, which is mostly at once. */
+/** Wait until the browser has a network. */
 function online() {
   if (navigator.onLine) return Promise.resolve();
   return new Promise((resolve) => window.addEventListener("online", resolve, { once: true }));

@@ -1,4 +1,4 @@
-// Where a message is written. What was typed stays until the server has it.
+// The message form. The typed text stays until the server has the message.
 
 import { RetryKey, call, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
@@ -8,8 +8,8 @@ const byTouch = matchMedia("(pointer: coarse)");
 
 export class Composer {
   /**
-   * `onNewRoom` takes a room that was made for what was sent; `onUpgrade` a wish for more, and the
-   * place to say what stands in its way.
+   * `onNewRoom` takes a room that was made for the message. `onUpgrade` starts the upgrade and takes
+   * the element for a refusal.
    */
   constructor({ conversation, onNewRoom, onUpgrade }) {
     Object.assign(this, { conversation, onNewRoom, onUpgrade });
@@ -37,7 +37,7 @@ export class Composer {
     }
   }
 
-  /** Not on a touch screen, where the keyboard would come up over the answer. */
+  /** Focus the field, but not on a touch screen: its keyboard would hide the answer. */
   focus() {
     if (!byTouch.matches) this.prompt.focus({ preventScroll: true });
   }
@@ -46,7 +46,7 @@ export class Composer {
     return `draft:${this.conversation.opening ?? "new"}`;
   }
 
-  /** Show what was typed in this room and not sent. */
+  /** Show the unsent text of this room. */
   open() {
     this.made = null;
     this.showError("");
@@ -98,28 +98,28 @@ export class Composer {
     this.retryKey.done();
     this.made = null;
     sessionStorage.removeItem(draftKey);
-    // Somebody who has turned to another room meanwhile is not taken back.
+    // A user who opened another room meanwhile stays there.
     if (this.conversation.room !== before) return this.conversation.notifyExchange();
     this.fill("");
     this.conversation.accepted(room, sent.data);
     if (!before) this.onNewRoom(room);
   }
 
-  /** The room for a first message; the same one again if the network broke before it was sent. */
+  /** Make the room for a first message; reuse it if the network broke before the send. */
   async newRoom() {
     this.made ??= await post("/chatroom/", { temporary: byId("temporary").checked });
     return this.made;
   }
 
-  /** A room whose first message was refused is not left lying about. */
+  /** Delete a room whose first message was refused. */
   async discard(room) {
     this.made = null;
     await call("DELETE", `/chatroom/${room.id}`);
   }
 
-  showError(words, offersUpgrade = false) {
-    this.error.textContent = words;
-    this.prompt.ariaInvalid = words ? "true" : null;
+  showError(text, offersUpgrade = false) {
+    this.error.textContent = text;
+    this.prompt.ariaInvalid = text ? "true" : null;
     if (!offersUpgrade) return;
     const upgrade = document.createElement("button");
     Object.assign(upgrade, { type: "button", className: "button small", textContent: "Upgrade to Pro" });

@@ -1,4 +1,4 @@
-// The conversation on the page: its branch as the server has it, and its answers as they are written.
+// The conversation on the page: the branch of the server, and answers in progress.
 
 import { get, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
@@ -19,7 +19,7 @@ export class Conversation {
   following = new Map();
   sent = 0;
 
-  /** `onRoom` takes the room that is shown, `onExchange` the one where something was said. */
+  /** `onRoom` takes the shown room; `onExchange` is called after a send or an answer. */
   constructor({ onRoom, onExchange }) {
     Object.assign(this, { onRoom, onExchange });
     this.log = byId("log");
@@ -35,7 +35,7 @@ export class Conversation {
     }).observe(byId("earlier"));
   }
 
-  /** Show a room; null is one that is still to be made. */
+  /** Show a room; null is a new room. */
   async open(roomId) {
     for (const follower of this.following.values()) follower.abort();
     this.following.clear();
@@ -50,7 +50,7 @@ export class Conversation {
     return this.opening !== null && this.room === null;
   }
 
-  /** Bring what is shown up to date. */
+  /** Load the shown room again. */
   async reload() {
     if (this.opening) await this.load(this.opening);
   }
@@ -63,7 +63,7 @@ export class Conversation {
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
     }
-    // Somebody has turned to another room, or said what this answer does not know of yet.
+    // The user has opened another room, or sent a message that this answer lacks.
     if (this.opening !== roomId || this.sent !== sent) return;
     if (!room) return this.show({ gone: true });
     const isNew = this.room === null;
@@ -83,7 +83,7 @@ export class Conversation {
     this.showBusy();
   }
 
-  /** The latest messages of the branch; what was loaded of those before them stays. */
+  /** Show the latest messages of the branch; loaded earlier ones stay. */
   showBranch(messages, cursor) {
     const first = this.views.findIndex((view) => view.id === messages[0]?.id);
     const kept = this.views.slice(0, Math.max(first, 0));
@@ -94,7 +94,7 @@ export class Conversation {
 
   viewOf(message, known = new Map()) {
     const view = known.get(message.id) ?? new MessageView(message);
-    // One that is followed knows more than the row, which is written at the end.
+    // A followed reply has more text than its row, which is written at the end.
     if (!this.following.has(message.id)) {
       view.update(message);
       if (isInProgress(message)) this.follow(view);
@@ -105,14 +105,14 @@ export class Conversation {
   setViews(views) {
     for (const view of this.views) if (!views.includes(view)) view.element.remove();
     this.views = views;
-    views.forEach((view, place) => {
-      const current = this.list.children[place];
+    views.forEach((view, index) => {
+      const current = this.list.children[index];
       if (current !== view.element) this.list.insertBefore(view.element, current ?? null);
     });
     this.stayAtEnd();
   }
 
-  /** Take on what the server accepted: a prompt and the answer to come. */
+  /** Add the accepted prompt and its reply. */
   accepted(room, { message, reply }) {
     this.opening = room.id;
     this.room = room;
@@ -123,7 +123,7 @@ export class Conversation {
     this.notifyExchange();
   }
 
-  /** The page before what is shown; all who ask meanwhile share one request. */
+  /** Load the page before the shown messages; parallel calls share one request. */
   showEarlier() {
     this.loadingEarlier ??= this.loadEarlier().finally(() => {
       this.loadingEarlier = null;
@@ -136,7 +136,7 @@ export class Conversation {
     if (!cursor) return;
     const path = `/message/chatroom/${this.room.id}/message?before=${cursor}`;
     const { results, previous } = await get(path);
-    // Another room or branch is shown by now.
+    // The user has opened another room or branch.
     if (this.views[0] !== first) return;
     this.earlier = previous;
     const below = this.log.scrollHeight - this.log.scrollTop;
@@ -179,7 +179,7 @@ export class Conversation {
     this.onExchange(this.room);
   }
 
-  /** The room is named after its first exchange, a moment after that has ended. */
+  /** Wait for the title, which the server makes after the first exchange. */
   async awaitTitle(roomId) {
     for (const wait of TITLE_WAITS_SECONDS) {
       await sleep(wait);
@@ -192,19 +192,19 @@ export class Conversation {
     }
   }
 
-  /** Busy while an answer is written, so that it is not read out word by word. */
+  /** Mark the log as busy during an answer, so that it is not read out word by word. */
   showBusy() {
     const isBusy = this.following.size > 0;
     this.log.ariaBusy = String(isBusy);
     toggle(byId("stop"), isBusy, this.log);
   }
 
-  /** End every answer under way, the last one first, or the next would begin meanwhile. */
+  /** Stop every answer in progress, the last one first, or the next would begin meanwhile. */
   async stop() {
     for (const id of [...this.following.keys()].reverse()) await post(`/message/${id}/stop`);
   }
 
-  /** Show the branch that now holds this message, and put the focus there, if it still does. */
+  /** Show the branch of this message and focus the message, if it is there. */
   async showVersion(id) {
     await this.reload();
     const view = await this.find(id);
@@ -213,14 +213,14 @@ export class Conversation {
     return view;
   }
 
-  /** Scroll to a message that a search has found, if it is on the branch that is shown. */
+  /** Scroll to a message that a search has found, if the shown branch has it. */
   async point(id) {
     const view = await this.find(id);
     view?.element.scrollIntoView({ block: "center" });
     view?.element.classList.add("found");
   }
 
-  /** A message of the branch, for which earlier pages are loaded as far as need be. */
+  /** Find a message of the branch; earlier pages are loaded as needed. */
   async find(id) {
     let view;
     while (!(view = this.views.find((item) => item.id === id)) && this.earlier) {

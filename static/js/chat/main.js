@@ -1,4 +1,4 @@
-// The page of chats: what is shown follows from the path, and the parts hear of each other here.
+// The chat page: the path decides the view, and callbacks here connect the parts.
 
 import { Account } from "../account/account.js";
 import { Plan } from "../account/plan.js";
@@ -47,23 +47,23 @@ function showRoom(room) {
 
 /** Show what the path names: /chat, /chat/new or /chat/<id of a room>. */
 async function route() {
-  const place = /^\/chat\/([^/]+)/.exec(location.pathname)?.[1] ?? null;
-  const roomId = place === "new" ? null : place;
+  const name = /^\/chat\/([^/]+)/.exec(location.pathname)?.[1] ?? null;
+  const roomId = name === "new" ? null : name;
   hideFailure();
-  view(place);
+  view(name);
   const opened = conversation.open(roomId);
   composer.open();
   await opened;
   if (rooms.matches.has(roomId)) await conversation.point(rooms.matches.get(roomId));
 }
 
-/** On a phone there is room for the list or for the conversation. */
-function view(place) {
-  document.body.dataset.view = place ? "conversation" : "rooms";
-  rooms.mark(place);
+/** Choose between list and conversation, since a phone has room for one. */
+function view(name) {
+  document.body.dataset.view = name ? "conversation" : "rooms";
+  rooms.mark(name);
 }
 
-/** Put the focus where one goes on from in what is shown. */
+/** Focus the element where the user goes on in this view. */
 function arrive() {
   if (narrow.matches && document.body.dataset.view === "rooms") byId("new-chat").focus();
   else if (narrow.matches || byId("composer").hidden) byId("room-title").focus();
@@ -86,7 +86,7 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   go(link.pathname);
 });
-// Not by its address, as a new one, even of a place in the page, is a way to another chat.
+// By focus, not by address: a new address, even of a fragment, opens another chat.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId(byId("composer").hidden ? "room-title" : "prompt").focus();
@@ -97,7 +97,7 @@ byId("failure").querySelector("button").addEventListener("click", () => {
   findFocus();
 });
 
-// What happened elsewhere meanwhile is shown when somebody comes back to the tab.
+// A tab that becomes visible shows what happened elsewhere meanwhile.
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") runSafely(() => conversation.reload());
 });
@@ -106,7 +106,7 @@ function showNetwork() {
   byId("offline").hidden = navigator.onLine;
   byId("offline").textContent = navigator.onLine
     ? ""
-    : "You are offline. What you write is kept, and answers go on when you are back.";
+    : "You are offline. Your text is saved, and answers continue when you are back.";
 }
 window.addEventListener("offline", showNetwork);
 window.addEventListener("online", () => {

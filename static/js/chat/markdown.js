@@ -1,11 +1,11 @@
-// Markdown to elements. HTML in a message is shown as the text that it is: the renderer escapes it,
-// and what the renderer made is sanitised all the same before it becomes part of the page.
+// Markdown to elements. The renderer escapes HTML in a message, so that it appears as text. The
+// renderer's output is sanitised before it enters the page.
 
 import { Marked } from "../../vendor/marked.js";
 import DOMPurify from "../../vendor/purify.js";
 
 const MOST_HEADING_LEVEL = 6;
-// The page's own headings come before those of a message.
+// The page's own headings have the levels above.
 const HEADINGS_ABOVE = 2;
 
 const escaped = (text) =>
@@ -16,7 +16,7 @@ const marked = new Marked({
   breaks: true,
   renderer: {
     html: ({ text, block }) => (block ? `<p>${escaped(text)}</p>` : escaped(text)),
-    // Nothing is loaded from elsewhere because a message says so.
+    // A message must not load anything from elsewhere.
     image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
     checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
     heading({ tokens, depth }) {
@@ -39,8 +39,8 @@ const ALLOWED = {
 };
 
 /**
- * Show `text` in `element`. Blocks that are there already stay as they are, so that a growing
- * answer costs its last paragraph only, and what somebody has selected stays selected.
+ * Show `text` in `element`. Unchanged blocks stay, so that a growing answer renders only its last
+ * paragraph, and a selection stays.
  */
 export function render(element, text) {
   const blocks = marked.lexer(text);
@@ -60,7 +60,7 @@ export function render(element, text) {
   element.renderedBlocks = [...shown.slice(0, same), ...added];
 }
 
-/** What Markdown does not say: where links open, and what wide blocks need. */
+/** Complete a block: links open in a new tab, wide blocks scroll. */
 function furnish(fragment) {
   for (const link of fragment.querySelectorAll("a")) {
     link.target = "_blank";

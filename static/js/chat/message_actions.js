@@ -1,4 +1,4 @@
-// What a person does with a message: each method is named by a button's data-do.
+// The actions of a message: a button's data-do names a method.
 
 import { RetryKey, call, newKey, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
@@ -42,7 +42,7 @@ export class MessageActions {
   async rate(view, rating, comment = "") {
     const answer = await call("PUT", `/message/${view.id}/feedback`, { body: { rating, comment } });
     view.update(await answer.json());
-    announce(rating ? "Thank you. Your rating is kept." : "Your rating is taken back.");
+    announce(rating ? "Thank you. Your rating is saved." : "Your rating is removed.");
   }
 
   async regenerate(view) {
@@ -81,7 +81,7 @@ export class MessageActions {
     return this.switchVersion(view.variant(1), button.dataset.do);
   }
 
-  /** The focus goes to the same button of the other version, or to its neighbour at the end. */
+  /** Show another version; focus its same button, or at the end the neighbour. */
   async switchVersion(id, pressed) {
     await post(`/message/${id}/select`);
     const shown = await this.conversation.showVersion(id);

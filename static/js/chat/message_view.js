@@ -1,4 +1,4 @@
-// One message on the page, brought up to date in place, so that focus and selection stay.
+// One message on the page, updated in place, so that focus and selection stay.
 
 import { fromTemplate } from "../ui.js";
 import { render } from "./markdown.js";
@@ -30,7 +30,7 @@ export class MessageView {
     this.message = message;
     this.showVariants();
     if (!this.isReply) {
-      // A prompt is shown as it was typed.
+      // A prompt is shown as typed.
       if (!this.isEdited) this.content.textContent = message.content;
       return;
     }
@@ -54,7 +54,7 @@ export class MessageView {
     return this.find(`[data-do="${name}"]`);
   }
 
-  /** Take what is new of an answer; it is drawn once a frame, however much comes. */
+  /** Add text to an answer; it is drawn at most once a frame. */
   append(text) {
     this.draft += text;
     if (this.drawing) return;
@@ -77,10 +77,10 @@ export class MessageView {
   }
 
   showState() {
-    const words = this.stateText();
+    const text = this.stateText();
     const state = this.find(".state");
-    state.hidden = !words;
-    state.textContent = words;
+    state.hidden = !text;
+    state.textContent = text;
     state.classList.toggle("error", this.message.status === "failed");
   }
 
@@ -95,20 +95,20 @@ export class MessageView {
 
   showVariants() {
     const { sibling_ids: ids, id } = this.message;
-    const place = ids.indexOf(id);
+    const index = ids.indexOf(id);
     this.find(".variants").hidden = ids.length < 2;
-    this.find(".variants .which").textContent = `${place + 1}/${ids.length}`;
-    this.button("previousVersion").disabled = place <= 0;
-    this.button("nextVersion").disabled = place === ids.length - 1;
+    this.find(".variants .which").textContent = `${index + 1}/${ids.length}`;
+    this.button("previousVersion").disabled = index <= 0;
+    this.button("nextVersion").disabled = index === ids.length - 1;
   }
 
-  /** The version so many places on, if there is one. */
+  /** The id of the version `step` further, if any. */
   variant(step) {
     const ids = this.message.sibling_ids;
     return ids[ids.indexOf(this.id) + step];
   }
 
-  /** Turn a prompt into a form; `cancelEdit` turns it back. */
+  /** Replace a prompt by a form; `cancelEdit` restores the prompt. */
   edit(onSubmit) {
     const form = fromTemplate("edit-template");
     this.content.replaceChildren(form);

@@ -1,4 +1,4 @@
-// The list of chats: page by page, archived ones, and those that a search has found.
+// The list of chats: pages, archive and search.
 
 import { call, nextPage } from "../api/client.js";
 import { formatDate, formatTime } from "../time.js";
@@ -38,7 +38,7 @@ export class RoomList {
     return this.search.value.trim();
   }
 
-  /** The first page anew. An answer that another call has overtaken is dropped. */
+  /** Load the first page again. A newer call aborts an older one. */
   async reload() {
     this.loading?.abort();
     const loading = (this.loading = new AbortController());
@@ -51,7 +51,7 @@ export class RoomList {
     this.note.textContent = this.roomsNote(rooms.length, next);
   }
 
-  /** What had the focus has it again, if it is still there: an answer may end at any moment. */
+  /** Replace the items and keep the focus, as an answer may end at any moment. */
   replace(items) {
     const focused = this.list.contains(document.activeElement) ? document.activeElement.href : null;
     this.list.replaceChildren(...items);
@@ -102,11 +102,11 @@ export class RoomList {
     return item;
   }
 
-  /** What the search found, its words marked; otherwise when something was last said. */
+  /** Show the search's excerpt with marked words, or else the time of the last message. */
   describe(element, { excerpt, pinned, last_message_at: at }) {
     if (!excerpt) {
       const isToday = at && formatDate(at) === formatDate(new Date());
-      const when = at ? (isToday ? formatTime(at) : formatDate(at)) : "Nothing said yet";
+      const when = at ? (isToday ? formatTime(at) : formatDate(at)) : "No messages yet";
       element.textContent = pinned ? `Pinned · ${when}` : when;
       return;
     }

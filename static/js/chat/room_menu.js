@@ -1,11 +1,11 @@
-// What is done with the chat that is shown: name, pin, archive, export, delete.
+// The menu of the shown chat: name, pin, archive, export, delete.
 
 import { call } from "../api/client.js";
 import { Problem } from "../api/problem.js";
 import { announce, byId, confirmAction, runSafely, setFieldError, showFailure } from "../ui.js";
 
 export class RoomMenu {
-  /** `onChange` takes the room as it is now, `onDelete` nothing. */
+  /** `onChange` takes the changed room, `onDelete` nothing. */
   constructor({ onChange, onDelete }) {
     Object.assign(this, { onChange, onDelete });
     this.menu = byId("room-menu");
@@ -17,7 +17,7 @@ export class RoomMenu {
       this.button.focus();
       runSafely(() => this[action](this.room));
     });
-    // It would stay open over what one goes on to with Tab.
+    // Tab out of the menu closes it, or it would cover the next element.
     this.menu.addEventListener("focusout", ({ relatedTarget: next }) => {
       if (next && next !== this.button && !this.menu.contains(next)) this.menu.hidePopover();
     });
@@ -58,7 +58,7 @@ export class RoomMenu {
   async saveName(room) {
     const fields = Object.fromEntries(this.fields().map((field) => [field.name, field.value]));
     try {
-      // The name that the room was given by itself stays its own until a person gives another.
+      // An unchanged title is not sent: an automatic title would count as given by the user.
       if (fields.title === room.title) delete fields.title;
       await this.change(room, fields);
     } catch (error) {
@@ -89,7 +89,7 @@ export class RoomMenu {
     return this.download(room, "json");
   }
 
-  /** A link would send no token, so the file is fetched and then handed over. */
+  /** Fetch the file and hand it over, since a link would send no token. */
   async download(room, kind) {
     const answer = await call("GET", `/chatroom/${room.id}/export?as=${kind}`);
     const named = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"));
