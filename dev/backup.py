@@ -279,7 +279,7 @@ def _read_manifest(file: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         raise StartError(f"{manifest_path(file)} is missing or broken") from None
     if _checksum(file) != manifest["sha256"]:
-        raise StartError(f"{file} does not match its manifest")
+        raise StartError(f"{file} is not the file of its manifest")
     unknown = [name for name in manifest["migrations"] if not _is_known(name)]
     if unknown:
         raise StartError(f"it was made by a newer version: {', '.join(unknown)} is not known here")

@@ -58,7 +58,7 @@ def _migrate() -> None:
     if lacking := _lacking_columns():
         table, column = min(lacking)
         sys.exit(
-            f"error: the migrations that made this database were rewritten since ({table} has no"
+            f"error: the database was made by migrations that were rewritten since ({table} has no"
             f" {column}), as they may be until a release: begin with an empty database."
             " `make clean` removes that of make run"
         )
