@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to it that the tests of pages have a Chromium: root gets Debian's, others are told how.
+# Install Chromium for the tests of pages: for root from Debian. Others get a note.
 set -eu
 for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
     if [ -n "$name" ] && command -v "$name" >/dev/null; then

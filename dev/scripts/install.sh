@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv from a Python 3.11 or newer and installs requirements/dev.txt into it.
-# PYTHON names the interpreter to take.
+# Make .venv from Python 3.11 or newer and install requirements/dev.txt into it.
+# PYTHON names the interpreter.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -28,8 +28,8 @@ if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
 fi
 
 echo "Installing the packages of requirements/dev.txt"
-# The file lists every package, so pip need not look for more. Compiling what is never imported
-# takes a third of the time; Python compiles the rest as it is used.
+# The file lists every package, so pip need not look for more. Compiling all modules takes a third
+# of the time; Python compiles a module at its first import.
 .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile \
     --progress-bar off --requirement requirements/dev.txt
 touch .venv/installed

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to it that the test of the Postman collection has newman, beside its lock in dev/newman/.
+# Install newman for the test of the Postman collection, beside its lock in dev/newman/.
 set -eu
 cd "$(dirname "$0")/../newman"
 # npm writes that file last.

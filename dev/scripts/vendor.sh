@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes the libraries of the web pages from their npm packages into static/vendor/, unchanged, with
-# their licences, and notes where each file is from. Needs npm.
+# Copy the libraries of the web pages from their npm packages into static/vendor/, unchanged, with
+# licences and the origin of each file. Needs npm.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -24,7 +24,7 @@ take() { # package, version, file in it, name here
 }
 
 cat >"$vendor/README.md" <<'NOTE'
-Files of npm packages, as they are there; `make vendor` fetches them anew.
+Unchanged files of npm packages; `make vendor` fetches them again.
 
 | file | from | sha256 |
 |---|---|---|
