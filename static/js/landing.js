@@ -1,6 +1,6 @@
 // Sign-in: a mobile number, then the code in the text message.
 
-import { problemOf, retryAfter, unreachable } from "./api/problem.js";
+import { problemFrom, retryAfter, unreachable } from "./api/problem.js";
 import { refresh, signIn } from "./api/session.js";
 import { solve } from "./challenge.js";
 import { byId, setFieldError } from "./ui.js";
@@ -41,7 +41,7 @@ byId("other-mobile").addEventListener("click", () => {
 async function sendCode() {
   let answer = await askForCode();
   if (answer.status === 403) {
-    const problem = await problemOf(answer.clone());
+    const problem = await problemFrom(answer.clone());
     if (problem.challenge) answer = await askForCode(await solved(problem.challenge));
   }
   if (!answer.ok) return showRefusal(answer, codeForm.hidden ? mobile : code);
@@ -82,10 +82,10 @@ async function enter() {
 }
 
 async function showRefusal(answer, field) {
-  const problem = await problemOf(answer);
+  const problem = await problemFrom(answer);
   const wait = answer.status === 429 ? retryAfter(answer) : null;
   const until = wait ? ` You can try again in ${waitText(wait)}.` : "";
-  refuse(field, (problem.of(field.name) ?? problem.message) + until);
+  refuse(field, (problem.fieldError(field.name) ?? problem.message) + until);
 }
 
 function refuse(field, text) {

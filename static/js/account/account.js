@@ -57,14 +57,14 @@ export class Account {
       announce("Your name is saved.");
     } catch (error) {
       if (!(error instanceof Problem)) return showFailure(error);
-      setFieldError(this.name, error.of("name") ?? error.message);
+      setFieldError(this.name, error.fieldError("name") ?? error.message);
     }
   }
 
   item(session) {
     const item = fromTemplate("session-template");
     const used = `${formatDate(session.last_used_at)}, ${formatTime(session.last_used_at)}`;
-    const device = deviceOf(session.user_agent);
+    const device = deviceName(session.user_agent);
     item.querySelector(".device").textContent = session.current ? `${device} (here)` : device;
     item.querySelector(".muted").textContent = [`Last used ${used}`, session.ip]
       .filter(Boolean)
@@ -102,7 +102,7 @@ export class Account {
 }
 
 /** Make “Firefox on Windows” of a user agent. */
-function deviceOf(userAgent) {
+function deviceName(userAgent) {
   const named = (names) => names.find(([pattern]) => pattern.test(userAgent))?.[1];
   const browser = named([
     [/Edg/, "Edge"],

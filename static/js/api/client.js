@@ -1,8 +1,8 @@
 // Calls of the public API: authorised, with a new token after a 401, retried where that is safe.
 
 import { sleep } from "../time.js";
-import { problemOf, retryAfter, unreachable } from "./problem.js";
-import { SignedOut, refresh, token, whileSignedIn } from "./session.js";
+import { problemFrom, retryAfter, unreachable } from "./problem.js";
+import { SignedOut, refresh, token, sessionSignal } from "./session.js";
 
 const BASE = "/api/v1";
 const TRIES = 3;
@@ -27,7 +27,7 @@ export async function call(method, path, { body, key, headers = {}, signal } = {
     }
     const wait = answer.status === 503 ? retryAfter(answer) : null;
     if (answer.ok) return answer;
-    if (last || wait === null) throw await problemOf(answer);
+    if (last || wait === null) throw await problemFrom(answer);
     await sleep(Math.min(wait, LONGEST_WAIT_SECONDS));
   }
 }
@@ -36,7 +36,7 @@ async function authorised(method, path, { body, key, headers, signal }) {
   const send = () =>
     fetch(BASE + path, {
       method,
-      signal: AbortSignal.any([whileSignedIn(), ...(signal ? [signal] : [])]),
+      signal: AbortSignal.any([sessionSignal(), ...(signal ? [signal] : [])]),
       body: body && JSON.stringify(body),
       headers: {
         Authorization: `Bearer ${token()}`,

@@ -8,12 +8,12 @@ export class Problem extends Error {
   }
 
   /** The error of one field. */
-  of(field) {
+  fieldError(field) {
     return this.errors.find((error) => error.field === field)?.message;
   }
 }
 
-export async function problemOf(answer) {
+export async function problemFrom(answer) {
   const body = await answer.json().catch(() => ({}));
   return new Problem(answer.status, body);
 }

@@ -2,7 +2,7 @@
 // the cookie, and the browser sends it to this site only.
 
 import { sleep } from "../time.js";
-import { problemOf, retryAfter, unreachable } from "./problem.js";
+import { problemFrom, retryAfter, unreachable } from "./problem.js";
 
 const TRIES = 9;
 
@@ -14,7 +14,7 @@ let calls = new AbortController();
 export class SignedOut extends Error {}
 
 export const token = () => accessToken;
-export const whileSignedIn = () => calls.signal;
+export const sessionSignal = () => calls.signal;
 
 /** Sign in with the code; return the answer, also a refusal. */
 export async function signIn(mobile, otp) {
@@ -43,12 +43,12 @@ async function endSession() {
   const answer = await ended.catch(() => {
     throw unreachable();
   });
-  if (!answer.ok) throw await problemOf(answer);
+  if (!answer.ok) throw await problemFrom(answer);
 }
 
 /** Take a new access token; false without a session. All callers share one request. */
 export function refresh() {
-  refreshing ??= oneTabAtATime(takeToken).finally(() => {
+  refreshing ??= withRefreshLock(fetchToken).finally(() => {
     refreshing = null;
   });
   return refreshing;
@@ -56,11 +56,11 @@ export function refresh() {
 
 // Each refresh invalidates the cookie of the refresh before. The lock exists in secure contexts.
 // Elsewhere, and after a reload in the middle, the server answers 409, and a retry succeeds.
-function oneTabAtATime(take) {
+function withRefreshLock(take) {
   return navigator.locks ? navigator.locks.request("gemchat-refresh", take) : take();
 }
 
-async function takeToken() {
+async function fetchToken() {
   for (let tries = 1; ; tries += 1) {
     // keepalive: the browser stores the new cookie even if the page is left before the answer.
     const answer = await fetch("/web/session/refresh", { method: "POST", keepalive: true });
@@ -71,7 +71,7 @@ async function takeToken() {
     accessToken = null;
     if (answer.status === 204) return false;
     const passes = answer.status === 409 || answer.status === 429 || answer.status >= 500;
-    if (!passes || tries === TRIES) throw await problemOf(answer);
+    if (!passes || tries === TRIES) throw await problemFrom(answer);
     await sleep(retryAfter(answer) ?? 1);
   }
 }

@@ -77,7 +77,7 @@ export class Composer {
     } catch (error) {
       if (!(error instanceof Problem)) return showFailure(error);
       this.fill(text);
-      this.showError(error.of("prompt") ?? quotaMessage(error), error.code === "quota_exceeded");
+      this.showError(error.fieldError("prompt") ?? quotaMessage(error), error.code === "quota_exceeded");
     } finally {
       this.form.ariaBusy = "false";
       this.focus();

@@ -26,9 +26,9 @@ export class Conversation {
     this.list = byId("messages");
     const actions = new MessageActions(this);
     this.list.addEventListener("click", (event) => actions.act(event));
-    this.list.addEventListener("grown", () => this.stayAtEnd());
+    this.list.addEventListener("grown", () => this.keepAtEnd());
     this.log.addEventListener("scroll", () => this.checkPosition());
-    byId("latest").addEventListener("click", () => this.toEnd());
+    byId("latest").addEventListener("click", () => this.scrollToEnd());
     byId("earlier").addEventListener("click", () => runSafely(() => this.showEarlier()));
     new IntersectionObserver(([entry]) => {
       if (entry.isIntersecting) runSafely(() => this.showEarlier());
@@ -71,7 +71,7 @@ export class Conversation {
     this.showBranch(room.messages, room.previous_cursor);
     this.show({ welcome: room.messages.length === 0 });
     this.onRoom(room);
-    if (isNew) this.toEnd();
+    if (isNew) this.scrollToEnd();
   }
 
   show({ loading = false, welcome = false, gone = false }) {
@@ -89,10 +89,10 @@ export class Conversation {
     const kept = this.views.slice(0, Math.max(first, 0));
     if (!kept.length) this.earlier = cursor;
     const known = new Map(this.views.map((view) => [view.id, view]));
-    this.setViews([...kept, ...messages.map((message) => this.viewOf(message, known))]);
+    this.setViews([...kept, ...messages.map((message) => this.ensureView(message, known))]);
   }
 
-  viewOf(message, known = new Map()) {
+  ensureView(message, known = new Map()) {
     const view = known.get(message.id) ?? new MessageView(message);
     // A followed reply has more text than its row, which is written at the end.
     if (!this.following.has(message.id)) {
@@ -109,7 +109,7 @@ export class Conversation {
       const current = this.list.children[index];
       if (current !== view.element) this.list.insertBefore(view.element, current ?? null);
     });
-    this.stayAtEnd();
+    this.keepAtEnd();
   }
 
   /** Add the accepted prompt and its reply. */
@@ -118,8 +118,8 @@ export class Conversation {
     this.room = room;
     this.sent += 1;
     this.show({});
-    this.setViews([...this.views, this.viewOf(message), this.viewOf(reply)]);
-    this.toEnd();
+    this.setViews([...this.views, this.ensureView(message), this.ensureView(reply)]);
+    this.scrollToEnd();
     this.notifyExchange();
   }
 
@@ -140,7 +140,7 @@ export class Conversation {
     if (this.views[0] !== first) return;
     this.earlier = previous;
     const below = this.log.scrollHeight - this.log.scrollTop;
-    this.setViews([...results.map((message) => this.viewOf(message)), ...this.views]);
+    this.setViews([...results.map((message) => this.ensureView(message)), ...this.views]);
     this.show({});
     this.log.scrollTop = this.log.scrollHeight - below;
   }
@@ -166,7 +166,7 @@ export class Conversation {
   ended(view, message) {
     if (message === null) return this.setViews(this.views.filter((item) => item !== view));
     view.update(message);
-    this.stayAtEnd();
+    this.keepAtEnd();
     announce(`Gemini: ${view.content.textContent.slice(0, ANNOUNCED_CHARACTERS)} ${view.stateText()}`);
     this.notifyExchange();
     if (this.room.title === UNTITLED && message.status === "complete") {
@@ -214,7 +214,7 @@ export class Conversation {
   }
 
   /** Scroll to a message that a search has found, if the shown branch has it. */
-  async point(id) {
+  async scrollToMessage(id) {
     const view = await this.find(id);
     view?.element.scrollIntoView({ block: "center" });
     view?.element.classList.add("found");
@@ -235,11 +235,11 @@ export class Conversation {
     toggle(byId("latest"), this.isAway, this.log);
   }
 
-  stayAtEnd() {
-    if (!this.isAway) this.toEnd();
+  keepAtEnd() {
+    if (!this.isAway) this.scrollToEnd();
   }
 
-  toEnd() {
+  scrollToEnd() {
     this.log.scrollTop = this.log.scrollHeight;
     this.checkPosition();
   }

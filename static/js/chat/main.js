@@ -31,7 +31,7 @@ const composer = new Composer({
   conversation,
   onNewRoom: (room) => {
     history.replaceState(null, "", `/chat/${room.id}`);
-    view(room.id);
+    showView(room.id);
     showRoom(room);
   },
   onUpgrade: (refusal) => plan.upgrade(refusal),
@@ -50,33 +50,33 @@ async function route() {
   const name = /^\/chat\/([^/]+)/.exec(location.pathname)?.[1] ?? null;
   const roomId = name === "new" ? null : name;
   hideFailure();
-  view(name);
+  showView(name);
   const opened = conversation.open(roomId);
   composer.open();
   await opened;
-  if (rooms.matches.has(roomId)) await conversation.point(rooms.matches.get(roomId));
+  if (rooms.matches.has(roomId)) await conversation.scrollToMessage(rooms.matches.get(roomId));
 }
 
 /** Choose between list and conversation, since a phone has room for one. */
-function view(name) {
+function showView(name) {
   document.body.dataset.view = name ? "conversation" : "rooms";
   rooms.mark(name);
 }
 
 /** Focus the element where the user goes on in this view. */
-function arrive() {
+function focusView() {
   if (narrow.matches && document.body.dataset.view === "rooms") byId("new-chat").focus();
   else if (narrow.matches || byId("composer").hidden) byId("room-title").focus();
   else byId("prompt").focus();
 }
 
-function findFocus() {
-  if (isFocusLost()) arrive();
+function restoreFocus() {
+  if (isFocusLost()) focusView();
 }
 
 function go(path) {
   history.pushState(null, "", path);
-  runSafely(route).then(arrive);
+  runSafely(route).then(focusView);
 }
 
 document.addEventListener("click", (event) => {
@@ -91,10 +91,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId(byId("composer").hidden ? "room-title" : "prompt").focus();
 });
-window.addEventListener("popstate", () => runSafely(route).then(findFocus));
+window.addEventListener("popstate", () => runSafely(route).then(restoreFocus));
 byId("failure").querySelector("button").addEventListener("click", () => {
   hideFailure();
-  findFocus();
+  restoreFocus();
 });
 
 // A tab that becomes visible shows what happened elsewhere meanwhile.

@@ -52,7 +52,7 @@ export function render(element, text) {
   for (const { nodes } of shown.slice(same)) nodes.forEach((node) => node.remove());
   const added = blocks.slice(same).map((block) => {
     const fragment = DOMPurify.sanitize(marked.parser([block]), ALLOWED);
-    furnish(fragment);
+    completeBlock(fragment);
     const nodes = [...fragment.childNodes];
     element.append(fragment);
     return { raw: block.raw, nodes };
@@ -61,7 +61,7 @@ export function render(element, text) {
 }
 
 /** Complete a block: links open in a new tab, wide blocks scroll. */
-function furnish(fragment) {
+function completeBlock(fragment) {
   for (const link of fragment.querySelectorAll("a")) {
     link.target = "_blank";
     link.rel = "noopener noreferrer nofollow";

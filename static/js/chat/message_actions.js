@@ -64,7 +64,7 @@ export class MessageActions {
         this.conversation.notifyExchange();
       } catch (error) {
         if (!(error instanceof Problem)) return showFailure(error);
-        setFieldError(field, error.of("prompt") ?? quotaMessage(error));
+        setFieldError(field, error.fieldError("prompt") ?? quotaMessage(error));
       }
     });
   }

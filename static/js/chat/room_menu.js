@@ -63,7 +63,7 @@ export class RoomMenu {
       await this.change(room, fields);
     } catch (error) {
       if (!(error instanceof Problem)) return showFailure(error);
-      for (const field of this.fields()) setFieldError(field, error.of(field.name));
+      for (const field of this.fields()) setFieldError(field, error.fieldError(field.name));
       if (!error.errors.length) setFieldError(this.fields()[0], error.message);
       return;
     }
