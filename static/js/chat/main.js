@@ -106,7 +106,7 @@ function showNetwork() {
   byId("offline").hidden = navigator.onLine;
   byId("offline").textContent = navigator.onLine
     ? ""
-    : "You are offline. Your text is saved, and answers continue when you are back.";
+    : "You are offline. What you write is saved, and answers continue when you are back.";
 }
 window.addEventListener("offline", showNetwork);
 window.addEventListener("online", () => {
