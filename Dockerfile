@@ -1,7 +1,7 @@
 # The image of every process: web by default, worker, beat and migrate by another command.
 FROM python:3.13.9-slim-trixie AS packages
 COPY requirements/base.txt /base.txt
-# Without pip, which no process needs. Compiled here, as nothing can be written later.
+# Without pip, which no process needs. Compiled here, since the file system is read-only later.
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --no-deps --compile \
         --requirement /base.txt
@@ -10,7 +10,7 @@ FROM packages AS program
 ENV PATH=/venv/bin:$PATH
 WORKDIR /app
 COPY . .
-# Settings want secrets to be there; collecting static files uses none of them.
+# The settings require these; collecting static files uses none of them.
 RUN DEBUG=true DATABASE_URL=postgres://none REDIS_URL=redis://none \
     python manage.py collectstatic --no-input \
     && python -m compileall -q .

@@ -1,9 +1,9 @@
 """`make backup` and `make restore`: the database as one file, with a manifest beside it.
 
-The file is of pg_dump's custom format, so that pg_restore can read it on its own. The manifest,
-FILE.json, tells what is in it: rows of each table, migrations, versions, a checksum; both are of
-one snapshot. Redis is not backed up, as it holds nothing that the program cannot make anew, nor
-are the secrets, which belong in another place than the data.
+The file has pg_dump's custom format, which pg_restore reads without the manifest. The manifest,
+FILE.json, lists rows of each table, migrations, versions and a checksum. Both are of one snapshot.
+Redis is not backed up: the program can make its content again. Nor are the secrets backed up: they
+do not belong beside the data.
 """
 
 import argparse
@@ -25,21 +25,20 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dev.environment import names_database, write_private
-from dev.processes import StartError, lock_folder
-from dev.schema import BASE_DIR, schema_fingerprint
-from dev.servers import client_program, start_postgres
+from dev.environment import BASE_DIR, names_database, schema_fingerprint, write_private
+from dev.servers.embedded import client_program, start_postgres
+from dev.servers.processes import StartError, lock_folder
 
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-OTHERS = """
+TABLES_SQL = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+OTHER_CONNECTIONS_SQL = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 CLOSING_SECONDS = 3.0
-# Where what was there waits until what was restored is known to be whole.
-ASIDE = "before_restore"
-# As initdb leaves it.
-MAKE_PUBLIC = [
+# The old schema has this name until the restored one is known to be whole.
+SAVED_SCHEMA = "before_restore"
+# The schema as initdb makes it.
+MAKE_PUBLIC_SQL = [
     "CREATE SCHEMA public",
     "COMMENT ON SCHEMA public IS 'standard public schema'",
     "GRANT USAGE ON SCHEMA public TO PUBLIC",
@@ -67,26 +66,27 @@ def main() -> None:
                 raise StartError("name the file: make restore FILE=var/backups/…")
             with database(options.var, os.environ, alone=True) as conninfo:
                 manifest = restore(conninfo, options.file, force=options.force)
-                forget_other_times(options.var)
-            print(f"Restored {describe(manifest)}.\n{what_next(manifest)}")
+                reset_run_state(options.var)
+            print(f"Restored {describe(manifest)}.\n{next_steps(manifest)}")
     except (StartError, psycopg.Error, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 
 
 @contextmanager
 def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> Iterator[str]:
-    """How to connect to the database: of the environment, of a running `make run`, or of its data.
+    """Yield the conninfo of the environment's database, or of `make run`'s.
 
-    With `alone` the program must not be running from this folder.
+    Where `make run` is down, its PostgreSQL is started meanwhile. With `alone` the program must not
+    be running from this folder.
     """
     lock = lock_folder(var)
     try:
         if alone and lock is None:
             raise StartError("GemChatRoom is running from this folder: end it first")
         if names_database(environ):
-            yield conninfo_of(environ)
+            yield conninfo_from(environ)
         elif lock is None:
-            yield conninfo_of(running_environment(var))
+            yield conninfo_from(running_environment(var))
         elif not (var / "postgres" / "data").exists() and not alone:
             raise StartError(f"there is no database in {var}, and none is named by DATABASE_URL")
         else:
@@ -100,14 +100,14 @@ def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> I
             os.close(lock)
 
 
-def forget_other_times(var: Path) -> None:
-    """What `make run` remembers of a database that is there no more: `make run` makes it anew."""
+def reset_run_state(var: Path) -> None:
+    """Delete what `make run` stores about the replaced database; `make run` makes it again."""
     (var / "migrated").unlink(missing_ok=True)
     shutil.rmtree(var / "valkey", ignore_errors=True)
 
 
 def running_environment(var: Path) -> dict[str, str]:
-    """What a running `make run` tells of itself."""
+    """Read the variables that a running `make run` has written."""
     path = var / "environment"
     if not path.exists():
         raise StartError("GemChatRoom is just starting or ending; try again in a moment")
@@ -115,8 +115,8 @@ def running_environment(var: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def conninfo_of(environ: Mapping[str, str]) -> str:
-    """The database that the settings would take from these variables."""
+def conninfo_from(environ: Mapping[str, str]) -> str:
+    """Build the conninfo of the database that the settings take from these variables."""
     if not environ.get("DB_HOST"):
         return environ["DATABASE_URL"]
     return make_conninfo(
@@ -134,7 +134,7 @@ def default_file(var: Path) -> Path:
     return folder / f"gemchat-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump"
 
 
-def manifest_of(file: Path) -> Path:
+def manifest_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
@@ -143,7 +143,7 @@ def back_up(conninfo: str, file: Path) -> dict[str, Any]:
     if file.exists():
         raise StartError(f"{file} is there already: choose another FILE")
     unfinished = file.with_name(f"{file.name}.part")
-    # It holds all that people wrote: nobody else may read it, not even while it is being written.
+    # The file holds private messages: only its owner may read it, also while it grows.
     unfinished.unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -167,7 +167,7 @@ def back_up(conninfo: str, file: Path) -> dict[str, Any]:
             }
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
-        write_private(manifest_of(file), json.dumps(manifest, indent=1) + "\n")
+        write_private(manifest_path(file), json.dumps(manifest, indent=1) + "\n")
         unfinished.rename(file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -175,9 +175,9 @@ def back_up(conninfo: str, file: Path) -> dict[str, Any]:
 
 
 def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]:
-    """Put a backup into the database; what was there is replaced with `force` only.
+    """Restore a backup; only `force` replaces a database that is not empty.
 
-    Should that fail, or not give what the manifest tells, all is as it was before. Raises
+    If the restore fails, or differs from the manifest, the database stays as it was. Raises
     StartError.
     """
     manifest = _read_manifest(file)
@@ -186,63 +186,63 @@ def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]
             raise StartError(
                 f"the database has {others} other connections: end web, worker and beat first"
             )
-        has_tables = connection.execute(TABLES).fetchone() is not None
+        has_tables = connection.execute(TABLES_SQL).fetchone() is not None
         if has_tables and not force:
             raise StartError("the database is not empty: FORCE=1 replaces what is in it")
-        with _aside(connection):
+        with _schema_set_aside(connection):
             _run(
                 connection,
                 "pg_restore",
                 *("--no-owner", "--no-privileges", "--single-transaction", str(file)),
             )
             if _row_counts(connection) != manifest["rows"]:
-                raise StartError("what was restored is not what the manifest tells")
-        # The planner knows nothing of the new tables before autovacuum comes round.
+                raise StartError("the restored rows differ from those of the manifest")
+        # Until autovacuum runs, the planner has no statistics of the new tables.
         connection.execute("ANALYZE")
     return manifest
 
 
 def _other_connections(connection: psycopg.Connection[Any]) -> int:
-    """How many there are, after those that are just being closed have been given a moment."""
+    """Count other connections, after a short wait for those that are closing."""
     deadline = time.monotonic() + CLOSING_SECONDS
     while True:
-        [others] = connection.execute(OTHERS).fetchone() or [0]
+        [others] = connection.execute(OTHER_CONNECTIONS_SQL).fetchone() or [0]
         if not others or time.monotonic() > deadline:
             return int(others)
         time.sleep(0.05)
 
 
 @contextmanager
-def _aside(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """An empty schema for the time being; if the block fails, what was there comes back.
+def _schema_set_aside(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Give the block an empty schema; bring the old schema back if the block fails.
 
-    So it does with the next restore, should this process be killed.
+    After a kill the next restore brings the old schema back.
     """
-    _bring_back(connection)
+    _restore_saved_schema(connection)
     with connection.transaction():
-        connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
-        for statement in MAKE_PUBLIC:
+        connection.execute(f"ALTER SCHEMA public RENAME TO {SAVED_SCHEMA}")
+        for statement in MAKE_PUBLIC_SQL:
             connection.execute(statement)
-        _move_extensions(connection, ASIDE, "public")
+        _move_extensions(connection, SAVED_SCHEMA, "public")
     try:
         yield
     except BaseException:
-        _bring_back(connection)
+        _restore_saved_schema(connection)
         raise
-    connection.execute(f"DROP SCHEMA {ASIDE} CASCADE")
+    connection.execute(f"DROP SCHEMA {SAVED_SCHEMA} CASCADE")
 
 
-def _bring_back(connection: psycopg.Connection[Any]) -> None:
-    known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [ASIDE])
+def _restore_saved_schema(connection: psycopg.Connection[Any]) -> None:
+    known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [SAVED_SCHEMA])
     if known.fetchone():
         with connection.transaction():
-            _move_extensions(connection, "public", ASIDE)
+            _move_extensions(connection, "public", SAVED_SCHEMA)
             connection.execute("DROP SCHEMA public CASCADE")
-            connection.execute(f"ALTER SCHEMA {ASIDE} RENAME TO public")
+            connection.execute(f"ALTER SCHEMA {SAVED_SCHEMA} RENAME TO public")
 
 
 def _move_extensions(connection: psycopg.Connection[Any], old: str, new: str) -> None:
-    """A database has each extension once, and the tables that stay aside need it too."""
+    """Move extensions: a database has each one once, and the saved tables need it too."""
     found = connection.execute(
         "SELECT extname FROM pg_extension WHERE extnamespace = %s::regnamespace", [old]
     )
@@ -260,26 +260,26 @@ def describe(manifest: Mapping[str, Any]) -> str:
     return f"{rows:,} rows of {len(manifest['rows'])} tables, {size:.1f} MB, {manifest['made_at']}"
 
 
-def what_next(manifest: Mapping[str, Any]) -> str:
+def next_steps(manifest: Mapping[str, Any]) -> str:
     is_same = manifest["schema"] == schema_fingerprint()
-    migrate = "" if is_same else " It is of another version: migrate first (make run does)."
+    migrate = "" if is_same else " Another version made it: migrate first (make run does)."
     return (
-        f"Start web, worker and beat again.{migrate} Replies that were queued or being made are"
-        " sent to the workers again within a minute. A Redis of your own is to be emptied before"
-        " (FLUSHDB): what it holds is of another time. Sign-ins last if the secrets are the same."
+        f"Start web, worker and beat again.{migrate} Empty your own Redis before that (FLUSHDB):"
+        " its content is of another time. Workers get queued and unfinished replies again within"
+        " a minute. Sign-ins last if the secrets are the same."
     )
 
 
 def _read_manifest(file: Path) -> dict[str, Any]:
-    """Raises StartError for a file that is not whole, or of a newer version of the program."""
+    """Read the manifest. Raises StartError for a broken file, or one of a newer version."""
     if not file.exists():
         raise StartError(f"there is no {file}")
     try:
-        manifest = json.loads(manifest_of(file).read_text())
+        manifest = json.loads(manifest_path(file).read_text())
     except (FileNotFoundError, ValueError):
-        raise StartError(f"{manifest_of(file)} is missing or broken: it came with it") from None
+        raise StartError(f"{manifest_path(file)} is missing or broken") from None
     if _checksum(file) != manifest["sha256"]:
-        raise StartError(f"{file} is not the file that its manifest was made for")
+        raise StartError(f"{file} is not the file of its manifest")
     unknown = [name for name in manifest["migrations"] if not _is_known(name)]
     if unknown:
         raise StartError(f"it was made by a newer version: {', '.join(unknown)} is not known here")
@@ -287,7 +287,7 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 
 
 def _is_known(migration: str) -> bool:
-    """Migrations of packages are left to their own."""
+    """Say whether this version has the migration; those of packages always pass."""
     app, _, name = migration.partition(".")
     folder = BASE_DIR / app / "migrations"
     return not folder.exists() or (folder / f"{name}.py").exists()
@@ -305,7 +305,7 @@ def _migrations(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
     counts = {}
-    for (table,) in connection.execute(TABLES).fetchall():
+    for (table,) in connection.execute(TABLES_SQL).fetchall():
         counted = connection.execute(
             sql.SQL("SELECT count(*) FROM public.{}").format(sql.Identifier(table))
         )
@@ -314,10 +314,10 @@ def _row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
 
 
 def _run(connection: psycopg.Connection[Any], program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL's on the connection's database."""
+    """Run a client program of PostgreSQL on the connection's database."""
     path = client_program(program, server_version=connection.info.server_version // 10_000)
     parameters: dict[str, Any] = conninfo_to_dict(connection.info.dsn)
-    # The environment, as other users can read the arguments of a process.
+    # In the environment: other users can read the arguments of a process.
     environment = {**os.environ, "PGPASSWORD": connection.info.password}
     parameters.pop("password", None)
     ended = subprocess.run(

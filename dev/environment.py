@@ -1,25 +1,27 @@
-"""What the processes of a development start find in their environment."""
+"""The environment of a development start, and the fingerprint of the schema."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-# Lasting, or every restart would sign everybody out.
+BASE_DIR = Path(__file__).resolve().parent.parent
+# Stored in var/secrets: new ones would sign everybody out.
 SECRETS = ("SECRET_KEY", "JWT_SECRET", "OTP_SECRET")
 DEVELOPMENT = {
     "DEBUG": "true",
     "OTP_ECHO": "true",
-    # Celery's advice is for servers; a container or a fresh machine may well have root alone.
+    # Celery's warning is for servers; a container may have no user but root.
     "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
 }
 
 
 def development_environment(given: Mapping[str, str], *, var: Path) -> dict[str, str]:
-    """`given`, completed by what development needs and nobody has set; empty counts as unset."""
-    defaults = {**DEVELOPMENT, **_kept_secrets(var / "secrets")}
+    """Complete `given` by what development needs; an empty value counts as unset."""
+    defaults = {**DEVELOPMENT, **_stored_secrets(var / "secrets")}
     unset = {name: value for name, value in defaults.items() if not given.get(name)}
-    # Output that waits in a buffer would show up after what it explains.
+    # Buffered output would appear after the lines that it explains.
     return {**given, **unset, "PYTHONUNBUFFERED": "1"}
 
 
@@ -32,7 +34,7 @@ def names_redis(environment: Mapping[str, str]) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read, whole or not at all."""
+    """Write a file, whole or not at all, that only its owner can read."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -41,7 +43,19 @@ def write_private(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _kept_secrets(path: Path) -> dict[str, str]:
+def schema_fingerprint(*others: str) -> str:
+    """Hash all that decides the schema: migrations, their imports, the packages' versions."""
+    folders = "[!.]*/**"  # Not .venv.
+    patterns = (f"{folders}/*migration*.py", f"{folders}/*migrations/*.py")
+    files = sorted({path for pattern in patterns for path in BASE_DIR.glob(pattern)})
+    settings = BASE_DIR / "gemchat" / "settings.py"  # It lists the apps.
+    digest = hashlib.sha256("\0".join(others).encode())
+    for path in [BASE_DIR / "requirements" / "dev.txt", settings, *files]:
+        digest.update(f"\0{path.relative_to(BASE_DIR)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _stored_secrets(path: Path) -> dict[str, str]:
     kept: dict[str, str] = {}
     if path.exists():
         kept = dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)

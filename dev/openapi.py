@@ -1,7 +1,7 @@
-"""Writes docs/openapi.json, the description of the API: `make openapi`.
+"""Write docs/openapi.json, the description of the API: `make openapi`.
 
-It is kept in the repository: the program serves the file as it is, and a change of the API shows
-in its history.
+The file is in the repository. The program serves the file unchanged, and the history of the file
+is the history of the API.
 """
 
 import json
@@ -12,10 +12,10 @@ import django
 from django.conf import settings
 from django.test.utils import override_settings
 
-from dev.schema import BASE_DIR
+from dev.environment import BASE_DIR
 
 PATH = BASE_DIR / "docs" / "openapi.json"
-# Settings ask for these; nothing connects to them.
+# The settings require these; nothing connects to them.
 ENVIRONMENT = {
     "DEBUG": "true",
     "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
@@ -40,18 +40,18 @@ SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "PREPROCESSING_HOOKS": ["dev.openapi.documented"],
+    "PREPROCESSING_HOOKS": ["dev.openapi.add_plain_views"],
     "POSTPROCESSING_HOOKS": ["gemchat.api.openapi_hooks.completed"],
 }
 
 
 def description() -> str:
-    """What is to stand in the file. Django is set up."""
+    """Build the text of the file. Django must be set up."""
     from drf_spectacular.drainage import GENERATOR_STATS
     from drf_spectacular.generators import SchemaGenerator
     from drf_spectacular.settings import patched_settings
 
-    # Not among the program's settings, which would import drf-spectacular at each start.
+    # Not in settings.py: the program would import drf-spectacular at each start.
     rest = {**settings.REST_FRAMEWORK, "DEFAULT_SCHEMA_CLASS": SCHEMA_CLASS}
     with override_settings(REST_FRAMEWORK=rest), patched_settings(SETTINGS):
         document = SchemaGenerator().get_schema(request=None, public=True)
@@ -59,9 +59,9 @@ def description() -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def documented(endpoints: list[Any]) -> list[Any]:
-    """The calls, by their paths as they are documented, with those of views outside DRF."""
-    # Each of these describes its app's views, which must be done before they are looked at.
+def add_plain_views(endpoints: list[Any]) -> list[Any]:
+    """Return the calls under their documented paths, with the views outside DRF."""
+    # Importing a schema describes its app's views, before drf-spectacular reads them.
     from accounts.api import schema as _accounts_schema  # noqa: F401
     from billing.api.schema import STAND_INS as BILLING
     from gemchat.api.openapi import stand_in

@@ -1,7 +1,7 @@
-"""Checks the settings, migrates, and makes the staff login: `python -m dev.prepare VAR`.
+"""Check the settings, migrate, and make the staff login: `python -m dev.prepare VAR`.
 
-One process for all of it, since most of what it costs is to load Django. It ends with status 1
-and one line on what is wrong, or leaves VAR/prepared.json for whoever started it:
+One process does it all, since loading Django costs the most. On failure the process ends with
+status 1 and one line with the reason. On success it leaves VAR/prepared.json for its parent:
 {"gemini_backend": str, "gemini_model": str, "staff": {"mobile", "password", "is_new"} | null}.
 """
 
@@ -23,7 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 from dev.environment import write_private
 from gemchat.checks import refuse_bad_settings
 
-# 555-0100 to 0199 are kept for fiction: https://nationalnanpa.com/number_resource_info/555_numbers.html
+# 555-0100 to 0199 are for fiction: https://nationalnanpa.com/number_resource_info/555_numbers.html
 STAFF_MOBILE = "+12025550100"
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
     try:
         django.setup()
-        # One connection is all this needs, and a pool would keep the reason of a failure to itself.
+        # One connection is enough here, and a pool would hide the reason of a failure.
         connection.settings_dict["OPTIONS"].pop("pool", None)
         refuse_bad_settings()
         _migrate()
@@ -58,14 +58,14 @@ def _migrate() -> None:
     if lacking := _lacking_columns():
         table, column = min(lacking)
         sys.exit(
-            f"error: the database was made by migrations that were rewritten since, as they are"
-            f" until a release ({table} has no {column}): begin with an empty one, which"
-            " `make clean` does for that of make run"
+            f"error: the database was made by migrations that were rewritten since ({table} has no"
+            f" {column}), as they may be until a release: begin with an empty database."
+            " `make clean` removes that of make run"
         )
 
 
 def _lacking_columns() -> set[tuple[str, str]]:
-    """Tables and columns of models that are not there although every migration is applied."""
+    """List columns of models that are missing although every migration is applied."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name, column_name FROM information_schema.columns"
@@ -81,11 +81,11 @@ def _lacking_columns() -> set[tuple[str, str]]:
 
 
 def _staff_login(path: Path) -> dict[str, Any] | None:
-    """The login kept in `path`, made first in a database where nobody is staff yet.
+    """Read the login stored in `path`; make it first in a database without staff.
 
-    None where the database's staff was made elsewhere.
+    Return None where the database has staff of other origin.
     """
-    from django.contrib.auth import get_user_model  # Models exist after django.setup() alone.
+    from django.contrib.auth import get_user_model  # Models exist only after django.setup().
 
     users = get_user_model()._default_manager
     if not users.filter(is_superuser=True).exists():

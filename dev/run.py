@@ -1,4 +1,4 @@
-"""`make run`: the whole program under one terminal until Ctrl-C."""
+"""`make run`: run the whole program in one terminal until Ctrl-C."""
 
 import argparse
 import os
@@ -12,10 +12,10 @@ from types import FrameType
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dev.page import first_page
-from dev.processes import LIBC, PR_SET_PDEATHSIG, StartError
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.banner import startup_banner
+from dev.environment import BASE_DIR
+from dev.servers.processes import LIBC, PR_SET_PDEATHSIG, StartError
+from dev.servers.stack import Stack
 
 COLOURS = {"setup": "35", "web": "36", "worker": "32", "beat": "33"}
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -43,30 +43,30 @@ def _make_stack(var: Path) -> Stack:
 
 
 def _run(stack: Stack) -> int:
-    """Run until told to end, which is status 0, or until a process ends by itself, which is 1."""
+    """Run until a signal (status 0) or until a process ends by itself (1)."""
     _interrupt_at_next_signal(stack)
     started = time.monotonic()
     try:
         with stack:
-            _print(first_page(stack, started_in_seconds=time.monotonic() - started))
+            _print(startup_banner(stack, started_in_seconds=time.monotonic() - started))
             reason = _watch(stack)
             _hurry_at_next_signal(stack)
             if reason:
                 _print(f"error: {reason}; ending the others")
                 return 1
-            _print("Ending; replies under way have 30 s, or none after another Ctrl-C")
-    except KeyboardInterrupt:  # Before everything was up, and all of it is ended again.
+            _print("Ending; replies in progress have 30 s, or none after another Ctrl-C")
+    except KeyboardInterrupt:  # Before everything was up.
         _print("Ended")
     return 0
 
 
 def _watch(stack: Stack) -> str | None:
-    """Wait for a signal, which gives None, or for a sentence on what ended by itself."""
+    """Wait for a signal (None) or for a process to end by itself (a sentence)."""
     has_terminal = sys.stdout.isatty()
     try:
         while (reason := stack.ended()) is None:
             if has_terminal and not sys.stdout.isatty():
-                # It was closed. Where make leads the session, make alone is told, and waits.
+                # The terminal closed. Where make leads the session, only make gets the signal.
                 return None
             time.sleep(0.2)
     except KeyboardInterrupt:
@@ -96,12 +96,12 @@ def _print_line(name: str, line: str) -> None:
 
 
 def _print(text: str) -> None:
-    with _printing, suppress(OSError):  # Whoever read it has gone; the program stays.
+    with _printing, suppress(OSError):  # The reader has gone; the program stays.
         print(text, flush=True)
 
 
 def _end_with_make() -> None:
-    """Have a `make run` that is killed take this process along, on Linux."""
+    """End this process with a killed `make run`, on Linux."""
     if LIBC is not None and "MAKELEVEL" in os.environ:
         LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from billing.tests.paying import KEY, PRICE, SECRET
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import browse, chromium, size  # noqa: F401
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.stripe_api import FakeStripe

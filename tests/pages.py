@@ -7,8 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.environment import BASE_DIR
+from dev.servers.stack import Stack
 from tests.browser import PHONE, Browsing, serious_barriers
 from tests.keys import Keys
 from tests.people import Person

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dev.processes import StartError, lock_folder
-from dev.schema import BASE_DIR, schema_fingerprint
-from dev.servers import start_postgres, start_valkey
+from dev.environment import BASE_DIR, schema_fingerprint
+from dev.servers.embedded import start_postgres, start_valkey
+from dev.servers.processes import StartError, lock_folder
 
 TEST_FOLDER = BASE_DIR / "var" / "test"
 TEMPLATE_DATABASE = "template_gemchat"
@@ -139,10 +139,8 @@ def _copy_template(destination: Path) -> Path:
     if lock is None:
         raise StartError(f"another test run holds {templates} for too long")
     try:
-        template = (
-            templates
-            / f"cluster-{schema_fingerprint((BASE_DIR / 'dev' / 'servers.py').read_text())}"
-        )
+        starter = BASE_DIR / "dev" / "servers" / "embedded.py"
+        template = templates / f"cluster-{schema_fingerprint(starter.read_text())}"
         if not template.exists():
             _make_template(template, lock=lock)
         os.utime(template)

@@ -18,8 +18,8 @@ import pytest
 from django_otp.oath import TOTP
 from playwright.sync_api import Page, expect
 
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.environment import BASE_DIR
+from dev.servers.stack import Stack
 from tests.browser import browse, chromium, serious_barriers
 from tests.fakes.gemini import Answer, FakeGemini
 

@@ -20,12 +20,11 @@ from psycopg import sql
 
 from accounts.models import AuditEvent, User
 from accounts.tests.phones import sign_in
-from dev.backup import TABLES, back_up, manifest_of, restore
-from dev.environment import write_private
-from dev.processes import StartError, lock_folder
-from dev.schema import BASE_DIR
-from dev.servers import client_program, start_postgres
-from dev.stack import Stack
+from dev.backup import TABLES_SQL, back_up, manifest_path, restore
+from dev.environment import BASE_DIR, write_private
+from dev.servers.embedded import client_program, start_postgres
+from dev.servers.processes import StartError, lock_folder
+from dev.servers.stack import Stack
 from messaging.conversation import actions
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
@@ -64,7 +63,7 @@ def fresh() -> Iterator[str]:
 def contents(url: str) -> dict[str, Any]:
     """A checksum of every table's rows, and where its sequences stand."""
     with psycopg.connect(url) as database:
-        tables = [name for (name,) in database.execute(TABLES)]
+        tables = [name for (name,) in database.execute(TABLES_SQL)]
         checksum = "SELECT md5(string_agg(r::text, chr(10) ORDER BY r::text)) FROM {} AS r"
         sums = {
             name: database.execute(sql.SQL(checksum).format(sql.Identifier(name))).fetchone()
@@ -104,7 +103,7 @@ def test_restored_database_is_the_one_that_was_backed_up(
     assert "GENERATED ALWAYS AS" in "\n".join(schema(fresh))
     assert manifest["rows"]["messaging_message"] == Message.objects.count() > 60
     assert "messaging.0001_initial" in manifest["migrations"]
-    assert json.loads(manifest_of(file).read_text()) == manifest
+    assert json.loads(manifest_path(file).read_text()) == manifest
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
     assert {path.name for path in tmp_path.iterdir()} == {"a.dump", "a.dump.json"}
 
@@ -135,11 +134,11 @@ def test_restore_that_fails_leaves_what_was_there(filled: str, fresh: str, tmp_p
     restore(fresh, file)
     run_sql(fresh, "UPDATE messaging_message SET content = 'newer'")
     before = (contents(fresh), schema(fresh))
-    manifest = json.loads(manifest_of(file).read_text())
+    manifest = json.loads(manifest_path(file).read_text())
     manifest["rows"]["messaging_message"] += 1
-    manifest_of(file).write_text(json.dumps(manifest))
+    manifest_path(file).write_text(json.dumps(manifest))
 
-    with pytest.raises(StartError, match="not what the manifest tells"):
+    with pytest.raises(StartError, match="differ from those of the manifest"):
         restore(fresh, file, force=True)
 
     assert (contents(fresh), schema(fresh)) == before
@@ -150,19 +149,19 @@ def test_broken_file_is_refused_before_anything_is_touched(
 ) -> None:
     file = tmp_path / "a.dump"
     back_up(filled, file)
-    whole = manifest_of(file).read_text()
+    whole = manifest_path(file).read_text()
 
     def refused(match: str) -> None:
         with pytest.raises(StartError, match=match):
             restore(fresh, file)
 
-    manifest_of(file).unlink()
+    manifest_path(file).unlink()
     refused("missing or broken")
     newer = json.loads(whole)
     newer["migrations"].append("messaging.0099_later")
-    manifest_of(file).write_text(json.dumps(newer))
+    manifest_path(file).write_text(json.dumps(newer))
     refused("newer version: messaging.0099_later")
-    manifest_of(file).write_text(whole)
+    manifest_path(file).write_text(whole)
     file.write_bytes(file.read_bytes()[:-1])
     refused("not the file")
     file.unlink()
@@ -243,7 +242,7 @@ def test_backup_of_a_running_program_is_of_its_database(filled: str, tmp_path: P
         backed_up = backup_command("backup", tmp_path / "a.dump", "--var", var)
 
     assert (backed_up.returncode, backed_up.stderr) == (0, "")
-    manifest = json.loads(manifest_of(tmp_path / "a.dump").read_text())
+    manifest = json.loads(manifest_path(tmp_path / "a.dump").read_text())
     assert manifest["rows"]["messaging_message"] == Message.objects.count()
 
 

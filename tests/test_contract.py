@@ -23,7 +23,7 @@ from schemathesis.schemas import BaseSchema
 
 from billing.tests.paying import SECRET
 from dev.openapi import PATH
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.fakes.stripe_api import FakeStripe
 from tests.fakes.stripe_wire import signed
 from tests.people import Person

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import redis
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from dev.schema import BASE_DIR
+from dev.environment import BASE_DIR
 
 PASSWORD = "a-secret-of-the-database"
 ASK = "import django; django.setup(); from django.db import connection; connection.cursor()"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.schema import BASE_DIR
+from dev.environment import BASE_DIR
 
 COMPOSE = (BASE_DIR / "docker-compose.yml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]

@@ -7,7 +7,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from dev.openapi import PATH
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import browse, chromium
 
 pytestmark = pytest.mark.xdist_group("docs")

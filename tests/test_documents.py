@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from dev.schema import BASE_DIR
+from dev.environment import BASE_DIR
 
 DOCUMENTS = [*BASE_DIR.glob("*.md"), *(BASE_DIR / "docs").rglob("*.md")]
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.fakes.gemini import FakeGemini
 from tests.people import Person
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.conftest import Wires
 from tests.fakes.wire import Wire
 from tests.people import Person

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.conftest import refusing_rows
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio

@@ -6,7 +6,7 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.conftest import Wires, free_port
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.fakes.wire import Wire

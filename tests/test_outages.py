@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.conftest import Log, free_port
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import Browsing
 from tests.pages import picture, refused, visit
 from tests.people import Person

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import DESKTOP, PHONE, Browsing, once
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.pages import (
@@ -106,7 +106,7 @@ def test_answer_is_shown_as_it_is_written(
     answer = is_answered(page)
     expect(answer.get_by_role("table")).to_be_visible()
     expect(answer.get_by_role("link", name="fire")).to_have_attribute("rel", re.compile("noopener"))
-    expect(page.locator("#said")).to_contain_text("Two ways to say it")
+    expect(page.locator("#announcement")).to_contain_text("Two ways to say it")
     expect(page.get_by_label("Message to Gemini")).to_be_focused()
     is_open_to_all(page)
 
@@ -149,7 +149,7 @@ def test_code_is_copied(browse: Browsing, stack: Stack) -> None:
     answer = is_answered(page)
 
     answer.get_by_role("button", name="Copy code").click()
-    expect(page.locator("#said")).to_have_text("Copied.")
+    expect(page.locator("#announcement")).to_have_text("Copied.")
     code = page.evaluate("navigator.clipboard.readText()")
     answer.get_by_role("button", name="Copy", exact=True).click()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import PHONE, Browsing, once
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.keys import Keys
@@ -186,10 +186,10 @@ def test_room_is_found_named_and_put_away(browse: Browsing, stack: Stack) -> Non
     expect(page.get_by_role("heading", name="Wiser")).to_be_visible()
     keys.is_at(menu)
     from_menu(keys, "Pin", "Space")
-    expect(page.locator("#said")).to_have_text("Pinned.")
+    expect(page.locator("#announcement")).to_have_text("Pinned.")
     keys.is_at(menu)
     from_menu(keys, "Archive")
-    expect(page.locator("#said")).to_have_text("Archived.")
+    expect(page.locator("#announcement")).to_have_text("Archived.")
     keys.is_at(menu)
     keys.press("Enter")
     keys.press("Tab")
@@ -203,7 +203,7 @@ def test_room_is_found_named_and_put_away(browse: Browsing, stack: Stack) -> Non
     keys.use(room_link(page, "Wiser"))
     has_arrived(keys)
     from_menu(keys, "Back to the chats")
-    expect(page.locator("#said")).to_have_text("Moved back to the chats.")
+    expect(page.locator("#announcement")).to_have_text("Moved back to the chats.")
     keys.is_at(menu)
 
     from_menu(keys, "Delete…")
@@ -212,7 +212,7 @@ def test_room_is_found_named_and_put_away(browse: Browsing, stack: Stack) -> Non
     keys.is_at(menu)
     from_menu(keys, "Delete…")
     keys.use(button(page, "Delete"))
-    expect(page.locator("#said")).to_have_text("Deleted.")
+    expect(page.locator("#announcement")).to_have_text("Deleted.")
     keys.is_at(start_of(page))
     assert [room["title"] for room in person.get("chatroom/")] == ["Newer"]
 
@@ -244,7 +244,7 @@ def test_plan_and_account_are_looked_after(browse: Browsing, stack: Stack) -> No
     keys.go(page.get_by_label("Name", exact=True), by="Shift+Tab")
     keys.write("Alice")
     keys.press("Enter")
-    expect(page.locator("#said")).to_have_text("Your name is saved.")
+    expect(page.locator("#announcement")).to_have_text("Your name is saved.")
     keys.is_at(page.get_by_label("Name", exact=True))
     keys.use(button(page, "Sign out everywhere…"))
     keys.is_at(button(page, "Cancel"))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.environment import BASE_DIR
+from dev.servers.stack import Stack
 from tests.browser import DESKTOP, Browsing, once
 from tests.fakes.stripe_api import FakeStripe
 from tests.pages import (
@@ -153,14 +153,14 @@ def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack) -> No
     assert person.get(f"chatroom/{older}")["system_prompt"] == "Be brief."
 
     menu(page, "Pin")
-    expect(page.locator("#said")).to_have_text("Pinned.")
+    expect(page.locator("#announcement")).to_have_text("Pinned.")
     to_list(page)
     expect(rooms(page).first).to_contain_text("Older and wiser")
     expect(rooms(page).first).to_contain_text("Pinned")
     rooms(page).last.get_by_role("link").click()
     expect(page.get_by_role("heading", name="Newer")).to_be_visible()
     menu(page, "Archive")
-    expect(page.locator("#said")).to_have_text("Archived.")
+    expect(page.locator("#announcement")).to_have_text("Archived.")
     to_list(page)
     expect(rooms(page)).to_have_count(1)
     page.get_by_role("button", name="Archived").click()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.browser import DESKTOP, Browsing, once
 from tests.keys import Keys
 from tests.pages import (
@@ -230,7 +230,7 @@ def test_name_is_kept_and_refused_in_words(browse: Browsing, stack: Stack) -> No
     name.fill("Alice")
     save.click()
 
-    expect(page.locator("#said")).to_have_text("Your name is saved.")
+    expect(page.locator("#announcement")).to_have_text("Your name is saved.")
     assert person.get("user/me")["name"] == "Alice"
 
 
@@ -303,7 +303,7 @@ def test_export_with_an_old_sign_in_leads_to_a_new_one(
     with refused(browse, page, 403):
         keys.use(export, by="Shift+Tab")
     expect(page.get_by_text("Sign in again first")).to_be_visible()
-    expect(page.get_by_text("The file is being made.")).to_be_hidden()
+    expect(page.get_by_text("The file is being prepared.")).to_be_hidden()
     again = page.get_by_role("button", name="Sign in again")
     expect(again).to_be_in_viewport()
     is_open_to_all(page)
@@ -327,7 +327,7 @@ def test_account_is_deleted_after_a_question_and_a_new_sign_in(
     open_account(page, keys)
 
     keys.use(delete, by="Shift+Tab")
-    expect(page.get_by_text(f"All that is kept about {person.mobile} is erased")).to_be_visible()
+    expect(page.get_by_text(f"All data of {person.mobile} is erased")).to_be_visible()
     is_open_to_all(page)
     keys.is_at(page.get_by_role("button", name="Cancel", exact=True))
     keys.press("Enter")

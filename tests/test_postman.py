@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.environment import BASE_DIR
+from dev.servers.stack import Stack
 
 COLLECTION = BASE_DIR / "docs" / "gemchatroom.postman_collection.json"
 NEWMAN = BASE_DIR / "dev" / "newman" / "node_modules" / "newman" / "bin" / "newman.js"
@@ -20,7 +20,7 @@ SECONDS = 120
 def newman() -> list[str]:
     node = shutil.which("node") or pytest.fail("No Node.js: install version 20 or newer")
     if not NEWMAN.exists():
-        pytest.fail("No newman: dev/newman.sh installs it")
+        pytest.fail("No newman: dev/scripts/newman.sh installs it")
     return [node, str(NEWMAN)]
 
 

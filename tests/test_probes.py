@@ -9,7 +9,7 @@ from django.core.handlers.exception import response_for_exception
 from django.db import OperationalError
 from django.test import RequestFactory
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.conftest import Wires
 from tests.fakes.wire import Wire
 from tests.people import Person

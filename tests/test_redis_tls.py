@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from dev.schema import BASE_DIR
-from dev.servers import _valkey_program
-from dev.stack import Stack
+from dev.environment import BASE_DIR
+from dev.servers.embedded import _valkey_program
+from dev.servers.stack import Stack
 from tests.fakes.certificates import Authority
 from tests.fakes.listener import Listener
 from tests.fakes.wire import Wire

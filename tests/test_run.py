@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dev.processes import lock_folder
-from dev.schema import BASE_DIR
-from dev.servers import start_postgres
+from dev.environment import BASE_DIR
+from dev.servers.embedded import start_postgres
+from dev.servers.processes import lock_folder
 from tests.conftest import free_port
 from tests.processes import descendants, running_processes
 from tests.waiting import eventually

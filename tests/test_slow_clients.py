@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.people import Person
 from tests.waiting import eventually
 

@@ -11,7 +11,7 @@ import redis
 import requests
 from psycopg import sql
 
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Event, Person
 from tests.waiting import eventually

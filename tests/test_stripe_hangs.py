@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from billing.tests.paying import SECRET
-from dev.stack import Stack
+from dev.servers.stack import Stack
 from tests.fakes.stripe_api import FakeStripe, Fault
 from tests.fakes.stripe_wire import signed
 from tests.people import Person

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.environment import BASE_DIR
+from dev.servers.stack import Stack
 from tests.conftest import Wires, refusing_rows
 from tests.fakes.collector import FakeCollector
 from tests.fakes.wire import Wire

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from dev.schema import BASE_DIR
+from dev.environment import BASE_DIR
 
 VENDOR = BASE_DIR / "static" / "vendor"
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import requests
 
-from dev.bench.usage import forget_peak, peak_bytes
-from dev.stack import Stack
+from dev.bench.support.usage import peak_bytes, reset_peak
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer, FakeGemini, directive
 from tests.people import Person
 from tests.waiting import eventually
@@ -103,7 +103,7 @@ def test_ten_megabytes_are_refused_before_they_are_sent(stack: Stack) -> None:
 def test_endless_bodies_take_no_memory(stack: Stack) -> None:
     """Twenty clients that would send 64 MB each, in chunks, without a declared length."""
     web = stack.processes["web"].pid
-    forget_peak(web)
+    reset_peak(web)
     before = peak_bytes(web)
 
     with ThreadPoolExecutor(20) as threads:

@@ -1,9 +1,8 @@
-"""Measures what one hostile user costs another: `make bench-attacks`, on Linux.
+"""Measure what one hostile user costs another: `make bench ARGS=attacks`, on Linux.
 
 Another user asks `GET /user/me`, one call after another, without an attack and during each one.
-Everything runs on loopback against fakes, in a folder of its own that is removed. The attackers
-run in a process of their own and are bounded in number and time. Do nothing else on the machine
-meanwhile.
+Everything runs on loopback against fakes, in a scratch folder. The attackers run in a separate
+process, bounded in number and time. Do nothing else on the machine meanwhile.
 """
 
 import argparse
@@ -23,13 +22,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from urllib.request import Request, urlopen
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, PROMPT, Person, for_each, open_room, sign_in
-from dev.bench.program import VAR, free_ports, wait_for_port
-from dev.bench.table import Row, as_json, as_markdown, machine
-from dev.processes import spawn, stop
-from dev.schema import BASE_DIR
-from dev.stack import Stack
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, PROMPT, Person, for_each, open_room, sign_in
+from dev.bench.support.program import VAR, free_ports, wait_for_port
+from dev.bench.support.table import Row, as_json, as_markdown, machine
+from dev.environment import BASE_DIR
+from dev.servers.processes import spawn, stop
+from dev.servers.stack import Stack
 from tests.fakes.gemini import Answer
 
 PASSWORD = "a long password of the bench"  # noqa: S105 nobody's
@@ -38,10 +37,10 @@ SUBSCRIBERS = 24
 SECONDS = 10.0
 # Between two calls of the other user.
 PAUSE_SECONDS = 0.02
-# Between an answer and the next call of an attacker: 32 of them make some 100 calls a second, half
-# of what deploy/nginx.conf lets one address make.
+# Between an answer and the next call of an attacker. 32 attackers make some 100 calls a second,
+# half of the limit of deploy/nginx.conf for one address.
 ATTACK_PAUSE_SECONDS = 0.25
-# What the issue of hostile users asks for: the median of another user, beside its quiet value.
+# The limit of another user's median, beside the quiet median.
 MOST_RATIO = 3.0
 
 Act = Callable[[Connection, Person, int], Awaitable[None]]
@@ -49,7 +48,7 @@ Act = Callable[[Connection, Person, int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What each of `clients` repeats, each on its connection and as its person."""
+    """Call that each of `clients` repeats, on its own connection and as its person."""
 
     name: str
     clients: int
@@ -89,7 +88,7 @@ ATTACKS = [
 
 
 def attack(port: int, number: int, people: Sequence[Person], seconds: float) -> Counter[str]:
-    """Run one attack for `seconds`; how often each status was the answer."""
+    """Run one attack for `seconds` and count the answers by status."""
     chosen = ATTACKS[number]
     answers: Counter[str] = Counter()
 
@@ -115,7 +114,7 @@ def attack(port: int, number: int, people: Sequence[Person], seconds: float) -> 
 
 
 def median_of_another(port: int, person: Person, seconds: float) -> float:
-    """The median of GET /user/me, in milliseconds, one call after another, refused ones too."""
+    """Measure the median of GET /user/me in milliseconds, refused calls included."""
     refused = 0
 
     async def calls() -> list[float]:
@@ -151,7 +150,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
     with ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, VAR, ignore_errors=True)
         VAR.mkdir(parents=True)
-        # Connections wait in its backlog, and nobody answers.
+        # Connections wait in the backlog without an answer.
         hanging = cleanup.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         port, gemini_port = free_ports(2)
         gemini = spawn(
@@ -175,7 +174,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
         )
         other, *people = for_each(port, range(ATTACKERS + 1), sign_in)
         people = for_each(port, people, set_password, connections=1)
-        # Codes are echoed in development alone. DEBUG costs each request some milliseconds.
+        # Codes are echoed only in development. DEBUG costs each request some milliseconds.
         stack.restart("web", DEBUG="false", OTP_ECHO="false")
         for _ in range(rounds):
             figures["quiet"].append(median_of_another(port, other, seconds))
@@ -196,7 +195,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
 
 
 def answer_slowly(gemini_port: int) -> None:
-    """Let the fake begin to answer after five seconds: a stop comes before any text."""
+    """Delay the fake's answers by five seconds: a stop comes before any text."""
     body = json.dumps(asdict(Answer(first_delay=5.0))).encode()
     request = Request(f"http://127.0.0.1:{gemini_port}/_control/default", body, method="POST")  # noqa: S310
     urlopen(request).close()  # noqa: S310 loopback
@@ -204,10 +203,10 @@ def answer_slowly(gemini_port: int) -> None:
 
 def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
     return {
-        # Every person comes from an address of their own.
+        # Every person has another address.
         "TRUSTED_PROXY_COUNT": "1",
         "SMS_DAILY_BUDGET": "1000000",
-        # Codes are for the answers alone, and the console is for DEBUG alone.
+        # Codes come only in answers, and the console backend needs DEBUG.
         "SMS_BACKEND": "tests.fakes.sms.Outbox",
         "GOOGLE_API_KEY": "bench",
         "GEMINI_API_BASE": f"http://127.0.0.1:{gemini_port}",
@@ -223,14 +222,16 @@ def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-attacks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench attacks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--trial", action="store_true", help="one short round: does it all run?")
-    told = parser.parse_args()
+    options = parser.parse_args()
     where = machine()
-    rows = measure(rounds=1 if told.trial else told.rounds, seconds=2.0 if told.trial else SECONDS)
-    if told.json:
+    rows = measure(
+        rounds=1 if options.trial else options.rounds, seconds=2.0 if options.trial else SECONDS
+    )
+    if options.json:
         print(json.dumps(as_json(rows, where), indent=2))
     else:
         print(as_markdown(rows), *(f"{name}: {value}" for name, value in where.items()), sep="\n")

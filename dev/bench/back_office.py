@@ -1,11 +1,10 @@
-"""Measures the pages of the back office as data grows: `make bench-back-office`, on Linux.
+"""Measure the pages of the back office as data grows: `make bench ARGS=back-office`, on Linux.
 
-Two databases on one server, each with a web process of its own: one with 5,000,000 messages and
-200,000 users, one with 1,000 of each. Every page is opened on the one and on the other in turns,
-several rounds of it; the table gives the medians, and ratios that were taken within a round. The
-first page is counted from the rollup, whose own time is measured too. Rows are made inside
-PostgreSQL, as by `messaging.management.demo_data` they would take an hour. Do nothing else on the
-machine meanwhile.
+Two databases are on one server, each with its web process. The large one has 5,000,000 messages
+and 200,000 users, the small one 1,000 of each. Every page is opened on both in turns, for several
+rounds. The table gives the medians, and ratios within a round. The overview reads the rollup; the
+time of the rollup is measured too. PostgreSQL makes the rows, since `demo_data` would take an hour.
+Do nothing else on the machine meanwhile.
 """
 
 import argparse
@@ -21,13 +20,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from dev.bench.connection import Connection
-from dev.bench.program import Program
-from dev.bench.table import Row, as_json, as_markdown, machine
+from dev.bench.support.connection import Connection
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row, as_json, as_markdown, machine
 
 MESSAGES_IN_A_ROOM = 50
 AT_ONCE = 500_000
-# Staff, with the session of a browser that has given the second factor.
+# Staff, with a browser session after the second factor.
 SIGN_IN = """
 from importlib import import_module
 from django.conf import settings
@@ -52,7 +51,7 @@ started = time.perf_counter()
 roll_up(now=timezone.now())
 print(time.perf_counter() - started)
 """
-# Version 7, in the order of the numbers: `span` of them over the past thirty days.
+# UUIDs of version 7 in the order of the numbers, `span` of them over the past thirty days.
 FUNCTIONS = """
 CREATE FUNCTION pg_temp.moment(n bigint, span bigint) RETURNS timestamptz LANGUAGE sql STABLE
 RETURN current_setting('bench.now')::timestamptz - interval '30 days'
@@ -139,8 +138,8 @@ SELECT pg_temp.key(0, n, %(rooms)s), pg_temp.key(0, n %% %(users)s, %(users)s), 
     '', false, false, pg_temp.moment(n, %(rooms)s), now(), now(), %(in_a_room)s, 4
 FROM generate_series(0, %(rooms)s - 1) AS n
 """
-# Prompts are of even numbers and replies of odd ones. One reply of five failed: most of a
-# page is so also on the small side, where rows cost as much to show.
+# Prompts have even numbers and replies odd ones. One reply of five failed, so that a page of
+# failed replies is full on the small side too.
 MESSAGES = """
 WITH numbered AS (
     SELECT n, n / %(in_a_room)s AS room, n %% 2 = 1 AS is_reply, n %% 10 = 1 AS has_failed,
@@ -234,15 +233,15 @@ LITTLE = Size(1_000, 1_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-back-office", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench back-office", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--small", action="store_true", help="a fraction of it: does it all run?")
-    told = parser.parse_args()
+    options = parser.parse_args()
     where = machine()
     with Program(people=0) as program:
-        rows = measure(program, SMALL if told.small else FULL, rounds=told.rounds)
-    if told.json:
+        rows = measure(program, SMALL if options.small else FULL, rounds=options.rounds)
+    if options.json:
         print(json.dumps(as_json(rows, where), indent=2))
     else:
         print(as_markdown(rows), *(f"{name}: {value}" for name, value in where.items()), sep="\n")
@@ -272,17 +271,19 @@ def measure(program: Program, large: Size, *, rounds: int) -> list[Row]:
 
 def make_side(program: Program, database_url: str, port: int, size: Size) -> Side:
     say(f"Making {size}")
-    told = program.manage("shell", "--verbosity=0", "--command", SIGN_IN, DATABASE_URL=database_url)
+    cookie = program.manage(
+        "shell", "--verbosity=0", "--command", SIGN_IN, DATABASE_URL=database_url
+    )
     with psycopg.connect(database_url, autocommit=True) as database:
         fill(database, size)
         pages = {"the first page": "/admin/", **pages_of(database)}
-    return Side(port, {"Cookie": told.strip()}, pages)
+    return Side(port, {"Cookie": cookie.strip()}, pages)
 
 
 def fill(database: psycopg.Connection[Any], size: Size) -> None:
-    # Without foreign keys being looked at, which would take most of the time.
+    # Without checks of foreign keys, which would take most of the time.
     database.execute("SET session_replication_role = replica")
-    # The same for every statement, or a row would not have the id that another names.
+    # One moment for every statement, or ids of rows and references would differ.
     database.execute("SELECT set_config('bench.now', now()::text, false)")
     run(database, FUNCTIONS, {})
     sizes = {
@@ -308,7 +309,7 @@ def run(database: psycopg.Connection[Any], statements: str, values: dict[str, in
 
 
 def pages_of(database: psycopg.Connection[Any]) -> dict[str, str]:
-    """Every list, as it is and narrowed, and the page of a row in each."""
+    """List every list page, plain and filtered, and one row's page of each."""
     pages = {}
     for table in TABLES:
         app, model = table.rsplit("_", 1)
@@ -323,14 +324,14 @@ def pages_of(database: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def roll_up(program: Program, database_url: str) -> float:
-    """Seconds."""
+    """Measure seconds."""
     return float(
         program.manage("shell", "--verbosity=0", "--command", ROLL_UP, DATABASE_URL=database_url)
     )
 
 
 async def median_of(side: Side, what: str, times: int = 5) -> float:
-    """Milliseconds, after one request that warms up."""
+    """Measure milliseconds, after one request that warms up."""
     taken = []
     async with Connection(side.port) as connection:
         for _ in range(times + 1):

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dev.bench.connection import Connection
-from dev.bench.control import Control
-from dev.bench.people import API, FIRST_MOBILE, PROMPT, Room
-from dev.bench.program import Program
-from dev.bench.table import Row
-from dev.bench.usage import cpu_seconds
+from dev.bench.support.connection import Connection
+from dev.bench.support.control import Control
+from dev.bench.support.people import API, FIRST_MOBILE, PROMPT, Room
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row
+from dev.bench.support.usage import cpu_seconds
 
 CONNECTIONS = 16
 ROOMS = MESSAGES = 50
@@ -22,7 +22,7 @@ SEND = "message/chatroom/{}/message"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two programs: its web process, rooms to send to, and paths to read."""
+    """One of the two programs: its web process, rooms and paths to read."""
 
     port: int
     web_pid: int
@@ -41,12 +41,12 @@ def measure(program: Program, control: Control, *, rounds: int, sizes: Sizes) ->
     sides = {"ours": our_side(program), "control": control_side(control)}
     figures: dict[str, list[float]] = defaultdict(list)
     for number in range(-1, rounds):
-        # As autovacuum does each minute: both sides began with empty tables.
+        # As autovacuum does each minute, since both sides began with empty tables.
         for database in (program.database, control.database):
             database.execute("ANALYZE")
         for name in sides if number % 2 else reversed(sides):
             found = one_round(sides[name], sizes)
-            if number >= 0:  # The first one warms up.
+            if number >= 0:  # The first round warms up.
                 for what, figure in found.items():
                     figures[f"{name} {what}"].append(figure)
 
@@ -65,7 +65,7 @@ def measure(program: Program, control: Control, *, rounds: int, sizes: Sizes) ->
 
 
 def our_side(program: Program) -> Side:
-    """The first person reads; the seeded room is the newest in their list."""
+    """Make the side of the program; the first person reads the seeded, newest room."""
     # Besides, everybody gets a room below.
     for rooms, messages in ((ROOMS - 2, 0), (1, MESSAGES)):
         made = ("--mobile", f"+91{FIRST_MOBILE}", "--rooms", str(rooms))
@@ -86,7 +86,7 @@ def our_side(program: Program) -> Side:
 def control_side(control: Control) -> Side:
     reader, *others = control.people
     room = control.rooms([reader], each=ROOMS)[0]
-    # As long as those that seed_demo makes.
+    # As long as the messages of seed_demo.
     control.fill(room, [PROMPT * 4] * MESSAGES)
     reads = {"list": f"{API}/chatroom/", "page": f"{API}/chatroom/{room.id}"}
     return Side(control.port, control.web_pid, control.rooms(others), room, reads)
@@ -108,7 +108,7 @@ def one_round(side: Side, sizes: Sizes) -> dict[str, float]:
 
 
 async def send_all(side: Side, count: int, *, connections: int = CONNECTIONS) -> None:
-    """Sends over several connections, to one room after another."""
+    """Measure sends over several connections, to one room after another."""
     turns: Iterator[Room] = itertools.islice(itertools.cycle(side.rooms), count)
 
     async def work() -> None:
@@ -121,7 +121,7 @@ async def send_all(side: Side, count: int, *, connections: int = CONNECTIONS) ->
 
 
 async def median_read(side: Side, path: str, count: int) -> float:
-    """Milliseconds, one read after another."""
+    """Measure milliseconds, one read after another."""
     taken = []
     async with Connection(side.port) as connection:
         for _ in range(count):

@@ -1,7 +1,7 @@
-"""How much later the first text comes through the program than from Gemini itself.
+"""The delay of the first text through the program, beside Gemini itself.
 
-Both sides are the same client against the same fake: from the request with the prompt to the
-first text. Through the program that is the send, its 202, the request for the stream and the
+Both sides are the same client against the same fake, from the request with the prompt to the
+first text. Through the program these are the send, its 202, the request for the stream and the
 first `reply.delta`.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, PROMPT, Room
-from dev.bench.program import STANDARD, Program
-from dev.bench.table import Row
-from dev.bench.usage import cpu_seconds
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, PROMPT, Room
+from dev.bench.support.program import STANDARD, Program
+from dev.bench.support.table import Row
+from dev.bench.support.usage import cpu_seconds
 from tests.fakes.gemini import Answer
 
 MODEL = "gemini-3.5-flash-lite"
@@ -44,7 +44,7 @@ def measure(program: Program, *, rounds: int, sizes: Sizes) -> list[Row]:
     figures: Times = defaultdict(list)
     with program.worker(STANDARD) as worker_pid:
         for number in range(rounds):
-            # New ones each round, or the context would grow from one to the next.
+            # New rooms each round, or the context would grow from round to round.
             rooms = program.rooms(sizes.streams)
             ways: dict[str, tuple[int, Reading]] = {
                 "direct": (program.gemini_port, read_from_gemini),
@@ -67,7 +67,7 @@ def measure(program: Program, *, rounds: int, sizes: Sizes) -> list[Row]:
 
 def reading_of(rooms: Sequence[Room]) -> Reading:
     async def read(connection: Connection, number: int) -> dict[str, float]:
-        """Seconds to the 202 and to the first text of one reply, which is read to its end."""
+        """Measure seconds to the 202 and to the first text of one reply."""
         room = rooms[number]
         path = f"{API}/message/chatroom/{room.id}/message"
         begun = time.perf_counter()
@@ -94,14 +94,14 @@ async def read_from_gemini(connection: Connection, number: int) -> dict[str, flo
 
 
 async def staggered(port: int, reading: Reading, sizes: Sizes, *, seed: int) -> Times:
-    """So many streams open all the time, begun at random points; each client reads several."""
+    """Keep `streams` open all the time, begun at random moments."""
     chance = random.Random(seed)  # noqa: S311 the same starts for both sides
     starts = [chance.uniform(0, STREAM_SECONDS) for _ in range(sizes.streams)]
     return await read_all(port, reading, starts, times=sizes.replies_each)
 
 
 async def at_once(port: int, reading: Reading, sizes: Sizes) -> Times:
-    """So many streams begun in the same instant."""
+    """Begin all streams in the same instant."""
     return await read_all(port, reading, [0.5] * sizes.streams, times=1)
 
 

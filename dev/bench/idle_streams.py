@@ -1,4 +1,4 @@
-"""What open streams cost that have nothing to say: memory each, and the API's time beside them."""
+"""The cost of idle streams: memory of each, and the API's time beside them."""
 
 import asyncio
 import statistics
@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, Person, Sent
-from dev.bench.program import Program
-from dev.bench.table import Row
-from dev.bench.usage import open_files, resident_bytes
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, Person, Sent
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row
+from dev.bench.support.usage import open_files, resident_bytes
 
 OPEN_SECONDS = 180
-# The other side of a closed connection notices within a moment.
+# The other side of a closed connection sees the end a moment later.
 CLOSE_SECONDS = 30
 OPENED_TOGETHER = 50
 
 
 def measure(program: Program, *, rounds: int, streams: int, seconds: float) -> list[Row]:
-    """No worker runs, so that the replies stay queued and their streams idle."""
+    """Measure without a worker: the replies stay queued and their streams idle."""
     sent: list[Sent] = []
     while len(sent) < streams:
         sent += program.send(program.rooms(min(len(program.people), streams - len(sent))))
@@ -60,7 +60,7 @@ async def ask_for(port: int, person: Person, *, seconds: float) -> list[float]:
 
 @contextmanager
 def held_open(program: Program, sent: list[Sent]) -> Iterator[None]:
-    """Streams that another process reads, until the block is left and web has let them go."""
+    """Open streams in another process until the block ends and web has closed them."""
     spawning = get_context("spawn")
     ours, theirs = spawning.Pipe()
     reader = spawning.Process(target=hold, args=(program.port, sent, theirs), daemon=True)
@@ -84,7 +84,7 @@ def held_open(program: Program, sent: list[Sent]) -> Iterator[None]:
 
 
 def hold(port: int, sent: list[Sent], pipe: Pipe) -> None:
-    """Runs in a process of its own: open the streams, say so, and read until the pipe closes."""
+    """Open the streams in a separate process, report it, and read until the pipe closes."""
     asyncio.run(_hold(port, sent, pipe))
 
 

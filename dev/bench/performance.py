@@ -1,8 +1,8 @@
-"""What the program costs beside what others would: `make bench`, on Linux.
+"""Measure the program beside a control: `make bench`, on Linux.
 
-The stack runs as users run it, against the tests' fake Gemini, beside a control (dev/bench/peers)
-on the same servers. The sides of a comparison take turns, several rounds of them; the table gives
-the medians, and ratios that were taken within a round. Do nothing else on the machine meanwhile.
+The stack runs as users run it, against the tests' fake Gemini, beside a control
+(dev/bench/support/peers) on the same servers. The sides of a comparison take turns, for several
+rounds. The table gives the medians, and ratios within a round. Do nothing else on the machine.
 `--write` keeps the table and the plots in docs/.
 """
 
@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dev.bench import calls, curves, first_token, idle_streams, startup, workers
-from dev.bench.control import Control
+from dev.bench import calls, capacity, first_token, idle_streams, startup
 from dev.bench.first_token import CHUNKS
-from dev.bench.program import Program
-from dev.bench.table import Row, as_json, as_markdown, machine
-from dev.schema import BASE_DIR
+from dev.bench.support import curves
+from dev.bench.support.control import Control
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row, as_json, as_markdown, machine
+from dev.environment import BASE_DIR
 
 PEOPLE = 1200
 CONTROL_PEOPLE = 51
@@ -34,22 +35,22 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--write", action="store_true", help=f"keep the table in {REPORT.name}")
     parser.add_argument("--trial", action="store_true", help="one small round: does it all run?")
-    told = parser.parse_args()
+    options = parser.parse_args()
     # Two thousand streams are as many sockets in each of three processes.
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     where = machine()
     rows: list[Row] = []
-    for name in told.only or PARTS:
+    for name in options.only or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        found = PARTS[name](1 if told.trial else told.rounds, told.trial)
+        found = PARTS[name](1 if options.trial else options.rounds, options.trial)
         print(as_markdown(found), file=sys.stderr, flush=True)
         rows += found
     table = "\n".join([as_markdown(rows), "", *(f"- {k}: {v}" for k, v in where.items()), ""])
-    if told.write:
+    if options.write:
         write(REPORT, table)
         draw_curves(REPORT.parent / "images")
-    print(json.dumps(as_json(rows, where), indent=2) if told.json else table)
+    print(json.dumps(as_json(rows, where), indent=2) if options.json else table)
 
 
 def measure_calls(rounds: int, trial: bool) -> list[Row]:
@@ -62,7 +63,7 @@ def measure_calls(rounds: int, trial: bool) -> list[Row]:
 
 
 def measure_replies(rounds: int, trial: bool) -> list[Row]:
-    """One worker process of each, the streams a reply is made of, and the bare SDK."""
+    """Measure one worker process of each side, and the bare SDK."""
     waves = 1 if trial else 3
     figures: dict[str, list[float]] = {
         "ours": [],
@@ -74,15 +75,15 @@ def measure_replies(rounds: int, trial: bool) -> list[Row]:
     with Program(people=PEOPLE) as program, Control(program, people=CONTROL_PEOPLE) as control:
         for _ in range(rounds):
             # A unary call takes as long as the whole stream does.
-            whole = replace(workers.ANSWER, first_delay=workers.REPLY_SECONDS, chunk_delay=0.0)
+            whole = replace(capacity.ANSWER, first_delay=capacity.REPLY_SECONDS, chunk_delay=0.0)
             program.answer_with(whole)
             figures["control"].append(control.replies_a_second(waves=2 if trial else 5))
-            program.answer_with(workers.ANSWER)
-            ours = workers.load(program, workers.THREADS, waves)
+            program.answer_with(capacity.ANSWER)
+            ours = capacity.load(program, capacity.THREADS, waves)
             figures["ours"].append(ours["rate"])
             figures["cpu"].append(ours["cpu"])
             figures["memory"].append(ours["memory"])
-            figures["sdk"].append(workers.bare_sdk_cpu(program, replies=10, threads=1))
+            figures["sdk"].append(capacity.bare_sdk_cpu(program, replies=10, threads=1))
     chunks = len(CHUNKS)
     return [
         Row.compared(
@@ -152,7 +153,7 @@ PARTS: dict[str, Part] = {
 
 
 def write(report: Path, table: str) -> None:
-    """Put the table where the last one was."""
+    """Replace the last table in the report."""
     before, _, rest = report.read_text().partition(BEGIN)
     report.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
 

@@ -1,10 +1,10 @@
-"""Measures what a call costs as rooms and messages become many: `make bench-scale`, on Linux.
+"""Measure calls as rooms and messages become many: `make bench ARGS=scale`, on Linux.
 
-Two users are in one database: one with many rooms, of which one has very many messages, and one
-with few of both. The same calls are made for the one and for the other in turns, over one
-connection, several rounds of them; the table gives the medians, and ratios that were taken within
-a round. Then come searches and an export of the large user's. Everything runs on loopback in a
-folder of its own that is removed. Do nothing else on the machine meanwhile.
+Two users are in one database. One has many rooms, and one room of these has very many messages;
+the other has few of both. The same calls are made for both in turns, over one connection, for
+several rounds. The table gives the medians, and ratios within a round. Then come searches and an
+export of the large user. Everything runs on loopback in a scratch folder. Do nothing else on the
+machine meanwhile.
 """
 
 import argparse
@@ -18,15 +18,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, FIRST_MOBILE, PROMPT, Person, open_room
-from dev.bench.program import Program
-from dev.bench.table import Row, as_json, as_markdown, machine
-from dev.bench.usage import forget_peak, peak_bytes
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, FIRST_MOBILE, PROMPT, Person, open_room
+from dev.bench.support.program import Program
+from dev.bench.support.table import Row, as_json, as_markdown, machine
+from dev.bench.support.usage import peak_bytes, reset_peak
 
 PAGE = 50
 MESSAGES_IN_OTHER_ROOMS = 2
-# Run inside the program, which has the key that cursors are signed with.
+# Runs inside the program, which has the key of the cursors.
 LOOK_ROUND = """
 import json
 from collections import Counter
@@ -63,7 +63,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two users, their room with many messages, and paths to read."""
+    """One of the two users, with the room of many messages and paths to read."""
 
     person: Person
     room: str
@@ -76,16 +76,16 @@ SMALL = Size(2_000, 20_000), Size(100, 1_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="bench-scale", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bench scale", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--small", action="store_true", help="a fraction of it: does it all run?")
-    told = parser.parse_args()
+    options = parser.parse_args()
     where = machine()
-    large, small = SMALL if told.small else FULL
+    large, small = SMALL if options.small else FULL
     with Program(people=2) as program:
-        rows = measure(program, large, small, rounds=2 if told.small else told.rounds)
-    if told.json:
+        rows = measure(program, large, small, rounds=2 if options.small else options.rounds)
+    if options.json:
         print(json.dumps(as_json(rows, where), indent=2))
     else:
         print(as_markdown(rows), *(f"{name}: {value}" for name, value in where.items()), sep="\n")
@@ -115,7 +115,7 @@ def measure(program: Program, large: Size, small: Size, *, rounds: int) -> list[
 
 
 def make_side(program: Program, number: int, size: Size) -> Side:
-    """Give a user rooms, of which the newest has the many messages."""
+    """Give a user rooms; the newest has the many messages."""
     say(f"Making {size}")
     mobile = f"+91{FIRST_MOBILE + number}"
     for rooms, messages in ((size.rooms - 1, MESSAGES_IN_OTHER_ROOMS), (1, size.messages)):
@@ -153,7 +153,7 @@ def reads(seen: dict[str, Any]) -> dict[str, str]:
 
 
 def queries(words: dict[str, int], texts: int, size: Size) -> dict[str, str]:
-    """Words and how many messages have them, from none to a good part of all."""
+    """List words and their count of messages, from none to a large part of all."""
     by_frequency = list(words)
     shares = {
         "common": by_frequency[0],
@@ -175,7 +175,7 @@ def queries(words: dict[str, int], texts: int, size: Size) -> dict[str, str]:
 
 
 async def one_round(port: int, side: Side) -> dict[str, float]:
-    """The median milliseconds of each call."""
+    """Measure the median milliseconds of each call."""
     headers = side.person.headers
     async with Connection(port) as connection:
 
@@ -191,7 +191,7 @@ async def one_round(port: int, side: Side) -> dict[str, float]:
 
 
 async def median_of(call: Callable[[], Awaitable[object]], times: int) -> float:
-    """Milliseconds, of so many calls after one that warms up."""
+    """Measure the median milliseconds of `times` calls, after one that warms up."""
     await call()
     taken = []
     for _ in range(times):
@@ -202,8 +202,9 @@ async def median_of(call: Callable[[], Awaitable[object]], times: int) -> float:
 
 
 async def deletion(port: int, side: Side) -> float:
-    """Milliseconds until the answer; the one thing that cannot be done twice, so another room, of
-    no messages, is deleted first."""
+    """Measure milliseconds until the answer.
+
+    A deletion cannot be repeated, so an empty room is deleted first to warm up."""
     async with Connection(port) as connection:
         other = await open_room(connection, side.person)
         for room in (other.id, side.room):
@@ -232,8 +233,8 @@ async def searches(port: int, side: Side, *, rounds: int) -> list[Row]:
 
 
 def exported(program: Program, side: Side, kind: str) -> list[Row]:
-    """How much the web process grows at its peak while the room goes out, and how long it takes."""
-    forget_peak(program.web_pid)
+    """Measure the peak growth of web during an export, and its duration."""
+    reset_peak(program.web_pid)
     before, started = peak_bytes(program.web_pid), time.monotonic()
     size = asyncio.run(length_of_export(program.port, side, kind))
     seconds = time.monotonic() - started

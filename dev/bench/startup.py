@@ -1,4 +1,4 @@
-"""How soon `make run` answers a send, warm, and what its processes weigh when nothing happens."""
+"""The start of a warm `make run` until it answers a send, and its idle memory."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dev.bench.connection import Connection
-from dev.bench.people import API, open_room, send, sign_in
-from dev.bench.program import START_SECONDS, VAR, free_ports
-from dev.bench.table import Row
-from dev.bench.usage import family, resident_bytes
-from dev.processes import spawn, stop
-from dev.schema import BASE_DIR
+from dev.bench.support.connection import Connection
+from dev.bench.support.people import API, open_room, send, sign_in
+from dev.bench.support.program import START_SECONDS, VAR, free_ports
+from dev.bench.support.table import Row
+from dev.bench.support.usage import family, resident_bytes
+from dev.environment import BASE_DIR
+from dev.servers.processes import spawn, stop
 
 PROCESSES = {"web": "uvicorn", "worker": "worker", "beat": "beat"}
 STORES = ("DATABASE_URL", "DB_HOST", "REDIS_URL", "GOOGLE_API_KEY", "GEMINI_API_BASE")
@@ -38,7 +38,7 @@ def measure(*, rounds: int) -> list[Row]:
 
 def start_often(figures: dict[str, list[float]], *, rounds: int) -> None:
     with running():
-        pass  # Cold: it makes the database.
+        pass  # Cold: this start makes the database.
     for number in range(rounds):
         started = time.monotonic()
         with running() as (port, pid):
@@ -51,7 +51,7 @@ def start_often(figures: dict[str, list[float]], *, rounds: int) -> None:
 
 @contextmanager
 def running() -> Iterator[tuple[int, int]]:
-    """`make run` on data that is kept from one time to the next; the port and the process id."""
+    """Run `make run` on data of earlier starts; yield the port and the process id."""
     [port] = free_ports(1)
     environment = {name: value for name, value in os.environ.items() if name not in STORES}
     VAR.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ async def until_alive(port: int) -> None:
 
 
 async def first_reply(port: int, number: int) -> tuple[float, float]:
-    """When the send of a new person was accepted, and when its reply was complete."""
+    """Return when the send of a new person was accepted and its reply complete."""
     async with Connection(port) as connection:
         person = await sign_in(connection, number)
         sent = await send(connection, await open_room(connection, person))
@@ -97,7 +97,7 @@ async def first_reply(port: int, number: int) -> tuple[float, float]:
 
 
 def processes(pid: int) -> list[int]:
-    """The process ids of web, worker and beat."""
+    """Find the process ids of web, worker and beat."""
     commands = {
         each: Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0") for each in family(pid)
     }

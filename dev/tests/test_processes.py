@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from dev.processes import lock_folder, spawn, stop
+from dev.servers.processes import lock_folder, spawn, stop
 
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 SLEEP = "print('up', flush=True); import time; time.sleep(60)"
@@ -61,7 +61,7 @@ def test_process_is_out_of_reach_of_the_terminals_signals(tmp_path):
 def test_child_of_a_killed_parent_ends(tmp_path):
     parent = (
         "import os, subprocess, sys; from pathlib import Path; from signal import SIGKILL\n"
-        "from dev.processes import spawn\n"
+        "from dev.servers.processes import spawn\n"
         f"child = spawn([sys.executable, '-c', {SLEEP!r}], env=os.environ, cwd=Path('/'),"
         " stdout=subprocess.PIPE, when_orphaned=SIGKILL)\n"
         "child.stdout.readline(); print(child.pid, flush=True); child.wait()"

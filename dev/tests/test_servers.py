@@ -12,8 +12,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dev.processes import StartError
-from dev.servers import start_postgres, start_valkey
+from dev.servers.embedded import start_postgres, start_valkey
+from dev.servers.processes import StartError
 
 
 def run_sql(url, statement):

@@ -2,6 +2,7 @@ from django.urls import URLPattern, URLResolver, re_path
 from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
+from chatrooms.models import DEFAULT_TITLE
 from messaging.api.export import export
 from messaging.api.messages import UUID, ConversationViewSet, MessageViewSet
 from messaging.api.stream import message, stream
@@ -20,7 +21,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 # At the root, not under the API: one page, whose script reads from the path what to show.
-chat = TemplateView.as_view(template_name="chat/page.html")
+chat = TemplateView.as_view(
+    template_name="chat/page.html", extra_context={"default_title": DEFAULT_TITLE}
+)
 page_urlpatterns: list[URLPattern] = [
     re_path(r"^chat/?$", chat, name="chat"),
     re_path(rf"^chat/(?:new|{UUID})/?$", chat),

@@ -1,11 +1,11 @@
 "use strict";
 
-const place = document.getElementById("description");
+const container = document.getElementById("description");
 SwaggerUIBundle({
-  url: place.dataset.url,
-  domNode: place,
+  url: container.dataset.url,
+  domNode: container,
   deepLinking: true,
   displayRequestDuration: true,
-  // Swagger's own badge asks a server of theirs.
+  // Swagger's badge would ask a server of its makers.
   validatorUrl: null,
 });

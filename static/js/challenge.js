@@ -1,6 +1,6 @@
-// Proof of work, which the server asks for before a code while much is sent (ALTCHA, version 1).
+// Proof of work before a code, which the server requires near a limit (ALTCHA, version 1).
 
-/** The text that answers a challenge, found in a worker, so that the page goes on. */
+/** Solve a challenge in a worker, so that the page stays responsive. */
 export function solve(challenge) {
   const worker = new Worker(new URL("./challenge_worker.js", import.meta.url), { type: "module" });
   return new Promise((resolve, reject) => {

@@ -1,9 +1,9 @@
-// Signing in: a mobile number, then the code that was texted to it.
+// Sign-in: a mobile number, then the code in the text message.
 
+import { problemFrom, retryAfter, unreachable } from "./api/problem.js";
+import { refresh, signIn } from "./api/session.js";
 import { solve } from "./challenge.js";
-import { byId, explain } from "./page.js";
-import { problemOf, retryAfter, unreachable } from "./problem.js";
-import { refresh, signIn } from "./session.js";
+import { byId, setFieldError } from "./ui.js";
 
 const mobileForm = byId("mobile-form");
 const codeForm = byId("code-form");
@@ -11,7 +11,7 @@ const mobile = byId("mobile");
 const code = byId("code");
 let countdown = null;
 
-// Whoever is signed in already wants the chats. If that cannot be told, the form is here.
+// A signed-in user goes to the chats. If the check fails, the form stays.
 refresh().then((isSignedIn) => isSignedIn && location.replace("/chat"), () => {});
 
 mobileForm.addEventListener("submit", (event) => {
@@ -26,7 +26,7 @@ codeForm.addEventListener("submit", (event) => {
   busy(codeForm, enter);
 });
 
-// What is typed or pasted last completes it.
+// The sixth digit, typed or pasted, submits the form.
 code.addEventListener("input", () => {
   code.value = code.value.replace(/\D/g, "");
   if (code.value.length === 6) codeForm.requestSubmit();
@@ -41,17 +41,17 @@ byId("other-mobile").addEventListener("click", () => {
 async function sendCode() {
   let answer = await askForCode();
   if (answer.status === 403) {
-    const problem = await problemOf(answer.clone());
+    const problem = await problemFrom(answer.clone());
     if (problem.challenge) answer = await askForCode(await solved(problem.challenge));
   }
-  if (!answer.ok) return refused(answer, codeForm.hidden ? mobile : code);
+  if (!answer.ok) return showRefusal(answer, codeForm.hidden ? mobile : code);
   const { data } = await answer.json();
   byId("code-mobile").textContent = mobile.value.trim();
   byId("code-hint").textContent = data.otp
     ? "This is a development server: the code is filled in for you"
     : `It is good for ${Math.round(data.expires_in / 60)} minutes`;
   code.value = data.otp ?? "";
-  explain(code);
+  setFieldError(code);
   show(codeForm);
   code.focus();
   waitToResend(data.resend_after);
@@ -64,7 +64,7 @@ const askForCode = (solution) =>
     body: JSON.stringify({ mobile: mobile.value.trim(), challenge_solution: solution }),
   });
 
-/** Much is sent at the moment: this device computes for a second or two, which costs robots more. */
+/** Solve the proof of work: a second or two for this device, more for robots. */
 async function solved(challenge) {
   const notice = byId(codeForm.hidden ? "mobile-check" : "code-check");
   notice.textContent = "One moment: checking that no robot asks for codes.";
@@ -78,32 +78,32 @@ async function solved(challenge) {
 async function enter() {
   const answer = await signIn(mobile.value.trim(), code.value);
   if (answer.ok) return location.assign("/chat");
-  await refused(answer, code);
+  await showRefusal(answer, code);
 }
 
-async function refused(answer, field) {
-  const problem = await problemOf(answer);
+async function showRefusal(answer, field) {
+  const problem = await problemFrom(answer);
   const wait = answer.status === 429 ? retryAfter(answer) : null;
-  const until = wait ? ` You can try again in ${inWords(wait)}.` : "";
-  refuse(field, (problem.of(field.name) ?? problem.message) + until);
+  const until = wait ? ` You can try again in ${waitText(wait)}.` : "";
+  refuse(field, (problem.fieldError(field.name) ?? problem.message) + until);
 }
 
-function refuse(field, words) {
-  explain(field, words);
+function refuse(field, text) {
+  setFieldError(field, text);
   field.select();
 }
 
-function inWords(seconds) {
+function waitText(seconds) {
   if (seconds < 100) return `${seconds} seconds`;
   const minutes = Math.ceil(seconds / 60);
   return minutes < 100 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
 }
 
-/** One submission at a time; while it runs the button says so. */
+/** Run one submission at a time and mark the form as busy. */
 async function busy(form, submit) {
   if (form.ariaBusy === "true") return;
   form.ariaBusy = "true";
-  explain(form === mobileForm ? mobile : code);
+  setFieldError(form === mobileForm ? mobile : code);
   try {
     await submit();
   } catch (error) {

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 
 from accounts.tests.proof_of_work import encode, solve
-from dev.stack import Stack
+from dev.servers.stack import Stack
 
 PEOPLE = 2_000
 # One in so many mistypes the code once; one in so many never enters it.

@@ -1,0 +1,130 @@
+// The message form. The typed text stays until the server has the message.
+
+import { RetryKey, call, post } from "../api/client.js";
+import { Problem } from "../api/problem.js";
+import { byId, quotaMessage, runSafely, showFailure } from "../ui.js";
+
+const byTouch = matchMedia("(pointer: coarse)");
+
+export class Composer {
+  /**
+   * `onNewRoom` takes a room that was made for the message. `onUpgrade` starts the upgrade and takes
+   * the element for a refusal.
+   */
+  constructor({ conversation, onNewRoom, onUpgrade }) {
+    Object.assign(this, { conversation, onNewRoom, onUpgrade });
+    this.form = byId("composer");
+    this.prompt = byId("prompt");
+    this.error = byId("prompt-error");
+    this.retryKey = new RetryKey();
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.send(this.prompt.value);
+    });
+    this.prompt.addEventListener("input", () => this.keepDraft());
+    this.prompt.addEventListener("keydown", (event) => {
+      const isSending = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+      if (!isSending || byTouch.matches) return;
+      event.preventDefault();
+      this.form.requestSubmit();
+    });
+    byId("stop").addEventListener("click", () => {
+      this.focus();
+      runSafely(() => conversation.stop());
+    });
+    for (const button of document.querySelectorAll(".suggestions button")) {
+      button.addEventListener("click", () => this.send(button.textContent));
+    }
+  }
+
+  /** Focus the field, but not on a touch screen: its keyboard would hide the answer. */
+  focus() {
+    if (!byTouch.matches) this.prompt.focus({ preventScroll: true });
+  }
+
+  get draftKey() {
+    return `draft:${this.conversation.opening ?? "new"}`;
+  }
+
+  /** Show the unsent text of this room. */
+  open() {
+    this.made = null;
+    this.showError("");
+    this.fill(sessionStorage.getItem(this.draftKey) ?? "");
+  }
+
+  fill(text) {
+    this.prompt.value = text;
+    this.keepDraft();
+  }
+
+  keepDraft() {
+    const text = this.prompt.value;
+    if (text) sessionStorage.setItem(this.draftKey, text);
+    else sessionStorage.removeItem(this.draftKey);
+    this.prompt.style.height = "auto";
+    this.prompt.style.height = `${this.prompt.scrollHeight}px`;
+  }
+
+  async send(text) {
+    if (this.form.ariaBusy === "true") return;
+    if (!text.trim()) return this.showError("Write something first.");
+    if (this.conversation.isLoading) return this.showError("The conversation is still loading.");
+    this.form.ariaBusy = "true";
+    this.showError("");
+    try {
+      await this.deliver(text);
+    } catch (error) {
+      if (!(error instanceof Problem)) return showFailure(error);
+      this.fill(text);
+      this.showError(error.fieldError("prompt") ?? quotaMessage(error), error.code === "quota_exceeded");
+    } finally {
+      this.form.ariaBusy = "false";
+      this.focus();
+    }
+  }
+
+  async deliver(text) {
+    const [before, draftKey] = [this.conversation.room, this.draftKey];
+    const room = before ?? (await this.newRoom());
+    const path = `/message/chatroom/${room.id}/message`;
+    let sent;
+    try {
+      sent = await post(path, { prompt: text }, { key: this.retryKey.keyFor(room.id + text) });
+    } catch (error) {
+      if (!before && error.status) await this.discard(room);
+      throw error;
+    }
+    this.retryKey.done();
+    this.made = null;
+    sessionStorage.removeItem(draftKey);
+    // A user who opened another room meanwhile stays there.
+    if (this.conversation.room !== before) return this.conversation.notifyExchange();
+    this.fill("");
+    this.conversation.accepted(room, sent.data);
+    if (!before) this.onNewRoom(room);
+  }
+
+  /** Make the room for a first message; reuse it if the network broke before the send. */
+  async newRoom() {
+    this.made ??= await post("/chatroom/", { temporary: byId("temporary").checked });
+    return this.made;
+  }
+
+  /** Delete a room whose first message was refused. */
+  async discard(room) {
+    this.made = null;
+    await call("DELETE", `/chatroom/${room.id}`);
+  }
+
+  showError(text, offersUpgrade = false) {
+    this.error.textContent = text;
+    this.prompt.ariaInvalid = text ? "true" : null;
+    if (!offersUpgrade) return;
+    const upgrade = document.createElement("button");
+    Object.assign(upgrade, { type: "button", className: "button small", textContent: "Upgrade to Pro" });
+    const refusal = document.createElement("p");
+    upgrade.addEventListener("click", () => this.onUpgrade(refusal));
+    this.error.append(" ", upgrade, refusal);
+  }
+}

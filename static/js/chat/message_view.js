@@ -1,0 +1,137 @@
+// One message on the page, updated in place, so that focus and selection stay.
+
+import { fromTemplate } from "../ui.js";
+import { render } from "./markdown.js";
+
+export const isInProgress = ({ status }) => status === "queued" || status === "generating";
+
+export class MessageView {
+  constructor(message) {
+    this.element = fromTemplate(message.sender === "user" ? "prompt-template" : "reply-template");
+    this.element.id = `message-${message.id}`;
+    this.content = this.find(".content");
+    this.draft = "";
+    this.update(message);
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  get id() {
+    return this.message.id;
+  }
+
+  get isReply() {
+    return this.message.sender === "gemini";
+  }
+
+  update(message) {
+    this.message = message;
+    this.showVariants();
+    if (!this.isReply) {
+      // A prompt is shown as typed.
+      if (!this.isEdited) this.content.textContent = message.content;
+      return;
+    }
+    const inProgress = isInProgress(message);
+    this.element.classList.toggle("in-progress", inProgress);
+    if (!inProgress) this.draft = message.content;
+    this.showContent();
+    this.showState();
+    for (const name of ["copy", "good", "bad", "regenerate"]) {
+      this.button(name).hidden = inProgress || (name !== "regenerate" && !message.content);
+    }
+    this.button("good").ariaPressed = String(message.feedback?.rating === 1);
+    this.button("bad").ariaPressed = String(message.feedback?.rating === -1);
+    const tokens = message.usage?.output_tokens;
+    this.find(".about").textContent = inProgress
+      ? ""
+      : [message.model, tokens && `${tokens} tokens`].filter(Boolean).join(" · ");
+  }
+
+  button(name) {
+    return this.find(`[data-do="${name}"]`);
+  }
+
+  /** Add text to an answer; it is drawn at most once a frame. */
+  append(text) {
+    this.draft += text;
+    if (this.drawing) return;
+    this.drawing = requestAnimationFrame(() => {
+      this.drawing = null;
+      this.showContent();
+      this.showState();
+      this.element.dispatchEvent(new Event("grown", { bubbles: true }));
+    });
+  }
+
+  restart() {
+    this.draft = "";
+    this.showContent();
+    this.showState();
+  }
+
+  showContent() {
+    render(this.content, this.draft);
+  }
+
+  showState() {
+    const text = this.stateText();
+    const state = this.find(".state");
+    state.hidden = !text;
+    state.textContent = text;
+    state.classList.toggle("error", this.message.status === "failed");
+  }
+
+  stateText() {
+    const { status, error, finish_reason: reason } = this.message;
+    if (isInProgress(this.message)) return this.draft ? "" : "Thinking…";
+    if (status === "stopped") return "Stopped.";
+    if (status === "failed") return `${error.detail} ${error.retryable ? "You can ask again." : ""}`;
+    if (reason === "max_tokens") return "The answer is cut off, as it became too long.";
+    return "";
+  }
+
+  showVariants() {
+    const { sibling_ids: ids, id } = this.message;
+    const index = ids.indexOf(id);
+    this.find(".variants").hidden = ids.length < 2;
+    this.find(".variants .which").textContent = `${index + 1}/${ids.length}`;
+    this.button("previousVersion").disabled = index <= 0;
+    this.button("nextVersion").disabled = index === ids.length - 1;
+  }
+
+  /** The id of the version `step` further, if any. */
+  variant(step) {
+    const ids = this.message.sibling_ids;
+    return ids[ids.indexOf(this.id) + step];
+  }
+
+  /** Replace a prompt by a form; `cancelEdit` restores the prompt. */
+  edit(onSubmit) {
+    const form = fromTemplate("edit-template");
+    this.content.replaceChildren(form);
+    this.element.classList.add("editing");
+    const text = form.querySelector("textarea");
+    text.value = this.message.content;
+    text.focus();
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      onSubmit(text);
+    });
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.cancelEdit();
+    });
+  }
+
+  get isEdited() {
+    return this.element.classList.contains("editing");
+  }
+
+  cancelEdit() {
+    this.content.textContent = this.message.content;
+    this.element.classList.remove("editing");
+    this.button("edit").focus();
+  }
+}
