@@ -70,7 +70,7 @@ FUZZ_EXAMPLES ?= 50
 
 .PHONY: fuzz
 fuzz: $(INSTALLED)
-	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) exec $(PY) -m pytest tests/test_contract.py -q -s $(ARGS)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) exec $(PY) -m pytest tests/system/documents/test_contract.py -q -s $(ARGS)
 
 .PHONY: openapi
 openapi: $(INSTALLED)

@@ -1,58 +1,24 @@
 """What tests of whole processes need: databases of their own, free ports, running stacks."""
 
 import os
-import random
-import socket
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from billing.tests.paying import KEY, PRICE, SECRET
 from dev.stack import Stack
-from tests.browser import browse, chromium, size  # noqa: F401
-from tests.fakes.gemini import FakeGemini
-from tests.fakes.stripe_api import FakeStripe
-from tests.fakes.wire import Wire
+from tests.support.fakes.gemini import FakeGemini
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.fakes.wire import Wire
+from tests.support.payments import KEY, PRICE, SECRET
+from tests.support.stack.processes import Log, free_port
+from tests.support.stack.stores import Wires
 
 # Tests in this process use the lower half of the server's sixteen databases.
 STACK_REDIS_OFFSET = 8
-TEST_PORTS = (10_000, 32_000)
-
-
-class Log(list[str]):
-    """Takes what a stack's processes write; pytest shows it for a test that fails."""
-
-    def __call__(self, name: str, line: str) -> None:
-        self.append(line)
-        print(f"{name:6} | {line}")
-
-
-def free_port(successors: int = 0) -> int:
-    """A port at which nobody listens, nor at that many that follow it.
-
-    It lies below those that the kernel gives to connections: there any of the suite's thousands of
-    connections could take it before the process that it is meant for has started.
-    """
-    while True:
-        port = random.randrange(*TEST_PORTS)
-        with suppress(OSError), ExitStack() as listening:
-            for each in range(port, port + successors + 1):
-                listening.enter_context(socket.create_server(("127.0.0.1", each)))
-            return port
-
-
-@contextmanager
-def refusing_rows(stores: dict[str, str], table: str) -> Iterator[None]:
-    """PostgreSQL takes no row of this table, and quotes those that it is given."""
-    with psycopg.connect(stores["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT no CHECK (false) NOT VALID")
-        yield
-        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT no")
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +28,17 @@ def gemini_server() -> Iterator[FakeGemini]:
 
 
 @pytest.fixture(scope="module")
-def stripe() -> Iterator[FakeStripe]:
+def stripe_server() -> Iterator[FakeStripe]:
     with FakeStripe(secret_key=KEY) as fake:
         fake.add_price(PRICE)
         yield fake
 
 
 @pytest.fixture(scope="module")
-def selling(stripe: FakeStripe) -> dict[str, str]:
+def selling(stripe_server: FakeStripe) -> dict[str, str]:
     """The settings of a stack that sells Pro there."""
     return {
-        "STRIPE_API_BASE": stripe.url,
+        "STRIPE_API_BASE": stripe_server.url,
         "STRIPE_SECRET_KEY": KEY,
         "STRIPE_PRO_PRICE_ID": PRICE,
         "STRIPE_WEBHOOK_SECRET": SECRET,
@@ -100,14 +66,6 @@ def stack_stores(stack_redis: str) -> Iterator[dict[str, str]]:
             "REDIS_URL": stack_redis,
         }
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@dataclass(frozen=True)
-class Wires:
-    """What stands between a program and its stores."""
-
-    database: Wire
-    redis: Wire
 
 
 @pytest.fixture(scope="module")

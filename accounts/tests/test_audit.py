@@ -13,8 +13,8 @@ from accounts.checks import check_account_settings
 from accounts.models import AuditAddress, AuditEvent, User
 from accounts.models.audit import mobile_digest
 from accounts.pruning import prune_accounts
-from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, verify
 from gemchat.api.client_address import Client
+from tests.support.accounts.sign_in import NUMBER, PASSWORD, api_with, code_for, post, verify
 
 pytestmark = pytest.mark.django_db
 Action = AuditEvent.Action

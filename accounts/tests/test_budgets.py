@@ -9,7 +9,7 @@ from django.core.management import call_command
 from prometheus_client import REGISTRY
 
 from accounts.models import OneTimeCode, User
-from accounts.tests.phones import code_for, let_pass, post
+from tests.support.accounts.sign_in import code_for, let_pass, post
 
 pytestmark = pytest.mark.django_db
 

@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from accounts.auth.challenges import new_challenge
 from accounts.models import LimitHit, OneTimeCode
-from accounts.tests.phones import NUMBER, OTHER_NUMBER, let_pass, post, verify
-from accounts.tests.proof_of_work import encode, solve
+from tests.support.accounts.proof_of_work import encode, solve
+from tests.support.accounts.sign_in import NUMBER, OTHER_NUMBER, let_pass, post, verify
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import OneTimeCode, User
-from accounts.tests.phones import (
+from tests.support.accounts.sign_in import (
     NUMBER,
     OTHER_NUMBER,
     code_for,
@@ -19,8 +19,8 @@ from accounts.tests.phones import (
     verify,
     wrong,
 )
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.marks import committed
+from tests.support.waiting import at_once
 
 HOUR = timedelta(hours=1)
 

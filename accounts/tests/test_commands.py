@@ -21,7 +21,7 @@ from accounts.models import (
     Session,
     User,
 )
-from accounts.tests.phones import (
+from tests.support.accounts.sign_in import (
     NUMBER,
     PASSWORD,
     code_for,

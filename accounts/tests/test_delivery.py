@@ -18,10 +18,10 @@ from django.utils import timezone
 from accounts.models import OneTimeCode
 from accounts.sms import MemoryBackend
 from accounts.tasks import deliver_code, sweep_codes
-from accounts.tests.phones import NUMBER, code_for, let_pass
-from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.accounts.sign_in import NUMBER, code_for, let_pass
+from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+from tests.support.marks import committed
+from tests.support.waiting import at_once
 
 # Sending lets go of the connection, which would end a transaction around the test.
 pytestmark = committed

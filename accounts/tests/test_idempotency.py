@@ -6,9 +6,9 @@ import pytest
 from django.db.models import F
 
 from accounts.models import IdempotencyRecord, LimitHit
-from accounts.tests import keyed_urls
-from tests.marks import committed
-from tests.waiting import at_once, in_background
+from tests.support.accounts import keyed_urls
+from tests.support.marks import committed
+from tests.support.waiting import at_once, in_background
 
 BOTH = pytest.mark.parametrize("path", ["/rows/local", "/rows/network"])
 

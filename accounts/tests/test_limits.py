@@ -10,11 +10,19 @@ from accounts.auth import hashers
 from accounts.auth.counters import lock
 from accounts.auth.sign_in import send_code
 from accounts.models import LimitHit, OneTimeCode
-from accounts.tests.hashing import CountingHasher
-from accounts.tests.phones import NUMBER, PASSWORD, code_for, let_pass, post, sign_in, verify
 from gemchat.serving.permits import Permits
-from tests.marks import committed
-from tests.waiting import at_once, in_background
+from tests.support.accounts.hashers import CountingHasher
+from tests.support.accounts.sign_in import (
+    NUMBER,
+    PASSWORD,
+    code_for,
+    let_pass,
+    post,
+    sign_in,
+    verify,
+)
+from tests.support.marks import committed
+from tests.support.waiting import at_once, in_background
 
 pytestmark = pytest.mark.django_db
 
@@ -187,7 +195,7 @@ def test_refused_request_does_not_make_the_wait_longer():
 @committed
 def test_logins_at_once_are_refused_before_they_are_hashed(alice, settings, monkeypatch):
     monkeypatch.setattr(hashers, "HASHING", Permits(200))
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
     alice.set_password(PASSWORD)
     alice.save(update_fields=["password"])
     CountingHasher.hashed.clear()

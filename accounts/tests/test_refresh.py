@@ -6,15 +6,9 @@ import pytest
 from django.db import transaction
 
 from accounts.models import AuditEvent, Session
-from accounts.tests.phones import (
-    let_pass,
-    post,
-    sign_in,
-    status_of_me,
-    statuses,
-)
-from tests.marks import committed
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.accounts.sign_in import let_pass, post, sign_in, status_of_me, statuses
+from tests.support.marks import committed
+from tests.support.waiting import in_background, wait_until_blocked
 
 GRACE = timedelta(seconds=10)
 

@@ -10,8 +10,8 @@ from django_celery_results.models import TaskResult
 
 from accounts.models import OneTimeCode, Session
 from accounts.tasks import deliver_code
-from accounts.tests.phones import NUMBER, PASSWORD, code_for, post, verify, wrong
-from tests.marks import committed
+from tests.support.accounts.sign_in import NUMBER, PASSWORD, code_for, post, verify, wrong
+from tests.support.marks import committed
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from accounts.models import User
 from backoffice.dashboard.charts import Chart, shown
 from backoffice.dashboard.rollup import roll_up, waiting
 from backoffice.models import DAYS, DailyFigures
-from backoffice.tests.desk_rows import customer, failed_reply, make_user
 from billing.models import UsageRecord
 from billing.stripe.revenue import monthly_revenue
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
-from messaging.tests.working import post
+from tests.support.backoffice.staff_rows import customer, failed_reply, make_user
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.messaging.worker import post
 
 pytestmark = pytest.mark.django_db
 

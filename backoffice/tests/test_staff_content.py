@@ -8,11 +8,11 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from accounts.models import AuditEvent
-from backoffice.tests.desk_rows import make_row
 from chatrooms.models import Chatroom
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
-from tests.desk import events, url
+from tests.support.backoffice.staff_client import events, url
+from tests.support.backoffice.staff_rows import make_row
+from tests.support.messaging.rooms import exchange, make_room
 
 SECRETS = ["My diary", "Be my confessor", "What I did", "What it said", "What I thought of it"]
 

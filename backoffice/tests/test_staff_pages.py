@@ -12,11 +12,11 @@ from djstripe.models import Customer, Subscription, WebhookEventTrigger
 from accounts.models import AuditEvent, Session, User
 from backoffice.dashboard.rollup import roll_up
 from backoffice.pages.paginator import REACH, EstimatingPaginator
-from backoffice.tests.desk_rows import MAKERS, make_row
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
-from tests.desk import act, url
+from tests.support.backoffice.staff_client import act, url
+from tests.support.backoffice.staff_rows import MAKERS, make_row
 
 ROLES = ["Support", "Billing", "Ops", "Read-only"]
 OURS = {

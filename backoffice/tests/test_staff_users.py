@@ -17,10 +17,10 @@ from accounts.sms import MemoryBackend
 from billing.entitlement import mark_disagreements, refresh_tiers
 from billing.grants import grant_pro
 from billing.models import DailyQuota, Grant
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.models import GeminiModel
-from tests.desk import act, events, told, url
+from tests.support.backoffice.staff_client import act, events, told, url
+from tests.support.plugins.cast import api_for
 
 Action = AuditEvent.Action
 

@@ -11,8 +11,8 @@ from accounts.models import User
 from billing.models import DailyQuota, ErasedQuota
 from billing.plans import NO_CEILING, plan_for
 from billing.quota import CostLimitReached, QuotaExceeded, TextLimitReached
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.marks import committed
+from tests.support.waiting import at_once
 
 
 def let_pass(seconds: int) -> None:

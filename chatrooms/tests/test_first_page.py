@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from accounts.models import Session, User
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
-from tests.marks import committed
+from tests.support.marks import committed
+from tests.support.plugins.cast import api_for
 
 URL = "/api/v1/chatroom/"
 

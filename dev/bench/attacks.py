@@ -30,7 +30,7 @@ from dev.bench.table import Row, as_json, as_markdown, machine
 from dev.processes import spawn, stop
 from dev.schema import BASE_DIR
 from dev.stack import Stack
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
 
 PASSWORD = "a long password of the bench"  # noqa: S105 nobody's
 ATTACKERS = 32
@@ -155,7 +155,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
         hanging = cleanup.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         port, gemini_port = free_ports(2)
         gemini = spawn(
-            [sys.executable, "-m", "tests.fakes.gemini", "--port", str(gemini_port)],
+            [sys.executable, "-m", "tests.support.fakes.gemini", "--port", str(gemini_port)],
             env=os.environ,
             cwd=BASE_DIR,
             stdout=cleanup.enter_context((VAR / "gemini.log").open("wb")),
@@ -208,7 +208,7 @@ def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
         "TRUSTED_PROXY_COUNT": "1",
         "SMS_DAILY_BUDGET": "1000000",
         # Codes are for the answers alone, and the console is for DEBUG alone.
-        "SMS_BACKEND": "tests.fakes.sms.Outbox",
+        "SMS_BACKEND": "tests.support.fakes.sms.Outbox",
         "GOOGLE_API_KEY": "bench",
         "GEMINI_API_BASE": f"http://127.0.0.1:{gemini_port}",
         "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",

@@ -15,14 +15,14 @@ from rest_framework.test import APIClient
 from accounts.models import AuditEvent, User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.conversation.deletion import erase_room
 from messaging.models import Message
 from messaging.tasks import erase, sweep_rooms
-from messaging.tests.rooms import complete, exchange, make_room, url_of
-from tests.marks import committed
+from tests.support.marks import committed
+from tests.support.messaging.rooms import complete, exchange, make_room, url_of
+from tests.support.plugins.cast import api_for
 
 URL = "/api/v1/chatroom/"
 

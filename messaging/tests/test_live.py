@@ -9,8 +9,8 @@ from messaging.conversation import actions
 from messaging.models import Message
 from messaging.streaming.buffer import Position
 from messaging.streaming.hub import Hub
-from messaging.tests.rooms import make_room
-from tests.marks import committed
+from tests.support.marks import committed
+from tests.support.messaging.rooms import make_room
 
 pytestmark = committed
 

@@ -13,10 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from backoffice.tests.desk_rows import failed_reply
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.api import stream
 from messaging.conversation import actions
@@ -25,12 +23,14 @@ from messaging.replies.generation import MOST_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, mark_for_stop, stop_key
 from messaging.streaming.hub import Hub
-from messaging.tests.rooms import make_room
-from messaging.tests.working import in_thread, post, run
-from tests.desk import act, events, told, url
-from tests.fakes.gemini import Answer, FakeGemini
-from tests.marks import committed
-from tests.waiting import at_once, in_background, wait_until_blocked
+from tests.support.backoffice.staff_client import act, events, told, url
+from tests.support.backoffice.staff_rows import failed_reply
+from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.marks import committed
+from tests.support.messaging.rooms import make_room
+from tests.support.messaging.worker import in_thread, post, run
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once, in_background, wait_until_blocked
 
 pytestmark = committed
 

@@ -8,11 +8,11 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from conftest import api_for
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.marks import committed
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once
 
 URL = "/api/v1/chatroom/"
 

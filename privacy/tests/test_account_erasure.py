@@ -14,22 +14,24 @@ from rest_framework.test import APIClient
 
 from accounts.auth.closing import close_account
 from accounts.models import AuditEvent, Erasure, Session, User
-from accounts.tests.phones import api_with, code_for, post, sign_in, verify
 from billing.models import DailyQuota, Flag, UsageRecord
 from billing.stripe import sync
 from billing.stripe.reconciliation import reconcile
-from billing.tests.paying import deliver, deliver_all, pro
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.models import Message
 from messaging.streaming.buffer import KEPT_SECONDS, begin
-from messaging.tests.rooms import exchange, make_room
 from privacy import erasure
 from privacy.erasure import erase_user
 from privacy.tasks import sweep_accounts
-from privacy.tests.traces import (
+from tests.support.accounts.sign_in import api_with, code_for, post, sign_in, verify
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.marks import committed
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.payments import deliver, deliver_all, pro
+from tests.support.plugins.cast import api_for
+from tests.support.privacy.traces import (
     NUMBER,
     keys_that_tell,
     leave_traces,
@@ -37,10 +39,8 @@ from privacy.tests.traces import (
     rows_that_tell,
     use,
 )
-from tests.dying import die_in
-from tests.fakes.stripe_api import FakeStripe
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.stack.crash import die_in
+from tests.support.waiting import at_once
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me"

@@ -15,23 +15,23 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, Session, User
-from accounts.tests.phones import NUMBER, api_with, sign_in
 from billing.grants import grant_pro
 from billing.models import Flag
-from billing.tests.paying import pro
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.tests.live import ask
-from messaging.tests.rooms import exchange, make_room
 from privacy.api.views import PieceMissing
 from privacy.export import build, sections_of
 from privacy.models import KEPT, RECENT, DataExport, ExportPiece
-from privacy.tests.exports import let_pass, make, stored, unzipped
-from privacy.tests.traces import use
-from tests.marks import committed
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
+from tests.support.marks import committed
+from tests.support.messaging.asgi import ask
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.payments import pro
+from tests.support.plugins.cast import api_for
+from tests.support.privacy.exports import let_pass, make, stored, unzipped
+from tests.support.privacy.traces import use
+from tests.support.waiting import in_background, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"

@@ -14,14 +14,14 @@ from accounts.models import Erasure, User
 from accounts.personal_data import Section
 from gemchat.stores.redis import client
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
 from privacy import export
 from privacy.export import build, write_archive
 from privacy.models import MOST_ATTEMPTS, DataExport, ExportPiece, Superseded
 from privacy.tasks import sweep_accounts
-from privacy.tests.exports import let_pass, make, stored
-from tests.dying import die_in
-from tests.marks import committed
+from tests.support.marks import committed
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.privacy.exports import let_pass, make, stored
+from tests.support.stack.crash import die_in
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"

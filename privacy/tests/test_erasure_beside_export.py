@@ -9,12 +9,12 @@ from django.db import transaction
 
 from accounts.auth.closing import close_account
 from accounts.models import Erasure, User
-from messaging.tests.rooms import exchange, make_room
 from privacy.erasure import erase_user
 from privacy.export import build
 from privacy.models import DataExport, ExportPiece, Superseded
-from tests.marks import committed
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.marks import committed
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.waiting import in_background, wait_until_blocked
 
 
 @contextmanager
