@@ -12,7 +12,7 @@ What it answers is, in this order: the script (one `Answer` a request), a direct
 From another process: GET /_control/requests, POST /_control/script (a JSON list of `Answer`
 fields), POST /_control/default (one of them), POST /_control/reset. To run one by hand:
 
-    python -m tests.support.fakes.gemini --port 8999 --first-delay 1 --tokens 200 --tokens-per-second 9
+    python -m tests.support.fakes.gemini --port 8999 --first-delay 1 --tokens 200
 """
 
 import argparse
