@@ -32,6 +32,12 @@ def post(api: APIClient, body: bytes | str, path: str = ROOMS, method: str = "PO
     return api.generic(method, path, sent, **more)
 
 
+def refused_field(answer) -> tuple[int, str]:
+    """The status of an answer, and the first field that the answer refuses."""
+    errors = answer.json().get("errors") or [{"field": None}]
+    return answer.status_code, errors[0]["field"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -63,20 +69,26 @@ def test_what_is_no_json_is_malformed(body, alice_api):
     assert not Chatroom.objects.exists()
 
 
-@pytest.mark.parametrize("charset", ["utf-16", "utf-7", "latin-1", "nonsense"])
-def test_json_is_utf_8_whatever_charset_is_named(charset, alice_api):
-    answer = post(alice_api, '{"title": "é"}', content_type=f"application/json; charset={charset}")
+def test_json_is_utf_8_in_spite_of_its_charset(alice_api):
+    for charset in ("utf-16", "utf-7", "latin-1", "nonsense"):
+        content_type = f"application/json; charset={charset}"
 
-    assert (answer.status_code, answer.json()["title"]) == (201, "é")
+        answer = post(alice_api, '{"title": "é"}', content_type=content_type)
+
+        assert (answer.status_code, answer.json()["title"]) == (201, "é"), charset
 
 
-@pytest.mark.parametrize("value", ["[]", '[{"title": "a"}]', '"title"', "null", "1", "true"])
-@pytest.mark.parametrize("method, path", [("POST", ROOMS), ("PATCH", "/api/v1/user/me")])
-def test_body_that_is_no_object_is_refused(method, path, value, alice_api):
-    answer = post(alice_api, value, path, method)
+def test_body_that_is_no_object_is_refused(alice_api):
+    answers = {
+        value: post(alice_api, value)
+        for value in ("[]", '[{"title": "a"}]', '"title"', "null", "1", "true")
+    }
+    answers["PATCH"] = post(alice_api, "[]", "/api/v1/user/me", "PATCH")
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation_error")
-    assert answer.json()["errors"][0]["field"] == ""
+    assert {answer.json()["code"] for answer in answers.values()} == {"validation_error"}
+    assert {key: refused_field(answer) for key, answer in answers.items()} == dict.fromkeys(
+        answers, (422, "")
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,9 +104,8 @@ def test_body_that_is_no_object_is_refused(method, path, value, alice_api):
         ('"%s"', ""),
     ],
 )
-@pytest.mark.parametrize("text", [NUL, SURROGATE, "\\udfff\\ud800"])
-def test_text_that_cannot_be_kept_is_refused_wherever_it_stands(body, field, text, alice_api):
-    answer = post(alice_api, body % text)
+def test_text_that_cannot_be_stored_is_refused_in_each_field(body, field, alice_api):
+    answer = post(alice_api, body % NUL)
 
     assert answer.status_code == 422
     assert answer.json()["errors"] == [
@@ -106,45 +117,47 @@ def test_text_that_cannot_be_kept_is_refused_wherever_it_stands(body, field, tex
     ]
 
 
+def test_single_surrogates_are_refused(alice_api):
+    for text in (SURROGATE, "\\udfff\\ud800"):
+        answer = post(alice_api, f'{{"title": "a{text}"}}')
+
+        assert refused_field(answer) == (422, "title"), text
+
+
 def test_pair_of_surrogates_is_one_character(alice_api):
     answer = post(alice_api, '{"title": "\\ud83d\\ude00 \\\\u0000"}')
 
     assert (answer.status_code, answer.json()["title"]) == (201, "😀 \\u0000")
 
 
-@pytest.mark.parametrize(
-    ("value", "is_valid"),
-    [('"Rivers"', True), ("1", False), ("1e400", False), ("true", False), ("null", False)]
-    + [("[]", False), ("{}", False), ('["a"]', False), ('""', False), ('" "', False)],
-)
-def test_title_is_a_string(value, is_valid, alice_api):
-    answer = post(alice_api, f'{{"title": {value}}}')
+def test_title_is_a_string_with_text(alice_api):
+    for value in ("1", "1e400", "false", "true", "null", "[]", "{}", '["a"]', '""', '" "'):
+        assert refused_field(post(alice_api, f'{{"title": {value}}}')) == (422, "title"), value
 
-    assert answer.status_code == (201 if is_valid else 422)
+    assert post(alice_api, '{"title": "Rivers"}').status_code == 201
 
 
-@pytest.mark.parametrize("value", ['"true"', "1", "0", '"yes"', "null", "[]", "{}", "1e400"])
-@pytest.mark.parametrize("field", ["pinned", "archived"])
-def test_flag_is_true_or_false(field, value, alice_api, room):
-    answer = post(alice_api, f'{{"{field}": {value}}}', f"{ROOMS}{room.pk}", "PATCH")
+def test_flag_is_true_or_false(alice_api, room):
+    def patch(field: str, value: str):
+        return post(alice_api, f'{{"{field}": {value}}}', f"{ROOMS}{room.pk}", "PATCH")
 
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    for value in ('"true"', "1", "0", '"yes"', "null", "[]", "{}", "1e400"):
+        assert refused_field(patch("pinned", value)) == (422, "pinned"), value
 
-
-@pytest.mark.parametrize("value", ['"1"', "true", "2", "0.5", "null", "[]", "{}", "1e400", "1e99"])
-def test_rating_is_one_of_three_numbers(value, alice_api, reply):
-    answer = post(
-        alice_api, f'{{"rating": {value}}}', f"/api/v1/message/{reply.pk}/feedback", "PUT"
-    )
-
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "rating")
+    assert refused_field(patch("archived", "1")) == (422, "archived")
 
 
-@pytest.mark.parametrize("value", ["1", "true", "null", "[]", "{}", '"x"', "1e400"])
+def test_rating_is_one_of_three_numbers(alice_api, reply):
+    path = f"/api/v1/message/{reply.pk}/feedback"
+    for value in ('"1"', "true", "2", "0.5", "null", "[]", "{}", "1e400", "1e99"):
+        answer = post(alice_api, f'{{"rating": {value}}}', path, "PUT")
+
+        assert refused_field(answer) == (422, "rating"), value
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [
-        ("auth/signup", "mobile"),
         ("auth/send-otp", "mobile"),
         ("auth/verify-otp", "otp"),
         ("auth/login", "mobile"),
@@ -152,31 +165,38 @@ def test_rating_is_one_of_three_numbers(value, alice_api, reply):
     ],
 )
 @pytest.mark.django_db
-def test_credentials_of_another_type_are_refused(path, field, value):
-    answer = post(APIClient(), f'{{"{field}": {value}}}', f"/api/v1/{path}")
-
-    # A string is what a refresh token may be, and this one is not valid any more.
-    is_text = field == "refresh_token" and value == '"x"'
-    assert answer.status_code == (401 if is_text else 422)
+def test_credential_of_another_type_is_refused(path, field):
+    assert post(APIClient(), f'{{"{field}": {{}}}}', f"/api/v1/{path}").status_code == 422
 
 
-@pytest.mark.parametrize(
-    "mark", [chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))]
-)
-def test_marks_that_turn_text_around_are_refused_in_titles_and_names(mark, alice_api, room):
-    body = json.dumps({"title": f"invoice{mark}fdp.exe", "name": f"A{mark}"})
+@pytest.mark.django_db
+def test_mobile_is_a_string():
+    for value in ("1", "true", "null", "[]", "{}", '"x"', "1e400"):
+        answer = post(APIClient(), f'{{"mobile": {value}}}', "/api/v1/auth/signup")
+
+        assert refused_field(answer) == (422, "mobile"), value
+
+
+def test_each_mark_that_turns_text_around_is_refused(alice_api):
+    for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A)):
+        answer = post(alice_api, json.dumps({"title": f"invoice{chr(code)}fdp.exe"}))
+
+        assert answer.json()["errors"][0]["code"] == "bidi_control", hex(code)
+
+
+def test_marks_that_turn_text_around_are_refused_in_titles_and_names(alice_api, room):
+    body = json.dumps({"title": f"invoice{OVERRIDE}fdp.exe", "name": f"A{OVERRIDE}"})
 
     answers = [
-        post(alice_api, body),
         post(alice_api, body, f"{ROOMS}{room.pk}", "PATCH"),
         post(alice_api, body, "/api/v1/user/me", "PATCH"),
     ]
 
-    assert [answer.status_code for answer in answers] == [422, 422, 422]
+    assert [answer.status_code for answer in answers] == [422, 422]
     assert {answer.json()["errors"][0]["code"] for answer in answers} == {"bidi_control"}
 
 
-def test_marks_that_turn_text_around_are_ones_own_business_in_a_prompt(alice_api, room):
+def test_marks_that_turn_text_around_are_allowed_in_a_prompt(alice_api, room):
     answer = post(alice_api, json.dumps({"prompt": f"What does {OVERRIDE} do?"}), url_of(room))
 
     assert answer.json()["data"]["message"]["content"] == f"What does {OVERRIDE} do?"
@@ -221,49 +241,46 @@ def test_query_is_understood_or_refused(query, status, alice_api, room):
     assert status == 200 or answer["Content-Type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("position", [[], [True], ["x", "y", "z"], [True, "x", "y"], {}, 1, None])
-def test_cursor_that_this_program_signed_for_something_else_is_malformed(
-    position, alice, alice_api
-):
-    cursor = sign_cursor(position, salt="another list")
+def test_cursor_signed_for_something_else_is_malformed(alice_api):
+    for position in ([], [True], ["x", "y", "z"], [True, "x", "y"], {}, 1, None):
+        answer = alice_api.get(ROOMS, {"cursor": sign_cursor(position, salt="another list")})
 
-    answer = alice_api.get(ROOMS, {"cursor": cursor})
-
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), position
 
 
-@pytest.mark.parametrize("name", ["before", "after"])
-def test_forged_position_in_a_conversation_is_malformed(name, alice_api, room):
-    answer = alice_api.get(url_of(room), {name: "forged"})
+def test_forged_position_in_a_conversation_is_malformed(alice_api, room):
+    for name in ("before", "after"):
+        answer = alice_api.get(url_of(room), {name: "forged"})
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
-
-
-@pytest.mark.parametrize("days", ["", "0", "-1", "367", "x", "1.5", "9" * 5_000, "%00", "%D9%A1"])
-def test_days_out_of_range_are_refused(days, alice_api):
-    answer = alice_api.get(f"/api/v1/user/me/usage?days={days}")
-
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "days")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor"), name
 
 
-@pytest.mark.parametrize("path", ["%FF", "a%00b", "%ED%A0%80", "%C3"])
-def test_path_that_is_no_text_is_refused(path):
-    assert APIClient().get(f"/api/v1/{path}").status_code in (400, 404)
+def test_days_out_of_range_are_refused(alice_api):
+    for days in ("", "0", "-1", "367", "x", "1.5", "9" * 5_000, "%00", "%D9%A1"):
+        answer = alice_api.get(f"/api/v1/user/me/usage?days={days}")
+
+        assert refused_field(answer) == (422, "days"), days
 
 
-@pytest.mark.parametrize(
-    "given", ["", "a b", "é", "a" * 65, "x" * 10_000, "a\r\nSet-Cookie: b=c", "<script>", "a\0b"]
-)
-def test_odd_request_id_is_replaced(given):
-    answer = APIClient().get("/livez", headers={"X-Request-ID": given})
-
-    assert answer["X-Request-ID"] != given
-    assert len(answer["X-Request-ID"]) == 36
+def test_path_that_is_no_text_is_refused():
+    for path in ("%FF", "a%00b", "%ED%A0%80", "%C3"):
+        assert APIClient().get(f"/api/v1/{path}").status_code in (400, 404), path
 
 
-@pytest.mark.parametrize("given", ["a", "A.b_c-9", "x" * 64])
-def test_request_id_is_kept(given):
-    assert APIClient().get("/livez", headers={"X-Request-ID": given})["X-Request-ID"] == given
+def test_odd_request_id_is_replaced():
+    odd = ("", "a b", "é", "a" * 65, "x" * 10_000, "a\r\nSet-Cookie: b=c", "<script>", "a\0b")
+    for given in odd:
+        answer = APIClient().get("/livez", headers={"X-Request-ID": given})
+
+        assert answer["X-Request-ID"] != given
+        assert len(answer["X-Request-ID"]) == 36, given
+
+
+def test_plain_request_id_stays():
+    for given in ("a", "A.b_c-9", "x" * 64):
+        answer = APIClient().get("/livez", headers={"X-Request-ID": given})
+
+        assert answer["X-Request-ID"] == given
 
 
 def test_header_fields_of_any_bytes_do_no_harm(alice_api):
@@ -273,9 +290,10 @@ def test_header_fields_of_any_bytes_do_no_harm(alice_api):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("token", ["", "x", "\xff", "a.b.c", "x" * 10_000, "\0", "e30.e30.e30"])
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Basic", "", "\xff"])
-def test_odd_credentials_are_not_authenticated(scheme, token):
-    answer = APIClient().get("/api/v1/user/me", headers={"Authorization": f"{scheme} {token}"})
+def test_odd_credentials_are_not_authenticated():
+    tokens = ("", "x", "\xff", "a.b.c", "x" * 10_000, "\0", "e30.e30.e30")
+    schemes = ("bearer x", "Basic x", " x", "\xff x", "bearer e30.e30.e30")
+    for given in (*(f"Bearer {token}" for token in tokens), *schemes):
+        answer = APIClient().get("/api/v1/user/me", headers={"Authorization": given})
 
-    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
+        assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer"), given[:40]

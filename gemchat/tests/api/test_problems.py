@@ -32,8 +32,19 @@ def assert_problem(answer, status: int, code: str) -> None:
 
 
 @debug
-@pytest.mark.parametrize("method", ["get", "post", "options", "delete"])
-@pytest.mark.parametrize("path", ["/nothing", "/api/v1/nothing/", "/api", "/static/nothing.css"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/nothing"),
+        ("post", "/nothing"),
+        ("options", "/nothing"),
+        ("delete", "/nothing"),
+        ("get", "/api/v1/nothing/"),
+        ("post", "/api/v1/nothing/"),
+        ("get", "/api"),
+        ("get", "/static/nothing.css"),
+    ],
+)
 def test_unknown_url_is_not_found(path, method, is_debugging, client):
     assert_problem(getattr(client, method)(path), 404, "not_found")
 
@@ -45,8 +56,18 @@ def test_unknown_url_has_the_head_of_a_problem(client):
 
 
 @debug
-@pytest.mark.parametrize("host", ["evil.example", "evil..example", "localhost:x", "localhost/x"])
-@pytest.mark.parametrize("path", ["/livez", "/api/v1/user/me", "/nothing", "/admin/"])
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/livez", "evil.example"),
+        ("/livez", "evil..example"),
+        ("/livez", "localhost:x"),
+        ("/livez", "localhost/x"),
+        ("/api/v1/user/me", "evil.example"),
+        ("/nothing", "evil.example"),
+        ("/admin/", "evil.example"),
+    ],
+)
 def test_bad_host_is_refused(path, host, is_debugging, client):
     answer = client.get(path, headers={"Host": host})
 
@@ -123,10 +144,11 @@ def test_wrong_method_on_a_resource_is_told_the_right_ones(alice_api):
     assert {"GET", "PATCH"} <= set(answer["Allow"].split(", "))
 
 
-@pytest.mark.parametrize("path", ["/api/v1/user/me", "/api/v1/chatroom/"])
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*"])
-def test_form_that_there_is_not_is_not_acceptable(path, accept, alice_api):
-    answer = alice_api.get(path, headers={"Accept": accept, "X-Request-ID": "test.1"})
+def test_unknown_media_type_is_not_acceptable(accept, alice_api):
+    answer = alice_api.get(
+        "/api/v1/chatroom/", headers={"Accept": accept, "X-Request-ID": "test.1"}
+    )
 
     assert_problem(answer, 406, "not_acceptable")
 

@@ -101,8 +101,9 @@ def test_allowed_origin_reads_both_worlds(path: str, stack: Stack) -> None:
     assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
 
 
-@pytest.mark.parametrize("origin", [EVIL, "null"])
-@pytest.mark.parametrize("path", WORLDS)
+@pytest.mark.parametrize(
+    ("path", "origin"), [*((path, EVIL) for path in WORLDS), (LIVE[0], "null")]
+)
 def test_other_origin_reads_nothing(path: str, origin: str, stack: Stack) -> None:
     for method in ("GET", "OPTIONS"):
         answer = ask(stack, method, path, Origin=origin, Access_Control_Request_Method="GET")
@@ -144,8 +145,13 @@ def test_bad_host_is_refused_in_both_worlds(path: str, stack: Stack) -> None:
     assert_problem(ask(stack, "GET", path, Host="evil.example"), 400, "invalid_host")
 
 
-@pytest.mark.parametrize("path", LIVE)
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *((method, LIVE[0]) for method in ("POST", "PUT", "DELETE", "HEAD", "OPTIONS")),
+        *(("POST", path) for path in LIVE[1:]),
+    ],
+)
 def test_live_views_are_read_alone(method: str, path: str, stack: Stack) -> None:
     answer = ask(stack, method, path)
 
@@ -198,24 +204,26 @@ def test_odd_url_is_a_problem(path: str, status: int, person: Person, stack: Sta
     assert_problem(answer, status, answer.json()["code"])
 
 
-@pytest.mark.parametrize("charset", ["hex", "zlib", "bz2", "rot13", "idna", "utf-16", "none"])
-@pytest.mark.parametrize("path", ["/api/v1/chatroom/?q=caf%C3%A9", f"{LIVE[2]}&q=caf%C3%A9"])
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/v1/chatroom/?q=caf%C3%A9", 200), (f"{LIVE[2]}&q=caf%C3%A9", 404)]
+)
 def test_charset_of_the_caller_decodes_nothing(
-    path: str, charset: str, person: Person, stack: Stack
+    path: str, status: int, person: Person, stack: Stack
 ) -> None:
-    content_type = f"application/json; CharSet={charset}; x=y"
+    for charset in ("hex", "zlib", "bz2", "rot13", "idna", "utf-16", "none"):
+        content_type = f"application/json; CharSet={charset}; x=y"
 
-    answer = ask(stack, "GET", path, Content_Type=content_type, **person.session.headers)
+        answer = ask(stack, "GET", path, Content_Type=content_type, **person.session.headers)
 
-    assert answer.status_code in (200, 404)
+        assert answer.status_code == status, charset
 
 
-@pytest.mark.parametrize("given", ["a b", "x" * 10_000, "a\tb", "%0d%0aSet-Cookie:x", "é"])
 @pytest.mark.parametrize("path", ["/livez", LIVE[0]])
-def test_odd_request_id_is_replaced_in_both_worlds(path: str, given: str, stack: Stack) -> None:
-    answer = ask(stack, "GET", path, X_Request_ID=given.encode("latin-1"))
+def test_odd_request_id_is_replaced_in_both_worlds(path: str, stack: Stack) -> None:
+    for given in ("a b", "x" * 10_000, "a\tb", "%0d%0aSet-Cookie:x", "é"):
+        answer = ask(stack, "GET", path, X_Request_ID=given.encode("latin-1"))
 
-    assert len(answer.headers["X-Request-ID"]) == 36
+        assert len(answer.headers["X-Request-ID"]) == 36, given
 
 
 def test_line_break_in_a_request_id_breaks_nothing(stack: Stack) -> None:
