@@ -1,6 +1,6 @@
 """The pages that show the description of the API: without a network, under a strict policy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import requests
@@ -13,9 +13,8 @@ pytestmark = pytest.mark.xdist_group("docs")
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
-    with make_stack(parts=["web"]) as stack:
-        yield stack
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
 
 
 @pytest.mark.parametrize("path", ["openapi.json", "openapi.json/"])

@@ -22,6 +22,7 @@ from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.support.browser.chromium import serious_barriers
 from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.stack.start import EVERY_PART
 
 pytestmark = pytest.mark.xdist_group("back_office")
 
@@ -116,7 +117,7 @@ def deployed(
     make_stack: Callable[..., Stack], stack_stores: dict[str, str], gemini_server: FakeGemini
 ) -> Iterator[Deployed]:
     environ = {**DEPLOYED, "GEMINI_API_BASE": gemini_server.url}
-    with make_stack(**environ) as stack:
+    with make_stack(parts=EVERY_PART, **environ) as stack:
         deployed = Deployed(stack, {**stack_stores, **environ})
         deployed.manage("collectstatic", "--noinput", "--verbosity=0")
         # Web looks for static files when it starts.

@@ -6,13 +6,12 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from dev.schema import BASE_DIR
 from dev.stack import Stack
-from tests.support.fakes.gemini import Answer, FakeGemini, directive
+from tests.support.fakes.gemini import Answer, directive
 from tests.support.stack.api_client import Person
 
 # One stack serves them all.
@@ -22,11 +21,8 @@ TEXT = "Zwölf 👩‍👩‍👧‍👦 went out,\nand twelve came back. " * 6
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterator[Stack]:
-    with make_stack(
-        parts=["web", "worker"], GOOGLE_API_KEY="test-key", GEMINI_API_BASE=gemini_server.url
-    ) as stack:
-        yield stack
+def stack(shared_stack: Stack) -> Stack:
+    return shared_stack
 
 
 def node() -> str:

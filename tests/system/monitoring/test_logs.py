@@ -12,6 +12,7 @@ from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
 from tests.support.stack.api_client import Person
+from tests.support.stack.start import EVERY_PART
 from tests.support.stack.stores import refusing_rows
 from tests.support.waiting import eventually
 
@@ -37,6 +38,7 @@ def stack(
     make_stack: Callable[..., Stack], gemini_server: FakeGemini, twilio: FakeTwilio
 ) -> Iterator[Stack]:
     with make_stack(
+        parts=EVERY_PART,
         DEBUG="false",
         OTP_ECHO="false",
         SMS_BACKEND="accounts.sms.TwilioBackend",

@@ -11,6 +11,7 @@ from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.fakes.wire import Wire
 from tests.support.stack.api_client import Person
 from tests.support.stack.processes import free_port
+from tests.support.stack.start import EVERY_PART
 from tests.support.stack.stores import Wires
 from tests.support.waiting import eventually
 
@@ -35,6 +36,7 @@ def stack(
     port: int,
 ) -> Iterator[Stack]:
     with make_stack(
+        parts=EVERY_PART,
         **wired_stores,
         METRICS_TOKEN=TOKEN,
         METRICS_PORT=str(port),

@@ -12,6 +12,7 @@ from dev.stack import Stack
 from tests.support.fakes.collector import FakeCollector
 from tests.support.fakes.wire import Wire
 from tests.support.stack.api_client import Person
+from tests.support.stack.start import EVERY_PART
 from tests.support.stack.stores import Wires, refusing_rows
 from tests.support.waiting import eventually
 
@@ -34,6 +35,7 @@ def stack(
     make_stack: Callable[..., Stack], wired_stores: dict[str, str], collector: FakeCollector
 ) -> Iterator[Stack]:
     with make_stack(
+        parts=EVERY_PART,
         **wired_stores,
         SENTRY_DSN=collector.dsn,
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,

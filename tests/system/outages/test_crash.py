@@ -14,6 +14,7 @@ import redis
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.stack.api_client import Person
+from tests.support.stack.start import EVERY_PART
 
 KILLS = 20
 PEOPLE = 8
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.xdist_group("crash")
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterator[Stack]:
     with make_stack(
+        parts=EVERY_PART,
         GOOGLE_API_KEY="test-key",
         GEMINI_API_BASE=gemini_server.url,
         BASIC_DAILY_LIMIT="1000",
