@@ -19,13 +19,13 @@ from tests.support.accounts.sign_in import (
     verify,
     wrong,
 )
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.waiting import at_once
 
 HOUR = timedelta(hours=1)
 
 
-@committed
+@transactional
 def test_right_code_sent_fifty_times_at_once_signs_in_once():
     otp = code_for()
 
@@ -35,7 +35,7 @@ def test_right_code_sent_fifty_times_at_once_signs_in_once():
     assert User.objects.count() == 1
 
 
-@committed
+@transactional
 @pytest.mark.parametrize("ip, purses", [("127.0.0.1", (0, 5)), ("127.0.0.2", (5, 0))])
 def test_fifty_wrong_codes_at_once_spend_the_five_tries_of_one_purse(ip, purses):
     otp = code_for()
@@ -49,7 +49,7 @@ def test_fifty_wrong_codes_at_once_spend_the_five_tries_of_one_purse(ip, purses)
     assert verify(otp, ip="127.0.0.2" if ip == "127.0.0.1" else "127.0.0.1").status_code == 200
 
 
-@committed
+@transactional
 def test_wrong_codes_from_many_networks_at_once_share_one_purse():
     otp = code_for()
     networks = itertools.count(2)
@@ -73,7 +73,7 @@ def test_code_ends_when_both_purses_are_spent():
     assert verify(otp).status_code == 400
 
 
-@committed
+@transactional
 def test_two_verifies_of_a_new_number_at_once_make_one_user():
     otp = code_for()
 
@@ -82,7 +82,7 @@ def test_two_verifies_of_a_new_number_at_once_make_one_user():
     assert [user.mobile for user in User.objects.all()] == [NUMBER]
 
 
-@committed
+@transactional
 def test_codes_asked_for_at_once_are_sent_once():
     answers = at_once(10, lambda: post("auth/send-otp", {"mobile": NUMBER}))
 

@@ -20,11 +20,11 @@ from accounts.sms import MemoryBackend
 from accounts.tasks import deliver_code, sweep_codes
 from tests.support.accounts.sign_in import NUMBER, code_for, let_pass
 from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.waiting import at_once
 
 # Sending lets go of the connection, which would end a transaction around the test.
-pytestmark = committed
+pytestmark = transactional
 
 TWILIO_SETTINGS = ["TWILIO_API_BASE", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM"]
 DEAD_BROKER = "redis://127.0.0.1:1"

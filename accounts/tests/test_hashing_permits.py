@@ -11,7 +11,7 @@ from accounts.models import LimitHit
 from gemchat.serving.permits import Permits
 from tests.support.accounts.hashers import CountingHasher
 from tests.support.accounts.sign_in import NUMBER, PASSWORD, post
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.waiting import in_background
 
 
@@ -25,7 +25,7 @@ def taken(monkeypatch):
         yield held
 
 
-@committed
+@transactional
 @pytest.mark.parametrize("path", ["login", "signup"])
 def test_call_beyond_the_permits_is_refused_and_counts_nothing(taken, alice_api, path):
     """Once 32 logins held every thread of a web process."""

@@ -21,7 +21,7 @@ from tests.support.accounts.sign_in import (
     sign_in,
     verify,
 )
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.waiting import at_once, in_background
 
 pytestmark = pytest.mark.django_db
@@ -172,7 +172,7 @@ def test_wrong_codes_of_a_neighbour_leave_ones_code_usable():
     assert verify(otp).status_code == 200
 
 
-@committed
+@transactional
 def test_refused_send_does_not_wait_for_the_budget():
     code_for()
     with transaction.atomic():
@@ -193,7 +193,7 @@ def test_refused_request_does_not_make_the_wait_longer():
     assert LimitHit.objects.count() == hits
 
 
-@committed
+@transactional
 def test_logins_at_once_are_refused_before_they_are_hashed(alice, settings, monkeypatch):
     monkeypatch.setattr(hashers, "HASHING", Permits(40))
     settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]

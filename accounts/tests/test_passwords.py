@@ -22,7 +22,7 @@ from tests.support.accounts.sign_in import (
     sign_in,
     status_of_me,
 )
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.waiting import in_background
 
 NEW_PASSWORD = "quite another one"
@@ -237,7 +237,7 @@ def test_signup_token_without_effect(with_password, fault):
     assert login(mobile, NEW_PASSWORD).status_code == 401
 
 
-@committed
+@transactional
 def test_login_with_a_password_that_changes_meanwhile_is_refused(with_password, settings):
     """The login has checked the old password and waits for the row that a change holds."""
     settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.GatedHasher"]

@@ -22,7 +22,7 @@ from tests.support.accounts.sign_in import (
     status_of_me,
     verify,
 )
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.waiting import at_once
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +158,7 @@ def test_sessions_of_others_do_not_count(alice, bob):
     assert not Session.objects.exclude(revoked_at=None).exists()
 
 
-@committed
+@transactional
 def test_parallel_sign_ins_leave_exactly_the_limit(alice):
     make_sessions(alice, MOST_SESSIONS)
 

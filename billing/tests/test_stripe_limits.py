@@ -13,12 +13,12 @@ from billing.stripe import client, subscriptions
 from billing.stripe.client import Caller, PaymentUnavailable, stripe_calls
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.fakes.stripe_wire import signed
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.payments import deliver_all, post, subscribe
 from tests.support.plugins.cast import api_for
 from tests.support.waiting import in_background
 
-pytestmark = committed
+pytestmark = transactional
 
 
 @pytest.fixture

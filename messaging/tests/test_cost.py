@@ -22,13 +22,13 @@ from messaging.replies.generation import Ending, store_end
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, name_room, sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room, url_of
 from tests.support.messaging.worker import in_thread, post, run
 from tests.support.plugins.cast import api_for
 from tests.support.waiting import at_once
 
-pytestmark = committed
+pytestmark = transactional
 PROMPT = "Write a book about rivers. " * 40
 SILENT = Answer(chunks=[], ending="hang")
 

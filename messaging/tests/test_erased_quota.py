@@ -7,10 +7,10 @@ from billing.models import ErasedQuota
 from messaging.models import Message
 from privacy.erasure import erase_user
 from tests.support.accounts.sign_in import api_with, sign_in
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import complete, url_of
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def accepted_sends(api: Any) -> int:

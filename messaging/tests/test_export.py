@@ -12,12 +12,12 @@ from accounts.models import User
 from messaging.api import export
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging import asgi
 from tests.support.messaging.rooms import complete, exchange, make_room
 from tests.support.plugins.cast import api_for
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def ask(path: str, user: User | None, **options: Any) -> Any:

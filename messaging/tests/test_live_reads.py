@@ -19,13 +19,13 @@ from messaging.streaming.buffer import Position
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import SessionEnded
 from privacy.api import views
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
 from tests.support.messaging.worker import post
 from tests.support.plugins.cast import api_for
 from tests.support.privacy.exports import make
 
-pytestmark = committed
+pytestmark = transactional
 
 STREAMS = 5
 

@@ -12,11 +12,11 @@ from accounts.models import User
 from chatrooms.models import Chatroom
 from messaging.management import demo_data
 from messaging.models import Message
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import url_of
 from tests.support.plugins.cast import api_for
 
-pytestmark = committed
+pytestmark = transactional
 MOBILE = "+919812345678"
 
 

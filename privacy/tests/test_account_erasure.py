@@ -27,7 +27,7 @@ from privacy.erasure import erase_user
 from privacy.tasks import sweep_accounts
 from tests.support.accounts.sign_in import api_with, code_for, post, sign_in, verify
 from tests.support.fakes.stripe_api import FakeStripe
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.payments import deliver, deliver_all, pro
 from tests.support.plugins.cast import api_for
@@ -39,7 +39,7 @@ from tests.support.privacy.traces import (
     rows_that_tell,
     use,
 )
-from tests.support.stack.crash import die_in
+from tests.support.stack.crash import kill_in
 from tests.support.waiting import at_once
 
 pytestmark = pytest.mark.django_db
@@ -162,7 +162,7 @@ def test_delete_needs_a_sign_in_of_a_moment_ago(alice: User, alice_api: APIClien
     assert api_for(alice).delete(URL).status_code == 202
 
 
-@committed
+@transactional
 def test_delete_tells_the_queue_without_naming_the_user(alice: User) -> None:
     before = client().llen("default")
 
@@ -238,7 +238,7 @@ def test_what_is_written_for_the_user_meanwhile_is_erased_as_well(alice: User) -
     assert not Message.objects.exists()
 
 
-@committed
+@transactional
 def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "BATCH", 3)
     for _ in range(4):
@@ -270,7 +270,7 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
         ("chatrooms.list_cache:forget", 0),
     ],
 )
-@committed
+@transactional
 def test_worker_killed_at_any_step_leaves_the_rest_to_another(
     step: str,
     calls: int,
@@ -284,7 +284,7 @@ def test_worker_killed_at_any_step_leaves_the_rest_to_another(
     api.get("/api/v1/chatroom/")
     closing = close_account(user=user)
 
-    die_in("privacy.erasure:erase_user", {"erasure_id": closing.pk}, step, calls=calls)
+    kill_in("privacy.erasure:erase_user", {"erasure_id": closing.pk}, step, calls=calls)
     erase_user(erasure_id=closing.pk)
     too_early = User.objects.exists()
     let_pass(timedelta(seconds=61))

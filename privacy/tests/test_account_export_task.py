@@ -18,10 +18,10 @@ from privacy import export
 from privacy.export import build, write_archive
 from privacy.models import MOST_ATTEMPTS, DataExport, ExportPiece, Superseded
 from privacy.tasks import sweep_accounts
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.privacy.exports import let_pass, make, stored
-from tests.support.stack.crash import die_in
+from tests.support.stack.crash import kill_in
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
@@ -99,7 +99,7 @@ def test_memory_does_not_grow_with_the_export(carol: User) -> None:
     assert many < 1.3 * few
 
 
-@committed
+@transactional
 def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -> None:
     chance = random.Random(3)
     room = make_room(carol)
@@ -107,7 +107,7 @@ def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -
         exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
     export, _ = DataExport.objects.request(carol)
 
-    die_in(
+    kill_in(
         "privacy.export:build",
         {"export_id": export.pk},
         "privacy.models:DataExport.add_piece",

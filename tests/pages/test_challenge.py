@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from dev.stack import Stack
 from tests.support.browser.chromium import Browsing
 from tests.support.browser.pages import picture, refused, visit
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 pytestmark = [pytest.mark.xdist_group("pages-challenge"), pytest.mark.usefixtures("size")]
 
@@ -21,9 +21,9 @@ def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
 
 def test_page_solves_the_challenge_by_itself(browse: Browsing, stack: Stack) -> None:
     """Under the strict Content-Security-Policy, in a worker of this site."""
-    page = visit(browse, Person(stack.url))
+    page = visit(browse, ApiUser(stack.url))
     notices = watch(page, "#mobile-check")
-    page.get_by_label("Mobile number").fill(Person(stack.url).mobile)
+    page.get_by_label("Mobile number").fill(ApiUser(stack.url).mobile)
 
     with refused(browse, page, 403):
         page.get_by_role("button", name="Text me a code").click()
@@ -36,8 +36,8 @@ def test_page_solves_the_challenge_by_itself(browse: Browsing, stack: Stack) -> 
 
 
 def test_page_says_that_it_solves_the_challenge(browse: Browsing, stack: Stack) -> None:
-    page = visit(browse, Person(stack.url))
-    page.get_by_label("Mobile number").fill(Person(stack.url).mobile)
+    page = visit(browse, ApiUser(stack.url))
+    page.get_by_label("Mobile number").fill(ApiUser(stack.url).mobile)
     # The worker never answers.
     page.evaluate("Worker.prototype.postMessage = () => {}")
 

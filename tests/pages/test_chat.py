@@ -19,7 +19,7 @@ from tests.support.browser.pages import (
     to_list,
 )
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 # One stack serves them all.
 pytestmark = [pytest.mark.xdist_group("pages-chat"), pytest.mark.usefixtures("size")]
@@ -64,9 +64,9 @@ def pieces(text: str, size: int = 9) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def open_room(browse: Browsing, stack: Stack, **options: object) -> tuple[Page, Person, str]:
+def open_room(browse: Browsing, stack: Stack, **options: object) -> tuple[Page, ApiUser, str]:
     """A room that has a title, on the page of its owner."""
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room("Kitchens")
     page, _ = chats(browse, stack, f"/chat/{room}", person, **options)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()

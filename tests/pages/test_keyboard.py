@@ -10,7 +10,7 @@ from tests.support.browser.chromium import PHONE, Browsing, once
 from tests.support.browser.keys import Keys
 from tests.support.browser.pages import chats, is_answered, open_account, replies, visit
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 # One stack serves them all.
 pytestmark = [pytest.mark.xdist_group("pages-keyboard"), pytest.mark.usefixtures("size")]
@@ -73,7 +73,7 @@ def from_menu(keys: Keys, item: str, key: str = "Enter") -> None:
 
 
 def test_person_signs_in_writes_and_signs_out(browse: Browsing, stack: Stack) -> None:
-    first, person = Person(stack.url), Person(stack.url)
+    first, person = ApiUser(stack.url), ApiUser(stack.url)
     page = visit(browse, person)
     keys = Keys(page)
     mobile, code = page.get_by_label("Mobile number"), page.get_by_label("Six-digit code")
@@ -116,7 +116,7 @@ def test_person_signs_in_writes_and_signs_out(browse: Browsing, stack: Stack) ->
 
 
 def test_answer_is_stopped_made_again_and_rated(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
     keys, answer = Keys(page), replies(page)
@@ -165,7 +165,7 @@ def test_answer_is_stopped_made_again_and_rated(browse: Browsing, stack: Stack) 
 
 
 def test_room_is_found_named_and_put_away(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     older, _ = person.open_room("Older"), person.open_room("Newer")
     person.reply(person.send(older, "Tell me of the kingfisher, please"))
     page, _ = chats(browse, stack, person=person)
@@ -218,7 +218,7 @@ def test_room_is_found_named_and_put_away(browse: Browsing, stack: Stack) -> Non
 
 
 def test_plan_and_account_are_looked_after(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     person.reply(person.send(person.open_room(), "One for the chart"))
     page, _ = chats(browse, stack, person=person)
     keys, plan = Keys(page), page.get_by_role("heading", name="Plan")
@@ -257,7 +257,7 @@ def test_plan_and_account_are_looked_after(browse: Browsing, stack: Stack) -> No
 def test_focus_stays_where_something_else_happens(
     browse: Browsing, stack: Stack, gemini_server: FakeGemini
 ) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     person.open_room("Another")
     page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
@@ -298,7 +298,7 @@ def test_focus_stays_where_something_else_happens(
 
 @once
 def test_menu_closes_behind_whoever_goes_on(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
     keys = Keys(page)
@@ -312,7 +312,7 @@ def test_menu_closes_behind_whoever_goes_on(browse: Browsing, stack: Stack) -> N
 
 
 def test_first_stop_leads_to_the_field(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
     keys = Keys(page)

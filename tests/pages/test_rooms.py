@@ -24,7 +24,7 @@ from tests.support.browser.pages import (
     to_list,
 )
 from tests.support.fakes.stripe_api import FakeStripe
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 # One stack serves them all.
 pytestmark = [pytest.mark.xdist_group("pages-rooms"), pytest.mark.usefixtures("size")]
@@ -37,9 +37,9 @@ def stack(make_stack: Callable[..., Stack], selling: dict[str, str]) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def reader(stack: Stack, stack_stores: dict[str, str]) -> Person:
+def reader(stack: Stack, stack_stores: dict[str, str]) -> ApiUser:
     """Somebody with more rooms and messages than a page of them holds."""
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     seed = ["seed_demo", "--mobile", person.mobile, "--rooms", "55", "--messages", "60"]
     subprocess.run(
         [sys.executable, "manage.py", *seed],
@@ -55,9 +55,9 @@ def rooms(page: Page) -> Locator:
 
 
 def test_list_and_conversation_go_on_page_by_page(
-    browse: Browsing, stack: Stack, reader: Person
+    browse: Browsing, stack: Stack, reader: ApiUser
 ) -> None:
-    page, _ = chats(browse, stack, person=Person(stack.url, reader.mobile).sign_in())
+    page, _ = chats(browse, stack, person=ApiUser(stack.url, reader.mobile).sign_in())
     expect(rooms(page)).to_have_count(50)
     is_open_to_all(page)
 
@@ -87,8 +87,8 @@ def test_list_and_conversation_go_on_page_by_page(
 
 
 @once
-def test_version_far_up_is_switched_back(browse: Browsing, stack: Stack, reader: Person) -> None:
-    page, _ = chats(browse, stack, person=Person(stack.url, reader.mobile).sign_in())
+def test_version_far_up_is_switched_back(browse: Browsing, stack: Stack, reader: ApiUser) -> None:
+    page, _ = chats(browse, stack, person=ApiUser(stack.url, reader.mobile).sign_in())
     rooms(page).last.get_by_role("link").click()
     messages = page.locator(".message")
     expect(messages).to_have_count(50)
@@ -106,7 +106,7 @@ def test_version_far_up_is_switched_back(browse: Browsing, stack: Stack, reader:
 
 
 def test_search_shows_where_the_words_are(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room("About birds")
     person.open_room("About fish")
     person.reply(person.send(room, "Tell me of the kingfisher, please"))
@@ -129,7 +129,7 @@ def test_search_shows_where_the_words_are(browse: Browsing, stack: Stack) -> Non
 
 
 def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     older, newer = person.open_room("Older"), person.open_room("Newer")
     page, _ = chats(browse, stack, f"/chat/{older}", person)
     expect(page.get_by_role("heading", name="Older")).to_be_visible()
@@ -175,7 +175,7 @@ def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack) -> No
 
 
 def test_room_is_deleted_after_a_question(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room("Not for long")
     page, _ = chats(browse, stack, f"/chat/{room}", person)
 
@@ -198,7 +198,7 @@ def test_room_is_deleted_after_a_question(browse: Browsing, stack: Stack) -> Non
 
 
 def test_room_is_exported(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room("To keep")
     person.reply(person.send(room, "What is to be kept?"))
     page, _ = chats(browse, stack, f"/chat/{room}", person)
@@ -287,7 +287,7 @@ def test_pages_after_checkout_are_of_one_look(browse: Browsing, stack: Stack) ->
 
 
 def test_usage_is_drawn_and_told(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
     for prompt in ("One", "Two"):
         person.reply(person.send(room, prompt))

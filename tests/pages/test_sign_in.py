@@ -21,7 +21,7 @@ from tests.support.browser.pages import (
     to_list,
     visit,
 )
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 
 # One stack serves them all.
@@ -41,8 +41,8 @@ def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def person(stack: Stack) -> Person:
-    return Person(stack.url)
+def person(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url)
 
 
 def ask_for_code(page: Page, mobile: str) -> None:
@@ -51,7 +51,7 @@ def ask_for_code(page: Page, mobile: str) -> None:
     expect(page.get_by_label("Six-digit code")).to_be_focused()
 
 
-def test_person_signs_up_and_is_answered(browse: Browsing, person: Person) -> None:
+def test_person_signs_up_and_is_answered(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     expect(page).to_have_title("GemChatRoom")
     is_open_to_all(page)
@@ -76,7 +76,7 @@ def test_person_signs_up_and_is_answered(browse: Browsing, person: Person) -> No
 
 
 @once
-def test_fields_are_made_for_a_phone(browse: Browsing, person: Person) -> None:
+def test_fields_are_made_for_a_phone(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     mobile, code = page.locator("#mobile"), page.locator("#code")
 
@@ -86,7 +86,7 @@ def test_fields_are_made_for_a_phone(browse: Browsing, person: Person) -> None:
     expect(code).to_have_attribute("autocomplete", "one-time-code")
 
 
-def test_errors_are_words_at_their_field(browse: Browsing, person: Person) -> None:
+def test_errors_are_words_at_their_field(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     mobile = page.get_by_label("Mobile number")
     submit = page.get_by_role("button", name="Text me a code")
@@ -116,7 +116,7 @@ def test_errors_are_words_at_their_field(browse: Browsing, person: Person) -> No
 
 
 @once
-def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: Person) -> None:
+def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     ask_for_code(page, person.mobile)
     page.get_by_role("button", name="Sign in").click()
@@ -132,7 +132,7 @@ def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: Person) ->
 
 @once
 def test_session_lasts_over_reloads_and_tabs(
-    browse: Browsing, stack: Stack, person: Person
+    browse: Browsing, stack: Stack, person: ApiUser
 ) -> None:
     page, person = chats(browse, stack)
     expect(page.get_by_text("answers left today")).to_be_visible()
@@ -162,7 +162,7 @@ def test_landing_page_leads_on_whoever_is_signed_in(browse: Browsing, stack: Sta
 
 
 @once
-def test_chats_lead_to_signing_in_whoever_is_not(browse: Browsing, person: Person) -> None:
+def test_chats_lead_to_signing_in_whoever_is_not(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person, "/chat")
 
     expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
@@ -170,7 +170,7 @@ def test_chats_lead_to_signing_in_whoever_is_not(browse: Browsing, person: Perso
 
 def test_sessions_are_listed_and_ended(browse: Browsing, stack: Stack) -> None:
     page, person = chats(browse, stack)
-    other = Person(stack.url, person.mobile).sign_in()
+    other = ApiUser(stack.url, person.mobile).sign_in()
 
     page.get_by_role("button", name="Account").click()
     sessions = page.locator("#sessions li")
@@ -275,7 +275,7 @@ def test_server_that_is_short_of_something_is_asked_again(browse: Browsing, stac
 
 
 def test_everything_is_exported(browse: Browsing, stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     person.reply(person.send(person.open_room(), "What is to be kept?"))
     page, _ = chats(browse, stack, person=person)
     keys, export = Keys(page), page.get_by_role("button", name="Export everything")

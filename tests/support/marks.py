@@ -3,4 +3,4 @@
 import pytest
 
 # For tests with threads or processes of their own, which see only what is committed.
-committed = pytest.mark.django_db(transaction=True)
+transactional = pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ def act(browser: Client, action: str, *rows: Model, reason: str = "asked to", **
     return browser.post(url(type(rows[0])), {**chosen, **confirmed}, follow=True)
 
 
-def told(page: Any) -> str:
+def flash_messages(page: Any) -> str:
     """The messages that a page shows to staff."""
     return " ".join(str(message) for message in page.context["messages"])
 

@@ -11,18 +11,18 @@ from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.support.browser.chromium import PHONE, Browsing, serious_barriers
 from tests.support.browser.keys import Keys
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 # Without the prefix `__Host-`: the stack is in development, on plain HTTP.
 COOKIE = "gemchat_refresh"
 
 
-def window(browse: Browsing, person: Person, **options: object) -> Page:
+def window(browse: Browsing, person: ApiUser, **options: object) -> Page:
     address = person.session.headers["X-Forwarded-For"]
     return browse(**options, extra_http_headers={"X-Forwarded-For": address})
 
 
-def visit(browse: Browsing, person: Person, path: str = "/", **options: object) -> Page:
+def visit(browse: Browsing, person: ApiUser, path: str = "/", **options: object) -> Page:
     """A page in a browser of this person's, who has not signed in there."""
     page = window(browse, person, **options)
     page.goto(person.url.removesuffix("/api/v1") + path)
@@ -33,11 +33,11 @@ def chats(
     browse: Browsing,
     stack: Stack,
     path: str = "/chat",
-    person: Person | None = None,
+    person: ApiUser | None = None,
     **options: object,
-) -> tuple[Page, Person]:
+) -> tuple[Page, ApiUser]:
     """The page of chats of a person who has signed in; a new one unless given."""
-    person = person or Person(stack.url).sign_in()
+    person = person or ApiUser(stack.url).sign_in()
     page = window(browse, person, **options)
     cookie = {"name": COOKIE, "value": person.refresh_token, "domain": stack.host, "path": "/"}
     page.context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])

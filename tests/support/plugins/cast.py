@@ -61,7 +61,7 @@ def api_for(user: User) -> APIClient:
 
 
 @pytest.fixture
-def desk(staff: User, settings: Any) -> Client:
+def staff_client(staff: User, settings: Any) -> Client:
     """A browser in which staff who may do everything are signed in to the back office."""
     settings.DEBUG = True  # without a second factor
     browser = Client()
@@ -70,8 +70,8 @@ def desk(staff: User, settings: Any) -> Client:
 
 
 @pytest.fixture
-def desk_of(db: None, settings: Any) -> Callable[[str], Client]:
-    """`desk_of("Support")`: a browser in which a member of staff of that role is signed in."""
+def staff_client_for(db: None, settings: Any) -> Callable[[str], Client]:
+    """`staff_client_for("Support")`: a browser in which a member of staff of that role is signed in."""
     settings.DEBUG = True
     sync_roles()
 

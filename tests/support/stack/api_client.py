@@ -21,7 +21,7 @@ class Event:
     body: Any
 
 
-class Person:
+class ApiUser:
     """Signs up at `url` by mobile and code (OTP_ECHO is on there) and keeps the token."""
 
     def __init__(self, url: str, mobile: str = "") -> None:
@@ -36,7 +36,7 @@ class Person:
         self.session.headers["X-Forwarded-For"] = address
         self.refresh_token = ""
 
-    def sign_in(self) -> "Person":
+    def sign_in(self) -> "ApiUser":
         self.post("auth/signup", {"mobile": self.mobile})
         otp = self.post("auth/send-otp", {"mobile": self.mobile})["data"]["otp"]
         # As the pages do it, so that a browser can go on with this session.

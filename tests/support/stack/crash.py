@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-def die_in(function: str, keyword: dict[str, uuid.UUID], point: str, *, calls: int = 0) -> None:
+def kill_in(function: str, keyword: dict[str, uuid.UUID], point: str, *, calls: int = 0) -> None:
     """Run `function` in such a process; fails if it came to its end."""
     from django.conf import settings
     from django.db import connection

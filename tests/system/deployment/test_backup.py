@@ -28,7 +28,7 @@ from dev.stack import Stack
 from messaging.conversation import actions
 from messaging.models import Message
 from tests.support.accounts.sign_in import sign_in
-from tests.support.marks import committed
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.stack.processes import free_port
 from tests.support.waiting import eventually
@@ -257,7 +257,7 @@ class Lock:
         os.close(self.descriptor)
 
 
-@committed
+@transactional
 def test_reply_that_was_queued_at_the_backup_is_answered_after_the_restore(
     carol: User, fresh: str, stack_redis: str, tmp_path: Path, settings: Any
 ) -> None:

@@ -20,7 +20,7 @@ from dev.stack import Stack
 from tests.support.fakes.certificates import Authority
 from tests.support.fakes.listener import Listener
 from tests.support.fakes.wire import Wire
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 
 # One server serves them all.
@@ -160,7 +160,7 @@ def test_reply_is_made_over_tls(
         CELERY_RESULT_BACKEND=secured,
         REDIS_CA_CERTS=str(authority.path),
     ) as stack:
-        person = Person(stack.url).sign_in()
+        person = ApiUser(stack.url).sign_in()
         reply = person.reply(person.send(person.open_room(), "Hello"))
 
     assert reply["status"] == "complete"
@@ -197,7 +197,7 @@ def test_worker_takes_tasks_from_the_database_of_a_socket(
     make_stack: Callable[..., Stack], unix_valkey: Path
 ) -> None:
     with make_stack(parts=("web", "worker"), REDIS_URL=f"unix://{unix_valkey}?db=2") as stack:
-        person = Person(stack.url).sign_in()
+        person = ApiUser(stack.url).sign_in()
         reply = person.reply(person.send(person.open_room(), "Hello"))
         with redis.Redis(unix_socket_path=str(unix_valkey)) as server:
             used = server.info("keyspace").keys()

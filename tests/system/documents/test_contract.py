@@ -26,7 +26,7 @@ from dev.stack import Stack
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.fakes.stripe_wire import signed
 from tests.support.payments import SECRET
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 pytestmark = pytest.mark.xdist_group("contract")
 
@@ -80,13 +80,13 @@ statuses: Counter[int] = Counter()
 class Caller:
     """A user with a room and an answered prompt in it."""
 
-    person: Person
+    person: ApiUser
     room: str
     prompt: str
     reply: str
 
     @classmethod
-    def of(cls, person: Person) -> "Caller":
+    def of(cls, person: ApiUser) -> "Caller":
         room = person.open_room("Rivers")
         reply = person.reply(person.send(room, "Which is the longest?"))
         return cls(person, room, reply["parent_id"], reply["id"])
@@ -114,7 +114,7 @@ def stack(shared_stack: Stack) -> Stack:
 @pytest.fixture(scope="module")
 def callers(stack: Stack, shared_stripe: FakeStripe) -> Iterator[Caller]:
     """A user of each tier, in turns."""
-    basic, pro = Person(stack.url).sign_in(), Person(stack.url).sign_in()
+    basic, pro = ApiUser(stack.url).sign_in(), ApiUser(stack.url).sign_in()
     shared_stripe.pay(pro.post("subscription/subscribe/pro")["session_id"])
     for event in list(shared_stripe.events):
         body, headers = signed(event, SECRET)
@@ -138,7 +138,7 @@ def contract_of(operation_id: str) -> Callable[..., None]:
 def check(case: Case, stack: Stack, callers: Iterator[Caller]) -> None:
     operation, turn = case.operation.definition.raw["operationId"], sum(sent.values())
     caller = next(callers)
-    person = Person(stack.url).sign_in() if operation in ENDING else caller.person
+    person = ApiUser(stack.url).sign_in() if operation in ENDING else caller.person
     known = caller.known(case.path, turn)
     if operation == "deleteChatroom":
         known["id"] = person.open_room()

@@ -12,7 +12,7 @@ import pytest
 from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, directive
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 # One stack serves them all.
 pytestmark = pytest.mark.xdist_group("examples")
@@ -41,7 +41,7 @@ def test_example_prints_the_whole_answer_over_a_broken_connection(
     prompt = language + directive(Answer(chunks=pieces, chunk_delay=0.1))
 
     example = subprocess.Popen(
-        [*client, stack.url, Person(stack.url).mobile, prompt],
+        [*client, stack.url, ApiUser(stack.url).mobile, prompt],
         cwd=BASE_DIR,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         bufsize=0,
@@ -65,7 +65,7 @@ def test_flow_of_a_document_runs_as_written(document: str, stack: Stack) -> None
     assert script.count("http://127.0.0.1:8000") == 1
     # Nothing but the address and the number are this test's own.
     script = script.replace("http://127.0.0.1:8000", stack.url)
-    script = script.replace("+919812345678", Person(stack.url).mobile)
+    script = script.replace("+919812345678", ApiUser(stack.url).mobile)
 
     ran = subprocess.run(
         ["sh", "-eu"], input=script, capture_output=True, text=True, timeout=60, check=False

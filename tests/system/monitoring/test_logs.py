@@ -11,7 +11,7 @@ import requests
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.start import EVERY_PART
 from tests.support.stack.stores import refusing_rows
 from tests.support.waiting import eventually
@@ -60,7 +60,7 @@ def stack(
 @pytest.fixture(scope="module")
 def secrets(stack: Stack, twilio: FakeTwilio) -> dict[str, str]:
     """All that must not be seen, of somebody who signs up, and in whose way much goes wrong."""
-    person = Person(stack.url, MOBILE)
+    person = ApiUser(stack.url, MOBILE)
     twilio.script(503)
     signup = post(person, "auth/signup", mobile=MOBILE, password=PASSWORD).json()["data"]
     post(person, "auth/send-otp", mobile=MOBILE)
@@ -92,13 +92,13 @@ def secrets(stack: Stack, twilio: FakeTwilio) -> dict[str, str]:
 
 
 @pytest.fixture
-def person(stack: Stack, secrets: dict[str, str]) -> Person:
-    person = Person(stack.url, MOBILE)
+def person(stack: Stack, secrets: dict[str, str]) -> ApiUser:
+    person = ApiUser(stack.url, MOBILE)
     person.session.headers["Authorization"] = f"Bearer {secrets['access token']}"
     return person
 
 
-def post(person: Person, path: str, **body: Any) -> requests.Response:
+def post(person: ApiUser, path: str, **body: Any) -> requests.Response:
     return person.session.post(f"{person.url}/{path}", json=body, timeout=30)
 
 
@@ -113,14 +113,14 @@ def assert_unseen(secrets: dict[str, str], stack: Stack) -> None:
         assert secret not in written, f"the {name} is in the log"
 
 
-def test_every_line_is_json_with_a_time_and_a_request(stack: Stack, person: Person) -> None:
+def test_every_line_is_json_with_a_time_and_a_request(stack: Stack, person: ApiUser) -> None:
     person.get("user/me")
 
     for line in lines(stack):
         assert {"timestamp", "level", "logger", "request_id", "event"} <= line.keys(), line
 
 
-def test_request_leaves_one_line_without_what_it_asked(stack: Stack, person: Person) -> None:
+def test_request_leaves_one_line_without_what_it_asked(stack: Stack, person: ApiUser) -> None:
     me = person.get("user/me")
     room = person.open_room()
     headers = {"X-Request-ID": "access.1"}
@@ -140,7 +140,7 @@ def test_request_leaves_one_line_without_what_it_asked(stack: Stack, person: Per
         assert PROMPT.split()[1] not in json.dumps(line)
 
 
-def test_line_of_the_worker_has_the_id_of_the_request(stack: Stack, person: Person) -> None:
+def test_line_of_the_worker_has_the_id_of_the_request(stack: Stack, person: ApiUser) -> None:
     reply = person.send(person.open_room(), "Hello", headers={"X-Request-ID": "send.1"})
     person.reply(reply)
     [own] = {
@@ -158,7 +158,7 @@ def test_line_of_the_worker_has_the_id_of_the_request(stack: Stack, person: Pers
 
 
 def test_failures_of_vendors_leave_no_secret(
-    stack: Stack, person: Person, secrets: dict[str, str], gemini_server: FakeGemini
+    stack: Stack, person: ApiUser, secrets: dict[str, str], gemini_server: FakeGemini
 ) -> None:
     room = person.open_room()
     gemini_server.script(Answer(status=400, error_message=f"{GEMINI_KEY} {PROMPT}"))
@@ -171,7 +171,7 @@ def test_failures_of_vendors_leave_no_secret(
 
 
 def test_crash_leaves_its_traceback_and_no_secret(
-    stack: Stack, person: Person, secrets: dict[str, str], stack_stores: dict[str, str]
+    stack: Stack, person: ApiUser, secrets: dict[str, str], stack_stores: dict[str, str]
 ) -> None:
     with refusing_rows(stack_stores, "accounts_user"):
         crashed = person.session.patch(

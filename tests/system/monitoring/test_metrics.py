@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.fakes.wire import Wire
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.processes import free_port
 from tests.support.stack.start import EVERY_PART
 from tests.support.stack.stores import Wires
@@ -82,7 +82,7 @@ def worker(port: int) -> Figures:
 
 
 def test_requests_are_counted_by_pattern_and_status(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
     person.get(f"chatroom/{room}")
     person.session.get(f"{person.url}/chatroom/{room}x", timeout=10)
@@ -101,12 +101,12 @@ def test_requests_are_counted_by_pattern_and_status(stack: Stack) -> None:
 
 
 def test_replies_and_codes_are_counted_by_the_worker(stack: Stack, port: int) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     person.reply(person.send(person.open_room(), directive(Answer(chunks=["Fine"]))))
     person.reply(person.send(person.open_room(), directive(Answer.bad_key())))
 
     # One that nobody has entered before its task comes to send it.
-    newcomer = Person(stack.url)
+    newcomer = ApiUser(stack.url)
     newcomer.post("auth/send-otp", {"mobile": newcomer.mobile})
     eventually(lambda: worker(port)("gemchat_code_deliveries_total") > 0, seconds=20)
     told = worker(port)
@@ -120,7 +120,7 @@ def test_replies_and_codes_are_counted_by_the_worker(stack: Stack, port: int) ->
 
 
 def test_queue_streams_and_pool_are_told_by_web(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
     first = person.send(room, directive(Answer(chunks=["So"], ending="hang")))
     person.send(room, "And then?")

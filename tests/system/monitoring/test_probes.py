@@ -11,7 +11,7 @@ from django.test import RequestFactory
 
 from dev.stack import Stack
 from tests.support.fakes.wire import Wire
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.processes import threads_of
 from tests.support.stack.stores import Wires
 from tests.support.waiting import eventually
@@ -137,7 +137,7 @@ def test_middleware_without_its_database_is_no_fault_of_the_server(rf: RequestFa
 def test_livez_answers_while_every_thread_waits_for_the_database(
     wires: Wires, stack: Stack
 ) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     wires.database.fault = Wire.HOLE
 
     with ThreadPoolExecutor(3 * THREADS) as threads:

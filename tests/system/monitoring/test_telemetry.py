@@ -11,7 +11,7 @@ from dev.schema import BASE_DIR
 from dev.stack import Stack
 from tests.support.fakes.collector import FakeCollector
 from tests.support.fakes.wire import Wire
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.start import EVERY_PART
 from tests.support.stack.stores import Wires, refusing_rows
 from tests.support.waiting import eventually
@@ -46,13 +46,13 @@ def stack(
 
 
 @pytest.fixture(scope="module")
-def person(stack: Stack) -> Person:
-    person = Person(stack.url).sign_in()
+def person(stack: Stack) -> ApiUser:
+    person = ApiUser(stack.url).sign_in()
     person.session.headers["User-Agent"] = AGENT
     return person
 
 
-def assert_nobody_is_told_of(person: Person, collector: FakeCollector) -> None:
+def assert_nobody_is_told_of(person: ApiUser, collector: FakeCollector) -> None:
     token = person.session.headers["Authorization"].partition(" ")[2]
     address = person.session.headers["X-Forwarded-For"]
     received = "\n".join(collector.received)
@@ -62,7 +62,7 @@ def assert_nobody_is_told_of(person: Person, collector: FakeCollector) -> None:
 
 
 def test_trace_goes_from_web_to_worker(
-    stack: Stack, person: Person, collector: FakeCollector
+    stack: Stack, person: ApiUser, collector: FakeCollector
 ) -> None:
     reply = person.send(person.open_room(), PROMPT)
     person.reply(reply)
@@ -87,7 +87,7 @@ def test_trace_goes_from_web_to_worker(
 
 
 def test_crash_is_reported_without_the_person(
-    stack: Stack, person: Person, collector: FakeCollector, stack_stores: dict[str, str]
+    stack: Stack, person: ApiUser, collector: FakeCollector, stack_stores: dict[str, str]
 ) -> None:
     with refusing_rows(stack_stores, "accounts_user"):
         crashed = person.session.patch(
@@ -114,7 +114,7 @@ def test_crash_is_reported_without_the_person(
 
 
 def test_failed_task_is_reported_by_the_worker(
-    stack: Stack, person: Person, collector: FakeCollector, wires: Wires
+    stack: Stack, person: ApiUser, collector: FakeCollector, wires: Wires
 ) -> None:
     # The sweep, which comes each second, finds no database.
     wires.database.fault = Wire.DOWN

@@ -13,7 +13,7 @@ import redis
 
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.start import EVERY_PART
 
 KILLS = 20
@@ -45,9 +45,9 @@ def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterat
 def test_worker_killed_twenty_times_loses_and_doubles_no_reply(
     stack: Stack, stack_stores: dict[str, str]
 ) -> None:
-    people = [Person(stack.url).sign_in() for _ in range(PEOPLE)]
+    people = [ApiUser(stack.url).sign_in() for _ in range(PEOPLE)]
     rooms = {person: [person.open_room() for _ in range(3)] for person in people}
-    replies: list[tuple[Person, str]] = []
+    replies: list[tuple[ApiUser, str]] = []
     chance = random.Random(7)
 
     for _ in range(KILLS):
@@ -70,7 +70,7 @@ def test_worker_killed_twenty_times_loses_and_doubles_no_reply(
 def test_stream_over_a_lost_worker_says_that_the_reply_starts_anew(
     stack: Stack, gemini_server: FakeGemini
 ) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     answer = replace(ANSWER, chunk_delay=0, gate="lost-worker")
     reply = person.send(person.open_room(), directive(answer))
     stream = person.stream(reply)
@@ -89,7 +89,7 @@ def test_stream_over_a_lost_worker_says_that_the_reply_starts_anew(
 
 
 def test_worker_told_to_end_in_mid_reply_finishes_it(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     reply = person.send(person.open_room(), directive(ANSWER))
     next(person.stream(reply))
 
@@ -105,7 +105,7 @@ def test_worker_told_to_end_in_mid_reply_finishes_it(stack: Stack) -> None:
 def test_redis_emptied_under_load_loses_no_reply(
     stack: Stack, stack_stores: dict[str, str]
 ) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     rooms = [person.open_room() for _ in range(6)]
     replies = [person.send(room, directive(ANSWER)) for room in rooms]
 
@@ -120,7 +120,7 @@ def test_redis_emptied_under_load_loses_no_reply(
 def test_database_that_drops_every_connection_loses_no_prompt(
     stack: Stack, stack_stores: dict[str, str]
 ) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
     replies = [person.send(room, directive(ANSWER)) for _ in range(3)]
     next(person.stream(replies[0]))

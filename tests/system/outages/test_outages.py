@@ -9,7 +9,7 @@ import requests
 
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.processes import Log, free_port, frozen
 from tests.support.waiting import eventually
 
@@ -52,13 +52,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory, gemini_server: FakeGemini) -
 
 
 def test_broker_down_keeps_the_prompt_and_answers_it_later(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
 
     stack.servers["Valkey"].stop()
     reply = person.send(room, directive(ANSWER))
     kept = person.get(f"chatroom/{room}")["messages"]
-    newcomer = Person(stack.url).sign_in()
+    newcomer = ApiUser(stack.url).sign_in()
     health = requests.get(f"{stack.url}/api/v1/health", timeout=5)
     alive = requests.get(f"{stack.url}/livez", timeout=5)
     stack.servers["Valkey"].start_again()
@@ -71,14 +71,14 @@ def test_broker_down_keeps_the_prompt_and_answers_it_later(stack: Stack) -> None
 
 
 def test_hung_redis_holds_nobody_up_for_long(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
 
     with frozen(stack.servers["Valkey"].process.pid):
         reply = person.send(room, directive(ANSWER))
         kept = person.get(f"chatroom/{room}")["messages"]
         assert person.get("chatroom/")
-        assert Person(stack.url).sign_in().open_room()
+        assert ApiUser(stack.url).sign_in().open_room()
         assert person.get(f"message/{reply}?wait=1")["status"] == "queued"
 
     assert [message["status"] for message in kept] == ["complete", "queued"]
@@ -86,7 +86,7 @@ def test_hung_redis_holds_nobody_up_for_long(stack: Stack) -> None:
 
 
 def test_hung_database_is_a_problem_and_heals(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     room = person.open_room()
     reply = person.send(room, "Hello")
     person.reply(reply)
@@ -106,7 +106,7 @@ def test_hung_database_is_a_problem_and_heals(stack: Stack) -> None:
 
 
 def test_redis_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     rooms = [person.open_room() for _ in range(3)]
     replies = [person.send(room, directive(ANSWER)) for room in rooms]
     events = person.stream(replies[0])
@@ -123,7 +123,7 @@ def test_redis_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
 
 
 def test_database_restarted_in_mid_reply_loses_nothing(stack: Stack) -> None:
-    person = Person(stack.url).sign_in()
+    person = ApiUser(stack.url).sign_in()
     rooms = [person.open_room() for _ in range(4)]
     replies = [person.send(room, directive(ANSWER)) for room in rooms]
     stream = person.stream(replies[0])

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from dev.stack import Stack
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 
 IDLE, SLOW = 1000, 50
@@ -44,8 +44,8 @@ def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def person(stack: Stack) -> Person:
-    return Person(stack.url).sign_in()
+def person(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url).sign_in()
 
 
 def connected(stack: Stack) -> socket.socket:
@@ -94,7 +94,7 @@ def problem_of(answer: bytes) -> dict[str, object]:
     return json.loads(body)
 
 
-def test_idle_and_slow_clients_do_not_stop_the_others(stack: Stack, person: Person) -> None:
+def test_idle_and_slow_clients_do_not_stop_the_others(stack: Stack, person: ApiUser) -> None:
     body = (
         b"POST /api/v1/chatroom/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
         b"Content-Type: application/json\r\n\r\n"
@@ -120,7 +120,7 @@ def test_idle_and_slow_clients_do_not_stop_the_others(stack: Stack, person: Pers
             assert answer_of(client) == b""
 
 
-def test_clients_that_do_not_read_hold_no_thread(stack: Stack, person: Person) -> None:
+def test_clients_that_do_not_read_hold_no_thread(stack: Stack, person: ApiUser) -> None:
     """Twelve answers of megabytes, more than the kernel takes, to clients that take nothing."""
     room = person.open_room()
     for _ in range(50):
@@ -145,7 +145,7 @@ def small_window(stack: Stack) -> socket.socket:
     return client
 
 
-def test_connections_beyond_the_bound_are_told_so(stack: Stack, person: Person) -> None:
+def test_connections_beyond_the_bound_are_told_so(stack: Stack, person: ApiUser) -> None:
     with ExitStack() as opened:
         for _ in range(1205):
             opened.enter_context(connected(stack))
@@ -174,7 +174,7 @@ def test_endless_head_is_refused(stack: Stack) -> None:
         assert b" 431 " in answer_of(client)[:200]
 
 
-def test_endless_head_behind_a_stream_ends_it(stack: Stack, person: Person) -> None:
+def test_endless_head_behind_a_stream_ends_it(stack: Stack, person: ApiUser) -> None:
     """The head is that of a second request, sent while the answer to the first is under way."""
     reply = person.send(person.open_room(), "Hello")
     token = person.session.headers["Authorization"]

@@ -12,7 +12,7 @@ from dev.stack import Stack
 from tests.support.fakes.stripe_api import FakeStripe, Fault
 from tests.support.fakes.stripe_wire import signed
 from tests.support.payments import SECRET
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 from tests.system.monitoring.test_metrics import TOKEN, web
 
@@ -56,7 +56,7 @@ class Hung:
         self._gate.set()
 
 
-def subscribe(person: Person) -> requests.Response:
+def subscribe(person: ApiUser) -> requests.Response:
     # A session is no matter of several threads.
     return requests.post(
         f"{person.url}/{SUBSCRIBE}", headers=dict(person.session.headers), timeout=60
@@ -76,7 +76,7 @@ def deliver(stack: Stack, event: Any) -> requests.Response:
 def test_hung_stripe_takes_few_threads_until_a_probe_is_answered(
     stack: Stack, stripe_server: FakeStripe
 ) -> None:
-    attacker, other = Person(stack.url).sign_in(), Person(stack.url).sign_in()
+    attacker, other = ApiUser(stack.url).sign_in(), ApiUser(stack.url).sign_in()
 
     with Hung(stripe_server), ThreadPoolExecutor(3 * THREADS) as threads:
         asked = len(stripe_server.requests)
@@ -105,9 +105,9 @@ def test_hung_stripe_takes_few_threads_until_a_probe_is_answered(
 def test_webhooks_get_in_while_people_hold_every_permit(
     stack: Stack, stripe_server: FakeStripe
 ) -> None:
-    payer = Person(stack.url).sign_in()
+    payer = ApiUser(stack.url).sign_in()
     stripe_server.pay(payer.post(SUBSCRIBE)["session_id"])
-    slow = [Person(stack.url).sign_in() for _ in range(PERMITS)]
+    slow = [ApiUser(stack.url).sign_in() for _ in range(PERMITS)]
     events = list(stripe_server.events)
 
     with (
@@ -131,7 +131,7 @@ def test_webhooks_get_in_while_people_hold_every_permit(
 def test_calls_of_a_person_are_counted_and_replays_are_not(
     stack: Stack, stripe_server: FakeStripe
 ) -> None:
-    person, other = Person(stack.url).sign_in(), Person(stack.url).sign_in()
+    person, other = ApiUser(stack.url).sign_in(), ApiUser(stack.url).sign_in()
     key = {"Idempotency-Key": "one"}
     first = person.post(SUBSCRIBE, headers=key)
 

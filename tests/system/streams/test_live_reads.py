@@ -11,7 +11,7 @@ import requests
 
 from dev.stack import Stack
 from tests.support.fakes.wire import Wire
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.stores import Wires
 from tests.support.waiting import eventually, in_background
 from tests.system.monitoring.test_metrics import TOKEN, web
@@ -45,7 +45,7 @@ def opened(stack: Stack) -> Iterator[ExitStack]:
     eventually(lambda: web(stack)("gemchat_live_reads") == 0, seconds=20)
 
 
-class Reader(Person):
+class Reader(ApiUser):
     """A person with a reply that no worker makes, so that its streams stay open and silent."""
 
     def sign_in(self) -> "Reader":
@@ -104,7 +104,7 @@ def test_streams_of_one_token_leave_the_others_served(stack: Stack, opened: Exit
 
 def test_sessions_of_one_person_share_a_limit(stack: Stack, opened: ExitStack) -> None:
     first = Reader(stack.url).sign_in()
-    second = Person(stack.url, first.mobile)
+    second = ApiUser(stack.url, first.mobile)
     second.session.headers["X-Forwarded-For"] = "10.77.0.1"
     otp = eventually(lambda: second.post("auth/send-otp", {"mobile": first.mobile})["data"]["otp"])
     tokens = second.post("auth/verify-otp", {"mobile": first.mobile, "otp": otp})

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
-from tests.support.stack.api_client import Event, Person
+from tests.support.stack.api_client import ApiUser, Event
 from tests.support.waiting import eventually
 
 PIECES = [
@@ -62,15 +62,15 @@ def second_web(stacks: tuple[Stack, Stack]) -> str:
 
 
 @pytest.fixture
-def person(stack: Stack) -> Person:
-    return Person(stack.url).sign_in()
+def person(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url).sign_in()
 
 
 def joined(events: list[Event]) -> str:
     return "".join(event.body["text"] for event in events if event.name == "reply.delta")
 
 
-def test_stream_gives_the_deltas_then_the_whole_message(person: Person) -> None:
+def test_stream_gives_the_deltas_then_the_whole_message(person: ApiUser) -> None:
     answer = Answer(chunks=PIECES, chunk_delay=0.1)
     reply = person.send(person.open_room(), directive(answer))
 
@@ -84,7 +84,7 @@ def test_stream_gives_the_deltas_then_the_whole_message(person: Person) -> None:
 
 
 def test_stream_that_is_cut_twenty_times_joins_to_the_same_bytes(
-    person: Person, second_web: str, gemini_server: FakeGemini
+    person: ApiUser, second_web: str, gemini_server: FakeGemini
 ) -> None:
     answer = Answer(chunks=PIECES * 10, gate="cut")
     reply = person.send(person.open_room(), directive(answer))
@@ -106,7 +106,7 @@ def test_stream_that_is_cut_twenty_times_joins_to_the_same_bytes(
     assert joined(seen).encode() == person.get(f"message/{reply}")["content"].encode()
 
 
-def test_finished_reply_gives_its_whole_text_and_the_end(person: Person) -> None:
+def test_finished_reply_gives_its_whole_text_and_the_end(person: ApiUser) -> None:
     reply = person.send(person.open_room(), "Hello")
     content = person.reply(reply)["content"]
 
@@ -114,7 +114,7 @@ def test_finished_reply_gives_its_whole_text_and_the_end(person: Person) -> None
 
 
 def test_text_that_redis_has_lost_comes_from_the_row(
-    person: Person, stack_stores: dict[str, str]
+    person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
     reply = person.send(person.open_room(), directive(Answer(chunks=PIECES, chunk_delay=0.05)))
     first = next(stream := person.stream(reply))
@@ -129,7 +129,7 @@ def test_text_that_redis_has_lost_comes_from_the_row(
 
 
 def test_redis_that_is_flushed_in_mid_reply_loses_nothing(
-    person: Person, stack_stores: dict[str, str]
+    person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
     answer = Answer(chunks=PIECES * 3, chunk_delay=0.08)
     reply = person.send(person.open_room(), directive(answer))
@@ -144,7 +144,7 @@ def test_redis_that_is_flushed_in_mid_reply_loses_nothing(
     assert events[-1].name == "reply.completed"
 
 
-def test_end_that_was_seen_is_not_given_again(person: Person) -> None:
+def test_end_that_was_seen_is_not_given_again(person: ApiUser) -> None:
     reply = person.send(person.open_room(), "Hello")
     last = list(person.stream(reply))[-1]
 
@@ -155,7 +155,7 @@ def test_end_that_was_seen_is_not_given_again(person: Person) -> None:
     assert answer.status_code == 204
 
 
-def test_stop_ends_the_stream_within_a_second_with_the_text_so_far(person: Person) -> None:
+def test_stop_ends_the_stream_within_a_second_with_the_text_so_far(person: ApiUser) -> None:
     answer = Answer(chunks=["Once", " upon"], chunk_delay=0.05, ending="hang")
     reply = person.send(person.open_room(), directive(answer))
     events: list[Event] = []
@@ -173,7 +173,7 @@ def test_stop_ends_the_stream_within_a_second_with_the_text_so_far(person: Perso
     assert second["data"]["status"] == "stopped"
 
 
-def test_failed_reply_ends_its_stream_with_the_reason(person: Person) -> None:
+def test_failed_reply_ends_its_stream_with_the_reason(person: ApiUser) -> None:
     reply = person.send(person.open_room(), directive(Answer(chunks=["Half"], ending="drop")))
 
     events = list(person.stream(reply))
@@ -184,7 +184,7 @@ def test_failed_reply_ends_its_stream_with_the_reason(person: Person) -> None:
     assert joined(events) == events[-1].body["content"] == "Half"
 
 
-def test_wait_answers_as_soon_as_the_reply_has_ended(person: Person) -> None:
+def test_wait_answers_as_soon_as_the_reply_has_ended(person: ApiUser) -> None:
     reply = person.send(person.open_room(), directive(Answer(chunks=["Done"], first_delay=0.5)))
 
     message = person.get(f"message/{reply}?wait=30")
@@ -192,7 +192,7 @@ def test_wait_answers_as_soon_as_the_reply_has_ended(person: Person) -> None:
     assert message["content"] == "Done"
 
 
-def test_wait_answers_with_the_message_as_it_is_when_time_is_up(person: Person) -> None:
+def test_wait_answers_with_the_message_as_it_is_when_time_is_up(person: ApiUser) -> None:
     reply = person.send(person.open_room(), directive(Answer(chunks=["So"], ending="hang")))
 
     message = person.get(f"message/{reply}?wait=1")
@@ -202,7 +202,7 @@ def test_wait_answers_with_the_message_as_it_is_when_time_is_up(person: Person) 
 
 
 @pytest.mark.parametrize("wait", ["31", "-1", "x", "", "²", "1.5"])
-def test_wait_of_a_bad_length_is_unprocessable(wait: str, person: Person) -> None:
+def test_wait_of_a_bad_length_is_unprocessable(wait: str, person: ApiUser) -> None:
     answer = person.session.get(f"{person.url}/message/{uuid.uuid4()}?wait={wait}", timeout=10)
 
     assert answer.status_code == 422
@@ -210,10 +210,10 @@ def test_wait_of_a_bad_length_is_unprocessable(wait: str, person: Person) -> Non
 
 
 @pytest.mark.parametrize("path", ["stream", "?wait=1", "stream/"])
-def test_strangers_and_the_anonymous_read_nothing(path: str, person: Person, stack: Stack) -> None:
+def test_strangers_and_the_anonymous_read_nothing(path: str, person: ApiUser, stack: Stack) -> None:
     reply = person.send(person.open_room(), "Hello")
     url = f"{person.url}/message/{reply}/{path}"
-    stranger = Person(stack.url).sign_in()
+    stranger = ApiUser(stack.url).sign_in()
 
     assert requests.get(url, timeout=10).status_code == 401
     assert requests.get(url, timeout=10).headers["WWW-Authenticate"] == "Bearer"
@@ -223,7 +223,7 @@ def test_strangers_and_the_anonymous_read_nothing(path: str, person: Person, sta
 
 
 @pytest.mark.parametrize("given", ["x", "1", "1-", "-1", "1-²", "9" * 40, "1-2-3"])
-def test_event_id_that_was_not_given_out_is_refused(given: str, person: Person) -> None:
+def test_event_id_that_was_not_given_out_is_refused(given: str, person: ApiUser) -> None:
     reply = person.send(person.open_room(), "Hello")
     url = f"{person.url}/message/{reply}/stream"
 
@@ -240,7 +240,7 @@ def test_event_id_that_was_not_given_out_is_refused(given: str, person: Person) 
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event_id")
 
 
-def test_prompt_is_not_streamed(person: Person) -> None:
+def test_prompt_is_not_streamed(person: ApiUser) -> None:
     room = person.open_room()
     sent = person.post(f"message/chatroom/{room}/message", {"prompt": "Hello"})["data"]
 
@@ -249,7 +249,7 @@ def test_prompt_is_not_streamed(person: Person) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "not_a_reply")
 
 
-def test_request_id_comes_back_on_live_answers(person: Person) -> None:
+def test_request_id_comes_back_on_live_answers(person: ApiUser) -> None:
     reply = person.send(person.open_room(), "Hello")
 
     answer = person.session.get(
@@ -260,7 +260,7 @@ def test_request_id_comes_back_on_live_answers(person: Person) -> None:
 
 
 def test_fifty_sends_at_once_to_one_room_are_answered_in_order(
-    person: Person, gemini_server: FakeGemini
+    person: ApiUser, gemini_server: FakeGemini
 ) -> None:
     room = person.open_room()
     prompts = [f"{person.mobile} number {number}" for number in range(50)]
@@ -277,7 +277,7 @@ def test_fifty_sends_at_once_to_one_room_are_answered_in_order(
     assert asked == in_order
 
 
-def test_room_is_named_after_its_first_exchange(person: Person) -> None:
+def test_room_is_named_after_its_first_exchange(person: ApiUser) -> None:
     room = person.post("chatroom/", {})["id"]
     given = person.post("chatroom/", {"title": "Mine"})["id"]
 
@@ -293,7 +293,7 @@ def test_room_is_named_after_its_first_exchange(person: Person) -> None:
 
 
 def test_key_and_what_people_say_are_in_no_log_and_no_foreign_row(
-    person: Person,
+    person: ApiUser,
     stacks: tuple[Stack, Stack],
     stack_stores: dict[str, str],
     gemini_server: FakeGemini,
@@ -338,7 +338,7 @@ def tables_with(text: str, stores: dict[str, str]) -> list[str]:
 
 
 def test_account_is_erased_while_a_reply_is_being_made(
-    person: Person, stack_stores: dict[str, str]
+    person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
     answer = Answer(chunks=["secret "] * 600, chunk_delay=0.1)
     reply = person.send(person.open_room(), directive(answer))

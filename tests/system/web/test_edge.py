@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from dev.stack import Stack
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.stack.start import ORIGIN
 
 pytestmark = pytest.mark.xdist_group("edge")
@@ -31,8 +31,8 @@ def stack(shared_stack: Stack) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def person(stack: Stack) -> Person:
-    return Person(stack.url).sign_in()
+def person(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url).sign_in()
 
 
 def ask(stack: Stack, method: str, path: str, **headers: str) -> requests.Response:
@@ -164,7 +164,7 @@ def test_live_views_are_read_alone(method: str, path: str, stack: Stack) -> None
     ("path", "accept"),
     [(LIVE[0], "application/json"), (LIVE[2], "text/event-stream"), (LIVE[3], "image/png")],
 )
-def test_live_views_have_one_form(path: str, accept: str, person: Person, stack: Stack) -> None:
+def test_live_views_have_one_form(path: str, accept: str, person: ApiUser, stack: Stack) -> None:
     answer = ask(stack, "GET", path, **{**person.session.headers, "Accept": accept})
 
     assert_problem(answer, 406, "not_acceptable")
@@ -197,7 +197,7 @@ def test_live_views_have_one_form(path: str, accept: str, person: Person, stack:
     ],
     ids=lambda value: str(value).rsplit("/", 1)[-1][-40:],
 )
-def test_odd_url_is_a_problem(path: str, status: int, person: Person, stack: Stack) -> None:
+def test_odd_url_is_a_problem(path: str, status: int, person: ApiUser, stack: Stack) -> None:
     answer = ask(stack, "GET", path, **person.session.headers)
 
     assert_problem(answer, status, answer.json()["code"])
@@ -207,7 +207,7 @@ def test_odd_url_is_a_problem(path: str, status: int, person: Person, stack: Sta
     ("path", "status"), [("/api/v1/chatroom/?q=caf%C3%A9", 200), (f"{LIVE[2]}&q=caf%C3%A9", 404)]
 )
 def test_charset_of_the_caller_decodes_nothing(
-    path: str, status: int, person: Person, stack: Stack
+    path: str, status: int, person: ApiUser, stack: Stack
 ) -> None:
     for charset in ("hex", "zlib", "bz2", "rot13", "idna", "utf-16", "none"):
         content_type = f"application/json; CharSet={charset}; x=y"
@@ -284,7 +284,7 @@ def test_no_cache_keeps_what_the_web_process_answers(
     assert b"\r\ncache-control: no-store\r\n" in head.lower() + b"\r\n"
 
 
-def test_stream_is_neither_kept_nor_compressed(person: Person, stack: Stack) -> None:
+def test_stream_is_neither_kept_nor_compressed(person: ApiUser, stack: Stack) -> None:
     reply = person.send(person.open_room(), "Hello")
 
     with person.session.get(

@@ -7,7 +7,7 @@ import requests
 
 from dev.stack import Stack
 from tests.support.fakes.gemini import FakeGemini
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 
 
 def gemini_environment(backend: str, gemini: FakeGemini) -> dict[str, str]:
@@ -26,7 +26,7 @@ def test_person_signs_up_and_is_answered(
 ) -> None:
     settings = gemini_environment(backend, gemini_server)
     with make_stack(parts=["web", "worker"], **settings) as stack:
-        person = Person(stack.url).sign_in()
+        person = ApiUser(stack.url).sign_in()
         room = person.post("chatroom/", {})["id"]
 
         sent = person.post(f"message/chatroom/{room}/message", {"prompt": "What is a monolith?"})

@@ -15,7 +15,7 @@ import requests
 from dev.bench.usage import forget_peak, peak_bytes
 from dev.stack import Stack
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
-from tests.support.stack.api_client import Person
+from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("web")
@@ -51,8 +51,8 @@ def ending(second_stack: Stack) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def person(stack: Stack) -> Person:
-    return Person(stack.url).sign_in()
+def person(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url).sign_in()
 
 
 def chunked(size: int) -> Iterator[bytes]:
@@ -60,7 +60,7 @@ def chunked(size: int) -> Iterator[bytes]:
         yield b"x" * 1024
 
 
-def test_chunked_body_is_read(person: Person) -> None:
+def test_chunked_body_is_read(person: ApiUser) -> None:
     body = json.dumps({"title": "In chunks"}).encode()
 
     answer = person.session.post(
@@ -74,7 +74,7 @@ def test_chunked_body_is_read(person: Person) -> None:
 
 
 @pytest.mark.parametrize("form", ["declared", "chunked"])
-def test_body_over_the_limit_is_refused_as_a_problem(form: str, person: Person) -> None:
+def test_body_over_the_limit_is_refused_as_a_problem(form: str, person: ApiUser) -> None:
     size = 300 * 1024
     body = b"x" * size if form == "declared" else chunked(size)
 
@@ -128,7 +128,7 @@ def send_without_end(stack: Stack) -> int:
     return 64 * 1024
 
 
-def test_slow_clients_hold_no_thread(stack: Stack, person: Person) -> None:
+def test_slow_clients_hold_no_thread(stack: Stack, person: ApiUser) -> None:
     """Fifty clients that send a byte now and then, on a server with four threads."""
     slow = [connected(stack) for _ in range(50)]
     for client in slow:
@@ -157,7 +157,7 @@ def test_body_that_does_not_arrive_is_timed_out(stack: Stack) -> None:
 
 def test_shutdown_ends_open_streams_at_once(ending: Stack, stack: Stack) -> None:
     """The client goes on where it was, at another web process."""
-    person = Person(ending.url).sign_in()
+    person = ApiUser(ending.url).sign_in()
     reply = person.send(person.open_room(), directive(Answer(chunks=["So"], ending="hang")))
     stream = person.stream(reply)
     first = next(stream)
@@ -180,7 +180,7 @@ def test_stream_over_a_shutdown_joins_to_the_same_bytes(
     ending: Stack, stack: Stack, gemini_server: FakeGemini
 ) -> None:
     answer = Answer(chunks=["Zwölf ", "👩‍👩‍👧‍👦", " e\u0301", "\r\n", "end"] * 4, gate="shutdown")
-    person = Person(ending.url).sign_in()
+    person = ApiUser(ending.url).sign_in()
     reply = person.send(person.open_room(), directive(answer))
     stream = person.stream(reply)
     seen = [next(stream)]
@@ -201,7 +201,7 @@ def test_stream_over_a_shutdown_joins_to_the_same_bytes(
 def test_shutdown_answers_what_is_under_way_and_takes_nothing_new(
     ending: Stack, stack_stores: dict[str, str]
 ) -> None:
-    person = Person(ending.url).sign_in()
+    person = ApiUser(ending.url).sign_in()
 
     with locked_chatrooms(stack_stores) as lock, ThreadPoolExecutor(1) as threads:
         under_way = threads.submit(person.open_room)
@@ -215,7 +215,7 @@ def test_shutdown_answers_what_is_under_way_and_takes_nothing_new(
 
 
 def test_wait_for_a_lock_ends_as_a_problem(
-    stack: Stack, person: Person, stack_stores: dict[str, str]
+    stack: Stack, person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
     with locked_chatrooms(stack_stores):
         answer = person.session.post(f"{person.url}/chatroom/", json={}, timeout=20)
@@ -226,7 +226,7 @@ def test_wait_for_a_lock_ends_as_a_problem(
 
 
 def test_statement_that_takes_too_long_ends_as_a_problem(
-    person: Person, stack_stores: dict[str, str]
+    person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
     with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
@@ -245,7 +245,7 @@ def test_statement_that_takes_too_long_ends_as_a_problem(
 
 
 def test_plan_that_is_kept_reads_no_table_whole(
-    person: Person, stack_stores: dict[str, str]
+    person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
     """It was made for the table as it was, and that may grow by thousands of rows a minute."""
     with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as connection:
