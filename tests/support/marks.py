@@ -1,6 +1,6 @@
-"""Marks that tests of several apps use."""
+"""Marks for tests of several apps."""
 
 import pytest
 
-# For tests with threads or processes of their own, which see only what is committed.
+# For tests that start threads or processes: those see only committed rows.
 transactional = pytest.mark.django_db(transaction=True)

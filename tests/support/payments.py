@@ -1,4 +1,4 @@
-"""What the tests of billing do over and over: subscribe, deliver events, look at what has come."""
+"""Common steps of the tests of billing: subscribe, deliver events, read the result."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ WEBHOOK = "/api/v1/subscription/webhook/stripe"
 
 
 def subscribe(api: APIClient, stripe: FakeStripe, **fields: Any) -> Object:
-    """Go through Checkout and pay; the events are not delivered yet."""
+    """Pay in Checkout; the events are not delivered yet."""
     answer = api.post("/api/v1/subscription/subscribe/pro")
     assert answer.status_code == 200, answer.content
     return stripe.pay(answer.json()["session_id"], **fields)
@@ -34,7 +34,7 @@ def post(body: bytes, headers: dict[str, str], **more: str) -> Any:
 
 
 def deliver_all(stripe: FakeStripe) -> None:
-    """Deliver every event so far, in order."""
+    """Deliver every event of the fake, in order."""
     assert set(deliver(*stripe.events)) <= {200}
 
 
@@ -49,7 +49,7 @@ def status_of(api: APIClient) -> Any:
 
 
 def pro(api: APIClient, stripe: FakeStripe) -> Object:
-    """A subscription whose events have all arrived."""
+    """Make a subscription and deliver all of its events."""
     subscription = subscribe(api, stripe)
     deliver_all(stripe)
     assert status_of(api)["tier"] == "pro"

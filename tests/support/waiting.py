@@ -1,4 +1,4 @@
-"""Waits for what comes about by itself, and does things at the same moment."""
+"""Wait for a condition, and run calls at the same moment."""
 
 import threading
 import time
@@ -10,22 +10,22 @@ from django.db import connection
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """What the condition answers as soon as that is true."""
+    """Return the first true result of the condition."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"the condition stayed false for {seconds} s"
         time.sleep(0.02)
-    return found
+    return result
 
 
 def in_background(call: Callable[[], Any]) -> Future[Any]:
-    """What a call gives that another thread, with a connection of its own, has begun."""
+    """Start the call in another thread with its own connection; return the call's future."""
 
     def run() -> Any:
         try:
             return call()
         finally:
-            # Before the test goes on, which may end with the tables being emptied.
+            # Before the test continues: its end may empty the tables.
             connection.close()
 
     executor = ThreadPoolExecutor(1)
@@ -35,7 +35,7 @@ def in_background(call: Callable[[], Any]) -> Future[Any]:
 
 
 def at_once(count: int, call: Callable[[], Any]) -> list[Any]:
-    """What `count` threads get that make the call at the same moment."""
+    """Make the call in `count` threads at the same moment; return the results."""
     barrier = threading.Barrier(count)
 
     def run() -> Any:
@@ -46,7 +46,7 @@ def at_once(count: int, call: Callable[[], Any]) -> list[Any]:
 
 
 def wait_until_blocked(count: int = 1) -> None:
-    """Until so many connections wait for a row or a lock that another one holds."""
+    """Wait until `count` connections wait for a row or a lock of another connection."""
     waiting = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -54,7 +54,7 @@ def wait_until_blocked(count: int = 1) -> None:
 
     def blocked() -> bool:
         with connection.cursor() as cursor:
-            # Within a transaction the first look would stand for all.
+            # Within a transaction PostgreSQL would repeat its first snapshot.
             cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(waiting)
             return cursor.fetchone()[0] >= count

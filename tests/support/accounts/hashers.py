@@ -1,4 +1,4 @@
-"""Password hashers that are quick, and let a test see or hold their work."""
+"""Quick password hashers that count calls or wait for the test."""
 
 import threading
 
@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 
 class CountingHasher(PBKDF2PasswordHasher):
-    """Remembers how often it hashed."""
+    """Count the hashes."""
 
     algorithm = "counting"
     iterations = 1
@@ -18,7 +18,7 @@ class CountingHasher(PBKDF2PasswordHasher):
 
 
 class GatedHasher(PBKDF2PasswordHasher):
-    """Stops after it has checked a password, until the test lets it go on."""
+    """Wait after each check of a password until the test opens the gate."""
 
     algorithm = "gated"
     iterations = 1

@@ -1,4 +1,4 @@
-"""What the tests of accounts do over and over: ask for codes, sign in, let time pass, race."""
+"""Common steps of the tests of accounts: ask for codes, sign in, age rows."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ def post(path: str, body: Any = None, *, ip: str = "127.0.0.1", **extra: Any) ->
 
 
 def code_for(mobile: str = NUMBER, **options: Any) -> str:
-    """Ask for a code; the digits that the SMS would bring."""
+    """Ask for a code; return the digits of the SMS."""
     sent = post("auth/send-otp", {"mobile": mobile}, **options)
     assert sent.status_code == 200, sent.content
     live = OneTimeCode.objects.filter(mobile=mobile, ended_at=None)
@@ -32,7 +32,7 @@ def verify(otp: Any, mobile: str = NUMBER, **options: Any) -> Response:
 
 
 def sign_in(mobile: str = NUMBER, **options: Any) -> dict[str, Any]:
-    """Sign in by code; the tokens."""
+    """Sign in by code; return the tokens."""
     answer = verify(code_for(mobile, **options), mobile, **options)
     assert answer.status_code == 200, answer.content
     return answer.json()
@@ -53,7 +53,7 @@ def wrong(otp: str) -> str:
 
 
 def let_pass(period: timedelta) -> None:
-    """Age what accounts keep, as if so long had passed."""
+    """Age all rows of accounts by a period."""
     LimitHit.objects.update(created_at=F("created_at") - period)
     OneTimeCode.objects.update(
         created_at=F("created_at") - period, expires_at=F("expires_at") - period

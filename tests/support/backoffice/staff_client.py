@@ -1,4 +1,4 @@
-"""What tests of the back office do over and over."""
+"""Common steps of the tests of the back office."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ def url(model: type[Model], view: str = "changelist", *args: Any) -> str:
 
 
 def act(browser: Client, action: str, *rows: Model, reason: str = "asked to", **form: Any) -> Any:
-    """Post an action as the confirmation page does, and follow where it leads."""
+    """Post an action as the confirmation page does, and follow the redirect."""
     confirmed = {"confirmed": "yes", "reason": reason, **form} if reason else form
     chosen = {"action": action, "_selected_action": [row.pk for row in rows]}
     return browser.post(url(type(rows[0])), {**chosen, **confirmed}, follow=True)
 
 
 def flash_messages(page: Any) -> str:
-    """The messages that a page shows to staff."""
+    """Return the messages of a page to staff."""
     return " ".join(str(message) for message in page.context["messages"])
 
 

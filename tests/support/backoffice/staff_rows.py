@@ -1,4 +1,4 @@
-"""Rows of everything that the back office has pages of."""
+"""Rows of every model that has pages in the back office."""
 
 import uuid
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Asks the whole ASGI application, native async views among it, as a server would."""
+"""Call the whole ASGI application, with its async views, as a server does."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 def ask(
     path: str, user: User | None = None, *, method: str = "GET", send: Send | None = None
 ) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body that the application answers with."""
+    """Return the status, headers and body of the application's answer."""
     path, _, query = path.partition("?")
     authorization = api_for(user)._credentials["HTTP_AUTHORIZATION"] if user else ""
     scope = {

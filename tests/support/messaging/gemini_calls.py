@@ -1,4 +1,4 @@
-"""Asks a backend as the reply task does, and keeps all that came of it."""
+"""Ask a backend as the reply task does, and collect the outcome."""
 
 import threading
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ QUICK = Retries(shortest=0.01, longest=0.02)
 
 @dataclass
 class Outcome:
-    """What one stream gave: its deltas, and one of final, error and cancelled."""
+    """The result of one stream: its deltas, and one of final, error and cancelled."""
 
     deltas: list[str] = field(default_factory=list)
     final: Final | None = None
@@ -45,7 +45,7 @@ def ask(
     retries: Retries = QUICK,
     outcome: Outcome | None = None,
 ) -> Outcome:
-    """Read one reply to its end. `outcome` may be looked at meanwhile by another thread."""
+    """Read one reply to its end. Another thread may read `outcome` in the meantime."""
     request = request_for(prompt) if isinstance(prompt, str) else prompt
     outcome = outcome or Outcome()
     try:
@@ -63,7 +63,7 @@ def ask(
 
 
 class Asking(threading.Thread):
-    """One `ask` in a thread of its own."""
+    """One `ask` in another thread."""
 
     def __init__(self, prompt: str = "Hello", *, retries: Retries = QUICK) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""Runs what workers run, and what many do at once."""
+"""Run tasks as a worker does."""
 
 import threading
 from collections.abc import Callable

@@ -45,7 +45,7 @@ def staff(db: None) -> User:
 
 
 def api_for(user: User) -> APIClient:
-    """A client of the API that has signed in."""
+    """Return a client of the API that is signed in."""
     now = timezone.now()
     session = Session.objects.create(
         user=user,
@@ -62,7 +62,7 @@ def api_for(user: User) -> APIClient:
 
 @pytest.fixture
 def staff_client(staff: User, settings: Any) -> Client:
-    """A browser in which staff who may do everything are signed in to the back office."""
+    """A client that is signed in to the back office, with every permission."""
     settings.DEBUG = True  # without a second factor
     browser = Client()
     browser.force_login(staff)
@@ -71,7 +71,7 @@ def staff_client(staff: User, settings: Any) -> Client:
 
 @pytest.fixture
 def staff_client_for(db: None, settings: Any) -> Callable[[str], Client]:
-    """`staff_client_for("Support")`: a browser in which a member of staff of that role is signed in."""
+    """`staff_client_for("Support")` is signed in to the back office with that role."""
     settings.DEBUG = True
     sync_roles()
 
@@ -102,36 +102,37 @@ def carol_api(carol: User) -> APIClient:
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_flush() -> Iterator[None]:
-    """Empty the tables that hold rows, of the hundred that dj-stripe brings along.
+    """Delete the rows of the tables that hold rows, after each test that commits.
 
-    After a test that commits, Django truncates every table and then makes the content types and
-    permissions anew, which takes most of a second; those stay here. Rows are deleted, in any order
-    as foreign keys are looked at last: to truncate takes ten times as long, since it makes new
-    files for a table, for its indexes and for all that refer to it.
+    Django truncates every table, and then makes content types and permissions again: that takes
+    most of a second. Here content types and permissions stay. The order of the tables is free:
+    PostgreSQL checks foreign keys last. TRUNCATE takes ten times as long as DELETE, because
+    TRUNCATE makes new files for the table, its indexes and all tables that refer to the table.
     """
 
-    def filled(style: Any, connection: Any, **options: Any) -> list[str]:
+    def sql_of_filled_tables(style: Any, connection: Any, **options: Any) -> list[str]:
         tables = set(connection.introspection.django_table_names(only_existing=True))
         quoted = [connection.ops.quote_name(name) for name in sorted(tables - KEPT_TABLES)]
-        looks = [f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in quoted]
+        queries = [f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {name})" for name in quoted]
         with connection.cursor() as cursor:
-            cursor.execute(" UNION ALL ".join(looks))
+            cursor.execute(" UNION ALL ".join(queries))
             names = [name for (name,) in cursor.fetchall()]
-        # First, since nothing that waits for its foreign keys to be looked at can be truncated.
+        # First: a table whose foreign keys are still to be checked cannot be truncated.
         names.sort(key=lambda name: name != UNDELETABLE)
         return [TRUNCATE if name == UNDELETABLE else f"DELETE FROM {name}" for name in names]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flush, "sql_flush", filled)
+        patch.setattr(flush, "sql_flush", sql_of_filled_tables)
         patch.setattr(flush, "emit_post_migrate_signal", lambda *args, **options: None)
         yield
 
 
 @pytest.fixture(autouse=True, scope="session")
 def no_collected_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Each client of a test loads the middleware, and with it looks at each collected file.
+    """Serve no collected static files.
 
-    They are there where a test of a deployment, or anybody, has collected them.
+    Each test client loads the middleware, which reads every file of STATIC_ROOT. The files exist
+    where somebody has run collectstatic.
     """
     with override_settings(STATIC_ROOT=tmp_path_factory.mktemp("static")):
         yield
@@ -139,7 +140,7 @@ def no_collected_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> None:
-    """Each test starts without what another has left in the cache, the queue or a stream."""
+    """Empty the cache, the queue and the streams before each test."""
     client().flushdb()
     # A test may have another broker.
     broker.cache_clear()

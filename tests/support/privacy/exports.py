@@ -1,4 +1,4 @@
-"""Exports for the tests of this app: made, aged, and looked into."""
+"""Make, age and read exports."""
 
 import io
 import json

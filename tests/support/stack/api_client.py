@@ -1,4 +1,4 @@
-"""A person who uses the API over HTTP, as the tests of whole processes need one."""
+"""A user of the API over HTTP, for tests of whole processes."""
 
 import itertools
 import json
@@ -30,7 +30,7 @@ class ApiUser:
         self.mobile = mobile or f"+91{next(_numbers)}"
         self.session = requests.Session()
         self.session.trust_env = False
-        # An address of one's own, or the limits on sign-ins from one address would hold.
+        # Each user has another address, so that no limit of one address applies.
         number = int(self.mobile[1:])
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.session.headers["X-Forwarded-For"] = address
@@ -39,7 +39,7 @@ class ApiUser:
     def sign_in(self) -> "ApiUser":
         self.post("auth/signup", {"mobile": self.mobile})
         otp = self.post("auth/send-otp", {"mobile": self.mobile})["data"]["otp"]
-        # As the pages do it, so that a browser can go on with this session.
+        # Sign in as the pages do, so that a browser can continue this session.
         answer = self.session.post(
             f"{self.site}/web/session",
             json={"mobile": self.mobile, "otp": otp},
@@ -67,12 +67,12 @@ class ApiUser:
         return self.post("chatroom/", {"title": title})["id"]
 
     def send(self, room: str, prompt: str, **options: Any) -> str:
-        """Send a prompt; the id of its reply."""
+        """Send a prompt; return the id of its reply."""
         sent = self.post(f"message/chatroom/{room}/message", {"prompt": prompt}, **options)
         return sent["data"]["reply"]["id"]
 
     def reply(self, reply_id: str, seconds: float = 60) -> Any:
-        """The reply once it has ended."""
+        """Return the reply after its end."""
         deadline = time.monotonic() + seconds
         while True:
             message = self.get(f"message/{reply_id}?wait=5")
@@ -81,7 +81,7 @@ class ApiUser:
             assert time.monotonic() < deadline, f"the reply is still {message['status']}"
 
     def stream(self, reply_id: str, *, after: str = "", url: str = "") -> Iterator[Event]:
-        """The reply's events after the event `after`, from the web process at `url`."""
+        """Read the reply's events after the event `after`, from the web process at `url`."""
         headers = {"Last-Event-ID": after} if after else {}
         base = f"{url}/api/v1" if url else self.url
         with self.session.get(

@@ -1,4 +1,4 @@
-"""A process that works on the tests' database and is killed in the middle of it.
+"""Kill a process in the middle of its work on the tests' database.
 
 `python -m tests.support.stack.crash MODULE:FUNCTION KEYWORD=UUID MODULE:NAME CALLS` calls the
 function. It kills itself (SIGKILL) where it would call NAME of MODULE, or after CALLS of them.
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 
 def kill_in(function: str, keyword: dict[str, uuid.UUID], point: str, *, calls: int = 0) -> None:
-    """Run `function` in such a process; fails if it came to its end."""
+    """Run `function` in such a process; fail if the function returns."""
     from django.conf import settings
     from django.db import connection
 
@@ -57,7 +57,7 @@ def main(function: str, argument: str, point: str, calls: str) -> None:
 
 
 def find(path: str) -> tuple[Any, str]:
-    """The module or class that holds what `module:Class.name` names, and that name."""
+    """Return the module or class that holds `module:Class.name`, and the last name."""
     module, _, names = path.partition(":")
     *outer, name = names.split(".")
     return reduce(getattr, outer, importlib.import_module(module)), name

@@ -1,4 +1,4 @@
-"""The processes of a stack under test: their ports and output, and what the kernel says of them."""
+"""The processes of a stack under test: ports, output, and the kernel's list."""
 
 import os
 import random
@@ -12,7 +12,7 @@ TEST_PORTS = (10_000, 32_000)
 
 
 class Log(list[str]):
-    """Takes what a stack's processes write; pytest shows it for a test that fails."""
+    """Collect the output of a stack; pytest prints the output of a test that fails."""
 
     def __call__(self, name: str, line: str) -> None:
         self.append(line)
@@ -20,16 +20,16 @@ class Log(list[str]):
 
 
 def free_port(successors: int = 0) -> int:
-    """A port at which nobody listens, nor at that many that follow it.
+    """Return a free port that `successors` free ports follow.
 
-    It lies below those that the kernel gives to connections: there any of the suite's thousands of
-    connections could take it before the process that it is meant for has started.
+    The port is below the range that the kernel gives to connections. In that range one of the
+    suite's thousands of connections could take the port before its process starts.
     """
     while True:
         port = random.randrange(*TEST_PORTS)
         with suppress(OSError), ExitStack() as listening:
-            for each in range(port, port + successors + 1):
-                listening.enter_context(socket.create_server(("127.0.0.1", each)))
+            for number in range(port, port + successors + 1):
+                listening.enter_context(socket.create_server(("127.0.0.1", number)))
             return port
 
 
@@ -56,7 +56,7 @@ def descendants(pid: int) -> set[int]:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """The process and all that it has started are stopped in the block: they hang, as it were."""
+    """Stop the process and its descendants within the block, as if they hung."""
     stopped = [pid]
     os.kill(pid, signal.SIGSTOP)  # First, so that it starts no more of them.
     try:

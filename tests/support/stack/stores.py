@@ -1,4 +1,4 @@
-"""The stores of a stack: new for each, and as tests break them."""
+"""The stores of a stack: new databases, and ways to break the stores."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def redis_url(offset: int) -> str:
 
 @contextmanager
 def new_stores(prefix: str, *, redis_offset: int) -> Iterator[dict[str, str]]:
-    """Make a migrated database, and name it and a Redis database that no test in here uses."""
+    """Make a migrated database; yield its URL and the URL of an unused Redis database."""
     server = urlsplit(os.environ["DATABASE_URL"])
     name = f"{prefix}_{os.getpid()}"
     template = os.environ.get("TEST_DATABASE_TEMPLATE") or "template1"
@@ -38,7 +38,7 @@ def new_stores(prefix: str, *, redis_offset: int) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Wires:
-    """What stands between a program and its stores."""
+    """The proxies between a program and its stores."""
 
     database: Wire
     redis: Wire
@@ -46,7 +46,7 @@ class Wires:
 
 @contextmanager
 def refusing_rows(stores: dict[str, str], table: str) -> Iterator[None]:
-    """PostgreSQL takes no row of this table, and quotes those that it is given."""
+    """Let PostgreSQL refuse each row of a table; its error quotes the row."""
     with psycopg.connect(stores["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT no CHECK (false) NOT VALID")
         yield
