@@ -25,11 +25,11 @@ from messaging.streaming.buffer import KEPT_SECONDS, begin
 from privacy import erasure
 from privacy.erasure import erase_user
 from privacy.tasks import sweep_accounts
-from tests.support.accounts.sign_in import api_with, code_for, post, sign_in, verify
+from tests.support.accounts.sign_in import code_for, post, sign_in, verify
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
-from tests.support.payments import deliver, deliver_all, pro
+from tests.support.payments import deliver, deliver_all
 from tests.support.plugins.cast import api_for
 from tests.support.privacy.traces import (
     NUMBER,
@@ -39,7 +39,6 @@ from tests.support.privacy.traces import (
     rows_that_tell,
     use,
 )
-from tests.support.stack.crash import kill_in
 from tests.support.waiting import at_once
 
 pytestmark = pytest.mark.django_db
@@ -257,46 +256,6 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
 
     for model in (User, Chatroom, Message, DailyQuota, Erasure):
         assert not model.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("step", "calls"),
-    [
-        ("privacy.erasure:cancel_for_erasure", 0),
-        ("billing.stripe.sync:forget_customer", 0),
-        ("privacy.erasure:erase_batch", 2),
-        ("billing.models:UsageRecordQuerySet.detach", 0),
-        ("accounts.auth.closing:forget_failures", 0),
-        ("chatrooms.list_cache:forget", 0),
-    ],
-)
-@transactional
-def test_worker_killed_at_any_step_leaves_the_rest_to_another(
-    step: str,
-    calls: int,
-    stripe: FakeStripe,
-) -> None:
-    api = api_with(sign_in(NUMBER)["access_token"])
-    subscription = pro(api, stripe)
-    user = User.objects.get()
-    for _ in range(3):
-        exchange(make_room(user))
-    api.get("/api/v1/chatroom/")
-    closing = close_account(user=user)
-
-    kill_in("privacy.erasure:erase_user", {"erasure_id": closing.pk}, step, calls=calls)
-    erase_user(erasure_id=closing.pk)
-    too_early = User.objects.exists()
-    let_pass(timedelta(seconds=61))
-    sweep_accounts()
-    erase_user(erasure_id=closing.pk)
-
-    assert too_early
-    assert stripe.objects["subscriptions"][subscription["id"]]["status"] == "canceled"
-    for model in (User, Chatroom, Message, Customer, Erasure):
-        assert not model.objects.exists()
-    client().delete("default")
-    assert not keys_that_tell([str(user.pk)])
 
 
 def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeStripe) -> None:
