@@ -84,7 +84,7 @@ FUZZ_EXAMPLES ?= 50
 
 .PHONY: fuzz
 fuzz: $(INSTALLED)
-	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) exec $(PY) -m pytest tests/test_contract.py -q -s $(ARGS)
+	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) exec $(PY) -m pytest tests/system/documents/test_contract.py -q -s $(ARGS)
 
 # The control and the plots need packages that nothing else does.
 .venv/installed-bench: $(INSTALLED) requirements/bench.txt

@@ -1,58 +1,33 @@
 """What tests of whole processes need: databases of their own, free ports, running stacks."""
 
-import os
-import random
-import socket
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
-from billing.tests.paying import KEY, PRICE, SECRET
 from dev.servers.stack import Stack
-from tests.browser import browse, chromium, size  # noqa: F401
-from tests.fakes.gemini import FakeGemini
-from tests.fakes.stripe_api import FakeStripe
-from tests.fakes.wire import Wire
+from tests.support.fakes.gemini import FakeGemini
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.fakes.wire import Wire
+from tests.support.payments import KEY, PRICE, SECRET
+from tests.support.stack.start import ORIGIN, stack_on
+from tests.support.stack.stores import WORKERS, Wires, new_stores, redis_url
 
-# Tests in this process use the lower half of the server's sixteen databases.
-STACK_REDIS_OFFSET = 8
-TEST_PORTS = (10_000, 32_000)
-
-
-class Log(list[str]):
-    """Takes what a stack's processes write; pytest shows it for a test that fails."""
-
-    def __call__(self, name: str, line: str) -> None:
-        self.append(line)
-        print(f"{name:6} | {line}")
-
-
-def free_port(successors: int = 0) -> int:
-    """A port at which nobody listens, nor at that many that follow it.
-
-    It lies below those that the kernel gives to connections: there any of the suite's thousands of
-    connections could take it before the process that it is meant for has started.
-    """
-    while True:
-        port = random.randrange(*TEST_PORTS)
-        with suppress(OSError), ExitStack() as listening:
-            for each in range(port, port + successors + 1):
-                listening.enter_context(socket.create_server(("127.0.0.1", each)))
-            return port
-
-
-@contextmanager
-def refusing_rows(stores: dict[str, str], table: str) -> Iterator[None]:
-    """PostgreSQL takes no row of this table, and quotes those that it is given."""
-    with psycopg.connect(stores["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT no CHECK (false) NOT VALID")
-        yield
-        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT no")
+SELLING = {"STRIPE_SECRET_KEY": KEY, "STRIPE_PRO_PRICE_ID": PRICE, "STRIPE_WEBHOOK_SECRET": SECRET}
+# What the tests of the shared stack must not run into.
+LIFTED_LIMITS = (
+    "BASIC_DAILY_LIMIT",
+    "BASIC_WAITING_REPLIES",
+    "BASIC_SENDS_PER_MINUTE",
+    "BASIC_CHATROOMS",
+    "BASIC_CHATROOMS_PER_MINUTE",
+    "PRO_SENDS_PER_MINUTE",
+    "PRO_CHATROOMS",
+    "PRO_CHATROOMS_PER_MINUTE",
+    "SMS_DAILY_BUDGET",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,52 +37,29 @@ def gemini_server() -> Iterator[FakeGemini]:
 
 
 @pytest.fixture(scope="module")
-def stripe() -> Iterator[FakeStripe]:
+def stripe_server() -> Iterator[FakeStripe]:
     with FakeStripe(secret_key=KEY) as fake:
         fake.add_price(PRICE)
         yield fake
 
 
 @pytest.fixture(scope="module")
-def selling(stripe: FakeStripe) -> dict[str, str]:
+def selling(stripe_server: FakeStripe) -> dict[str, str]:
     """The settings of a stack that sells Pro there."""
-    return {
-        "STRIPE_API_BASE": stripe.url,
-        "STRIPE_SECRET_KEY": KEY,
-        "STRIPE_PRO_PRICE_ID": PRICE,
-        "STRIPE_WEBHOOK_SECRET": SECRET,
-    }
+    return {"STRIPE_API_BASE": stripe_server.url, **SELLING}
 
 
 @pytest.fixture(scope="module")
 def stack_redis() -> str:
     """The URL of a Redis database that no test in this process uses."""
-    redis = urlsplit(os.environ["REDIS_URL"])
-    number = int(redis.path.strip("/") or 0) + STACK_REDIS_OFFSET
-    return redis._replace(path=f"/{number}").geturl()
+    return redis_url(WORKERS)
 
 
 @pytest.fixture(scope="module")
-def stack_stores(stack_redis: str) -> Iterator[dict[str, str]]:
+def stack_stores() -> Iterator[dict[str, str]]:
     """DATABASE_URL and REDIS_URL of a new, migrated database and an empty Redis one."""
-    server = urlsplit(os.environ["DATABASE_URL"])
-    name = f"stack_{os.getpid()}"
-    template = os.environ.get("TEST_DATABASE_TEMPLATE") or "template1"
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        yield {
-            "DATABASE_URL": server._replace(path=f"/{name}").geturl(),
-            "REDIS_URL": stack_redis,
-        }
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@dataclass(frozen=True)
-class Wires:
-    """What stands between a program and its stores."""
-
-    database: Wire
-    redis: Wire
+    with new_stores("stack", redis_offset=WORKERS) as stores:
+        yield stores
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +90,42 @@ def make_stack(
     Each takes more than a second of CPU to start: `parts` names those that the tests need.
     """
 
-    def make(*, parts: Collection[str] = ("web", "worker", "beat"), **environ: Any) -> Stack:
-        development = {"DEBUG": "true", "OTP_ECHO": "true", "TRUSTED_PROXY_COUNT": "1"}
-        return Stack(
-            var=tmp_path_factory.mktemp("var"),
-            environ={**os.environ, **stack_stores, **development, **environ},
-            port=free_port(),
-            output=Log(),
-            parts=parts,
-        )
+    def make(*, parts: Collection[str] = ("web", "worker"), **environ: Any) -> Stack:
+        var = tmp_path_factory.mktemp("var")
+        return stack_on(stack_stores, var=var, parts=parts, **environ)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shared_stripe() -> Iterator[FakeStripe]:
+    """The Stripe of the shared stack."""
+    with FakeStripe(secret_key=KEY) as fake:
+        fake.add_price(PRICE)
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def shared_stack(
+    shared_stripe: FakeStripe, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A web process and a worker, for tests that change no setting and break nothing.
+
+    Each of xdist's workers starts a stack when its first such test asks for the stack. The stack
+    sells Pro, asks a fake Gemini, lets pages of `ORIGIN` read, and limits nobody.
+    """
+    with ExitStack() as opened:
+        gemini = opened.enter_context(FakeGemini())
+        stores = opened.enter_context(new_stores("shared", redis_offset=2 * WORKERS))
+        stack = stack_on(
+            stores,
+            var=tmp_path_factory.mktemp("var"),
+            parts=("web", "worker"),
+            **SELLING,
+            **dict.fromkeys(LIFTED_LIMITS, "100000"),
+            STRIPE_API_BASE=shared_stripe.url,
+            GOOGLE_API_KEY="test-key",
+            GEMINI_API_BASE=gemini.url,
+            CORS_ALLOWED_ORIGINS=ORIGIN,
+        )
+        yield opened.enter_context(stack)

@@ -10,7 +10,15 @@ from rest_framework.test import APIClient
 from accounts.api.authentication import session_for
 from accounts.auth.tokens import AUDIENCE, ISSUER, keyring
 from accounts.models import Session
-from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, sign_in, status_of_me
+from tests.support.accounts.sign_in import (
+    NUMBER,
+    PASSWORD,
+    api_with,
+    code_for,
+    post,
+    sign_in,
+    status_of_me,
+)
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from accounts.checks import check_account_settings
 from accounts.models import AuditAddress, AuditEvent, User
 from accounts.models.audit import mobile_digest
 from accounts.pruning import prune_accounts
-from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, verify
 from gemchat.api.client_address import Client
+from tests.support.accounts.sign_in import NUMBER, PASSWORD, api_with, code_for, post, verify
 
 pytestmark = pytest.mark.django_db
 Action = AuditEvent.Action
@@ -189,7 +189,7 @@ def test_event_without_its_address_is_not_written(alice):
     assert not AuditEvent.objects.exists()
 
 
-def test_addresses_of_the_list_and_the_file_cost_no_query_each(desk, alice):
+def test_addresses_of_the_list_and_the_file_cost_no_query_each(staff_client, alice):
     for number in range(5):
         AuditEvent.objects.record(
             Action.SIGNED_IN, user_id=alice.pk, client=Client(ip=f"203.0.113.{number}")
@@ -197,7 +197,7 @@ def test_addresses_of_the_list_and_the_file_cost_no_query_each(desk, alice):
     url = "/admin/accounts/auditevent/"
 
     with CaptureQueriesContext(connection) as queries:
-        answer = desk.post(f"{url}export/", {"reason": "a report of abuse"})
+        answer = staff_client.post(f"{url}export/", {"reason": "a report of abuse"})
         file = b"".join(answer.streaming_content).decode()
 
     # The one query that reads the list goes through a server's cursor, which is not captured.
@@ -205,4 +205,4 @@ def test_addresses_of_the_list_and_the_file_cost_no_query_each(desk, alice):
     assert not [sql for sql in asked if sql.startswith("SELECT")]
     assert all(f"203.0.113.{number}" in file for number in range(5))
     event = AuditEvent.objects.filter(user_id=alice.pk).earliest("id")
-    assert "203.0.113.0" in desk.get(f"{url}{event.pk}/change/").content.decode()
+    assert "203.0.113.0" in staff_client.get(f"{url}{event.pk}/change/").content.decode()

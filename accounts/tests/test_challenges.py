@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from accounts.auth.challenges import new_challenge
 from accounts.models import LimitHit, OneTimeCode
-from accounts.tests.phones import NUMBER, OTHER_NUMBER, let_pass, post, verify
-from accounts.tests.proof_of_work import encode, solve
+from tests.support.accounts.proof_of_work import encode, solve
+from tests.support.accounts.sign_in import NUMBER, OTHER_NUMBER, let_pass, post, verify
 
 pytestmark = pytest.mark.django_db
 
@@ -141,36 +141,3 @@ def test_challenge_that_is_asked_for_counts_nothing():
     ask()
 
     assert not LimitHit.objects.exists()
-
-
-def test_people_behind_one_address_sign_in_within_an_hour(settings):
-    """2,000 people with right codes; here a tenth, with a tenth of each limit.
-
-    Of 20 people one never answers and one mistypes once. All ask before anyone answers in
-    groups of 8: about as many as wait for their SMS when 200 people come in an hour.
-    """
-    settings.SMS_CHALLENGE = "auto"
-    for name in ["SMS_DAILY_BUDGET", "SMS_COUNTRY_HOURLY_BUDGET", "SMS_UNANSWERED_PER_ADDRESS"]:
-        setattr(settings, name, getattr(settings, name) // 10)
-    settings.CODE_FAILURES_PER_ADDRESS //= 10
-    signed_in = never = 0
-
-    for group in range(0, 200, 8):
-        people = [f"+9198123{number:05d}" for number in range(group, group + 8)]
-        for mobile in people:
-            answer = ask(mobile)
-            if answer.status_code == 403:
-                answer = ask(mobile, encode(solve(answer.json()["challenge"])))
-            assert answer.status_code == 200, answer.content
-        for mobile in people:
-            number = int(mobile[-5:])
-            code = OneTimeCode.objects.get(mobile=mobile).digits
-            if number % 20 == 0:
-                never += 1
-                continue
-            if number % 20 == 1:
-                assert verify(f"{(int(code) + 1) % 1_000_000:06d}", mobile).status_code == 400
-            assert verify(code, mobile).status_code == 200
-            signed_in += 1
-
-    assert (signed_in, never) == (190, 10)

@@ -3,8 +3,8 @@
 import pytest
 from django.test import RequestFactory
 
-from accounts.tests.phones import NUMBER, post
 from gemchat.api.client_address import Client, client_of
+from tests.support.accounts.sign_in import NUMBER, post
 
 PEER = "192.0.2.1"
 

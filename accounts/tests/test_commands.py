@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from datetime import timedelta
 
@@ -21,7 +20,7 @@ from accounts.models import (
     Session,
     User,
 )
-from accounts.tests.phones import (
+from tests.support.accounts.sign_in import (
     NUMBER,
     PASSWORD,
     code_for,
@@ -74,15 +73,6 @@ def test_unknown_user_is_a_failure_in_a_sentence(name):
 def test_text_that_is_no_number_is_a_failure_in_a_sentence(name):
     with pytest.raises(CommandError, match="Give a mobile number"):
         run(name, "--mobile", "x")
-
-
-def test_failure_ends_the_process_with_a_status(settings):
-    command = [sys.executable, "manage.py", "otp_status", "--mobile", "x"]
-
-    ended = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True)
-
-    assert ended.returncode == 1
-    assert "Give a mobile number" in ended.stderr
 
 
 def test_report_is_lines_without_json(alice):

@@ -1,33 +1,26 @@
 """How a code leaves: by Twilio, again after failures, and once."""
 
 import logging
-import os
-import subprocess
-import sys
-import time
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import pytest
 import redis
 from celery.utils.log import LoggingProxy
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import OneTimeCode
 from accounts.sms import MemoryBackend
 from accounts.tasks import deliver_code, sweep_codes
-from accounts.tests.phones import NUMBER, code_for, let_pass
-from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.accounts.sign_in import NUMBER, code_for, let_pass
+from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+from tests.support.marks import transactional
+from tests.support.waiting import at_once
 
 # Sending lets go of the connection, which would end a transaction around the test.
-pytestmark = committed
+pytestmark = transactional
 
 TWILIO_SETTINGS = ["TWILIO_API_BASE", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM"]
-DEAD_BROKER = "redis://127.0.0.1:1"
 QUEUED, SENT, FAILED = OneTimeCode.Delivery
 
 
@@ -56,42 +49,6 @@ def code():
 
 def queue_length(settings) -> int:
     return redis.Redis.from_url(settings.REDIS_URL).llen("default")
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """For another process, on the database of this test."""
-    server = urlsplit(os.environ["DATABASE_URL"])
-    database = server._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    return {**os.environ, "DATABASE_URL": database, **changes}
-
-
-@contextmanager
-def running_worker(settings, **changes: str):
-    command = [sys.executable, "-m", "celery", "-A", "gemchat", "worker", "-Q", "default"]
-    worker = subprocess.Popen(
-        [*command, "--pool", "solo"], cwd=settings.BASE_DIR, env=environment(**changes)
-    )
-    try:
-        yield
-    finally:
-        worker.terminate()
-        worker.wait(20)
-
-
-def test_code_that_is_asked_for_reaches_the_phone_through_a_worker(twilio, settings):
-    otp = code_for()
-
-    with running_worker(
-        settings, **{name: getattr(settings, name) for name in ["SMS_BACKEND", *TWILIO_SETTINGS]}
-    ):
-        deadline = time.monotonic() + 30
-        while OneTimeCode.objects.get().delivery_status == QUEUED:
-            assert time.monotonic() < deadline, "the code was not delivered"
-            time.sleep(0.05)
-
-    [message] = twilio.messages
-    assert message["To"] == NUMBER
-    assert otp in message["Body"]
 
 
 def test_twilio_is_sent_the_code(twilio, code):
@@ -183,27 +140,6 @@ def test_code_that_has_ended_is_not_sent(outbox, code, ending):
     deliver_code(str(code.pk))
 
     assert outbox == []
-
-
-def test_code_is_kept_while_the_broker_is_down_and_swept_when_it_is_back(outbox, settings):
-    command = [sys.executable, "manage.py", "otp_send", "--mobile", NUMBER]
-    # Another process, as Celery keeps the connections of this one.
-    sent = subprocess.run(
-        command,
-        env=environment(CELERY_BROKER_URL=DEAD_BROKER),
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-    )
-    assert sent.returncode == 0, sent.stderr
-    assert b"The broker is down" in sent.stderr
-    assert queue_length(settings) == 0
-
-    OneTimeCode.objects.update(next_delivery_at=timezone.now() - timedelta(seconds=11))
-    sweep_codes()
-    deliver_code(str(OneTimeCode.objects.get().pk))
-
-    assert queue_length(settings) == 1
-    assert [message.to for message in outbox] == [NUMBER]
 
 
 def test_sweep_leaves_codes_alone_that_are_being_sent(outbox, code, settings):

@@ -8,11 +8,11 @@ from django.test import Client as Browser
 
 from accounts.auth import hashers
 from accounts.models import LimitHit
-from accounts.tests.hashing import CountingHasher
-from accounts.tests.phones import NUMBER, PASSWORD, post
 from gemchat.serving.permits import Permits
-from tests.marks import committed
-from tests.waiting import in_background
+from tests.support.accounts.hashers import CountingHasher
+from tests.support.accounts.sign_in import NUMBER, PASSWORD, post
+from tests.support.marks import transactional
+from tests.support.waiting import in_background
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def taken(monkeypatch):
         yield held
 
 
-@committed
+@transactional
 @pytest.mark.parametrize("path", ["login", "signup"])
 def test_call_beyond_the_permits_is_refused_and_counts_nothing(taken, alice_api, path):
     """Once 32 logins held every thread of a web process."""

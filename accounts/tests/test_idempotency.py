@@ -6,9 +6,9 @@ import pytest
 from django.db.models import F
 
 from accounts.models import IdempotencyRecord, LimitHit
-from accounts.tests import keyed_urls
-from tests.marks import committed
-from tests.waiting import at_once, in_background
+from tests.support.accounts import keyed_urls
+from tests.support.marks import transactional
+from tests.support.waiting import at_once, in_background
 
 BOTH = pytest.mark.parametrize("path", ["/rows/local", "/rows/network"])
 
@@ -96,7 +96,7 @@ def test_longest_key_is_taken(path, alice_api):
     assert send(alice_api, path, "~" * 255).status_code == 201
 
 
-@committed
+@transactional
 def test_failure_is_undone_and_may_be_tried_again(alice_api):
     failed = send(alice_api, "/rows/local", fail=True)
     assert (failed.status_code, LimitHit.objects.count()) == (422, 0)
@@ -106,7 +106,7 @@ def test_failure_is_undone_and_may_be_tried_again(alice_api):
     assert (again.status_code, LimitHit.objects.count()) == (201, 1)
 
 
-@committed
+@transactional
 def test_failing_answer_is_undone_and_not_kept(alice_api):
     failed = send(alice_api, "/rows/local", status=409)
 
@@ -115,7 +115,7 @@ def test_failing_answer_is_undone_and_not_kept(alice_api):
     assert not IdempotencyRecord.objects.exists()
 
 
-@committed
+@transactional
 @pytest.mark.parametrize("fault", [{"fail": True}, {"status": 503}])
 def test_failure_over_the_network_frees_the_key(alice_api, fault):
     send(alice_api, "/rows/network", **fault)
@@ -124,7 +124,7 @@ def test_failure_over_the_network_frees_the_key(alice_api, fault):
     assert send(alice_api, "/rows/network", name="two").status_code == 201
 
 
-@committed
+@transactional
 @BOTH
 def test_ten_requests_at_once_are_done_once(path, alice_api):
     answers = at_once(10, lambda: send(alice_api, path))
@@ -135,7 +135,7 @@ def test_ten_requests_at_once_are_done_once(path, alice_api):
     assert LimitHit.objects.count() == 1
 
 
-@committed
+@transactional
 @BOTH
 def test_request_under_way_is_told_apart(path, alice_api):
     keyed_urls.gate.clear()
@@ -150,7 +150,7 @@ def test_request_under_way_is_told_apart(path, alice_api):
     assert send(alice_api, path)["Idempotent-Replayed"] == "true"
 
 
-@committed
+@transactional
 def test_no_transaction_is_held_over_the_network(alice_api):
     keyed_urls.gate.clear()
 
@@ -163,7 +163,7 @@ def test_no_transaction_is_held_over_the_network(alice_api):
     assert seen == (1, None)
 
 
-@committed
+@transactional
 def test_claim_whose_holder_died_is_taken_over(alice, alice_api):
     send(alice_api, "/rows/network")
     IdempotencyRecord.objects.update(

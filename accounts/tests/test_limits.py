@@ -10,11 +10,19 @@ from accounts.auth import hashers
 from accounts.auth.counters import lock
 from accounts.auth.sign_in import send_code
 from accounts.models import LimitHit, OneTimeCode
-from accounts.tests.hashing import CountingHasher
-from accounts.tests.phones import NUMBER, PASSWORD, code_for, let_pass, post, sign_in, verify
 from gemchat.serving.permits import Permits
-from tests.marks import committed
-from tests.waiting import at_once, in_background
+from tests.support.accounts.hashers import CountingHasher
+from tests.support.accounts.sign_in import (
+    NUMBER,
+    PASSWORD,
+    code_for,
+    let_pass,
+    post,
+    sign_in,
+    verify,
+)
+from tests.support.marks import transactional
+from tests.support.waiting import at_once, in_background
 
 pytestmark = pytest.mark.django_db
 
@@ -49,10 +57,11 @@ def test_address_gets_twenty_unanswered_codes_an_hour():
     assert elsewhere.status_code == 200
 
 
-def test_address_gets_sixty_unanswered_codes_a_day():
+def test_address_gets_unanswered_codes_of_three_hours_a_day(settings):
+    settings.SMS_UNANSWERED_PER_ADDRESS = 5
     mobiles = numbers()
     for _ in range(3):
-        for _ in range(20):
+        for _ in range(5):
             code_for(next(mobiles))
         let_pass(timedelta(hours=1))
 
@@ -63,7 +72,7 @@ def test_address_gets_sixty_unanswered_codes_a_day():
 
 def test_answered_codes_do_not_count_against_the_address():
     mobiles = numbers()
-    for _ in range(60):
+    for _ in range(22):
         sign_in(next(mobiles))
 
     assert post("auth/send-otp", {"mobile": next(mobiles)}).status_code == 200
@@ -126,15 +135,15 @@ def test_rotating_x_forwarded_for_passes_no_failure_limit():
 
 
 @pytest.mark.parametrize(
-    ("template", "allowed", "outside"),
+    ("act", "template", "allowed", "outside"),
     [
-        ("2001:db8::{:x}", 6, "2001:db8:0:1::1"),
-        ("2001:db8:0:{:x}::1", 10, "2001:db8:0:100::1"),
-        ("2001:db8:0:{:x}00::1", 20, "2001:db8:1::1"),
+        pytest.param("send", "2001:db8::{:x}", 6, "2001:db8:0:1::1", id="send-64"),
+        pytest.param("send", "2001:db8:0:{:x}::1", 10, "2001:db8:0:100::1", id="send-56"),
+        pytest.param("send", "2001:db8:0:{:x}00::1", 20, "2001:db8:1::1", id="send-48"),
+        pytest.param("guess", "2001:db8::{:x}", 6, "2001:db8:0:1::1", id="guess-64"),
+        pytest.param("sign up", "2001:db8::{:x}", 6, "2001:db8:0:1::1", id="sign up-64"),
     ],
-    ids=["64", "56", "48"],
 )
-@pytest.mark.parametrize("act", ["send", "guess", "sign up"])
 def test_ipv6_networks_of_each_width_have_limits(act, template, allowed, outside):
     """A /48 has 65,536 networks of 64 bits, and is free."""
     mobiles = numbers()
@@ -163,7 +172,7 @@ def test_wrong_codes_of_a_neighbour_leave_ones_code_usable():
     assert verify(otp).status_code == 200
 
 
-@committed
+@transactional
 def test_refused_send_does_not_wait_for_the_budget():
     code_for()
     with transaction.atomic():
@@ -184,21 +193,21 @@ def test_refused_request_does_not_make_the_wait_longer():
     assert LimitHit.objects.count() == hits
 
 
-@committed
+@transactional
 def test_logins_at_once_are_refused_before_they_are_hashed(alice, settings, monkeypatch):
-    monkeypatch.setattr(hashers, "HASHING", Permits(200))
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    monkeypatch.setattr(hashers, "HASHING", Permits(40))
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
     alice.set_password(PASSWORD)
     alice.save(update_fields=["password"])
     CountingHasher.hashed.clear()
 
     answers = at_once(
-        200,
+        40,
         lambda: post("auth/login", {"mobile": alice.mobile, "password": "not the one"}),
     )
 
     codes = [answer.status_code for answer in answers]
-    assert (codes.count(401), codes.count(429)) == (10, 190)
+    assert (codes.count(401), codes.count(429)) == (10, 30)
     assert len(CountingHasher.hashed) == 10
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import OneTimeCode, User
 from accounts.phone_numbers import InvalidMobile, to_e164
-from accounts.tests.phones import NUMBER, code_for, post, verify
+from tests.support.accounts.sign_in import NUMBER, code_for, post, verify
 
 
 @pytest.mark.parametrize(

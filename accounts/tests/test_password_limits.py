@@ -4,7 +4,7 @@ import pytest
 from django.test import Client as Browser
 
 from accounts.models import LimitHit
-from accounts.tests.phones import NUMBER, PASSWORD, code_for, post, sign_in, verify
+from tests.support.accounts.sign_in import NUMBER, PASSWORD, code_for, post, sign_in, verify
 
 pytestmark = pytest.mark.django_db
 
@@ -13,7 +13,7 @@ STRANGER, OWNER, ELSEWHERE = "198.51.100.7", "203.0.113.5", "192.0.2.9"
 
 @pytest.fixture(autouse=True)
 def quick_hashes(settings):
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from rest_framework.test import APIClient
 
 from accounts.auth import signup_tokens
 from accounts.models import LimitHit, User
-from accounts.tests.hashing import CountingHasher, GatedHasher
-from accounts.tests.phones import (
+from tests.support.accounts.hashers import CountingHasher, GatedHasher
+from tests.support.accounts.sign_in import (
     NUMBER,
     PASSWORD,
     api_with,
@@ -22,8 +22,8 @@ from accounts.tests.phones import (
     sign_in,
     status_of_me,
 )
-from tests.marks import committed
-from tests.waiting import in_background
+from tests.support.marks import transactional
+from tests.support.waiting import in_background
 
 NEW_PASSWORD = "quite another one"
 
@@ -65,7 +65,7 @@ def test_wrong_password_and_unknown_number_are_answered_alike(with_password, bob
 @pytest.mark.django_db
 @pytest.mark.parametrize("who", ["known", "unknown", "without", "disabled"])
 def test_every_login_costs_one_hash(with_password, bob, settings, who):
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
     with_password.set_password(PASSWORD)
     with_password.is_active = who != "disabled"
     with_password.save()
@@ -81,7 +81,7 @@ def test_every_login_costs_one_hash(with_password, bob, settings, who):
 @pytest.mark.parametrize("path", ["login", "signup"])
 @pytest.mark.parametrize("size, status", [(129, 422), (200_000, 422), (1_000_000, 413)])
 def test_long_password_is_refused_before_hashing(settings, path, size, status):
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
     CountingHasher.hashed.clear()
 
     answer = post(f"auth/{path}", {"mobile": NUMBER, "password": "x" * size})
@@ -237,10 +237,10 @@ def test_signup_token_without_effect(with_password, fault):
     assert login(mobile, NEW_PASSWORD).status_code == 401
 
 
-@committed
+@transactional
 def test_login_with_a_password_that_changes_meanwhile_is_refused(with_password, settings):
     """The login has checked the old password and waits for the row that a change holds."""
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.GatedHasher"]
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.GatedHasher"]
     with_password.set_password(PASSWORD)
     with_password.save(update_fields=["password"])
     GatedHasher.close()

@@ -6,15 +6,9 @@ import pytest
 from django.db import transaction
 
 from accounts.models import AuditEvent, Session
-from accounts.tests.phones import (
-    let_pass,
-    post,
-    sign_in,
-    status_of_me,
-    statuses,
-)
-from tests.marks import committed
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.accounts.sign_in import let_pass, post, sign_in, status_of_me, statuses
+from tests.support.marks import transactional
+from tests.support.waiting import in_background, wait_until_blocked
 
 GRACE = timedelta(seconds=10)
 
@@ -23,7 +17,7 @@ def refresh(token, **options):
     return post("auth/refresh", {"refresh_token": token}, **options)
 
 
-@committed
+@transactional
 def test_eight_refreshes_at_once_give_one_new_token_and_the_session_lives():
     tokens = sign_in()
 

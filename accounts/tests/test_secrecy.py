@@ -10,8 +10,8 @@ from django_celery_results.models import TaskResult
 
 from accounts.models import OneTimeCode, Session
 from accounts.tasks import deliver_code
-from accounts.tests.phones import NUMBER, PASSWORD, code_for, post, verify, wrong
-from tests.marks import committed
+from tests.support.accounts.sign_in import NUMBER, PASSWORD, code_for, post, verify, wrong
+from tests.support.marks import transactional
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def secrets(caplog, settings):
     }
 
 
-@committed
+@transactional
 def test_secrets_are_in_no_log_queue_row_or_error(secrets, caplog, settings):
     broker = redis.Redis.from_url(settings.REDIS_URL)
     queued = b" ".join(broker.lrange("default", 0, -1)).decode()
@@ -77,7 +77,7 @@ def all_rows() -> str:
     return "\n".join(rows)
 
 
-@committed
+@transactional
 def test_failed_delivery_leaves_no_secret(settings, caplog):
     settings.SMS_BACKEND = "accounts.sms.TwilioBackend"
     settings.TWILIO_API_BASE = "http://127.0.0.1:1"

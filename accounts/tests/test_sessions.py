@@ -13,7 +13,8 @@ from accounts.auth.sessions import open_session
 from accounts.models import AuditEvent, Session, User
 from accounts.models.sessions import MOST_SESSIONS
 from accounts.pruning import prune_accounts
-from accounts.tests.phones import (
+from gemchat.api.client_address import Client
+from tests.support.accounts.sign_in import (
     api_with,
     code_for,
     let_pass,
@@ -21,9 +22,8 @@ from accounts.tests.phones import (
     status_of_me,
     verify,
 )
-from gemchat.api.client_address import Client
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.marks import transactional
+from tests.support.waiting import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -158,7 +158,7 @@ def test_sessions_of_others_do_not_count(alice, bob):
     assert not Session.objects.exclude(revoked_at=None).exists()
 
 
-@committed
+@transactional
 def test_parallel_sign_ins_leave_exactly_the_limit(alice):
     make_sessions(alice, MOST_SESSIONS)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from accounts.models import User
-from accounts.tests.phones import NUMBER, code_for, post
+from tests.support.accounts.sign_in import NUMBER, code_for, post
 
 pytestmark = pytest.mark.django_db
 

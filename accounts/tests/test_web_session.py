@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts.api.web_session import COOKIE
 from accounts.models import AuditEvent, Session
-from accounts.tests.phones import (
+from tests.support.accounts.sign_in import (
     NUMBER,
     OTHER_NUMBER,
     code_for,

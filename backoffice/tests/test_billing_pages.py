@@ -17,8 +17,8 @@ from djstripe.models import (
 from accounts.models import AuditEvent, User
 from billing.grants import grant_pro
 from billing.models import Flag, Grant
-from billing.tests.paying import deliver, deliver_all, pro, subscribe, tier_of
-from tests.desk import act, events, told, url
+from tests.support.backoffice.staff_client import act, events, flash_messages, url
+from tests.support.payments import deliver, deliver_all, pro, subscribe, tier_of
 
 Action = AuditEvent.Action
 
@@ -43,25 +43,25 @@ def subscription(alice, alice_api, stripe):
 
 
 @pytest.mark.parametrize("model", MIRRORED)
-def test_mirror_is_listed_searched_and_shown(desk, alice, subscription, model):
+def test_mirror_is_listed_searched_and_shown(staff_client, alice, subscription, model):
     row = model.objects.latest("pk")
 
-    assert row.id in desk.get(url(model)).content.decode()
-    assert desk.get(url(model), {"q": "nothing"}).status_code == 200
-    assert row.id in desk.get(url(model), {"q": row.id}).content.decode()
-    assert row.id in desk.get(url(model, "change", row.pk)).content.decode()
+    assert row.id in staff_client.get(url(model)).content.decode()
+    assert staff_client.get(url(model), {"q": "nothing"}).status_code == 200
+    assert row.id in staff_client.get(url(model), {"q": row.id}).content.decode()
+    assert row.id in staff_client.get(url(model, "change", row.pk)).content.decode()
 
 
 @pytest.mark.parametrize("model", [Customer, Subscription])
-def test_mirror_is_found_by_the_users_number(desk, alice, subscription, model):
-    page = desk.get(url(model), {"q": alice.mobile[3:]})
+def test_mirror_is_found_by_the_users_number(staff_client, alice, subscription, model):
+    page = staff_client.get(url(model), {"q": alice.mobile[3:]})
 
     assert model.objects.get().id in page.content.decode()
 
 
-def test_mirror_as_a_file_has_no_links(desk, alice, subscription):
+def test_mirror_as_a_file_has_no_links(staff_client, alice, subscription):
     text = b"".join(
-        desk.post(url(Subscription, "export"), {"reason": "asked to"}).streaming_content
+        staff_client.post(url(Subscription, "export"), {"reason": "asked to"}).streaming_content
     ).decode()
 
     assert alice.mobile in text
@@ -69,12 +69,12 @@ def test_mirror_as_a_file_has_no_links(desk, alice, subscription):
 
 
 @pytest.mark.parametrize("model", MIRRORED)
-def test_mirror_can_not_be_changed(desk, subscription, model):
+def test_mirror_can_not_be_changed(staff_client, subscription, model):
     row = model.objects.latest("pk")
 
-    assert desk.post(url(model, "change", row.pk), {"id": "x"}).status_code == 403
-    assert desk.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
-    assert desk.get(url(model, "add")).status_code == 403
+    assert staff_client.post(url(model, "change", row.pk), {"id": "x"}).status_code == 403
+    assert staff_client.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert staff_client.get(url(model, "add")).status_code == 403
 
 
 @pytest.mark.parametrize("model", ["apikey", "webhookendpoint", "idempotencykey", "invoice"])
@@ -98,18 +98,20 @@ def test_staff_without_permission_see_nothing(helper, model):
     assert helper.get(url(model)).status_code == 403
 
 
-def test_mirror_leads_to_stripes_dashboard(desk, alice, subscription):
-    page = desk.get(url(Subscription, "change", Subscription.objects.get().pk)).content.decode()
+def test_mirror_leads_to_stripes_dashboard(staff_client, alice, subscription):
+    page = staff_client.get(
+        url(Subscription, "change", Subscription.objects.get().pk)
+    ).content.decode()
 
     link = f"https://dashboard.stripe.com/test/subscriptions/{subscription['id']}"
     assert f'href="{link}"' in page
     assert url(User, "change", alice.pk) in page
 
 
-def test_syncing_heals_and_is_audited(desk, alice, subscription, stripe):
+def test_syncing_heals_and_is_audited(staff_client, alice, subscription, stripe):
     stripe.change(subscription["id"], status="canceled")
 
-    act(desk, "resync", Subscription.objects.get(), reason="complaint")
+    act(staff_client, "resync", Subscription.objects.get(), reason="complaint")
 
     assert tier_of(alice) == "basic"
     [event] = events(Action.STRIPE_SYNCED)
@@ -127,23 +129,27 @@ def test_action_at_stripe_asks_for_a_permission(helper, subscription, stripe, ac
     assert not stripe.objects["subscriptions"][subscription["id"]]["cancel_at_period_end"]
 
 
-def test_syncing_while_stripe_is_down_says_so_and_tells_the_audit(desk, subscription, stripe):
+def test_syncing_while_stripe_is_down_says_so_and_tells_the_audit(
+    staff_client, subscription, stripe
+):
     stripe.fail("GET", "/v1/subscriptions", status=500, times=9)
 
-    page = act(desk, "resync", Customer.objects.get())
+    page = act(staff_client, "resync", Customer.objects.get())
 
-    assert "payment service" in told(page)
+    assert "payment service" in flash_messages(page)
     refused = [event.details.get("refused") for event in events(Action.STRIPE_SYNCED)]
     assert refused == [None, "payment_unavailable"]
 
 
-def test_subscription_is_cancelled_at_its_end_and_resumed(desk, alice, subscription, stripe):
+def test_subscription_is_cancelled_at_its_end_and_resumed(
+    staff_client, alice, subscription, stripe
+):
     at_stripe = stripe.objects["subscriptions"][subscription["id"]]
 
-    act(desk, "cancel_subscription", Subscription.objects.get())
+    act(staff_client, "cancel_subscription", Subscription.objects.get())
     assert at_stripe["cancel_at_period_end"] is True
 
-    act(desk, "resume_subscription", alice)
+    act(staff_client, "resume_subscription", alice)
     assert at_stripe["cancel_at_period_end"] is False
     assert len(events(Action.CANCELLATION_ORDERED)) == 1
     assert len(events(Action.RESUMPTION_ORDERED)) == 1
@@ -160,54 +166,54 @@ def failed_delivery(alice, alice_api, stripe):
     return WebhookEventTrigger.objects.exclude(exception="").get()
 
 
-def test_failed_delivery_is_found_and_replayed(desk, alice, failed_delivery):
-    listed = desk.get(url(WebhookEventTrigger), {"outcome": "failed"})
+def test_failed_delivery_is_found_and_replayed(staff_client, alice, failed_delivery):
+    listed = staff_client.get(url(WebhookEventTrigger), {"outcome": "failed"})
     assert list(listed.context["cl"].result_list) == [failed_delivery]
 
-    page = act(desk, "replay", failed_delivery)
+    page = act(staff_client, "replay", failed_delivery)
 
-    assert "taken in" in told(page)
+    assert "taken in" in flash_messages(page)
     assert tier_of(alice) == "pro"
     failed_delivery.refresh_from_db()
     assert (failed_delivery.processed, failed_delivery.exception) == (True, "")
     assert len(events(Action.WEBHOOK_REPLAYED)) == 1
 
 
-def test_delivery_is_replayed_once(desk, failed_delivery):
-    act(desk, "replay", failed_delivery)
+def test_delivery_is_replayed_once(staff_client, failed_delivery):
+    act(staff_client, "replay", failed_delivery)
 
-    page = act(desk, "replay", failed_delivery)
+    page = act(staff_client, "replay", failed_delivery)
 
-    assert "did not fail" in told(page)
+    assert "did not fail" in flash_messages(page)
 
 
-def test_delivery_that_fails_again_stays_failed(desk, failed_delivery, stripe):
+def test_delivery_that_fails_again_stays_failed(staff_client, failed_delivery, stripe):
     stripe.fail("GET", "/v1/subscriptions", status=500, times=9)
 
-    page = act(desk, "replay", failed_delivery)
+    page = act(staff_client, "replay", failed_delivery)
 
-    assert "payment service" in told(page)
+    assert "payment service" in flash_messages(page)
     failed_delivery.refresh_from_db()
     assert failed_delivery.exception != ""
 
 
-def test_grant_is_taken_back(desk, alice, staff):
+def test_grant_is_taken_back(staff_client, alice, staff):
     until = timezone.now() + timezone.timedelta(days=3)
     grant = grant_pro(user=alice, until=until, reason="goodwill", by=staff)
 
-    act(desk, "end", grant)
+    act(staff_client, "end", grant)
 
     assert tier_of(alice) == "basic"
     assert len(events(Action.GRANT_ENDED)) == 1
 
 
-def test_flag_is_settled_once(desk, alice, subscription):
+def test_flag_is_settled_once(staff_client, alice, subscription):
     flag = Flag.objects.get()
 
-    act(desk, "resolve", flag)
-    again = act(desk, "resolve", flag)
+    act(staff_client, "resolve", flag)
+    again = act(staff_client, "resolve", flag)
 
     flag.refresh_from_db()
     assert flag.resolved_at is not None
-    assert "settled already" in told(again)
+    assert "settled already" in flash_messages(again)
     assert len(events(Action.FLAG_SETTLED)) == 1

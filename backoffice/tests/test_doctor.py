@@ -16,10 +16,10 @@ from backoffice.models import DailyFigures
 from billing.stripe import client as stripe_client
 from gemchat.monitoring.health import HEARTBEAT_KEY
 from gemchat.stores.redis import client
-from messaging.tests.asking import KEY
-from tests.fakes.gemini import Answer, FakeGemini
-from tests.fakes.stripe_api import FakeStripe
-from tests.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
+from tests.support.messaging.gemini_calls import KEY
 
 pytestmark = pytest.mark.django_db
 

@@ -11,12 +11,12 @@ from accounts.models import User
 from backoffice.dashboard.charts import Chart, shown
 from backoffice.dashboard.rollup import roll_up, waiting
 from backoffice.models import DAYS, DailyFigures
-from backoffice.tests.desk_rows import customer, failed_reply, make_user
 from billing.models import UsageRecord
 from billing.stripe.revenue import monthly_revenue
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
-from messaging.tests.working import post
+from tests.support.backoffice.staff_rows import customer, failed_reply, make_user
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.messaging.worker import post
 
 pytestmark = pytest.mark.django_db
 
@@ -173,13 +173,13 @@ def test_queue_of_a_broker_that_is_down_is_unknown(settings: Any) -> None:
     assert waiting().queued is None
 
 
-def test_first_page_draws_thirty_days(desk: Any, alice: User) -> None:
+def test_first_page_draws_thirty_days(staff_client: Any, alice: User) -> None:
     now = timezone.now()
     used(alice, at=now, first_token_ms=1500)
     used(alice, at=now - timedelta(days=2), first_token_ms=700)
     roll_up(now=now)
 
-    page = desk.get("/admin/").content.decode()
+    page = staff_client.get("/admin/").content.decode()
 
     assert page.count('role="img"') == 9
     assert "As of " in page
@@ -188,19 +188,19 @@ def test_first_page_draws_thirty_days(desk: Any, alice: User) -> None:
     assert "<style" not in page
 
 
-def test_first_page_says_when_beat_has_stopped(desk: Any) -> None:
-    assert "Nothing has been counted yet" in desk.get("/admin/").content.decode()
+def test_first_page_says_when_beat_has_stopped(staff_client: Any) -> None:
+    assert "Nothing has been counted yet" in staff_client.get("/admin/").content.decode()
 
     roll_up(now=timezone.now() - timedelta(minutes=20))
 
-    assert "Is beat running?" in desk.get("/admin/").content.decode()
+    assert "Is beat running?" in staff_client.get("/admin/").content.decode()
 
 
-def test_names_of_models_are_inert_in_charts(desk: Any, alice: User) -> None:
+def test_names_of_models_are_inert_in_charts(staff_client: Any, alice: User) -> None:
     used(alice, at=timezone.now(), model="</svg><script>alert(1)</script>")
     roll_up(now=timezone.now())
 
-    assert "<script>alert(1)" not in desk.get("/admin/").content.decode()
+    assert "<script>alert(1)" not in staff_client.get("/admin/").content.decode()
 
 
 def chart(kind: str, **series: list[float | None]) -> Chart:

@@ -8,11 +8,11 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from accounts.models import AuditEvent
-from backoffice.tests.desk_rows import make_row
 from chatrooms.models import Chatroom
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
-from tests.desk import events, url
+from tests.support.backoffice.staff_client import events, url
+from tests.support.backoffice.staff_rows import make_row
+from tests.support.messaging.rooms import exchange, make_room
 
 SECRETS = ["My diary", "Be my confessor", "What I did", "What it said", "What I thought of it"]
 
@@ -39,7 +39,7 @@ def secrets_in(page) -> list[str]:
     return [secret for secret in SECRETS if secret in text]
 
 
-def test_no_page_of_the_back_office_shows_content(desk, room, reply):
+def test_no_page_of_the_back_office_shows_content(staff_client, room, reply):
     pages = [
         url(Chatroom),
         url(Chatroom, "change", room.pk),
@@ -52,13 +52,15 @@ def test_no_page_of_the_back_office_shows_content(desk, room, reply):
         "/admin/",
     ]
 
-    assert {path: secrets_in(desk.get(path)) for path in pages} == {path: [] for path in pages}
+    assert {path: secrets_in(staff_client.get(path)) for path in pages} == {
+        path: [] for path in pages
+    }
 
 
 @pytest.mark.parametrize("model", [Chatroom, Message])
-def test_lists_as_files_hold_no_content(desk, room, model):
+def test_lists_as_files_hold_no_content(staff_client, room, model):
     text = b"".join(
-        desk.post(url(model, "export"), {"reason": "asked to"}).streaming_content
+        staff_client.post(url(model, "export"), {"reason": "asked to"}).streaming_content
     ).decode()
 
     assert str(room.pk) in text
@@ -67,8 +69,8 @@ def test_lists_as_files_hold_no_content(desk, room, model):
 
 @pytest.mark.parametrize("term", ["My diary", "What I did", "diary"])
 @pytest.mark.parametrize("model", [Chatroom, Message])
-def test_search_does_not_tell_whether_something_was_said(desk, room, model, term):
-    assert list(desk.get(url(model), {"q": term}).context["cl"].result_list) == []
+def test_search_does_not_tell_whether_something_was_said(staff_client, room, model, term):
+    assert list(staff_client.get(url(model), {"q": term}).context["cl"].result_list) == []
 
 
 @pytest.mark.parametrize(
@@ -82,22 +84,22 @@ def test_search_does_not_tell_whether_something_was_said(desk, room, model, term
         (Chatroom, "messages__content__contains"),
     ],
 )
-def test_url_does_not_tell_whether_something_was_said(desk, room, model, lookup):
-    assert desk.get(url(model), {lookup: "a"}).status_code == 400
+def test_url_does_not_tell_whether_something_was_said(staff_client, room, model, lookup):
+    assert staff_client.get(url(model), {lookup: "a"}).status_code == 400
 
 
 @pytest.mark.parametrize("term", ["", "My diary"])
-def test_autocomplete_tells_nothing_of_what_was_said(desk, room, term):
+def test_autocomplete_tells_nothing_of_what_was_said(staff_client, room, term):
     source = {"app_label": "messaging", "model_name": "message", "field_name": "chatroom"}
 
-    found = desk.get("/admin/autocomplete/", {**source, "term": term})
+    found = staff_client.get("/admin/autocomplete/", {**source, "term": term})
 
     assert found.status_code in (200, 403)
     assert secrets_in(found) == []
 
 
-def test_room_is_read_for_a_reason_and_that_is_audited(desk, staff, room):
-    page = read(desk, room)
+def test_room_is_read_for_a_reason_and_that_is_audited(staff_client, staff, room):
+    page = read(staff_client, room)
 
     assert secrets_in(page) == SECRETS
     assert "no-store" in page["Cache-Control"]
@@ -106,10 +108,10 @@ def test_room_is_read_for_a_reason_and_that_is_audited(desk, staff, room):
     assert (event.actor, event.details["reason"]) == (str(staff.pk), "complaint")
 
 
-def test_reply_is_read_with_its_prompt_and_nothing_else(desk, room, reply):
+def test_reply_is_read_with_its_prompt_and_nothing_else(staff_client, room, reply):
     exchange(room, "Later prompt", "Later reply")
 
-    text = read(desk, reply).content.decode()
+    text = read(staff_client, reply).content.decode()
 
     assert "What I did" in text
     assert "What it said" in text
@@ -117,17 +119,17 @@ def test_reply_is_read_with_its_prompt_and_nothing_else(desk, room, reply):
 
 
 @pytest.mark.parametrize("reason", ["", " ", "x" * 201])
-def test_without_a_reason_nothing_is_read(desk, room, reason):
-    page = read(desk, room, reason=reason)
+def test_without_a_reason_nothing_is_read(staff_client, room, reason):
+    page = read(staff_client, room, reason=reason)
 
     assert secrets_in(page) == []
     assert events("content_read") == []
 
 
-def test_each_look_is_audited(desk, room, reply):
-    read(desk, room)
-    read(desk, room)
-    read(desk, reply)
+def test_each_look_is_audited(staff_client, room, reply):
+    read(staff_client, room)
+    read(staff_client, room)
+    read(staff_client, reply)
 
     assert [event.target for event in events("content_read")] == [
         str(room.pk),
@@ -136,7 +138,7 @@ def test_each_look_is_audited(desk, room, reply):
     ]
 
 
-def test_long_room_is_read_a_page_at_a_time(desk, room, reply):
+def test_long_room_is_read_a_page_at_a_time(staff_client, room, reply):
     now = timezone.now()
     Message.objects.bulk_create(
         Message(
@@ -151,8 +153,8 @@ def test_long_room_is_read_a_page_at_a_time(desk, room, reply):
         for number in range(60)
     )
 
-    first = read(desk, room)
-    second = read(desk, room, before=first.context["more"])
+    first = read(staff_client, room)
+    second = read(staff_client, room, before=first.context["more"])
 
     assert "number 59;" in first.content.decode()
     assert "number 9;" not in first.content.decode()
@@ -160,29 +162,29 @@ def test_long_room_is_read_a_page_at_a_time(desk, room, reply):
     assert len(events("content_read")) == 2
 
 
-def test_room_that_is_being_erased_is_not_read(desk, room):
+def test_room_that_is_being_erased_is_not_read(staff_client, room):
     Chatroom.objects.filter(pk=room.pk).mark_deleted(now=timezone.now())
 
-    assert read(desk, room).status_code == 404
+    assert read(staff_client, room).status_code == 404
     assert events("content_read") == []
 
 
-def test_content_is_inert_in_the_page(desk, alice):
+def test_content_is_inert_in_the_page(staff_client, alice):
     room = make_room(alice, title="<img src=x onerror=alert(1)>")
     exchange(room, "<script>alert(1)</script>", "</div><script>alert(2)</script>")
 
-    text = read(desk, room).content.decode()
+    text = read(staff_client, room).content.decode()
 
     assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert "&lt;script&gt;alert(1)" in text
 
 
-def test_content_is_no_formula_in_the_file(desk, alice):
+def test_content_is_no_formula_in_the_file(staff_client, alice):
     room = make_room(alice, title='=HYPERLINK("http://evil.example")')
     exchange(room, "@SUM(A1)", "<script>alert(1)</script>")
 
-    answer = read(desk, room, file="1")
+    answer = read(staff_client, room, file="1")
 
     text = b"".join(answer.streaming_content).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -191,10 +193,13 @@ def test_content_is_no_formula_in_the_file(desk, alice):
     assert events("content_read")[0].details["as_file"] is True
 
 
-def test_failed_task_shows_no_words_of_its_exception(desk):
+def test_failed_task_shows_no_words_of_its_exception(staff_client):
     task = make_row(TaskResult, 0)
 
-    pages = [desk.get(url(TaskResult)), desk.get(url(TaskResult, "change", task.pk))]
+    pages = [
+        staff_client.get(url(TaskResult)),
+        staff_client.get(url(TaskResult, "change", task.pk)),
+    ]
 
     assert all("secret diary" not in page.content.decode() for page in pages)
     assert "line 12, in generate_reply" in pages[1].content.decode()

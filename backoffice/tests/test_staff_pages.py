@@ -12,11 +12,11 @@ from djstripe.models import Customer, Subscription, WebhookEventTrigger
 from accounts.models import AuditEvent, Session, User
 from backoffice.dashboard.rollup import roll_up
 from backoffice.pages.paginator import REACH, EstimatingPaginator
-from backoffice.tests.desk_rows import MAKERS, make_row
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
-from tests.desk import act, url
+from tests.support.backoffice.staff_client import act, url
+from tests.support.backoffice.staff_rows import MAKERS, make_row
 
 ROLES = ["Support", "Billing", "Ops", "Read-only"]
 OURS = {
@@ -94,29 +94,29 @@ def test_every_page_and_action_is_tested_here():
 
 
 @pytest.mark.parametrize("model", MAKERS, ids=lambda model: model._meta.label)
-def test_page_costs_the_same_few_queries_however_many_rows(desk, model):
+def test_page_costs_the_same_few_queries_however_many_rows(staff_client, model):
     row = make_row(model, 0)
     paths = url(model), url(model, "change", row.pk)
     for path in paths:  # content types are asked for once a process
-        desk.get(path)
-    few = [queries_of(desk, path) for path in paths]
+        staff_client.get(path)
+    few = [queries_of(staff_client, path) for path in paths]
 
     for number in range(1, 12):
         make_row(model, number)
 
-    assert [queries_of(desk, path) for path in paths] == few
+    assert [queries_of(staff_client, path) for path in paths] == few
     assert few == [LIST_QUERIES, PAGE_QUERIES.get(model, MOST_QUERIES)]
 
 
-def test_first_page_costs_few_queries(desk):
+def test_first_page_costs_few_queries(staff_client):
     roll_up(now=timezone.now())
 
-    assert queries_of(desk, reverse("admin:index")) <= 5
+    assert queries_of(staff_client, reverse("admin:index")) <= 5
 
 
 @roles
-def test_role_sees_its_pages_and_no_others(desk_of, role, rows):
-    browser = desk_of(role)
+def test_role_sees_its_pages_and_no_others(staff_client_for, role, rows):
+    browser = staff_client_for(role)
 
     seen = {
         model: [
@@ -132,8 +132,8 @@ def test_role_sees_its_pages_and_no_others(desk_of, role, rows):
 
 
 @roles
-def test_role_adds_changes_and_deletes_nothing_but_models(desk_of, role, rows):
-    browser = desk_of(role)
+def test_role_adds_changes_and_deletes_nothing_but_models(staff_client_for, role, rows):
+    browser = staff_client_for(role)
 
     edits = {
         model: [
@@ -150,8 +150,8 @@ def test_role_adds_changes_and_deletes_nothing_but_models(desk_of, role, rows):
 
 
 @roles
-def test_role_does_what_it_may_and_nothing_else_by_hand(desk_of, role):
-    browser = desk_of(role)
+def test_role_does_what_it_may_and_nothing_else_by_hand(staff_client_for, role):
+    browser = staff_client_for(role)
     done = {}
     for number, (model, action) in enumerate(MAY):
         row = make_row(model, number)
@@ -166,9 +166,9 @@ def test_role_does_what_it_may_and_nothing_else_by_hand(desk_of, role):
 
 @roles
 @pytest.mark.parametrize("path", ["action/_cancel/subscription/", "action/_resync_instances/", "x"])
-def test_no_role_has_dj_stripes_own_urls(desk_of, role, path):
+def test_no_role_has_dj_stripes_own_urls(staff_client_for, role, path):
     row = make_row(Subscription, 0)
-    browser = desk_of(role)
+    browser = staff_client_for(role)
 
     answer = browser.post(f"/admin/djstripe/subscription/{path}", {"_selected_action": [row.pk]})
 
@@ -178,8 +178,8 @@ def test_no_role_has_dj_stripes_own_urls(desk_of, role, path):
 
 
 @roles
-def test_lists_are_exported_by_billing_and_ops_alone(desk_of, role, rows):
-    browser = desk_of(role)
+def test_lists_are_exported_by_billing_and_ops_alone(staff_client_for, role, rows):
+    browser = staff_client_for(role)
 
     files = {model: browser.post(url(model, "export"), {"reason": "asked to"}) for model in rows}
 
@@ -193,9 +193,9 @@ def test_lists_are_exported_by_billing_and_ops_alone(desk_of, role, rows):
 
 @roles
 @pytest.mark.parametrize("model", [Chatroom, Message])
-def test_content_is_read_by_support_alone(desk_of, role, model):
+def test_content_is_read_by_support_alone(staff_client_for, role, model):
     row = make_row(model, 0)
-    browser = desk_of(role)
+    browser = staff_client_for(role)
 
     answer = browser.post(url(model, "content", row.pk), {"reason": "complaint"})
 

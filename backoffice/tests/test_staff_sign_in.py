@@ -13,9 +13,9 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import AuditEvent, LimitHit, User
 from accounts.models.audit import mobile_digest
-from accounts.tests.hashing import CountingHasher
-from accounts.tests.phones import status_of_me
 from backoffice.sign_in import SIGNED_IN_AT
+from tests.support.accounts.hashers import CountingHasher
+from tests.support.accounts.sign_in import status_of_me
 
 pytestmark = pytest.mark.django_db
 
@@ -204,7 +204,7 @@ FAILURES = {
 @pytest.fixture
 def counted(alice, bob, staff, device, settings):
     """Alice and Bob, who is disabled, have the password of staff."""
-    settings.PASSWORD_HASHERS = ["accounts.tests.hashing.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
     for user in (alice, bob, staff):
         user.set_password(PASSWORD)
         user.is_active = user != bob

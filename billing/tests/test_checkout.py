@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 from djstripe.models import Session
 
-from billing.tests.paying import PRICE, deliver_all, pro, status_of, subscribe, tier_of
-from conftest import api_for
+from tests.support.payments import PRICE, deliver_all, pro, status_of, subscribe, tier_of
+from tests.support.plugins.cast import api_for
 
 SUBSCRIBE = "/api/v1/subscription/subscribe/pro"
 PORTAL = "/api/v1/subscription/portal"

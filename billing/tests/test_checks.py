@@ -4,7 +4,7 @@ import pytest
 from django.core.checks import run_checks
 
 from billing.checks import check_settings
-from billing.tests.paying import KEY
+from tests.support.payments import KEY
 
 
 def ids():

@@ -8,8 +8,8 @@ from django.core.management import CommandError, call_command
 
 from billing.models import DailyQuota, Grant
 from billing.stripe.setup import LOOKUP_KEY
-from billing.tests.paying import KEY, tier_of
-from tests.fakes.stripe_api import FakeStripe
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.payments import KEY, tier_of
 
 URL = "https://chat.example"
 SETUP = ("stripe_setup", "--url", URL, "--amount", "49900")

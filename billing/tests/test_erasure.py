@@ -6,7 +6,7 @@ from djstripe.models import Customer, Event, Subscription, WebhookEventTrigger
 from billing.stripe.checkout import cancel_for_erasure
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
 from billing.stripe.reconciliation import reconcile
-from billing.tests.paying import deliver_all, pro, tier_of
+from tests.support.payments import deliver_all, pro, tier_of
 
 
 def test_erasure_cancels_at_stripe_and_forgets(alice, alice_api, stripe):

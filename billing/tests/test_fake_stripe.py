@@ -10,9 +10,9 @@ import pytest
 import stripe as sdk
 from stripe import billing_portal, checkout
 
-from billing.tests.paying import PRICE, pro
-from tests.fakes.stripe_api import FakeStripe
-from tests.fakes.stripe_wire import read_params
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.fakes.stripe_wire import read_params
+from tests.support.payments import PRICE, pro
 
 CLASSES = {
     "customer": sdk.Customer,

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from billing.grants import end_expired_grants, end_grant, grant_pro
 from billing.models import Grant
-from billing.tests.paying import deliver, deliver_all, pro, tier_of
-from conftest import api_for
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.payments import deliver, deliver_all, pro, tier_of
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import in_background, wait_until_blocked
 
 
 def make_grant(user, *, days=1):

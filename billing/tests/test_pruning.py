@@ -4,7 +4,7 @@ from django.utils import timezone
 from djstripe.models import Event, Subscription, WebhookEventTrigger
 
 from billing.pruning import KEEP, prune_billing
-from billing.tests.paying import deliver_all, pro, tier_of
+from tests.support.payments import deliver_all, pro, tier_of
 
 
 def test_old_webhooks_are_pruned_and_the_rest_stays(alice, alice_api, stripe):

@@ -11,8 +11,8 @@ from djstripe.models import Subscription
 from accounts.models import User
 from billing.stripe.reconciliation import reconcile
 from billing.tasks import reconcile_subscriptions
-from billing.tests.paying import PRICE, deliver, pro, subscribe, tier_of
-from tests.fakes.stripe_objects import now
+from tests.support.fakes.stripe_objects import now
+from tests.support.payments import PRICE, deliver, pro, subscribe, tier_of
 
 
 def run(*arguments):

@@ -11,8 +11,8 @@ from accounts.models import User
 from billing.models import DailyQuota, ErasedQuota
 from billing.plans import NO_CEILING, plan_for
 from billing.quota import CostLimitReached, QuotaExceeded, TextLimitReached
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.marks import transactional
+from tests.support.waiting import at_once
 
 
 def let_pass(seconds: int) -> None:
@@ -176,7 +176,7 @@ def test_reset_ends_the_quota_of_an_erased_account_too(alice):
     assert DailyQuota.objects.reserve(user=again).used == 1
 
 
-@committed
+@transactional
 def test_first_sends_of_an_account_go_on_once_of_many_at_once(alice, settings):
     settings.BASIC_DAILY_LIMIT = 6
     again = carried(alice)

@@ -11,14 +11,14 @@ from django.test import Client
 from accounts.models import LimitHit, User
 from billing.stripe import client, subscriptions
 from billing.stripe.client import Caller, PaymentUnavailable, stripe_calls
-from billing.tests.paying import deliver_all, post, subscribe
-from conftest import api_for
-from tests.fakes.stripe_api import FakeStripe
-from tests.fakes.stripe_wire import signed
-from tests.marks import committed
-from tests.waiting import in_background
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.fakes.stripe_wire import signed
+from tests.support.marks import transactional
+from tests.support.payments import deliver_all, post, subscribe
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import in_background
 
-pytestmark = committed
+pytestmark = transactional
 
 
 @pytest.fixture

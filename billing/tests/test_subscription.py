@@ -7,7 +7,7 @@ from djstripe.models import Session
 
 from accounts.models import AuditEvent
 from billing.models import DailyQuota
-from billing.tests.paying import deliver_all, pro, status_of, subscribe, tier_of
+from tests.support.payments import deliver_all, pro, status_of, subscribe, tier_of
 
 CANCEL = "/api/v1/subscription/cancel"
 RESUME = "/api/v1/subscription/resume"

@@ -7,7 +7,7 @@ import pytest
 from djstripe.models import Event, WebhookEventTrigger
 
 from billing.models import Flag
-from billing.tests.paying import deliver, subscribe
+from tests.support.payments import deliver, subscribe
 
 REMOVED = object()
 JUNK: list[Any] = [

@@ -9,10 +9,10 @@ from djstripe.signals import WEBHOOK_SIGNALS
 
 from accounts.models import User
 from billing.models import Flag
-from billing.tests.paying import PRICE, deliver, deliver_all, pro, status_of, subscribe, tier_of
-from conftest import api_for
-from tests.fakes.stripe_objects import now
-from tests.waiting import at_once, in_background, wait_until_blocked
+from tests.support.fakes.stripe_objects import now
+from tests.support.payments import PRICE, deliver, deliver_all, pro, status_of, subscribe, tier_of
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once, in_background, wait_until_blocked
 
 
 def of_subscription(stripe):

@@ -6,8 +6,8 @@ import time
 import pytest
 from djstripe.models import Event, WebhookEventTrigger
 
-from billing.tests.paying import SECRET, WEBHOOK, deliver, post, subscribe, tier_of
-from tests.fakes.stripe_wire import signed
+from tests.support.fakes.stripe_wire import signed
+from tests.support.payments import SECRET, WEBHOOK, deliver, post, subscribe, tier_of
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from accounts.models import Session, User
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.plugins.cast import api_for
 
 URL = "/api/v1/chatroom/"
 
@@ -79,7 +79,7 @@ def test_write_shows_in_the_next_look(write: str, alice: User, alice_api: APICli
     assert after == listed(alice_api)
 
 
-@committed
+@transactional
 def test_writers_see_their_writes_while_others_read_and_write(alice: User) -> None:
     rooms = [Chatroom.objects.open(user=alice, title="Rivers") for _ in range(4)]
     is_over = threading.Event()

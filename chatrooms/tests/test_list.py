@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from conftest import api_for
+from tests.support.plugins.cast import api_for
 
 URL = "/api/v1/chatroom/"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -29,7 +29,7 @@ from dev.bench.support.table import Row, as_json, as_markdown, machine
 from dev.environment import BASE_DIR
 from dev.servers.processes import spawn, stop
 from dev.servers.stack import Stack
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
 
 PASSWORD = "a long password of the bench"  # noqa: S105 nobody's
 ATTACKERS = 32
@@ -154,7 +154,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
         hanging = cleanup.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
         port, gemini_port = free_ports(2)
         gemini = spawn(
-            [sys.executable, "-m", "tests.fakes.gemini", "--port", str(gemini_port)],
+            [sys.executable, "-m", "tests.support.fakes.gemini", "--port", str(gemini_port)],
             env=os.environ,
             cwd=BASE_DIR,
             stdout=cleanup.enter_context((VAR / "gemini.log").open("wb")),
@@ -207,7 +207,7 @@ def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
         "TRUSTED_PROXY_COUNT": "1",
         "SMS_DAILY_BUDGET": "1000000",
         # Codes come only in answers, and the console backend needs DEBUG.
-        "SMS_BACKEND": "tests.fakes.sms.Outbox",
+        "SMS_BACKEND": "tests.support.fakes.sms.Outbox",
         "GOOGLE_API_KEY": "bench",
         "GEMINI_API_BASE": f"http://127.0.0.1:{gemini_port}",
         "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",

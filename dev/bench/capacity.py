@@ -14,7 +14,7 @@ from dev.bench.support.people import PROMPT
 from dev.bench.support.program import STANDARD, Program, Worker
 from dev.bench.support.table import Row
 from dev.bench.support.usage import cpu_seconds, resident_bytes
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
 
 # One second to the first token, then 200 tokens at 100 a second, in 25 chunks: 3 s a reply.
 ANSWER = Answer(first_delay=1.0, chunks=CHUNKS, chunk_delay=CHUNK_SECONDS)

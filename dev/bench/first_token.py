@@ -19,7 +19,7 @@ from dev.bench.support.people import API, PROMPT, Room
 from dev.bench.support.program import STANDARD, Program
 from dev.bench.support.table import Row
 from dev.bench.support.usage import cpu_seconds
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
 
 MODEL = "gemini-3.5-flash-lite"
 FIRST_TOKEN_SECONDS = 0.3

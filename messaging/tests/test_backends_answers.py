@@ -3,8 +3,8 @@
 import pytest
 
 from messaging.gemini import Cancellation, Turn, stream_reply
-from messaging.tests.asking import KEY, MODEL, Asking, ask, request_for
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
+from tests.support.messaging.gemini_calls import KEY, MODEL, Asking, ask, request_for
 
 AWKWARD = ["Zażółć e\u0301\r\n", "👩‍👩‍👧‍👦 \u2028 \x85", ' \\" {[ ', "\ttab\n\n", "🇮🇳"]
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from messaging.gemini import Cancellation
-from messaging.tests.asking import Asking, ask
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
+from tests.support.messaging.gemini_calls import Asking, ask
 
 LATE = 5.0  # how late a deadline may fire on a busy machine
 

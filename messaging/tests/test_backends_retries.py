@@ -3,8 +3,8 @@
 import pytest
 
 from messaging.gemini import Backend, GeminiError, Retries
-from messaging.tests.asking import Asking, ask
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
+from tests.support.messaging.gemini_calls import Asking, ask
 
 OVERLOAD = GeminiError("unavailable", "Overloaded.", permanent=False)
 

@@ -10,7 +10,7 @@ from accounts.models import User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
-from messaging.tests.rooms import complete, exchange, make_room, url_of
+from tests.support.messaging.rooms import complete, exchange, make_room, url_of
 
 
 def shown(api: APIClient, room: Chatroom) -> list[str]:

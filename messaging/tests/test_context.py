@@ -8,12 +8,12 @@ from accounts.models import User
 from messaging.history.branch import Said
 from messaging.models import Message
 from messaging.replies.context import NEWEST_PAGE, build_context
-from messaging.tests.rooms import exchange, make_room
-from messaging.tests.working import post, run
-from tests.fakes.gemini import Answer, FakeGemini
-from tests.marks import committed
+from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.messaging.worker import post, run
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def test_context_is_the_branch_with_the_system_prompt_apart(

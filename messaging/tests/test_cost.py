@@ -12,7 +12,6 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
@@ -22,13 +21,14 @@ from messaging.models import GeminiModel, Message
 from messaging.replies.generation import Ending, store_end
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, name_room, sweep_replies
-from messaging.tests.rooms import make_room, url_of
-from messaging.tests.working import in_thread, post, run
-from tests.fakes.gemini import Answer, FakeGemini
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room, url_of
+from tests.support.messaging.worker import in_thread, post, run
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once
 
-pytestmark = committed
+pytestmark = transactional
 PROMPT = "Write a book about rivers. " * 40
 SILENT = Answer(chunks=[], ending="hang")
 

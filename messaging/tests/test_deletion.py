@@ -15,14 +15,14 @@ from rest_framework.test import APIClient
 from accounts.models import AuditEvent, User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.conversation.deletion import erase_room
 from messaging.models import Message
 from messaging.tasks import erase, sweep_rooms
-from messaging.tests.rooms import complete, exchange, make_room, url_of
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import complete, exchange, make_room, url_of
+from tests.support.plugins.cast import api_for
 
 URL = "/api/v1/chatroom/"
 
@@ -82,7 +82,7 @@ def test_deleted_room_is_hidden_from_every_call(
     assert answer.status_code == 404, answer.content
 
 
-@committed
+@transactional
 def test_delete_has_the_room_erased(alice: User) -> None:
     room = make_room(alice)
     exchange(room)
@@ -116,7 +116,7 @@ def test_erasure_leaves_nothing_of_the_room_and_all_of_others(
     assert Message.objects.count() == 2
 
 
-@committed
+@transactional
 def test_message_older_than_its_parent_is_erased_with_it(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +173,7 @@ def complete_as_stopped(reply: Message) -> None:
     )
 
 
-@committed
+@transactional
 def test_sweep_sends_what_the_queue_has_lost(alice: User) -> None:
     room = exchange(make_room(alice)).chatroom
     actions.delete(room=room)
@@ -184,7 +184,7 @@ def test_sweep_sends_what_the_queue_has_lost(alice: User) -> None:
     assert queued_erasures() == 1
 
 
-@committed
+@transactional
 def test_sweep_deletes_temporary_rooms_after_their_day(alice: User) -> None:
     old, young, kept = (make_room(alice, temporary=each) for each in (True, True, False))
     Chatroom.objects.filter(pk=old.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -197,7 +197,7 @@ def test_sweep_deletes_temporary_rooms_after_their_day(alice: User) -> None:
     assert not Message.objects.exists()
 
 
-@committed
+@transactional
 def test_many_tasks_at_once_erase_a_room(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "BATCH", 3)
     room = make_room(carol)
@@ -220,7 +220,7 @@ def test_many_tasks_at_once_erase_a_room(carol: User, monkeypatch: pytest.Monkey
     assert not Chatroom.objects.exists()
 
 
-@committed
+@transactional
 def test_send_that_crosses_a_delete_leaves_nothing_behind(carol: User) -> None:
     api = api_for(carol)
     together = threading.Barrier(5)

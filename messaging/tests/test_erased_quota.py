@@ -3,14 +3,14 @@
 from typing import Any
 
 from accounts.models import Erasure, LimitHit, OneTimeCode
-from accounts.tests.phones import api_with, sign_in
 from billing.models import ErasedQuota
 from messaging.models import Message
-from messaging.tests.rooms import complete, url_of
 from privacy.erasure import erase_user
-from tests.marks import committed
+from tests.support.accounts.sign_in import api_with, sign_in
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import complete, url_of
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def accepted_sends(api: Any) -> int:

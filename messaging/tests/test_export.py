@@ -9,20 +9,20 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from conftest import api_for
 from messaging.api import export
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
-from messaging.tests import live
-from messaging.tests.rooms import complete, exchange, make_room
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.messaging import asgi
+from tests.support.messaging.rooms import complete, exchange, make_room
+from tests.support.plugins.cast import api_for
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def ask(path: str, user: User | None, **options: Any) -> Any:
     """Status, headers and text that the application answers with."""
-    status, headers, body = live.ask(path, user, **options)
+    status, headers, body = asgi.ask(path, user, **options)
     return status, headers, body.decode()
 
 

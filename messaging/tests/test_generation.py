@@ -17,13 +17,13 @@ from messaging.replies.generation import MOST_ATTEMPTS, storable
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.streaming.buffer import stream_key
 from messaging.tasks import generate_reply, sweep_replies
-from messaging.tests.rooms import make_room
-from messaging.tests.working import in_thread, post, run
-from tests.fakes.gemini import Answer, FakeGemini
-from tests.marks import committed
-from tests.waiting import eventually
+from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room
+from tests.support.messaging.worker import in_thread, post, run
+from tests.support.waiting import eventually
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def used_today(user: User) -> int:

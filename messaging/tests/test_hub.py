@@ -14,11 +14,11 @@ from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position, stream_key
 from messaging.streaming.hub import MOST_UNREAD, Hub
-from messaging.tests.rooms import make_room
-from messaging.tests.working import post
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room
+from tests.support.messaging.worker import post
 
-pytestmark = committed
+pytestmark = transactional
 
 Reading = Callable[[Hub, AsyncGenerator[bytes]], Awaitable[None]]
 

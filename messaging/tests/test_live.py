@@ -9,10 +9,10 @@ from messaging.conversation import actions
 from messaging.models import Message
 from messaging.streaming.buffer import Position
 from messaging.streaming.hub import Hub
-from messaging.tests.rooms import make_room
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def read_until_closed(reply: Message) -> list[bytes]:

@@ -9,7 +9,6 @@ import pytest
 from django.db.backends.signals import connection_created
 
 from accounts.models import Session, User
-from conftest import api_for
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
 from messaging.api import export
@@ -19,13 +18,14 @@ from messaging.streaming import buffer
 from messaging.streaming.buffer import Position
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import SessionEnded
-from messaging.tests.rooms import make_room
-from messaging.tests.working import post
 from privacy.api import views
-from privacy.tests.exports import make
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room
+from tests.support.messaging.worker import post
+from tests.support.plugins.cast import api_for
+from tests.support.privacy.exports import make
 
-pytestmark = committed
+pytestmark = transactional
 
 STREAMS = 5
 

@@ -12,14 +12,14 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
-from conftest import api_for
 from messaging.models import Message
-from messaging.tests.rooms import make_room, url_of
-from messaging.tests.working import post
-from tests.marks import committed
-from tests.waiting import at_once, in_background, wait_until_blocked
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room, url_of
+from tests.support.messaging.worker import post
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once, in_background, wait_until_blocked
 
-pytestmark = committed
+pytestmark = transactional
 
 
 def test_last_place_of_the_quota_is_taken_once(alice: User) -> None:

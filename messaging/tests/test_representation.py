@@ -13,7 +13,7 @@ from chatrooms.serializers import ChatroomSerializer
 from messaging.api.serializers import ConversationSerializer, MessageSerializer
 from messaging.history import branch
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
+from tests.support.messaging.rooms import exchange, make_room
 
 FAILED = {"status": "failed", "error_code": "timeout", "error_detail": "Too slow."}
 RATED = {"rating": -1, "feedback_comment": "No.", "context_messages": 3, "context_tokens": 40}

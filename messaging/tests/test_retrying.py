@@ -13,10 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from backoffice.tests.desk_rows import failed_reply
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.api import stream
 from messaging.conversation import actions
@@ -25,14 +23,16 @@ from messaging.replies.generation import MOST_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, mark_for_stop, stop_key
 from messaging.streaming.hub import Hub
-from messaging.tests.rooms import make_room
-from messaging.tests.working import in_thread, post, run
-from tests.desk import act, events, told, url
-from tests.fakes.gemini import Answer, FakeGemini
-from tests.marks import committed
-from tests.waiting import at_once, in_background, wait_until_blocked
+from tests.support.backoffice.staff_client import act, events, told, url
+from tests.support.backoffice.staff_rows import failed_reply
+from tests.support.fakes.gemini import Answer, FakeGemini
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room
+from tests.support.messaging.worker import in_thread, post, run
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once, in_background, wait_until_blocked
 
-pytestmark = committed
+pytestmark = transactional
 
 # Not tried again by itself, and no fault of the user's.
 FAILURE = Answer(status=404)
@@ -256,10 +256,10 @@ def test_api_shows_a_retried_reply_as_under_way(alice: User) -> None:
     assert (shown["status"], shown["error"], shown["content"]) == ("queued", None, "")
 
 
-def test_staff_retry_a_reply_twice_clicked_is_once_retried(desk: Any, alice: User) -> None:
+def test_staff_retry_a_reply_twice_clicked_is_once_retried(staff_client: Any, alice: User) -> None:
     reply = failed_reply(alice)
 
-    first, second = act(desk, "retry", reply), act(desk, "retry", reply)
+    first, second = act(staff_client, "retry", reply), act(staff_client, "retry", reply)
 
     assert "being made again" in told(first)
     assert "not there as failed" in told(second)
@@ -269,14 +269,14 @@ def test_staff_retry_a_reply_twice_clicked_is_once_retried(desk: Any, alice: Use
 
 
 def test_page_of_a_reply_has_the_history_of_its_attempts(
-    desk: Any, alice: User, gemini: FakeGemini
+    staff_client: Any, alice: User, gemini: FakeGemini
 ) -> None:
     gemini.script(FAILURE, Answer(chunks=["At last"]))
     reply = run(post(make_room(alice)))
     retry(reply_id=reply.pk)
     run(reply)
 
-    page = desk.get(url(Message, "change", reply.pk)).content.decode()
+    page = staff_client.get(url(Message, "change", reply.pk)).content.decode()
 
     assert "404 NOT_FOUND" in page
     first, second = UsageRecord.objects.order_by("attempt")

@@ -8,11 +8,11 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from conftest import api_for
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.marks import transactional
+from tests.support.plugins.cast import api_for
+from tests.support.waiting import at_once
 
 URL = "/api/v1/chatroom/"
 
@@ -68,7 +68,7 @@ def test_rooms_of_others_do_not_count(alice: User, bob_api: APIClient, settings:
     assert opened(bob_api) == 201
 
 
-@committed
+@transactional
 def test_number_of_rooms_is_exact_of_many_at_once(alice: User, settings: Any) -> None:
     settings.BASIC_CHATROOMS, settings.BASIC_CHATROOMS_PER_MINUTE = 5, 100
     api = api_for(alice)

@@ -10,7 +10,7 @@ from accounts.models import User
 from chatrooms.models import Chatroom
 from messaging.history import search
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
+from tests.support.messaging.rooms import exchange, make_room
 
 URL = "/api/v1/chatroom/"
 

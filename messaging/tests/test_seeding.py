@@ -10,13 +10,13 @@ from django.db import connection
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from conftest import api_for
 from messaging.management import demo_data
 from messaging.models import Message
-from messaging.tests.rooms import url_of
-from tests.marks import committed
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import url_of
+from tests.support.plugins.cast import api_for
 
-pytestmark = committed
+pytestmark = transactional
 MOBILE = "+919812345678"
 
 

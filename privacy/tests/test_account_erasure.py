@@ -14,22 +14,24 @@ from rest_framework.test import APIClient
 
 from accounts.auth.closing import close_account
 from accounts.models import AuditEvent, Erasure, Session, User
-from accounts.tests.phones import api_with, code_for, post, sign_in, verify
 from billing.models import DailyQuota, Flag, UsageRecord
 from billing.stripe import sync
 from billing.stripe.reconciliation import reconcile
-from billing.tests.paying import deliver, deliver_all, pro
 from chatrooms.models import Chatroom
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.models import Message
 from messaging.streaming.buffer import KEPT_SECONDS, begin
-from messaging.tests.rooms import exchange, make_room
 from privacy import erasure
 from privacy.erasure import erase_user
 from privacy.tasks import sweep_accounts
-from privacy.tests.traces import (
+from tests.support.accounts.sign_in import code_for, post, sign_in, verify
+from tests.support.fakes.stripe_api import FakeStripe
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.payments import deliver, deliver_all
+from tests.support.plugins.cast import api_for
+from tests.support.privacy.traces import (
     NUMBER,
     keys_that_tell,
     leave_traces,
@@ -37,10 +39,7 @@ from privacy.tests.traces import (
     rows_that_tell,
     use,
 )
-from tests.dying import die_in
-from tests.fakes.stripe_api import FakeStripe
-from tests.marks import committed
-from tests.waiting import at_once
+from tests.support.waiting import at_once
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me"
@@ -162,7 +161,7 @@ def test_delete_needs_a_sign_in_of_a_moment_ago(alice: User, alice_api: APIClien
     assert api_for(alice).delete(URL).status_code == 202
 
 
-@committed
+@transactional
 def test_delete_tells_the_queue_without_naming_the_user(alice: User) -> None:
     before = client().llen("default")
 
@@ -238,7 +237,7 @@ def test_what_is_written_for_the_user_meanwhile_is_erased_as_well(alice: User) -
     assert not Message.objects.exists()
 
 
-@committed
+@transactional
 def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "BATCH", 3)
     for _ in range(4):
@@ -257,46 +256,6 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
 
     for model in (User, Chatroom, Message, DailyQuota, Erasure):
         assert not model.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("step", "calls"),
-    [
-        ("privacy.erasure:cancel_for_erasure", 0),
-        ("billing.stripe.sync:forget_customer", 0),
-        ("privacy.erasure:erase_batch", 2),
-        ("billing.models:UsageRecordQuerySet.detach", 0),
-        ("accounts.auth.closing:forget_failures", 0),
-        ("chatrooms.list_cache:forget", 0),
-    ],
-)
-@committed
-def test_worker_killed_at_any_step_leaves_the_rest_to_another(
-    step: str,
-    calls: int,
-    stripe: FakeStripe,
-) -> None:
-    api = api_with(sign_in(NUMBER)["access_token"])
-    subscription = pro(api, stripe)
-    user = User.objects.get()
-    for _ in range(3):
-        exchange(make_room(user))
-    api.get("/api/v1/chatroom/")
-    closing = close_account(user=user)
-
-    die_in("privacy.erasure:erase_user", {"erasure_id": closing.pk}, step, calls=calls)
-    erase_user(erasure_id=closing.pk)
-    too_early = User.objects.exists()
-    let_pass(timedelta(seconds=61))
-    sweep_accounts()
-    erase_user(erasure_id=closing.pk)
-
-    assert too_early
-    assert stripe.objects["subscriptions"][subscription["id"]]["status"] == "canceled"
-    for model in (User, Chatroom, Message, Customer, Erasure):
-        assert not model.objects.exists()
-    client().delete("default")
-    assert not keys_that_tell([str(user.pk)])
 
 
 def test_events_of_an_erased_customer_are_not_stored(person: User, stripe: FakeStripe) -> None:

@@ -15,30 +15,30 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, Session, User
-from accounts.tests.phones import NUMBER, api_with, sign_in
 from billing.grants import grant_pro
 from billing.models import Flag
-from billing.tests.paying import pro
-from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.tests.live import ask
-from messaging.tests.rooms import exchange, make_room
 from privacy.api.views import PieceMissing
 from privacy.export import build, sections_of
 from privacy.models import KEPT, RECENT, DataExport, ExportPiece
-from privacy.tests.exports import let_pass, make, stored, unzipped
-from privacy.tests.traces import use
-from tests.marks import committed
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
+from tests.support.marks import transactional
+from tests.support.messaging.asgi import ask
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.payments import pro
+from tests.support.plugins.cast import api_for
+from tests.support.privacy.exports import let_pass, make, stored, unzipped
+from tests.support.privacy.traces import use
+from tests.support.waiting import in_background, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-@committed
+@transactional
 def test_export_is_asked_for_made_and_downloaded(slash: str, carol: User) -> None:
     reply = exchange(make_room(carol, title="Rivers"), "Why is the sea salt?", "Rivers bring it.")
     api = api_for(carol)
@@ -68,7 +68,7 @@ def test_export_is_asked_for_made_and_downloaded(slash: str, carol: User) -> Non
     assert (event.user_id, event.actor) == (carol.pk, "")
 
 
-@committed
+@transactional
 def test_asking_for_an_export_tells_the_queue(carol: User) -> None:
     before = client().llen("default")
 
@@ -126,7 +126,7 @@ def test_asking_again_gives_the_export_that_was_made_lately(
     assert not ExportPiece.objects.exists()
 
 
-@committed
+@transactional
 def test_two_that_ask_at_once_get_one_export(carol: User) -> None:
     with transaction.atomic():
         export, _ = DataExport.objects.request(carol)
@@ -247,7 +247,7 @@ def test_expired_export_is_gone(alice: User, alice_api: APIClient) -> None:
     assert alice_api.get(URL).status_code == 404
 
 
-@committed
+@transactional
 def test_link_is_good_for_a_live_session_and_a_few_minutes(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +268,7 @@ def test_link_is_good_for_a_live_session_and_a_few_minutes(
     assert headers["content-type"] == "application/problem+json"
 
 
-@committed
+@transactional
 def test_download_reads_a_piece_when_the_one_before_is_taken(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

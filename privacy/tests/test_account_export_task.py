@@ -12,16 +12,12 @@ from rest_framework.test import APIClient
 
 from accounts.models import Erasure, User
 from accounts.personal_data import Section
-from gemchat.stores.redis import client
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
 from privacy import export
 from privacy.export import build, write_archive
 from privacy.models import MOST_ATTEMPTS, DataExport, ExportPiece, Superseded
-from privacy.tasks import sweep_accounts
-from privacy.tests.exports import let_pass, make, stored
-from tests.dying import die_in
-from tests.marks import committed
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.privacy.exports import let_pass, make, stored
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
@@ -97,34 +93,6 @@ def test_memory_does_not_grow_with_the_export(carol: User) -> None:
 
     assert ExportPiece.objects.count() > 10
     assert many < 1.3 * few
-
-
-@committed
-def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -> None:
-    chance = random.Random(3)
-    room = make_room(carol)
-    for _ in range(4):
-        exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
-    export, _ = DataExport.objects.request(carol)
-
-    die_in(
-        "privacy.export:build",
-        {"export_id": export.pk},
-        "privacy.models:DataExport.add_piece",
-        calls=2,
-    )
-    died = ExportPiece.objects.count()
-    build(export_id=export.pk)
-    status_meanwhile = DataExport.objects.get().status
-    let_pass(timedelta(seconds=61))
-    sweep_accounts()
-    queued = client().llen("default")
-    build(export_id=export.pk)
-
-    assert (died, status_meanwhile, queued) == (2, "building", 1)
-    ended = DataExport.objects.get()
-    assert (ended.status, ended.attempt) == ("ready", 2)
-    assert len(stored(ended)["messages"]) == 8
 
 
 def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:

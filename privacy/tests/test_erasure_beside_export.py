@@ -9,12 +9,12 @@ from django.db import transaction
 
 from accounts.auth.closing import close_account
 from accounts.models import Erasure, User
-from messaging.tests.rooms import exchange, make_room
 from privacy.erasure import erase_user
 from privacy.export import build
 from privacy.models import DataExport, ExportPiece, Superseded
-from tests.marks import committed
-from tests.waiting import in_background, wait_until_blocked
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.waiting import in_background, wait_until_blocked
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def locked_export(export: DataExport) -> Iterator[None]:
         yield
 
 
-@committed
+@transactional
 def test_piece_that_is_being_added_does_not_fail_the_erasure(carol: User) -> None:
     export, _ = DataExport.objects.request(carol)
     claimed = DataExport.objects.claim(export.pk)
@@ -51,7 +51,7 @@ def test_piece_that_is_being_added_does_not_fail_the_erasure(carol: User) -> Non
         claimed.add_piece(1, b"too late")
 
 
-@committed
+@transactional
 def test_export_whose_user_goes_meanwhile_ends_without_an_error(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

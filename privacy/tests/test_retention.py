@@ -14,11 +14,11 @@ from billing.checks import check_settings
 from chatrooms.models import Chatroom
 from messaging.conversation.deletion import erase_room
 from messaging.models import Message
-from messaging.tests.rooms import exchange, make_room
 from privacy import retention
 from privacy.export import build
 from privacy.models import DataExport, ExportPiece
 from privacy.retention import purge_expired
+from tests.support.messaging.rooms import exchange, make_room
 
 pytestmark = pytest.mark.django_db
 

@@ -23,7 +23,7 @@ from dev.bench.support.usage import environment_of
 from dev.environment import BASE_DIR
 from dev.servers.processes import spawn, stop
 from dev.servers.stack import Stack
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
 
 # One folder for each process, so that two runs do not meet.
 VAR = BASE_DIR / "var" / f"bench-{os.getpid()}"
@@ -197,7 +197,7 @@ class Program:
             "BASIC_MINUTE_COST_USD": "0",
             "SMS_DAILY_BUDGET": "1000000",
             # Codes come only in answers, and the console backend needs DEBUG.
-            "SMS_BACKEND": "tests.fakes.sms.Outbox",
+            "SMS_BACKEND": "tests.support.fakes.sms.Outbox",
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
             "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",
@@ -212,7 +212,7 @@ class Program:
         VAR.mkdir(parents=True)
         log = cleanup.enter_context((VAR / "gemini.log").open("wb"))
         process = spawn(
-            [sys.executable, "-m", "tests.fakes.gemini", "--port", str(self.gemini_port)],
+            [sys.executable, "-m", "tests.support.fakes.gemini", "--port", str(self.gemini_port)],
             env=os.environ,
             cwd=BASE_DIR,
             stdout=log,

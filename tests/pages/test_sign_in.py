@@ -1,0 +1,390 @@
+"""Signing in on the pages, and the session that lasts: on a server without keys of any vendor."""
+
+import re
+from collections.abc import Callable, Iterator
+from zipfile import ZipFile
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from dev.servers.stack import Stack
+from tests.support.browser.chromium import DESKTOP, Browsing, once
+from tests.support.browser.keys import Keys
+from tests.support.browser.pages import (
+    chats,
+    is_answered,
+    is_open_to_all,
+    open_account,
+    picture,
+    refused,
+    to_list,
+    visit,
+)
+from tests.support.stack.api_client import ApiUser
+from tests.support.waiting import eventually
+
+# One stack serves them all.
+pytestmark = [pytest.mark.xdist_group("pages-sign-in"), pytest.mark.usefixtures("size")]
+
+USER = "SELECT id FROM accounts_user WHERE mobile = %s"
+SIGN_IN_IS_OLD = """UPDATE accounts_session
+    SET created_at = created_at - interval '1 hour',
+        authenticated_at = authenticated_at - interval '1 hour'
+    WHERE user_id = (SELECT id FROM accounts_user WHERE mobile = %s)"""
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: Callable[..., Stack]) -> Iterator[Stack]:
+    with make_stack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def person(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url)
+
+
+def ask_for_code(page: Page, mobile: str) -> None:
+    page.get_by_label("Mobile number").fill(mobile)
+    page.get_by_role("button", name="Text me a code").click()
+    expect(page.get_by_label("Six-digit code")).to_be_focused()
+
+
+def test_person_signs_up_and_is_answered(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person)
+    expect(page).to_have_title("GemChatRoom")
+    is_open_to_all(page)
+    if page.viewport_size == DESKTOP:
+        picture(page, "landing")
+
+    ask_for_code(page, person.mobile)
+    is_open_to_all(page)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_text("No chats yet")).to_be_visible()
+    expect(page.get_by_text("5 of 5 answers left today")).to_be_visible()
+    is_open_to_all(page)
+    page.get_by_role("link", name="New chat").click()
+    is_open_to_all(page)
+    page.get_by_role("button", name="Write a haiku").click()
+    expect(is_answered(page)).to_contain_text("not an AI answer")
+    expect(page).to_have_title(re.compile("Write a haiku about a queue .* · GemChatRoom"))
+    to_list(page)
+    expect(page.get_by_role("link", name="Write a haiku")).to_be_visible()
+    expect(page.get_by_text("4 of 5 answers left today")).to_be_visible()
+
+
+@once
+def test_fields_are_made_for_a_phone(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person)
+    mobile, code = page.locator("#mobile"), page.locator("#code")
+
+    expect(mobile).to_have_attribute("inputmode", "tel")
+    expect(mobile).to_have_attribute("autocomplete", "tel")
+    expect(code).to_have_attribute("inputmode", "numeric")
+    expect(code).to_have_attribute("autocomplete", "one-time-code")
+
+
+def test_errors_are_words_at_their_field(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person)
+    mobile = page.get_by_label("Mobile number")
+    submit = page.get_by_role("button", name="Text me a code")
+
+    submit.click()
+    expect(page.locator("#mobile-error")).to_have_text("Give your mobile number.")
+    expect(mobile).to_have_attribute("aria-invalid", "true")
+    mobile.fill("+1")
+    with refused(browse, page, 422):
+        submit.click()
+    expect(page.locator("#mobile-error")).to_contain_text("+ and 10 to 15 digits")
+    is_open_to_all(page)
+    ask_for_code(page, person.mobile)
+    expect(page.locator("#mobile-error")).to_be_empty()
+    code = page.get_by_label("Six-digit code")
+    right = code.input_value()
+    with refused(browse, page, 400):
+        code.fill(f"{(int(right) + 1) % 1_000_000:06d}")  # Complete, it is sent by itself.
+    expect(page.locator("#code-error")).to_contain_text("wrong or has expired")
+    expect(code).to_be_focused()
+    is_open_to_all(page)
+    page.get_by_role("button", name="Change number").click()
+    with refused(browse, page, 429):
+        submit.click()
+    expect(page.locator("#mobile-error")).to_contain_text("You can try again in")
+    assert person.post("auth/verify-otp", {"mobile": person.mobile, "otp": right})
+
+
+@once
+def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person)
+    ask_for_code(page, person.mobile)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("5 of 5 answers left today")).to_be_visible()
+
+    [cookie] = page.context.cookies(f"{page.url.removesuffix('/chat')}/web/session")
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
+    seen = page.evaluate(
+        "JSON.stringify([document.cookie, {...localStorage}, {...sessionStorage}, history.state])"
+    )
+    assert seen == '["",{},{},null]'
+
+
+@once
+def test_session_lasts_over_reloads_and_tabs(
+    browse: Browsing, stack: Stack, person: ApiUser
+) -> None:
+    page, person = chats(browse, stack)
+    expect(page.get_by_text("answers left today")).to_be_visible()
+
+    for _ in range(4):
+        # Left again while the cookie is being renewed.
+        with page.expect_request("**/web/session/refresh"):
+            page.reload(wait_until="commit")
+    page.reload()
+    tabs = [page.context.new_page() for _ in range(4)]
+    for tab in tabs:
+        tab.goto(page.url, wait_until="commit")
+
+    for tab in [page, *tabs]:
+        expect(tab.get_by_text("answers left today")).to_be_visible()
+    # The pages have renewed the session of this test's own client.
+    assert len(person.get("auth/sessions")) == 1
+    browse.complaints[:] = [line for line in browse.complaints if "status of 409" not in line]
+
+
+@once
+def test_landing_page_leads_on_whoever_is_signed_in(browse: Browsing, stack: Stack) -> None:
+    page, _ = chats(browse, stack, path="/")
+
+    page.wait_for_url("**/chat")
+    expect(page.get_by_text("answers left today")).to_be_visible()
+
+
+@once
+def test_chats_lead_to_signing_in_whoever_is_not(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person, "/chat")
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+
+
+def test_sessions_are_listed_and_ended(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+    other = ApiUser(stack.url, person.mobile).sign_in()
+
+    page.get_by_role("button", name="Account").click()
+    sessions = page.locator("#sessions li")
+    expect(sessions).to_have_count(2)
+    is_open_to_all(page)
+    page.get_by_role("button", name="End the session on python-requests").click()
+
+    expect(sessions).to_have_count(1)
+    assert other.session.get(f"{other.url}/user/me", timeout=10).status_code == 401
+
+
+def test_sign_out_holds_in_every_tab(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+    other_tab = page.context.new_page()
+    other_tab.goto(page.url)
+    expect(other_tab.get_by_text("answers left today")).to_be_visible()
+
+    open_account(page)
+    page.get_by_role("button", name="Sign out", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+    assert page.context.cookies(f"{stack.url}/web/session") == []
+    assert person.session.get(f"{person.url}/user/me", timeout=10).status_code == 401
+    other_tab.get_by_role("link", name="New chat").click()
+    other_tab.get_by_label("Message to Gemini").fill("Still here?")
+    other_tab.get_by_role("button", name="Send", exact=True).click()
+    expect(other_tab.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+
+
+def test_sign_out_everywhere_asks_first(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+
+    open_account(page)
+    everywhere = page.get_by_role("button", name="Sign out everywhere…")
+    everywhere.click()
+    is_open_to_all(page)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(everywhere).to_be_focused()
+    assert len(person.get("auth/sessions")) == 1
+    everywhere.click()
+    page.get_by_role("button", name="Sign out everywhere", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+    assert person.session.get(f"{person.url}/user/me", timeout=10).status_code == 401
+
+
+def test_name_is_kept_and_refused_in_words(browse: Browsing, stack: Stack) -> None:
+    page, person = chats(browse, stack)
+    page.get_by_role("button", name="Account").click()
+    name = page.get_by_label("Name", exact=True)
+    save = page.get_by_role("button", name="Save")
+
+    with refused(browse, page, 422):
+        name.fill("Alice \u202eecila")
+        save.click()
+    expect(page.locator("#profile-name-error")).to_contain_text("direction of writing")
+    name.fill("Alice")
+    save.click()
+
+    expect(page.locator("#announcement")).to_have_text("Your name is saved.")
+    assert person.get("user/me")["name"] == "Alice"
+
+
+def test_upgrade_without_payments_is_refused_in_words(browse: Browsing, stack: Stack) -> None:
+    page, _ = chats(browse, stack)
+
+    with refused(browse, page, 503):
+        page.get_by_role("button", name="Upgrade to Pro").click()
+
+    expect(page.locator("#upgrade-error")).to_contain_text("payments are not set up here")
+    is_open_to_all(page)
+
+
+@once
+def test_access_token_that_is_no_longer_good_is_renewed_unseen(
+    browse: Browsing, stack: Stack
+) -> None:
+    page, _ = chats(browse, stack)
+    expect(page.get_by_text("answers left today")).to_be_visible()
+    expect(page.get_by_text("No chats yet")).to_be_visible()
+    stack.restart("web", JWT_SECRET="another key that is as long as keys have to be, or longer")
+
+    page.get_by_label("Message to Gemini").fill("Are you there?")
+    with refused(browse, page, 401):
+        page.get_by_role("button", name="Send", exact=True).click()
+
+    expect(is_answered(page)).to_contain_text("Are you there?")
+
+
+@once
+def test_server_that_is_short_of_something_is_asked_again(browse: Browsing, stack: Stack) -> None:
+    page, _ = chats(browse, stack)
+    expect(page.get_by_text("answers left today")).to_be_visible()
+    # As a proxy in front would answer, once.
+    short = {"status": 503, "headers": {"Retry-After": "1"}}
+    page.route("**/subscription/status", lambda route: route.fulfill(**short), times=1)
+
+    with refused(browse, page, 503):
+        page.reload()
+
+    expect(page.get_by_text("answers left today")).to_be_visible()
+
+
+def test_everything_is_exported(browse: Browsing, stack: Stack) -> None:
+    person = ApiUser(stack.url).sign_in()
+    person.reply(person.send(person.open_room(), "What is to be kept?"))
+    page, _ = chats(browse, stack, person=person)
+    keys, export = Keys(page), page.get_by_role("button", name="Export everything")
+    open_account(page, keys)
+
+    with page.expect_download() as download:
+        keys.use(export, by="Shift+Tab")
+    expect(page.get_by_text("Your browser is downloading the file.")).to_be_visible()
+    keys.is_at(export)
+    is_open_to_all(page)
+
+    with ZipFile(download.value.path()) as file:
+        assert b"What is to be kept?" in b"".join(map(file.read, file.namelist()))
+
+
+def test_export_with_an_old_sign_in_leads_to_a_new_one(
+    browse: Browsing, stack: Stack, stack_stores: dict[str, str]
+) -> None:
+    page, person = chats(browse, stack)
+    keys, export = Keys(page), page.get_by_role("button", name="Export everything")
+    open_account(page, keys)
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as database:
+        database.execute(SIGN_IN_IS_OLD, [person.mobile])
+
+    with refused(browse, page, 403):
+        keys.use(export, by="Shift+Tab")
+    expect(page.get_by_text("Sign in again first")).to_be_visible()
+    expect(page.get_by_text("The file is being prepared.")).to_be_hidden()
+    again = page.get_by_role("button", name="Sign in again")
+    expect(again).to_be_in_viewport()
+    is_open_to_all(page)
+    again.click()
+    # Loaded: before that, the form would be sent without the script.
+    page.wait_for_url(f"{stack.url}/")
+    ask_for_code(page, person.mobile)
+    page.get_by_role("button", name="Sign in").click()
+    open_account(page)
+
+    with page.expect_download():
+        page.get_by_role("button", name="Export everything").click()
+
+
+def test_account_is_deleted_after_a_question_and_a_new_sign_in(
+    browse: Browsing, stack: Stack, stack_stores: dict[str, str]
+) -> None:
+    page, person = chats(browse, stack)
+    keys, delete = Keys(page), page.get_by_role("button", name="Delete account…")
+    yes = page.get_by_role("button", name="Delete account", exact=True)
+    open_account(page, keys)
+
+    keys.use(delete, by="Shift+Tab")
+    expect(page.get_by_text(f"All data of {person.mobile} is erased")).to_be_visible()
+    is_open_to_all(page)
+    keys.is_at(page.get_by_role("button", name="Cancel", exact=True))
+    keys.press("Enter")
+    keys.is_at(delete)
+    with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as database:
+        database.execute(SIGN_IN_IS_OLD, [person.mobile])
+        keys.press("Enter")
+        with refused(browse, page, 403):
+            keys.use(yes)
+        expect(page.get_by_text("Sign in again first")).to_be_visible()
+        keys.is_at(delete)
+        is_open_to_all(page)
+        keys.use(page.get_by_role("button", name="Sign in again"))
+        ask_for_code(page, person.mobile)
+        keys.press("Enter")
+        open_account(page, keys)
+        keys.use(delete, by="Shift+Tab")
+        keys.use(yes)
+
+        expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+        assert page.context.cookies(f"{stack.url}/web/session") == []
+        eventually(lambda: not database.execute(USER, [person.mobile]).fetchall())
+
+
+@once
+def test_question_does_not_take_the_answer_of_the_one_before(
+    browse: Browsing, stack: Stack
+) -> None:
+    page, _ = chats(browse, stack)
+    open_account(page)
+    page.get_by_role("button", name="Sign out everywhere…").click()
+
+    # As fast as two keys can be: what a browser tells of a closing comes a frame later.
+    page.evaluate("""() => {
+        document.getElementById("confirm").close();
+        document.getElementById("sign-out-everywhere").click();
+    }""")
+    page.get_by_role("button", name="Sign out everywhere", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
+
+
+def test_signing_out_calls_off_what_is_under_way(browse: Browsing, stack: Stack) -> None:
+    """It would be refused, and the browser would say so."""
+    page, _ = chats(browse, stack)
+    open_account(page)
+    endings: list[Route] = []
+    # Neither is answered.
+    page.route("**/api/v1/chatroom/**", lambda route: None)
+    page.route("**/web/session", lambda route: endings.append(route))
+    with page.expect_request("**/api/v1/chatroom/**"):
+        page.evaluate("dispatchEvent(new Event('online'))")
+
+    with page.expect_event("requestfailed", lambda request: "/chatroom/" in request.url):
+        page.get_by_role("button", name="Sign out", exact=True).click()
+    # Whoever asks the page lets its events come in.
+    eventually(lambda: page.title() and endings)
+    endings[0].continue_()
+
+    expect(page.get_by_role("heading", name="Sign in or sign up")).to_be_visible()

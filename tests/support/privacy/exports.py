@@ -1,0 +1,38 @@
+"""Make, age and read exports."""
+
+import io
+import json
+import zipfile
+from datetime import timedelta
+from typing import Any
+
+from accounts.models import User
+from privacy.export import build
+from privacy.models import DataExport, ExportPiece
+
+
+def make(user: User) -> DataExport:
+    """An export whose task has run."""
+    export, _ = DataExport.objects.request(user)
+    build(export_id=export.pk)
+    return DataExport.objects.get(pk=export.pk)
+
+
+def let_pass(period: timedelta) -> None:
+    for export in DataExport.objects.all():
+        for name in ("requested_at", "next_try_at", "ended_at", "expires_at"):
+            if at := getattr(export, name):
+                setattr(export, name, at - period)
+        export.save()
+
+
+def unzipped(content: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(content)) as files:
+        assert files.testzip() is None
+        names = files.namelist()
+        return {name.removesuffix(".json"): json.loads(files.read(name)) for name in names}
+
+
+def stored(export: DataExport) -> dict[str, Any]:
+    pieces = ExportPiece.objects.filter(export=export).order_by("number")
+    return unzipped(b"".join(bytes(piece.content) for piece in pieces))

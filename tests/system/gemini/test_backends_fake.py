@@ -1,0 +1,59 @@
+"""The fake Gemini that runs as a process of its own, for benchmarks and for walks by hand."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support.fakes.gemini import Answer, directive
+from tests.support.messaging.gemini_calls import KEY, ask
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def apart(settings):
+    """The URL of a fake in another process, which the backends ask."""
+    command = [sys.executable, "-m", "tests.support.fakes.gemini", "--port", "0", "--tokens", "3"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        settings.GEMINI_API_BASE = process.stdout.readline().split()[-1]
+        settings.GOOGLE_API_KEY = KEY
+        settings.GEMINI_BACKEND = "messaging.gemini.google_genai.Backend"
+        yield settings.GEMINI_API_BASE
+        process.terminate()
+
+
+def control(url, action, sent=None):
+    request = urllib.request.Request(  # noqa: S310 its own URL
+        f"{url}/_control/{action}", data=json.dumps(sent).encode() if sent is not None else None
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def test_fake_in_another_process_is_steered_and_asked_over_http(apart):
+    by_default = ask("one").text
+    control(apart, "script", [{"chunks": ["as scripted"]}])
+    scripted = ask("two").text
+
+    received = control(apart, "requests")
+
+    assert by_default == "token0 token1 token2 "
+    assert scripted == "as scripted"
+    assert [each["body"]["contents"][-1]["parts"][0]["text"] for each in received] == [
+        "one",
+        "two",
+    ]
+
+
+def test_directive_in_the_prompt_answers_that_prompt_alone(gemini):
+    told = directive(Answer.unavailable(), Answer(chunks=["Second time lucky"]))
+
+    steered, plain = ask(f"first {told}"), ask("second")
+
+    assert steered.text == "Second time lucky"
+    assert "second" in plain.text
+    assert len(gemini.requests) == 3

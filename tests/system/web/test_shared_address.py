@@ -1,0 +1,51 @@
+"""Many people behind one address, as most mobile networks have them, on the running web process."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+from dev.servers.stack import Stack
+from tests.support.accounts.proof_of_work import encode, solve
+
+# A quarter of the 2,000 that docs/abuse.md promises, with a quarter of each limit.
+PEOPLE = 500
+LIMITS = {
+    "SMS_DAILY_BUDGET": "2500",
+    "SMS_UNANSWERED_PER_ADDRESS": "50",
+    "CODE_FAILURES_PER_ADDRESS": "50",
+}
+# One in so many mistypes the code once; one in so many never enters it.
+MISTYPES, GIVES_UP = 20, 50
+FIRST_MOBILE = 9_820_000_000
+
+
+def test_people_of_one_address_sign_in_within_an_hour(make_stack: Callable[..., Stack]) -> None:
+    environ = {**LIMITS, "SMS_CHALLENGE_WORK": "100"}
+    with make_stack(parts=["web"], **environ) as stack, requests.Session() as shared:
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=8)
+        shared.mount("http://", adapter)
+        shared.headers["X-Forwarded-For"] = "198.51.100.7"
+
+        def post(path: str, body: dict[str, str]) -> requests.Response:
+            return shared.post(f"{stack.url}/api/v1/auth/{path}", json=body, timeout=60)
+
+        def sign_in(number: int) -> int:
+            mobile = f"+91{FIRST_MOBILE + number}"
+            sent = post("send-otp", {"mobile": mobile})
+            if sent.status_code == 403:
+                # The page solves it by itself.
+                solution = encode(solve(sent.json()["challenge"]))
+                sent = post("send-otp", {"mobile": mobile, "challenge_solution": solution})
+            if sent.status_code != 200 or number % GIVES_UP == 0:
+                return sent.status_code
+            code = sent.json()["data"]["otp"]
+            if number % MISTYPES == 0:
+                wrong = f"{(int(code) + 1) % 1_000_000:06d}"
+                assert post("verify-otp", {"mobile": mobile, "otp": wrong}).status_code == 400
+            return post("verify-otp", {"mobile": mobile, "otp": code}).status_code
+
+        with ThreadPoolExecutor(8) as people:
+            answers = list(people.map(sign_in, range(PEOPLE)))
+
+        assert answers == [200] * PEOPLE
