@@ -7,6 +7,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api.views import SessionViewSet, SignInViewSet
 from accounts.api.web_session import WebRefreshView, WebSessionView
+from accounts.models import User
 
 # Calls that send and check codes.
 CODE_PATH = re.compile(r"/api/v1/auth/(?:send-otp|forgot-password|verify-otp)/?")
@@ -24,7 +25,7 @@ web_urlpatterns: list[URLPattern] = [
         "",
         TemplateView.as_view(
             template_name="landing.html",
-            extra_context={"daily_limit": settings.BASIC_DAILY_LIMIT},
+            extra_context={"daily_limit": settings.PLANS[User.Tier.BASIC].daily_limit},
         ),
         name="landing",
     ),

@@ -8,6 +8,8 @@ import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.models.users
+
 # What may be pruned is older than the shortest AUDIT_RETENTION_DAYS, 180, but for a day, as the
 # clocks of two machines differ.
 APPEND_ONLY = """
@@ -76,7 +78,7 @@ class Migration(migrations.Migration):
                 (
                     "tier",
                     models.CharField(
-                        choices=[("basic", "Basic"), ("pro", "Pro")],
+                        choices=accounts.models.users.tier_choices,
                         default="basic",
                         editable=False,
                         max_length=8,

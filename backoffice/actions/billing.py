@@ -9,8 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from backoffice.actions.base import Deed, ReasonForm, StaffAction
-from billing.entitlement import refresh_tiers
-from billing.grants import grant_pro
+from billing.entitlement import grant_pro, refresh_tiers
 from billing.models import DailyQuota
 from billing.stripe import subscriptions, sync
 from billing.stripe.checkout import NoCustomer

@@ -21,7 +21,7 @@ from accounts.models import AuditEvent, User
 from backoffice.actions.base import Deed, StaffAction
 from backoffice.actions.billing import STRIPE_ACTIONS
 from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, as_mobile, as_uuid, link_to, of_user
-from billing.grants import end_grant
+from billing.entitlement import end_grant
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from billing.stripe.replay import replay
 from billing.stripe.subscriptions import is_ending, period_end

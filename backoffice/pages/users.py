@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.models import Session, User
+from accounts.models.users import tier_choices
 from backoffice.actions.accounts import ACCOUNT_ACTIONS
 from backoffice.actions.billing import QUOTA_ACTIONS, STRIPE_ACTIONS
 from backoffice.actions.privacy import PERSON_ACTIONS
@@ -52,7 +53,7 @@ KNOWN: list[Any] = ["quota", "grants", "customer", "sessions", "failures", "more
 class TierFilter(FixedFilter):
     title = "tier"
     parameter_name = "tier"
-    options = {"basic": ("Basic", Q(tier="basic")), "pro": ("Pro", Q(tier="pro"))}
+    options = {tier: (label, Q(tier=tier)) for tier, label in tier_choices()}
 
 
 class StateFilter(FixedFilter):

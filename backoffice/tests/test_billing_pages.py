@@ -15,7 +15,7 @@ from djstripe.models import (
 )
 
 from accounts.models import AuditEvent, User
-from billing.grants import grant_pro
+from billing.entitlement import grant_pro
 from billing.models import Flag, Grant
 from billing.tests.paying import deliver, deliver_all, pro, subscribe, tier_of
 from tests.desk import act, events, told, url

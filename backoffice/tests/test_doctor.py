@@ -14,6 +14,7 @@ from accounts.models import User
 from backoffice.dashboard.rollup import roll_up
 from backoffice.models import DailyFigures
 from billing.stripe import client as stripe_client
+from billing.tests.plans import with_plan
 from gemchat.monitoring.health import HEARTBEAT_KEY
 from gemchat.stores.redis import client
 from messaging.tests.asking import KEY
@@ -121,7 +122,8 @@ def stripe(settings: Any) -> Any:
     with FakeStripe(secret_key="sk_test_x") as fake:
         fake.add_price("price_pro")
         settings.STRIPE_API_BASE, settings.STRIPE_SECRET_KEY = fake.url, "sk_test_x"
-        settings.STRIPE_PRO_PRICE_IDS, settings.STRIPE_WEBHOOK_SECRETS = ["price_pro"], ["whsec_x"]
+        settings.STRIPE_WEBHOOK_SECRETS = ["whsec_x"]
+        with_plan(settings, "pro", stripe_price_ids=["price_pro"])
         stripe_client.configure()
         yield fake
     settings.STRIPE_API_BASE = settings.STRIPE_SECRET_KEY = ""
@@ -139,7 +141,7 @@ def test_doctor_tells_what_is_wrong_at_stripe(
     well: None, stripe: FakeStripe, settings: Any, what: str
 ) -> None:
     if what == "price":
-        settings.STRIPE_PRO_PRICE_IDS = ["price_gone"]
+        with_plan(settings, "pro", stripe_price_ids=["price_gone"])
     elif what == "key":
         settings.STRIPE_SECRET_KEY = "sk_test_other"
         stripe_client.configure()

@@ -14,8 +14,7 @@ from django.utils import timezone
 from accounts.auth.sign_in import send_code
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
 from accounts.sms import MemoryBackend
-from billing.entitlement import mark_disagreements, refresh_tiers
-from billing.grants import grant_pro
+from billing.entitlement import grant_pro, mark_disagreements, refresh_tiers
 from billing.models import DailyQuota, Grant
 from conftest import api_for
 from gemchat.stores.redis import client

@@ -12,7 +12,8 @@ from django.conf import settings
 from djstripe.models import Customer, Session
 
 from accounts.models import User
-from billing.entitlement import ENTITLING, pro_subscriptions
+from billing.entitlement import ENTITLING, paid_subscriptions
+from billing.plans import plan_of
 from billing.stripe import sync
 from billing.stripe.client import is_missing, plain, stripe_calls
 from gemchat.api.errors import DomainError
@@ -40,7 +41,7 @@ def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.c
     Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
     with stripe_calls(counted_for=user):
-        if user.stripe_customer_id and pro_subscriptions(user.stripe_customer_id):
+        if user.stripe_customer_id and paid_subscriptions(user.stripe_customer_id):
             raise AlreadySubscribed
         customer_id = _living_customer(user)
         if _subscribed_at_stripe(customer_id):
@@ -133,7 +134,8 @@ def _subscribed_at_stripe(customer_id: str) -> bool:
     return any(
         subscription.status in ENTITLING
         and any(
-            item.price.id in settings.STRIPE_PRO_PRICE_IDS for item in subscription["items"].data
+            item.price.id in plan_of(User.Tier.PRO).stripe_price_ids
+            for item in subscription["items"].data
         )
         for subscription in found.auto_paging_iter()
     )
@@ -143,7 +145,7 @@ def _open_session(
     user: User, customer_id: str, success_url: str, cancel_url: str
 ) -> stripe.checkout.Session:
     """The customer's one open Checkout page; another that is open for another price is ended."""
-    price = settings.STRIPE_PRO_PRICE_IDS[0]
+    price = plan_of(User.Tier.PRO).stripe_price_ids[0]
     latest = next(iter(stripe.checkout.Session.list(customer=customer_id, limit=1).data), None)
     urls = hashlib.sha256(f"{success_url}\n{cancel_url}".encode()).hexdigest()[:16]
     if latest is not None and latest.status == "open":

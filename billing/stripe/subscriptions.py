@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import stripe
+from django.conf import settings
 from djstripe.models import Subscription
 
 from accounts.models import User
-from billing.entitlement import ENDED, pro_price, pro_subscriptions
+from billing.entitlement import ENDED, has_price_of, paid_subscriptions
 from billing.models import DailyQuota
 from billing.stripe import sync
 from billing.stripe.client import stripe_calls
@@ -21,13 +22,15 @@ class NotSubscribed(DomainError):
 
 
 def current_subscription(user: User) -> Subscription | None:
-    """The subscription that makes the user Pro, or else the latest that is not over."""
+    """The subscription that gives the user a plan, or else the latest that is not over."""
     if not user.stripe_customer_id:
         return None
-    entitling = pro_subscriptions(user.stripe_customer_id)
+    entitling = paid_subscriptions(user.stripe_customer_id)
     if entitling:
         return entitling[0]
-    unfinished = Subscription.objects.filter(pro_price(), customer_id=user.stripe_customer_id)
+    unfinished = Subscription.objects.filter(
+        has_price_of(*settings.PLANS.values()), customer_id=user.stripe_customer_id
+    )
     return unfinished.exclude(stripe_data__status__in=ENDED).order_by("-created").first()
 
 
@@ -90,7 +93,7 @@ def period_end(stripe_data: dict[str, Any]) -> datetime | None:
 
 
 def _running(user: User) -> Subscription:
-    running = pro_subscriptions(user.stripe_customer_id) if user.stripe_customer_id else []
+    running = paid_subscriptions(user.stripe_customer_id) if user.stripe_customer_id else []
     if not running:
         raise NotSubscribed
     return running[0]

@@ -5,6 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
+from billing.tests.plans import with_plan
 from messaging.history.branch import Said
 from messaging.models import Message
 from messaging.replies.context import NEWEST_PAGE, build_context
@@ -47,7 +48,7 @@ def test_context_leaves_out_older_turns_whole(
 
 
 def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini, settings: Any) -> None:
-    settings.PRO_SENDS_PER_MINUTE = 100
+    with_plan(settings, "pro", sends_per_minute=100)
     room = make_room(carol)
     for number in range(70):
         exchange(room, f"Q{number}", f"A{number}")

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from accounts.models import User
+from billing.tests.plans import with_plan
 from gemchat.stores.redis import client
 from messaging.api.stream import PING_SECONDS, events
 from messaging.models import Message
@@ -116,7 +117,7 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
 
 
 def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: Any) -> None:
-    settings.BASIC_SENDS_PER_MINUTE = 20
+    with_plan(settings, "basic", sends_per_minute=20)
     for _ in range(20):
         reply = post(make_room(alice))
 

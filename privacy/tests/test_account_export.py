@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, Session, User
 from accounts.tests.phones import NUMBER, api_with, sign_in
-from billing.grants import grant_pro
+from billing.entitlement import grant_pro
 from billing.models import Flag
 from billing.tests.paying import pro
 from conftest import api_for

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from accounts.cli import UserCommand, record
 from accounts.models import AuditEvent, User
-from billing.grants import grant_pro
+from billing.entitlement import grant_pro
 
 
 class Command(UserCommand):
