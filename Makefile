@@ -97,7 +97,7 @@ DEPLOYED := DEBUG=false LOG_LEVEL=ERROR SECRET_KEY=lint-0123456789-abcdefghijklm
 	JWT_SECRET=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-jwt \
 	OTP_SECRET=lint-0123456789-abcdefghijklmnopqrstuvwxyz-0123456789-otp \
 	DATABASE_URL=postgres://lint@127.0.0.1:1/lint REDIS_URL=redis://127.0.0.1:1/0 \
-	ALLOWED_HOSTS=chat.example.com SMS_BACKEND=accounts.sms.TwilioBackend TWILIO_ACCOUNT_SID=lint \
+	ALLOWED_HOSTS=chat.example.com SMS_BACKEND=twilio TWILIO_ACCOUNT_SID=lint \
 	TWILIO_AUTH_TOKEN=lint TWILIO_FROM=+12025550100
 
 .PHONY: lint

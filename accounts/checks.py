@@ -93,13 +93,13 @@ def _check_production() -> Iterator[Error]:
     if settings.SMS_BACKEND == MEMORY:
         yield Error(
             "SMS_BACKEND keeps codes in memory, where nobody gets them: name another with DEBUG"
-            f" off, such as {TWILIO}.",
+            " off, such as twilio.",
             id="gemchat.E010",
         )
     if settings.SMS_BACKEND == CONSOLE:
         yield Error(
             "SMS_BACKEND is the console, which shows codes: name another with DEBUG off,"
-            f" such as {TWILIO}.",
+            " such as twilio.",
             id="gemchat.E010",
         )
 

@@ -1,4 +1,4 @@
-"""How codes reach phones. SMS_BACKEND is the dotted path of one of these, or of one like them."""
+"""Backends that send codes to phones. `settings.SMS_BACKEND` is the dotted path of one."""
 
 import sys
 from typing import ClassVar, NamedTuple, Protocol

@@ -200,7 +200,7 @@ class Program:
             "SMS_BACKEND": "tests.fakes.sms.Outbox",
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
-            "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",
+            "GEMINI_BACKEND": "google-genai",
             # Replies wait for a worker here by design; the sweep would send them once more.
             "REPLY_SWEEP_SECONDS": "3600",
             "DATABASE_URL": "",
