@@ -30,18 +30,19 @@ from accounts.api.authentication import AuthenticatedRequest
 from accounts.models import IdempotencyRecord
 from accounts.models.rate_limits import KEPT
 from gemchat.api.errors import DomainError
+from gemchat.stores.locks import TRY_LOCK_SQL, Lock, lock_name
 
 ACCEPTED_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LEASE = timedelta(seconds=60)
 
 # The lock and the record in one statement. Its snapshot is older than its lock, so a record that
 # was committed in between is not seen; the unique constraint then stops the second answer.
-LOCK_AND_FIND = """
-SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0)),
+LOCK_AND_FIND = f"""
+SELECT {TRY_LOCK_SQL},
        record.id, request_digest, status, lease_until, headers, body, created_at
 FROM (SELECT 1) AS one
 LEFT JOIN accounts_idempotencyrecord AS record ON record.user_id = %(user)s AND key = %(key)s
-"""
+"""  # noqa: S608 the values are parameters
 
 Action = Callable[..., Response]
 Answer = Callable[..., HttpResponse]
@@ -146,7 +147,7 @@ def _lock_and_find(keyed: KeyedRequest) -> IdempotencyRecord | None:
     Raises IdempotencyInProgress and IdempotencyKeyReused.
     """
     parameters: dict[str, Any] = {
-        "name": f"idempotency {keyed.user_id} {keyed.key}",
+        "name": lock_name(Lock.IDEMPOTENCY_KEY, f"{keyed.user_id} {keyed.key}"),
         "user": keyed.user_id,
         "key": keyed.key,
     }

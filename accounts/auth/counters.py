@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from accounts.models import LimitHit
@@ -86,16 +85,6 @@ class Counter:
             network=self.network,
             created_at__gt=now - window,
         ).order_by("-created_at")
-
-
-def lock(*names: str) -> None:
-    """Hold these names, in this order, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('limit ' || name, 0))"
-            " FROM unnest(%s::text[]) AS name",
-            [list(names)],
-        )
 
 
 def longest_wait(counters: Collection[Counter], now: datetime) -> float:

@@ -13,12 +13,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.auth import challenges, sms_budgets
-from accounts.auth.counters import DAY, HOUR, Counter, count, lock, longest_wait
+from accounts.auth.counters import DAY, HOUR, Counter, count, longest_wait
 from accounts.metrics import CODE_REFUSALS
 from accounts.models import AuditEvent, LimitHit, OneTimeCode, Session, User
 from accounts.models.audit import mobile_digest
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
+from gemchat.stores.locks import Lock, advisory_lock
 
 Kind = LimitHit.Kind
 
@@ -57,7 +58,7 @@ def take_send(*, mobile: str, client: Client | None, code_id: uuid.UUID, solutio
     networks = _sends_of_networks(client)
     # Without a lock first: refused sends would wait for it one after another, each in a thread.
     _refuse_send(mobile, client, networks, timezone.now())
-    lock(mobile, *(counter.lock_name for counter in networks))
+    advisory_lock(Lock.RATE_LIMIT, mobile, *(counter.lock_name for counter in networks))
     now = timezone.now()
     number, unanswered = _refuse_send(mobile, client, networks, now)
     if client is not None:
@@ -162,7 +163,7 @@ def refuse_if_guessing(*, client: Client) -> None:
     hostile neighbour would shut out everybody behind the same address.
     """
     counters = _code_failures(client)
-    lock(*(counter.lock_name for counter in counters))
+    advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
     wait = longest_wait(counters, timezone.now())
     if wait > 0:
         raise RateLimited(retry_after=wait)
@@ -213,8 +214,10 @@ def take_guess(
         own = Counter(Kind.LOGIN, mobile, [(settings.LOGINS_PER_NUMBER, HOUR)], digest)
         logins = [own, *_of_networks(Kind.LOGIN, client, [(settings.LOGINS_PER_ADDRESS, HOUR)])]
     with transaction.atomic():
-        lock(everywhere.lock_name, *(counter.lock_name for counter in addresses))
-        lock(*(counter.lock_name for counter in logins))
+        advisory_lock(
+            Lock.RATE_LIMIT, everywhere.lock_name, *(counter.lock_name for counter in addresses)
+        )
+        advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in logins))
         now = timezone.now()
         wait = longest_wait([*pairs, *addresses, *logins], now)
         if (long := everywhere.wait(now)) > 0 and not _knows(mobile, client, kind):
@@ -248,7 +251,7 @@ def take_signup(*, client: Client) -> None:
     """Count a sign-up that brings a password, which costs a hash. Raises RateLimited."""
     counters = _of_networks(Kind.SIGNUP, client, [(settings.SIGNUPS_PER_ADDRESS, HOUR)])
     with transaction.atomic():
-        lock(*(counter.lock_name for counter in counters))
+        advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
         now = timezone.now()
         if (wait := longest_wait(counters, now)) > 0:
             raise RateLimited(retry_after=wait)
@@ -259,7 +262,7 @@ def take(*, kind: LimitHit.Kind, subject: str, allowed: list[tuple[int, timedelt
     """Count one act of a subject. `allowed` is a list of (count, window). Raises RateLimited."""
     with transaction.atomic():
         counter = Counter(kind, subject, allowed)
-        lock(counter.lock_name)
+        advisory_lock(Lock.RATE_LIMIT, counter.lock_name)
         now = timezone.now()
         if (wait := counter.wait(now)) > 0:
             raise RateLimited(retry_after=wait)

@@ -12,7 +12,6 @@ from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from accounts.auth import rate_limits, signup_tokens
-from accounts.auth.counters import lock
 from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import SignedIn, open_session
 from accounts.metrics import CODE_CHECKS
@@ -20,6 +19,7 @@ from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session,
 from accounts.tasks import send_to_queue
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
+from gemchat.stores.locks import Lock, advisory_lock
 
 CLOSING_RETRY_SECONDS = 60
 
@@ -103,7 +103,7 @@ def sign_in_with_code(
     """
     signed_in = None
     with transaction.atomic():
-        lock(mobile)
+        advisory_lock(Lock.RATE_LIMIT, mobile)
         user = _user_by_code(mobile=mobile, digits=digits, client=client)
         if user is not None and user.is_active:
             _keep_signup_password(user, signup_token, client)

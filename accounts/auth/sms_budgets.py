@@ -11,11 +11,12 @@ from datetime import datetime
 
 from django.conf import settings
 
-from accounts.auth.counters import DAY, HOUR, Counter, count, lock, longest_wait
+from accounts.auth.counters import DAY, HOUR, Counter, count, longest_wait
 from accounts.metrics import CODE_REFUSALS, SMS_BUDGET_ALERTS, SMS_BUDGET_USED
 from accounts.models import LimitHit
 from accounts.phone_numbers import region_of
 from gemchat.api.errors import DomainError
+from gemchat.stores.locks import Lock, advisory_lock
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def take(*, mobile: str, is_known: bool, now: datetime) -> None:
     counters = [each.counter if is_known else each.open_to_anyone() for each in budgets]
     # Without a lock first, as in `limits.take_send`.
     _refuse_spent(counters, now)
-    lock(*(counter.lock_name for counter in counters))
+    advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
     _refuse_spent(counters, now)
     count([budget.counter for budget in budgets], now)
     for budget in budgets:

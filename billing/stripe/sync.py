@@ -8,7 +8,7 @@ import stripe
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Replace
 from djstripe.models import APIKey, Customer, Event, Subscription, WebhookEventTrigger
@@ -18,6 +18,7 @@ from accounts.models import User
 from billing.entitlement import refresh_customer, refresh_tiers
 from billing.models import ErasedCustomer, Flag
 from billing.stripe.client import is_missing
+from gemchat.stores.locks import Lock, advisory_lock
 
 
 def lock_customer(customer_id: str) -> None:
@@ -26,10 +27,7 @@ def lock_customer(customer_id: str) -> None:
     It has to be taken before Stripe is asked. Otherwise an older answer could be stored over a
     newer one, and stay.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"stripe:{customer_id}"]
-        )
+    advisory_lock(Lock.STRIPE_CUSTOMER, customer_id)
 
 
 @contextmanager
