@@ -61,5 +61,5 @@ class UserCommand(MobileCommand):
         raise NotImplementedError
 
 
-def record(action: AuditEvent.Action, user: User, **details: Any) -> None:
+def record(action: str, user: User, **details: Any) -> None:
     AuditEvent.objects.record(action, user_id=user.pk, mobile=user.mobile, actor=COMMAND, **details)

@@ -35,6 +35,7 @@ from accounts.auth.hashers import Overloaded, hashing_permit
 from accounts.auth.rate_limits import RateLimited
 from accounts.auth.sign_in import InvalidCredentials
 from accounts.models import AuditEvent, LimitHit, User
+from accounts.models.audit import AccountAction
 from accounts.phone_numbers import InvalidMobile, to_e164
 from gemchat.api.client_address import Client, client_of
 
@@ -74,7 +75,7 @@ class StaffSignInForm(AdminAuthenticationForm):
                 raise ValidationError(str(error), error.code) from error
             except StaffSignInFailed as error:
                 AuditEvent.objects.record(
-                    AuditEvent.Action.STAFF_SIGN_IN_FAILED,
+                    AccountAction.STAFF_SIGN_IN_FAILED,
                     mobile=error.mobile,
                     client=client,
                     cause=error.cause,
@@ -109,9 +110,7 @@ class StaffSignInForm(AdminAuthenticationForm):
             cause = "second_factor"
         else:
             rate_limits.settle(guess, is_right=True)
-            AuditEvent.objects.record(
-                AuditEvent.Action.STAFF_SIGNED_IN, user_id=user.pk, client=client
-            )
+            AuditEvent.objects.record(AccountAction.STAFF_SIGNED_IN, user_id=user.pk, client=client)
             return user
         raise StaffSignInFailed(cause, mobile)
 
@@ -154,7 +153,7 @@ class StaffPasswordForm(AdminPasswordChangeForm):
         with transaction.atomic():
             self.user.change_password(self.cleaned_data["new_password1"])
             AuditEvent.objects.record(
-                AuditEvent.Action.PASSWORD_CHANGED, user_id=self.user.pk, client=self.client
+                AccountAction.PASSWORD_CHANGED, user_id=self.user.pk, client=self.client
             )
         return self.user
 

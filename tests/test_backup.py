@@ -19,6 +19,7 @@ from django.db import connection
 from psycopg import sql
 
 from accounts.models import AuditEvent, User
+from accounts.models.audit import AccountAction
 from accounts.tests.phones import sign_in
 from dev.backup import TABLES, back_up, manifest_of, restore
 from dev.environment import write_private
@@ -46,7 +47,7 @@ def filled(transactional_db: None, alice: User, carol: User) -> str:
         exchange(make_room(carol, title=f"Rivers {number}"), "Why? ✓ \\N \t '\"", "Because. 🌊")
     reply = exchange(make_room(alice))
     actions.edit(user=carol, message=Message.objects.filter(user=carol)[0], prompt="Again")
-    AuditEvent.objects.record(AuditEvent.Action.CODE_SENT, user_id=alice.pk, mobile=alice.mobile)
+    AuditEvent.objects.record(AccountAction.CODE_SENT, user_id=alice.pk, mobile=alice.mobile)
     actions.rate(reply=Message.objects.get(pk=reply.pk), rating=-1, comment="No")
     return url_of(connection.settings_dict["NAME"])
 

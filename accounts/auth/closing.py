@@ -10,6 +10,7 @@ from django_celery_results.models import TaskResult
 
 from accounts.auth import rate_limits
 from accounts.models import AuditAddress, AuditEvent, Erasure, OneTimeCode, User
+from accounts.models.audit import AccountAction
 from gemchat.api.client_address import Client
 
 
@@ -29,7 +30,7 @@ def close_account(*, user: User, client: Client | None = None, actor: str = "") 
         if is_new:
             user.close()
             AuditEvent.objects.record(
-                AuditEvent.Action.ACCOUNT_CLOSED, user_id=user.pk, client=client, actor=actor
+                AccountAction.ACCOUNT_CLOSED, user_id=user.pk, client=client, actor=actor
             )
     return erasure
 
@@ -38,7 +39,7 @@ def erase_account(user: User, *, actor: str = "") -> None:
     """Delete a user with all that accounts keep; the audit keeps that it happened."""
     with transaction.atomic():
         AuditEvent.objects.record(
-            AuditEvent.Action.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
+            AccountAction.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
         )
         AuditAddress.objects.erase(user_id=user.pk, mobile=user.mobile)
         OneTimeCode.objects.filter(mobile=user.mobile).delete()

@@ -6,6 +6,7 @@ from accounts.auth import rate_limits
 from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import is_recent, require_recent_sign_in
 from accounts.models import AuditEvent, Session, User
+from accounts.models.audit import AccountAction
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
 
@@ -43,7 +44,7 @@ def change_password(
         with transaction.atomic():
             user.change_password(new_password, keep=session)
             AuditEvent.objects.record(
-                AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client
+                AccountAction.PASSWORD_CHANGED, user_id=user.pk, client=client
             )
 
 

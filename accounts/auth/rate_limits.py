@@ -16,7 +16,7 @@ from accounts.auth import challenges, sms_budgets
 from accounts.auth.counters import DAY, HOUR, Counter, count, longest_wait
 from accounts.metrics import CODE_REFUSALS
 from accounts.models import AuditEvent, LimitHit, OneTimeCode, Session, User
-from accounts.models.audit import mobile_digest
+from accounts.models.audit import AccountAction, mobile_digest
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
 from gemchat.stores.locks import Lock, advisory_lock
@@ -152,7 +152,7 @@ def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
         return False
     since = timezone.now() - FAMILIAR
     events = AuditEvent.objects.filter(user_id=user.pk, created_at__gt=since)
-    signed_in = events.filter(action=AuditEvent.Action.STAFF_SIGNED_IN)
+    signed_in = events.filter(action=AccountAction.STAFF_SIGNED_IN)
     return signed_in.filter(address__ip__within=client.network).exists()
 
 
@@ -274,7 +274,7 @@ def _record_reached(
 ) -> None:
     if longest_wait(counters, now) > 0:
         AuditEvent.objects.record(
-            AuditEvent.Action.LIMIT_REACHED, mobile=mobile, client=client, limit=limit
+            AccountAction.LIMIT_REACHED, mobile=mobile, client=client, limit=limit
         )
 
 

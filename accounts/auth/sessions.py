@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.auth.tokens import RefreshToken
 from accounts.models import AuditEvent, Session, User
+from accounts.models.audit import AccountAction
 from accounts.models.sessions import MOST_SESSIONS
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
@@ -89,7 +90,7 @@ def open_session(
     )
     details: dict[str, Any] = {"replaced": replaced} if replaced else {}
     AuditEvent.objects.record(
-        AuditEvent.Action.SIGNED_IN, user_id=user.pk, client=client, method=method, **details
+        AccountAction.SIGNED_IN, user_id=user.pk, client=client, method=method, **details
     )
     return SignedIn(session, token.text)
 
@@ -137,7 +138,7 @@ def _refuse(presented: RefreshToken, client: Client, channel: Session.Channel) -
     is_old = session is not None and bytes(session.refresh_digest) != presented.digest
     if session and is_old and session.end(Session.Ending.REFRESH_REUSED):
         AuditEvent.objects.record(
-            AuditEvent.Action.REFRESH_REUSED,
+            AccountAction.REFRESH_REUSED,
             user_id=session.user_id,
             client=client,
             session_id=str(session.pk),
@@ -182,7 +183,7 @@ def _record_ending(
     user: User, count: int, reason: Session.Ending, client: Client | None, actor: str = ""
 ) -> None:
     AuditEvent.objects.record(
-        AuditEvent.Action.SESSIONS_ENDED,
+        AccountAction.SESSIONS_ENDED,
         user_id=user.pk,
         client=client,
         actor=actor,

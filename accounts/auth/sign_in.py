@@ -16,6 +16,7 @@ from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import SignedIn, open_session
 from accounts.metrics import CODE_CHECKS
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
+from accounts.models.audit import AccountAction
 from accounts.tasks import send_to_queue
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
@@ -148,7 +149,7 @@ def _keep_signup_password(user: User, signup_token: str, client: Client) -> None
         user.password = encoded
         user.save(update_fields=["password"])
         AuditEvent.objects.record(
-            AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
+            AccountAction.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
         )
 
 

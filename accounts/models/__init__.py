@@ -1,4 +1,4 @@
-from accounts.models.audit import AuditAddress, AuditEvent
+from accounts.models.audit import AccountAction, AuditAddress, AuditEvent
 from accounts.models.erasures import Erasure
 from accounts.models.one_time_codes import OneTimeCode
 from accounts.models.rate_limits import IdempotencyRecord, LimitHit
@@ -6,6 +6,7 @@ from accounts.models.sessions import Session
 from accounts.models.users import User
 
 __all__ = [
+    "AccountAction",
     "AuditAddress",
     "AuditEvent",
     "Erasure",

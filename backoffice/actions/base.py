@@ -61,7 +61,7 @@ class StaffAction:
     name: str
     label: str
     permission: str
-    event: AuditEvent.Action
+    event: str
     perform: Perform
     form: type[ReasonForm] = ReasonForm
     warning: str = ""
@@ -145,9 +145,7 @@ class StaffAction:
         record(deed.request, self.event, self.about(deed.row), **given, **details)
 
 
-def record(
-    request: HttpRequest, event: AuditEvent.Action, row: Model | None = None, **details: Any
-) -> None:
+def record(request: HttpRequest, event: str, row: Model | None = None, **details: Any) -> None:
     """Note what a member of staff did, and to which row."""
     user_id, target = getattr(row, "user_id", None), ""
     if isinstance(row, User):

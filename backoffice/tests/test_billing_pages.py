@@ -16,11 +16,9 @@ from djstripe.models import (
 
 from accounts.models import AuditEvent, User
 from billing.entitlement import grant_pro
-from billing.models import Flag, Grant
+from billing.models import BillingAction, Flag, Grant
 from billing.tests.paying import deliver, deliver_all, pro, subscribe, tier_of
 from tests.desk import act, events, told, url
-
-Action = AuditEvent.Action
 
 MIRRORED = [Customer, Subscription, Session, Event, Charge, Dispute]
 
@@ -112,7 +110,7 @@ def test_syncing_heals_and_is_audited(desk, alice, subscription, stripe):
     act(desk, "resync", Subscription.objects.get(), reason="complaint")
 
     assert tier_of(alice) == "basic"
-    [event] = events(Action.STRIPE_SYNCED)
+    [event] = events(BillingAction.STRIPE_SYNCED)
     assert event.details["reason"] == "complaint"
     assert event.target == str(Subscription.objects.get().pk)
 
@@ -133,7 +131,7 @@ def test_syncing_while_stripe_is_down_says_so_and_tells_the_audit(desk, subscrip
     page = act(desk, "resync", Customer.objects.get())
 
     assert "payment service" in told(page)
-    refused = [event.details.get("refused") for event in events(Action.STRIPE_SYNCED)]
+    refused = [event.details.get("refused") for event in events(BillingAction.STRIPE_SYNCED)]
     assert refused == [None, "payment_unavailable"]
 
 
@@ -145,8 +143,8 @@ def test_subscription_is_cancelled_at_its_end_and_resumed(desk, alice, subscript
 
     act(desk, "resume_subscription", alice)
     assert at_stripe["cancel_at_period_end"] is False
-    assert len(events(Action.CANCELLATION_ORDERED)) == 1
-    assert len(events(Action.RESUMPTION_ORDERED)) == 1
+    assert len(events(BillingAction.CANCELLATION_ORDERED)) == 1
+    assert len(events(BillingAction.RESUMPTION_ORDERED)) == 1
 
 
 @pytest.fixture
@@ -170,7 +168,7 @@ def test_failed_delivery_is_found_and_replayed(desk, alice, failed_delivery):
     assert tier_of(alice) == "pro"
     failed_delivery.refresh_from_db()
     assert (failed_delivery.processed, failed_delivery.exception) == (True, "")
-    assert len(events(Action.WEBHOOK_REPLAYED)) == 1
+    assert len(events(BillingAction.WEBHOOK_REPLAYED)) == 1
 
 
 def test_delivery_is_replayed_once(desk, failed_delivery):
@@ -198,7 +196,7 @@ def test_grant_is_taken_back(desk, alice, staff):
     act(desk, "end", grant)
 
     assert tier_of(alice) == "basic"
-    assert len(events(Action.GRANT_ENDED)) == 1
+    assert len(events(BillingAction.GRANT_ENDED)) == 1
 
 
 def test_flag_is_settled_once(desk, alice, subscription):
@@ -210,4 +208,4 @@ def test_flag_is_settled_once(desk, alice, subscription):
     flag.refresh_from_db()
     assert flag.resolved_at is not None
     assert "settled already" in told(again)
-    assert len(events(Action.FLAG_SETTLED)) == 1
+    assert len(events(BillingAction.FLAG_SETTLED)) == 1

@@ -9,7 +9,7 @@ from rest_framework.viewsets import ViewSet
 from accounts.api.authentication import caller
 from accounts.api.idempotency import idempotent_over_network
 from accounts.models import AuditEvent
-from billing.models import UsageRecord, totals
+from billing.models import BillingAction, UsageRecord, totals
 from billing.stripe import checkout, subscriptions
 from gemchat.api.client_address import client_of
 from gemchat.api.pagination import count_in
@@ -35,26 +35,26 @@ class SubscriptionViewSet(ViewSet):
             success_url=settings.STRIPE_SUCCESS_URL or _page(request, "billing-success"),
             cancel_url=settings.STRIPE_CANCEL_URL or _page(request, "billing-cancel"),
         )
-        _record(request, AuditEvent.Action.CHECKOUT_STARTED)
+        _record(request, BillingAction.CHECKOUT_STARTED)
         return Response({"checkout_url": session.url, "session_id": session.id})
 
     @action(detail=False, methods=["post"])
     def portal(self, request: Request) -> Response:
         return_url = _page(request, "billing-success")
         portal_url = checkout.open_portal(user=caller(request), return_url=return_url)
-        _record(request, AuditEvent.Action.PORTAL_OPENED)
+        _record(request, BillingAction.PORTAL_OPENED)
         return Response({"portal_url": portal_url})
 
     @action(detail=False, methods=["post"])
     def cancel(self, request: Request) -> Response:
         subscriptions.cancel_at_period_end(user=caller(request))
-        _record(request, AuditEvent.Action.CANCELLATION_ORDERED)
+        _record(request, BillingAction.CANCELLATION_ORDERED)
         return Response(subscriptions.billing_status(caller(request)))
 
     @action(detail=False, methods=["post"])
     def resume(self, request: Request) -> Response:
         subscriptions.resume(user=caller(request))
-        _record(request, AuditEvent.Action.RESUMPTION_ORDERED)
+        _record(request, BillingAction.RESUMPTION_ORDERED)
         return Response(subscriptions.billing_status(caller(request)))
 
     # The first GemChatRoom had it under the longer path.
@@ -63,7 +63,7 @@ class SubscriptionViewSet(ViewSet):
         return Response(subscriptions.billing_status(caller(request)))
 
 
-def _record(request: Request, action: AuditEvent.Action) -> None:
+def _record(request: Request, action: str) -> None:
     AuditEvent.objects.record(action, user_id=caller(request).pk, client=client_of(request))
 
 

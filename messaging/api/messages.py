@@ -36,6 +36,7 @@ from messaging.history import branch
 from messaging.history.branch import Shown
 from messaging.history.search import find_rooms
 from messaging.models import Message, MessageQuerySet
+from messaging.models.audit import MessagingAction
 from messaging.models.gemini_models import GeminiModel
 
 CURSOR_SALT = "messages"
@@ -80,7 +81,7 @@ class ConversationViewSet(ChatroomViewSet):
         room = self.get_object()
         actions.delete(room=room)
         AuditEvent.objects.record(
-            AuditEvent.Action.CHATROOM_DELETED,
+            MessagingAction.CHATROOM_DELETED,
             user_id=room.user_id,
             target=str(room.pk),
             client=client_of(request),

@@ -22,7 +22,7 @@ from messaging.api.stream import read_only
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.tasks import send
-from privacy.models import DataExport, ExportPiece
+from privacy.models import DataExport, ExportPiece, PrivacyAction
 from privacy.tasks import build_export, erase_user
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"
@@ -67,7 +67,7 @@ class AccountViewSet(UserViewSet):
         current, is_new = DataExport.objects.request(request.user)
         if is_new:
             AuditEvent.objects.record(
-                AuditEvent.Action.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
+                PrivacyAction.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
             )
             send(build_export, current.pk)
         return Response(described(current, request), status=202)
@@ -118,7 +118,7 @@ def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
     if session is None or export is None or export.has_expired:
         raise LinkInvalid
     AuditEvent.objects.record(
-        AuditEvent.Action.EXPORT_DOWNLOADED,
+        PrivacyAction.EXPORT_DOWNLOADED,
         user_id=export.user_id,
         target=str(export.pk),
         client=client,

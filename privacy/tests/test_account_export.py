@@ -15,6 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, Session, User
+from accounts.models.audit import AccountAction
 from accounts.tests.phones import NUMBER, api_with, sign_in
 from billing.entitlement import grant_pro
 from billing.models import Flag
@@ -207,7 +208,7 @@ def test_export_has_no_secret_and_nothing_of_anybody_else(bob: User, staff: User
     exchange(make_room(user))
     exchange(make_room(bob, title="Bob's"), "What Bob says", "What Bob hears")
     grant_pro(user=user, until=timezone.now() + timedelta(days=1), reason="goodwill", by=staff)
-    AuditEvent.objects.record(AuditEvent.Action.USER_ENABLED, user_id=user.pk, actor=str(staff.pk))
+    AuditEvent.objects.record(AccountAction.USER_ENABLED, user_id=user.pk, actor=str(staff.pk))
     api_with(tokens["access_token"]).get("/api/v1/user/me")
 
     text = json.dumps(stored(make(user)))

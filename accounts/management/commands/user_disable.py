@@ -1,7 +1,8 @@
 from typing import Any
 
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from accounts.models.audit import AccountAction
 
 
 class Command(UserCommand):
@@ -9,5 +10,5 @@ class Command(UserCommand):
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
         user.disable()
-        record(AuditEvent.Action.USER_DISABLED, user)
+        record(AccountAction.USER_DISABLED, user)
         return {"is_active": user.is_active}

@@ -9,7 +9,8 @@ from django.db import transaction
 
 from accounts.api.serializers import LONGEST_PASSWORD
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from accounts.models.audit import AccountAction
 
 
 class Command(UserCommand):
@@ -28,5 +29,5 @@ class Command(UserCommand):
             raise CommandError(" ".join(error.messages)) from error
         with transaction.atomic():
             user.change_password(password)
-            record(AuditEvent.Action.PASSWORD_CHANGED, user)
+            record(AccountAction.PASSWORD_CHANGED, user)
         return {"has_password": True}

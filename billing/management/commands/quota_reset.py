@@ -1,8 +1,8 @@
 from typing import Any
 
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
-from billing.models import DailyQuota
+from accounts.models import User
+from billing.models import BillingAction, DailyQuota
 
 
 class Command(UserCommand):
@@ -10,5 +10,5 @@ class Command(UserCommand):
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
         used = DailyQuota.objects.reset(user=user)
-        record(AuditEvent.Action.QUOTA_RESET, user, given_back=used)
+        record(BillingAction.QUOTA_RESET, user, given_back=used)
         return {"given_back": used, **DailyQuota.objects.usage(user=user).as_json()}
