@@ -8,27 +8,26 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
-from kombu.exceptions import OperationalError
+from prometheus_client import Counter
 
-from accounts.metrics import CODE_DELIVERIES
 from accounts.models import OneTimeCode
 from accounts.sms import SmsError, backend
+from gemchat.celery import enqueue
 
 logger = logging.getLogger(__name__)
+
+DELIVER_CODE = "accounts.tasks.deliver_code"
+
+# While codes go out and few come back, texts do not arrive, or somebody runs up the bill.
+CODE_DELIVERIES = Counter(
+    "gemchat_code_deliveries", "One-time codes handed to the SMS vendor.", ["outcome"]
+)
 
 DELIVERY_TRIES = 5
 FIRST_BACKOFF_SECONDS = 2
 # A code that its task has not claimed by then was lost on the way.
 SWEEP_AFTER = timedelta(seconds=10)
 MESSAGE = "{digits} is your GemChatRoom code. It ends in {minutes} minutes. Give it to nobody."
-
-
-def send_to_queue(code_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
-    """Have a code delivered. With the broker down the sweep does it later."""
-    try:
-        deliver_code.apply_async([str(code_id)], countdown=delay_seconds or None)
-    except OperationalError:
-        logger.warning("The broker is down; code %s waits for the sweep", code_id)
 
 
 @shared_task
@@ -58,7 +57,7 @@ def _record_failure(code: OneTimeCode, error: SmsError) -> None:
     backoff_seconds = FIRST_BACKOFF_SECONDS * 2 ** (code.delivery_tries - 1)
     retry_at = timezone.now() + timedelta(seconds=backoff_seconds)
     code.record_failure(error=str(error), retry_at=retry_at)
-    send_to_queue(code.pk, delay_seconds=backoff_seconds)
+    enqueue(DELIVER_CODE, code.pk, delay_seconds=backoff_seconds)
 
 
 @shared_task
@@ -67,4 +66,4 @@ def sweep_codes() -> None:
     due = OneTimeCode.objects.due_for_delivery()
     lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
     for code_id in lost.values_list("pk", flat=True):
-        send_to_queue(code_id)
+        enqueue(DELIVER_CODE, code_id)

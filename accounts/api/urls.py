@@ -5,7 +5,7 @@ from django.urls import URLPattern, path, re_path
 from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
-from accounts.api.views import SessionViewSet, SignInViewSet
+from accounts.api.views import SessionViewSet, SignInViewSet, UserViewSet
 from accounts.api.web_session import WebRefreshView, WebSessionView
 from accounts.models import User
 
@@ -17,7 +17,12 @@ router.trailing_slash = "/?"
 router.register("auth", SignInViewSet, basename="auth")
 router.register("auth", SessionViewSet, basename="session")
 
-urlpatterns = router.urls
+USER_ACTIONS = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+
+urlpatterns = [
+    *router.urls,
+    re_path(r"^user/me/?$", UserViewSet.as_view(USER_ACTIONS), name="user-me"),
+]
 
 # At the root, not under the API.
 web_urlpatterns: list[URLPattern] = [

@@ -25,12 +25,16 @@ from accounts.api.serializers import (
     describe_sign_in,
 )
 from accounts.auth import sessions, sign_in
+from accounts.auth.closing import close_account
 from accounts.auth.passwords import change_password
+from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import Session
 from gemchat.api.client_address import client_of
 from gemchat.api.pagination import next_link, page_limit, read_cursor, sign_cursor
+from gemchat.celery import enqueue
 
 CODE_SENT = "If this number can receive messages, a code is on its way."
+ACCOUNT_CLOSED = "The account is closed, and all that is kept about you is being erased."
 UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
@@ -173,13 +177,20 @@ class SessionViewSet(ViewSet):
 
 
 class UserViewSet(ViewSet):
-    @action(detail=False, methods=["get"])
-    def me(self, request: AuthenticatedRequest) -> Response:
+    """The user's own account, at /user/me."""
+
+    def retrieve(self, request: AuthenticatedRequest) -> Response:
         return Response(UserSerializer(request.user).data)
 
-    @me.mapping.patch
-    def rename(self, request: AuthenticatedRequest) -> Response:
+    def partial_update(self, request: AuthenticatedRequest) -> Response:
         fields = UserSerializer(request.user, data=request.data, partial=True)
         fields.is_valid(raise_exception=True)
         request.user.rename(fields.validated_data.get("name", request.user.name))
         return Response(fields.data)
+
+    def destroy(self, request: AuthenticatedRequest) -> Response:
+        require_recent_sign_in(request.auth)
+        erasure = close_account(user=request.user, client=client_of(request))
+        # privacy erases all that the apps above this one keep.
+        enqueue("privacy.tasks.erase_user", erasure.pk)
+        return Response(envelope(ACCOUNT_CLOSED), status=202)

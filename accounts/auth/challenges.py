@@ -18,9 +18,8 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.auth import sms_budgets
-from accounts.auth.counters import HOUR, Counter, count
+from accounts.auth.counters import CODE_REFUSALS, HOUR, Counter, count
 from accounts.checks import MODES
-from accounts.metrics import CODE_REFUSALS
 from accounts.models import LimitHit
 from gemchat.api.errors import DomainError
 

@@ -8,9 +8,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import prometheus_client as metrics
 from django.db.models import QuerySet
 
 from accounts.models import LimitHit
+
+CODE_REFUSALS = metrics.Counter(
+    "gemchat_code_refusals", "Requests for a code that a limit refused.", ["limit"]
+)
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -13,8 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.auth import challenges, sms_budgets
-from accounts.auth.counters import DAY, HOUR, Counter, count, longest_wait
-from accounts.metrics import CODE_REFUSALS
+from accounts.auth.counters import CODE_REFUSALS, DAY, HOUR, Counter, count, longest_wait
 from accounts.models import AuditEvent, LimitHit, OneTimeCode, Session, User
 from accounts.models.audit import AccountAction, mobile_digest
 from gemchat.api.client_address import Client

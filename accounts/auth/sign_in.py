@@ -9,18 +9,20 @@ from functools import partial
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import transaction
+from prometheus_client import Counter
 from uuid_utils.compat import uuid7
 
 from accounts.auth import rate_limits, signup_tokens
 from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import SignedIn, open_session
-from accounts.metrics import CODE_CHECKS
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
 from accounts.models.audit import AccountAction
-from accounts.tasks import send_to_queue
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
+from gemchat.celery import enqueue
 from gemchat.stores.locks import Lock, advisory_lock
+
+CODE_CHECKS = Counter("gemchat_code_checks", "One-time codes that people entered.", ["outcome"])
 
 CLOSING_RETRY_SECONDS = 60
 
@@ -86,7 +88,7 @@ def send_code(*, mobile: str, client: Client | None, solution: str = "") -> Issu
         code = OneTimeCode.objects.issue(
             mobile=mobile, ip=client.ip if client else None, code_id=code_id
         )
-        transaction.on_commit(partial(send_to_queue, code.pk))
+        transaction.on_commit(partial(enqueue, "accounts.tasks.deliver_code", code.pk))
     return IssuedCode(code, resend_after)
 
 

@@ -9,16 +9,25 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+import prometheus_client as metrics
 from django.conf import settings
 
-from accounts.auth.counters import DAY, HOUR, Counter, count, longest_wait
-from accounts.metrics import CODE_REFUSALS, SMS_BUDGET_ALERTS, SMS_BUDGET_USED
+from accounts.auth.counters import CODE_REFUSALS, DAY, HOUR, Counter, count, longest_wait
 from accounts.models import LimitHit
 from accounts.phone_numbers import region_of
 from gemchat.api.errors import DomainError
 from gemchat.stores.locks import Lock, advisory_lock
 
 logger = logging.getLogger(__name__)
+
+SMS_BUDGET_USED = metrics.Gauge(
+    "gemchat_sms_budget_used_ratio",
+    "Used share of a budget of SMS, as of this process's last send.",
+    ["budget"],
+)
+SMS_BUDGET_ALERTS = metrics.Counter(
+    "gemchat_sms_budget_alerts", "Levels that a budget of SMS has reached.", ["budget", "level"]
+)
 
 HALF = 0.5
 EVERY_NUMBER = "every number"

@@ -1,4 +1,4 @@
-"""What a user does with their own account that goes through all apps: take it along, and end it."""
+"""The export of all that is kept about a user, over HTTP."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -10,10 +10,9 @@ from django.http import Http404, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
 
 from accounts.api.authentication import AuthenticatedRequest
-from accounts.api.views import UserViewSet, envelope
-from accounts.auth.closing import close_account
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
 from gemchat.api.client_address import Client, client_of
@@ -23,7 +22,7 @@ from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.tasks import send
 from privacy.models import DataExport, ExportPiece, PrivacyAction
-from privacy.tasks import build_export, erase_user
+from privacy.tasks import build_export
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"
 LINK_SALT = "account-export"
@@ -41,16 +40,7 @@ class PieceMissing(Exception):
     """The export expired while it was being downloaded; the connection ends in mid-file."""
 
 
-class AccountViewSet(UserViewSet):
-    # Adds a method to the base's action. That one is not routed, so no other view gets it.
-    @UserViewSet.me.mapping.delete
-    def close(self, request: AuthenticatedRequest) -> Response:
-        require_recent_sign_in(request.auth)
-        erasure = close_account(user=request.user, client=client_of(request))
-        send(erase_user, erasure.pk)
-        message = "The account is closed, and all that is kept about you is being erased."
-        return Response(envelope(message), status=202)
-
+class ExportViewSet(ViewSet):
     @action(detail=False, methods=["get"], url_path="me/export")
     def export(self, request: AuthenticatedRequest) -> Response:
         current = DataExport.objects.current(request.user)
