@@ -23,7 +23,9 @@ from privacy.retention import purge_expired
 @pytest.fixture
 def team(db, settings):
     """A third tier above Pro, which nothing in the program names."""
-    plan = replace(settings.PLANS["pro"], daily_limit=7, is_granted_by_staff=False)
+    plan = replace(
+        settings.PLANS["pro"], daily_limit=7, stripe_price_ids=(), is_granted_by_staff=False
+    )
     settings.PLANS = {**settings.PLANS, "team": plan}
     with connection.cursor() as cursor:
         for table, constraint in [
