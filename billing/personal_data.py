@@ -1,17 +1,24 @@
-"""What billing keeps about a user, as the files of an export."""
+"""Personal data of billing: exported, pruned and erased."""
 
-from djstripe.models import Event
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.utils import timezone
+from djstripe.models import Event, WebhookEventTrigger
 
 from accounts.models import User
-from accounts.personal_data import Section
-from billing.models import DailyQuota, Flag, Grant, UsageRecord
+from accounts.personal_data import Section, prune_rows
+from billing.models import DailyQuota, ErasedQuota, Flag, Grant, UsageRecord
 from billing.stripe.sync import events_of, mirrored_rows
 
 # What dj-stripe keeps of its own beside Stripe's answer.
 MIRROR_ONLY = ("djstripe_id", "djstripe_owner_account_id", "djstripe_created", "djstripe_updated")
+# Stripe delivers a webhook again for 3 days, and shows its own copy for 30.
+WEBHOOK_LIFETIME = timedelta(days=30)
+DETACHED_ROWS = 2_000
 
 
-def billing_sections(user: User) -> list[Section]:
+def export_sections(user: User) -> list[Section]:
     return [
         Section("daily_quotas", DailyQuota.objects.filter(user=user)),
         Section("usage", UsageRecord.objects.filter(user=user), batch=5_000),
@@ -31,3 +38,22 @@ def _stripe_sections(customer_id: str | None) -> list[Section]:
     ]
     events = Event.objects.filter(events_of(customer_id))
     return [*mirrored, Section("stripe_event", events, MIRROR_ONLY)]
+
+
+def prune(*, dry_run: bool = False) -> dict[str, int]:
+    """Delete rows that are past their time, and count them; a dry run counts only."""
+    before = timezone.now() - WEBHOOK_LIFETIME
+    return prune_rows(
+        {
+            "webhook_deliveries": WebhookEventTrigger.objects.filter(created__lt=before),
+            "webhook_events": Event.objects.filter(djstripe_created__lt=before),
+            "erased_quotas": ErasedQuota.objects.prunable(),
+        },
+        dry_run=dry_run,
+    )
+
+
+def erase(user: User) -> Iterator[None]:
+    """Take the person off the ledger, whose rows stay; gives control after each batch."""
+    while UsageRecord.objects.detach(user_id=user.pk, limit=DETACHED_ROWS):
+        yield

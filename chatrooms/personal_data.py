@@ -5,5 +5,5 @@ from accounts.personal_data import Section
 from chatrooms.models import Chatroom
 
 
-def chatroom_sections(user: User) -> list[Section]:
+def export_sections(user: User) -> list[Section]:
     return [Section("chatrooms", Chatroom.objects.lasting(user))]

@@ -16,12 +16,13 @@ from typing import IO, Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from accounts import personal_data as accounts
 from accounts.models import User
-from accounts.personal_data import Section, account_sections
-from billing.personal_data import billing_sections
-from chatrooms.models import Chatroom
-from chatrooms.personal_data import chatroom_sections
-from messaging.models import DATABASE_LOST, Message
+from accounts.personal_data import Section
+from billing import personal_data as billing
+from chatrooms import personal_data as chatrooms
+from messaging import personal_data as messaging
+from messaging.models import DATABASE_LOST
 from privacy.models import MOST_ATTEMPTS, DataExport, Superseded
 
 logger = logging.getLogger(__name__)
@@ -95,15 +96,11 @@ def build(*, export_id: uuid.UUID) -> None:
 def sections_of(user: User) -> list[Section]:
     """Every row about the user, and none that is about anybody else."""
     return [
-        *account_sections(user),
+        *accounts.export_sections(user),
         Section("exports", DataExport.objects.filter(user=user)),
-        *billing_sections(user),
-        *chatroom_sections(user),
-        # By the user as well: that index has them in order, however many there are.
-        Section(
-            "messages",
-            Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user)),
-        ),
+        *billing.export_sections(user),
+        *chatrooms.export_sections(user),
+        *messaging.export_sections(user),
     ]
 
 

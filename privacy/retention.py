@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from accounts.pruning import prune_accounts
-from billing.pruning import prune_billing
+from accounts import personal_data as accounts
+from billing import personal_data as billing
 from chatrooms.models import Chatroom, ChatroomQuerySet
 from privacy.models import DataExport
 
@@ -38,7 +38,7 @@ def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
         },
         "exports": exports.count() if dry_run else exports.delete()[1].get(EXPORT, 0),
     }
-    return {**found, **prune_accounts(dry_run=dry_run), **prune_billing(dry_run=dry_run)}
+    return {**found, **accounts.prune(dry_run=dry_run), **billing.prune(dry_run=dry_run)}
 
 
 def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:

@@ -285,16 +285,6 @@ def clear(*, mobile: str) -> int:
     return deleted
 
 
-def make_nameless(*, mobile: str) -> None:
-    """Move a number's hits to its digest, so that an erasure gives no new allowance."""
-    LimitHit.objects.filter(subject=mobile).update(subject=mobile_digest(mobile))
-
-
-def forget_user(user_id: uuid.UUID) -> None:
-    """Delete what was counted for a user by id."""
-    LimitHit.objects.filter(subject=str(user_id)).delete()
-
-
 def sends_of(mobile: str) -> int:
     """Count the SMS to a number in the last 24 hours."""
     return _hits_of_day(SENDS, mobile)

@@ -8,12 +8,20 @@ from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts.models.audit import mobile_digest
+
 KEPT = timedelta(hours=24)
 
 
 class DayQuerySet(models.QuerySet[models.Model]):
     def prunable(self) -> "DayQuerySet":
         return self.filter(created_at__lt=timezone.now() - KEPT)
+
+
+class LimitHitQuerySet(DayQuerySet):
+    def anonymise(self, *, mobile: str) -> None:
+        """Move a number's hits to its digest, so that an erasure gives no new allowance."""
+        self.filter(subject=mobile).update(subject=mobile_digest(mobile))
 
 
 class LimitHit(models.Model):
@@ -47,7 +55,7 @@ class LimitHit(models.Model):
     code_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
 
-    objects = DayQuerySet.as_manager()
+    objects = LimitHitQuerySet.as_manager()
 
     class Meta:
         indexes = [

@@ -8,11 +8,10 @@ from django.db import IntegrityError, InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.auth.closing import erase_account
 from accounts.checks import check_account_settings
 from accounts.models import AuditAddress, AuditEvent, User
 from accounts.models.audit import AccountAction, mobile_digest
-from accounts.pruning import prune_accounts
+from accounts.personal_data import erase, prune
 from accounts.tests.phones import NUMBER, PASSWORD, api_with, code_for, post, verify
 from gemchat.api.client_address import Client
 
@@ -63,7 +62,7 @@ def old_event(days: int) -> AuditEvent:
 def test_events_are_kept_for_ever_by_default():
     old_event(days=4_000)
 
-    assert prune_accounts()["audit_events"] == 0
+    assert prune()["audit_events"] == 0
 
 
 def test_events_are_pruned_when_they_are_old_enough(settings):
@@ -71,8 +70,8 @@ def test_events_are_pruned_when_they_are_old_enough(settings):
     kept = old_event(days=179)
     old_event(days=180)
 
-    assert prune_accounts(dry_run=True)["audit_events"] == 1
-    assert prune_accounts()["audit_events"] == 1
+    assert prune(dry_run=True)["audit_events"] == 1
+    assert prune()["audit_events"] == 1
     assert AuditEvent.objects.get() == kept
 
 
@@ -169,7 +168,7 @@ def test_addresses_are_erased_with_the_person(alice, bob, staff):
         record(AccountAction.USER_DISABLED, user_id=alice.pk, client=client, actor=str(staff.pk)),
     ]
 
-    erase_account(alice)
+    erase(alice)
 
     assert [address.event for address in AuditAddress.objects.order_by("pk")] == others
     assert AuditEvent.objects.count() == 5
@@ -183,7 +182,7 @@ def test_addresses_are_pruned_after_ninety_days_and_events_stay(alice):
     old = AuditAddress.objects.earliest("pk")
     AuditAddress.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=90))
 
-    assert prune_accounts()["audit_addresses"] == 1
+    assert prune()["audit_addresses"] == 1
     assert AuditAddress.objects.count() == 1
     assert AuditEvent.objects.count() == 2
 

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from accounts.auth.sessions import open_session
 from accounts.models import AuditEvent, Session, User
 from accounts.models.sessions import MOST_SESSIONS
-from accounts.pruning import prune_accounts
+from accounts.personal_data import prune
 from accounts.tests.phones import (
     api_with,
     code_for,
@@ -182,7 +182,7 @@ def test_replaced_sessions_are_deleted_after_a_day(alice):
         revoked_at=timezone.now() - timedelta(days=1, minutes=1)
     )
 
-    assert prune_accounts()["sessions"] == 3
+    assert prune()["sessions"] == 3
 
 
 def test_sessions_are_paged_newest_first(alice, alice_api):

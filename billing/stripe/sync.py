@@ -13,8 +13,8 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Replace
 from djstripe.models import APIKey, Customer, Event, Subscription, WebhookEventTrigger
 
-from accounts.auth.closing import forget_failures
 from accounts.models import User
+from accounts.personal_data import delete_task_results
 from billing.entitlement import refresh_customer, refresh_tiers
 from billing.models import ErasedCustomer, Flag
 from billing.stripe.client import is_missing
@@ -105,7 +105,7 @@ def forget_customer(customer_id: str) -> None:
         Flag.objects.filter(note__contains=customer_id).update(
             note=Replace("note", Value(customer_id), Value("an erased customer"))
         )
-        forget_failures(customer_id)
+        delete_task_results(customer_id)
 
 
 def is_erased(customer_id: str) -> bool:

@@ -266,7 +266,7 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
         ("billing.stripe.sync:forget_customer", 0),
         ("privacy.erasure:erase_batch", 2),
         ("billing.models:UsageRecordQuerySet.detach", 0),
-        ("accounts.auth.closing:forget_failures", 0),
+        ("accounts.personal_data:delete_task_results", 0),
         ("chatrooms.list_cache:forget", 0),
     ],
 )
