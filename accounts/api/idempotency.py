@@ -11,16 +11,15 @@ are kept; after any other the key may be tried again.
 """
 
 import hashlib
-import json
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
@@ -28,21 +27,12 @@ from rest_framework.response import Response
 
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.models import IdempotencyRecord
+from accounts.models.idempotency import KeyLocked
 from accounts.models.rate_limits import KEPT
 from gemchat.api.errors import DomainError
-from gemchat.stores.locks import TRY_LOCK_SQL, Lock, lock_name
 
 ACCEPTED_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LEASE = timedelta(seconds=60)
-
-# The lock and the record in one statement. Its snapshot is older than its lock, so a record that
-# was committed in between is not seen; the unique constraint then stops the second answer.
-LOCK_AND_FIND = f"""
-SELECT {TRY_LOCK_SQL},
-       record.id, request_digest, status, lease_until, headers, body, created_at
-FROM (SELECT 1) AS one
-LEFT JOIN accounts_idempotencyrecord AS record ON record.user_id = %(user)s AND key = %(key)s
-"""  # noqa: S608 the values are parameters
 
 Action = Callable[..., Response]
 Answer = Callable[..., HttpResponse]
@@ -146,35 +136,28 @@ def _lock_and_find(keyed: KeyedRequest) -> IdempotencyRecord | None:
 
     Raises IdempotencyInProgress and IdempotencyKeyReused.
     """
-    parameters: dict[str, Any] = {
-        "name": lock_name(Lock.IDEMPOTENCY_KEY, f"{keyed.user_id} {keyed.key}"),
-        "user": keyed.user_id,
-        "key": keyed.key,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_AND_FIND, parameters)
-        is_locked, record_id, digest, status, lease_until, headers, body, created_at = (
-            cursor.fetchone()
-        )
-    if not is_locked:
-        raise IdempotencyInProgress(retry_after=1)
-    if record_id is None:
+    records = IdempotencyRecord.objects
+    try:
+        record = records.lock_and_get(user_id=keyed.user_id, key=keyed.key)
+    except KeyLocked as error:
+        raise IdempotencyInProgress(retry_after=1) from error
+    if record is None:
         return None
-    if _is_over(created_at=created_at, status=status, lease_until=lease_until):
-        IdempotencyRecord.objects.filter(pk=record_id).delete()
+    if _is_over(record):
+        records.filter(pk=record.pk).delete()
         return None
-    if bytes(digest) != keyed.digest:
+    if record.request_digest != keyed.digest:
         raise IdempotencyKeyReused
-    if status is None:
+    if record.status is None:
         raise IdempotencyInProgress(retry_after=1)
-    return IdempotencyRecord(status=status, headers=json.loads(headers), body=body)
+    return record
 
 
-def _is_over(*, created_at: datetime, status: int | None, lease_until: datetime | None) -> bool:
+def _is_over(record: IdempotencyRecord) -> bool:
     now = timezone.now()
-    if status is None and lease_until is not None:
-        return lease_until <= now
-    return created_at <= now - KEPT
+    if record.status is None and record.lease_until is not None:
+        return record.lease_until <= now
+    return record.created_at <= now - KEPT
 
 
 def _insert(keyed: KeyedRequest, **fields: Any) -> IdempotencyRecord:
