@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 from django.conf import settings
 from django.urls import URLPattern, path, re_path
@@ -17,7 +18,7 @@ router.trailing_slash = "/?"
 router.register("auth", SignInViewSet, basename="auth")
 router.register("auth", SessionViewSet, basename="session")
 
-USER_ACTIONS = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+USER_ACTIONS: Any = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
     *router.urls,

@@ -25,7 +25,7 @@ class KeyLocked(Exception):
     """Another transaction holds the lock of the key."""
 
 
-class IdempotencyRecordQuerySet(DayQuerySet):
+class IdempotencyRecordQuerySet(DayQuerySet["IdempotencyRecord"]):
     def lock_and_get(self, *, user_id: uuid.UUID, key: str) -> "IdempotencyRecord | None":
         """Lock a user's key up to the transaction's end, and read its record.
 

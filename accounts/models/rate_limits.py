@@ -1,6 +1,7 @@
 """What limits count, for a day."""
 
 from datetime import timedelta
+from typing import Self, TypeVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -11,12 +12,15 @@ from accounts.models.audit import mobile_digest
 KEPT = timedelta(hours=24)
 
 
-class DayQuerySet(models.QuerySet[models.Model]):
-    def prunable(self) -> "DayQuerySet":
+Row = TypeVar("Row", bound=models.Model)
+
+
+class DayQuerySet(models.QuerySet[Row]):
+    def prunable(self) -> Self:
         return self.filter(created_at__lt=timezone.now() - KEPT)
 
 
-class LimitHitQuerySet(DayQuerySet):
+class LimitHitQuerySet(DayQuerySet["LimitHit"]):
     def anonymise(self, *, mobile: str) -> None:
         """Move a number's hits to its digest, so that an erasure gives no new allowance."""
         self.filter(subject=mobile).update(subject=mobile_digest(mobile))
