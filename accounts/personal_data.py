@@ -30,20 +30,20 @@ BATCH = 200
 
 
 @dataclass(frozen=True)
-class Section:
+class ExportSection:
     """Rows of one table that are the user's, in a file of this name."""
 
     name: str
     rows: QuerySet[Any]
     # Secrets, digests, and what names somebody else. All other columns go out, new ones too.
-    without: Collection[str] = ()
+    exclude: Collection[str] = ()
     # More where rows are small, and there is no index that gives a user's in order.
     batch: int = BATCH
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
         """The rows in order of their keys, as many at a time as memory does not notice."""
         fields = [field.attname for field in self.rows.model._meta.concrete_fields]
-        shown = [name for name in fields if name not in self.without]
+        shown = [name for name in fields if name not in self.exclude]
         key = self.rows.model._meta.pk.attname
         rows = self.rows.order_by("pk").values(*{*shown, key})
         batch = list(rows[: self.batch])
@@ -52,22 +52,22 @@ class Section:
             batch = list(rows.filter(pk__gt=batch[-1][key])[: self.batch])
 
 
-def export_sections(user: User) -> list[Section]:
+def export_sections(user: User) -> list[ExportSection]:
     events = AuditEvent.objects.filter(user_id=user.pk)
     return [
-        Section("account", User.objects.filter(pk=user.pk), ["password"]),
-        Section(
+        ExportSection("account", User.objects.filter(pk=user.pk), ["password"]),
+        ExportSection(
             "sessions", Session.objects.filter(user=user), ["refresh_digest", "previous_digest"]
         ),
-        Section("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
-        Section("limits", LimitHit.objects.filter(subject=user.mobile), ["network"]),
-        Section("events", events.filter(actor=""), ["actor", "mobile_digest"]),
+        ExportSection("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
+        ExportSection("limits", LimitHit.objects.filter(subject=user.mobile), ["network"]),
+        ExportSection("events", events.filter(actor=""), ["actor", "mobile_digest"]),
         # The actor may be a member of staff.
-        Section("events_by_others", events.exclude(actor=""), ["actor", "mobile_digest"]),
+        ExportSection("events_by_others", events.exclude(actor=""), ["actor", "mobile_digest"]),
         # Of the user's own requests: the address of a member of staff is theirs.
-        Section("event_addresses", AuditAddress.objects.filter(user_id=user.pk)),
-        Section("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
-        Section("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
+        ExportSection("event_addresses", AuditAddress.objects.filter(user_id=user.pk)),
+        ExportSection("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
+        ExportSection("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
     ]
 
 

@@ -25,7 +25,7 @@ class Backend(Protocol):
     def send(self, *, to: str, body: str) -> None:
         """Hand over one message, to a number in E.164. Raises SmsError."""
 
-    def told(self) -> str:
+    def check(self) -> str:
         """Where messages would go, found out without sending one. Raises SmsError."""
 
 
@@ -36,7 +36,7 @@ class ConsoleBackend:
         # Celery makes sys.stderr a part of the log, where codes are taken out.
         print(f"SMS to {to}: {body}", file=sys.__stderr__, flush=True)
 
-    def told(self) -> str:
+    def check(self) -> str:
         return "Codes are written to the terminal, and reach no phone."
 
 
@@ -53,7 +53,7 @@ class MemoryBackend:
     def send(self, *, to: str, body: str) -> None:
         self.outbox.append(Sms(to, body))
 
-    def told(self) -> str:
+    def check(self) -> str:
         return "Codes are kept in this process, and reach no phone."
 
 
@@ -64,7 +64,7 @@ class TwilioBackend:
         form = {"To": to, "From": settings.TWILIO_FROM, "Body": body}
         self._ask("POST", "/Messages.json", form)
 
-    def told(self) -> str:
+    def check(self) -> str:
         self._ask("GET", ".json")
         return "Twilio takes the account and its token."
 

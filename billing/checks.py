@@ -11,7 +11,7 @@ from django.core.checks.registry import registry
 from djstripe import checks as djstripe_checks
 
 from accounts.models import User
-from billing.plans import plan_of
+from billing.plans import plan_for_tier
 
 # dj-stripe takes no other key, and finds that out only when the first event is stored. A
 # restricted key (rk_…) may not read the account, which it does at each sync.
@@ -75,7 +75,7 @@ def _check_stripe() -> list[CheckMessage]:
                 id="billing.E002",
             )
         )
-    if not plan_of(User.Tier.PRO).stripe_price_ids:
+    if not plan_for_tier(User.Tier.PRO).stripe_price_ids:
         found.append(
             Error(
                 "STRIPE_PRO_PRICE_ID is not set, while STRIPE_SECRET_KEY is.",

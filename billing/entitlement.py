@@ -12,7 +12,7 @@ from djstripe.models import Subscription
 
 from accounts.models import User
 from billing.models import Flag, Grant
-from billing.plans import Plan, plan_of
+from billing.plans import Plan, plan_for_tier
 
 # Stripe still tries to collect while past_due, and the person keeps what they pay for.
 ENTITLING = ("active", "trialing", "past_due")
@@ -60,7 +60,7 @@ def _right_tier() -> Case:
     """Give the highest tier that a user is entitled to, or else the lowest of all."""
     lowest, *higher = settings.PLANS
     return Case(
-        *[When(entitled(plan_of(tier)), then=Value(tier)) for tier in reversed(higher)],
+        *[When(entitled(plan_for_tier(tier)), then=Value(tier)) for tier in reversed(higher)],
         default=Value(lowest),
     )
 
@@ -105,7 +105,7 @@ def mark_disagreements() -> None:
 def _disagreements() -> Iterator[QuerySet[User]]:
     tiers = list(settings.PLANS)
     for position, tier in enumerate(tiers[1:], start=1):
-        plan, below = plan_of(tier), User.objects.filter(tier__in=tiers[:position])
+        plan, below = plan_for_tier(tier), User.objects.filter(tier__in=tiers[:position])
         yield User.objects.filter(tier=tier).exclude(entitled(plan))
         yield below.filter(stripe_customer_id__in=_entitling(plan).values("customer_id"))
         if plan.is_granted_by_staff:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.models.audit import mobile_digest
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import (
     MINUTE,
     CostLimitReached,
@@ -66,7 +66,7 @@ WHERE user_id = %(user)s AND day = %(day)s AND used > 0
 
 def reserve_values(*, user: User, now: datetime, text_bytes: int) -> dict[str, Any]:
     """The parameters of RESERVE."""
-    plan = plan_for(user)
+    plan = plan_for_user(user)
     return {
         "user": user.pk,
         "mobile_digest": mobile_digest(user.mobile),
@@ -98,7 +98,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
 
     def refusal(self, *, user: User) -> DomainError:
         """The limit that keeps a user from sending now."""
-        plan, today, now = plan_for(user), self.of_today(user=user), timezone.now()
+        plan, today, now = plan_for_user(user), self.of_today(user=user), timezone.now()
         quota = Quota(limit=plan.daily_limit, used=today.used, day=today.day)
         if today.used >= plan.daily_limit:
             return QuotaExceeded(quota)
@@ -128,7 +128,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
     def usage(self, *, user: User) -> Quota:
         """Today's quota as it stands."""
         today = self.of_today(user=user)
-        return Quota(limit=plan_for(user).daily_limit, used=today.used, day=today.day)
+        return Quota(limit=plan_for_user(user).daily_limit, used=today.used, day=today.day)
 
     def reset(self, *, user: User) -> int:
         """End every limit of today that a user has reached; returns how many slots were in use."""

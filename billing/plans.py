@@ -49,13 +49,13 @@ class Plan:
         return self.daily_text_mb * MB
 
 
-def plan_of(tier: str) -> Plan:
+def plan_for_tier(tier: str) -> Plan:
     return settings.PLANS[tier]
 
 
-def plan_for(user: "User") -> Plan:
+def plan_for_user(user: "User") -> Plan:
     """Return the plan of the user's tier, which is read with the user: no query."""
-    return plan_of(user.tier)
+    return plan_for_tier(user.tier)
 
 
 def includes(tier: str, other: str) -> bool:

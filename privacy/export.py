@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import personal_data as accounts
 from accounts.models import User
-from accounts.personal_data import Section
+from accounts.personal_data import ExportSection
 from billing import personal_data as billing
 from chatrooms import personal_data as chatrooms
 from messaging import personal_data as messaging
@@ -93,11 +93,11 @@ def build(*, export_id: uuid.UUID) -> None:
         raise
 
 
-def sections_of(user: User) -> list[Section]:
+def sections_of(user: User) -> list[ExportSection]:
     """Every row about the user, and none that is about anybody else."""
     return [
         *accounts.export_sections(user),
-        Section("exports", DataExport.objects.filter(user=user)),
+        ExportSection("exports", DataExport.objects.filter(user=user)),
         *billing.export_sections(user),
         *chatrooms.export_sections(user),
         *messaging.export_sections(user),
@@ -119,7 +119,7 @@ def write_archive(user: User, file: IO[bytes] | PieceWriter) -> dict[str, int]:
     return rows
 
 
-def write_section(section: Section, file: IO[bytes]) -> int:
+def write_section(section: ExportSection, file: IO[bytes]) -> int:
     """The rows as one JSON array, each in a line of its own."""
     count = 0
     file.write(b"[")

@@ -28,7 +28,7 @@ from rest_framework.response import Response
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.models import IdempotencyRecord
 from accounts.models.idempotency import KeyLocked
-from accounts.models.rate_limits import KEPT
+from accounts.models.rate_limits import LIFETIME
 from gemchat.api.errors import DomainError
 
 ACCEPTED_KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -63,7 +63,7 @@ class KeyedRequest:
     digest: bytes
 
     @classmethod
-    def of(cls, request: AuthenticatedRequest) -> "KeyedRequest | None":
+    def from_request(cls, request: AuthenticatedRequest) -> "KeyedRequest | None":
         """None without the header; raises IdempotencyKeyInvalid."""
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if key is None:
@@ -82,7 +82,7 @@ def idempotent(action: Action) -> Answer:
     def answer_once(
         view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        keyed = KeyedRequest.of(request)
+        keyed = KeyedRequest.from_request(request)
         if keyed is None:
             return action(view, request, *args, **kwargs)
         with transaction.atomic():
@@ -92,7 +92,7 @@ def idempotent(action: Action) -> Answer:
             if not _is_success(response):
                 transaction.set_rollback(True)
                 return response
-            answer = _answer_of(response)
+            answer = _stored_answer(response)
             _insert(keyed, **answer)
         return _rendered(**answer)
 
@@ -106,7 +106,7 @@ def idempotent_over_network(action: Action) -> Answer:
     def answer_once(
         view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        keyed = KeyedRequest.of(request)
+        keyed = KeyedRequest.from_request(request)
         if keyed is None:
             return action(view, request, *args, **kwargs)
         with transaction.atomic():
@@ -120,7 +120,7 @@ def idempotent_over_network(action: Action) -> Answer:
             response = action(view, request, *args, **kwargs)
             if not _is_success(response):
                 return response
-            answer = _answer_of(response)
+            answer = _stored_answer(response)
             own.update(**answer, lease_until=None)
             is_kept = True
         finally:
@@ -157,7 +157,7 @@ def _is_over(record: IdempotencyRecord) -> bool:
     now = timezone.now()
     if record.status is None and record.lease_until is not None:
         return record.lease_until <= now
-    return record.created_at <= now - KEPT
+    return record.created_at <= now - LIFETIME
 
 
 def _insert(keyed: KeyedRequest, **fields: Any) -> IdempotencyRecord:
@@ -177,7 +177,7 @@ def _is_success(response: Response) -> bool:
     return 200 <= response.status_code < 300
 
 
-def _answer_of(response: Response) -> dict[str, Any]:
+def _stored_answer(response: Response) -> dict[str, Any]:
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
     body = JSONRenderer().render(response.data).decode()
     return {"status": response.status_code, "headers": headers, "body": body}

@@ -18,11 +18,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.serializers import VerifyCodeSerializer, describe_sign_in
-from accounts.api.views import fields_of
+from accounts.api.views import validated
 from accounts.auth import sessions, sign_in
 from accounts.auth.sessions import SignedIn
 from accounts.models import Session
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.errors import DomainError
 
 COOKIE = settings.REFRESH_COOKIE_NAME
@@ -50,18 +50,18 @@ class WebSessionView(APIView):
             raise OriginRefused
 
     def post(self, request: Request) -> Response:
-        fields = fields_of(VerifyCodeSerializer, request)
+        fields = validated(VerifyCodeSerializer, request)
         signed_in = sign_in.sign_in_with_code(
             mobile=fields["mobile"],
             digits=fields["otp"],
-            client=client_of(request),
+            client=client_from_request(request),
             channel=Session.Channel.WEB,
         )
         return with_cookie(signed_in, "Signed in.")
 
     def delete(self, request: Request) -> Response:
         sessions.end_web_session(
-            refresh_token=request.COOKIES.get(COOKIE, ""), client=client_of(request)
+            refresh_token=request.COOKIES.get(COOKIE, ""), client=client_from_request(request)
         )
         return without_cookie(Response(status=204))
 
@@ -78,7 +78,9 @@ class WebRefreshView(WebSessionView):
             return Response(status=204)
         try:
             signed_in = sessions.refresh(
-                refresh_token=token, client=client_of(request), channel=Session.Channel.WEB
+                refresh_token=token,
+                client=client_from_request(request),
+                channel=Session.Channel.WEB,
             )
         except sessions.InvalidRefreshToken:
             return without_cookie(Response(status=204))

@@ -51,8 +51,8 @@ def change_password(
 def _check_current(user: User, password: str, client: Client) -> None:
     if not password:
         raise CurrentPasswordRequired
-    guess = rate_limits.take_guess(mobile=user.mobile, client=client)
+    attempt = rate_limits.count_password_attempt(mobile=user.mobile, client=client)
     is_right = user.check_password(password)
-    rate_limits.settle(guess, is_right=is_right)
+    rate_limits.correct_attempt(attempt, is_right=is_right)
     if not is_right:
         raise CurrentPasswordWrong

@@ -104,7 +104,7 @@ def refresh(
     """
     presented = RefreshToken(refresh_token)
     session = (
-        Session.objects.live()
+        Session.objects.active()
         .select_related("user")
         .filter(refresh_digest=presented.digest, channel=channel, user__is_active=True)
         .first()
@@ -130,11 +130,11 @@ def refresh(
 
 def _refuse(presented: RefreshToken, client: Client, channel: Session.Channel) -> NoReturn:
     """Within the grace nothing is wrong; later an old token tells of a copy (RFC 9700)."""
-    live = Session.objects.live().filter(channel=channel)
-    session = live.filter(previous_digest=presented.digest).first()
+    active = Session.objects.active().filter(channel=channel)
+    session = active.filter(previous_digest=presented.digest).first()
     if session and session.rotated_at and timezone.now() - session.rotated_at < REUSE_GRACE:
         raise RefreshInProgress(retry_after=1)
-    session = session or live.filter(pk=presented.session_id).first()
+    session = session or active.filter(pk=presented.session_id).first()
     is_old = session is not None and bytes(session.refresh_digest) != presented.digest
     if session and is_old and session.end(Session.Ending.REFRESH_REUSED):
         AuditEvent.objects.record(

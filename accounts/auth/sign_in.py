@@ -70,7 +70,7 @@ def sign_up(*, mobile: str, password: str, client: Client) -> str:
     if not password:
         return ""
     with hashing_permit():
-        rate_limits.take_signup(client=client)
+        rate_limits.count_signup(client=client)
         encoded = make_password(password)
     return signup_tokens.seal(mobile=mobile, encoded_password=encoded)
 
@@ -82,7 +82,7 @@ def send_code(*, mobile: str, client: Client | None, solution: str = "") -> Issu
     """
     code_id = uuid7()
     with transaction.atomic():
-        resend_after = rate_limits.take_send(
+        resend_after = rate_limits.count_sms(
             mobile=mobile, client=client, code_id=code_id, solution=solution
         )
         code = OneTimeCode.objects.issue(
@@ -107,9 +107,9 @@ def sign_in_with_code(
     signed_in = None
     with transaction.atomic():
         advisory_lock(Lock.RATE_LIMIT, mobile)
-        user = _user_by_code(mobile=mobile, digits=digits, client=client)
+        user = _verify_code(mobile=mobile, digits=digits, client=client)
         if user is not None and user.is_active:
-            _keep_signup_password(user, signup_token, client)
+            _set_signup_password(user, signup_token, client)
             signed_in = open_session(
                 user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
             )
@@ -124,16 +124,16 @@ def sign_in_with_code(
     return signed_in
 
 
-def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
+def _verify_code(*, mobile: str, digits: str, client: Client) -> User | None:
     """Judge a code against every live code of its number, under the number's lock."""
-    codes = list(OneTimeCode.objects.live().filter(mobile=mobile).order_by("created_at"))
+    codes = list(OneTimeCode.objects.active().filter(mobile=mobile).order_by("created_at"))
     is_own = any(code.is_from(client) for code in codes)
     if not is_own:
-        rate_limits.refuse_if_guessing(client=client)
+        rate_limits.check_code_failures(client=client)
     # A list: each code is compared, whichever is right.
     right = [code for code in codes if code.matches(digits) and code.has_try(client)]
     if right and right[0].use():
-        rate_limits.take_back(mobile=mobile)
+        rate_limits.refund(mobile=mobile)
         return User.objects.verified(mobile)
     for code in codes:
         code.spend_try(client)
@@ -143,7 +143,7 @@ def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
     return None
 
 
-def _keep_signup_password(user: User, signup_token: str, client: Client) -> None:
+def _set_signup_password(user: User, signup_token: str, client: Client) -> None:
     if not signup_token or user.has_password:
         return
     encoded = signup_tokens.open_seal(signup_token, mobile=user.mobile)
@@ -181,12 +181,14 @@ def check_credentials(
     Raises InvalidCredentials, RateLimited, Overloaded.
     """
     with hashing_permit():
-        guess = rate_limits.take_guess(mobile=mobile, client=client, kind=kind, is_login=is_login)
+        attempt = rate_limits.count_password_attempt(
+            mobile=mobile, client=client, kind=kind, is_login=is_login
+        )
         user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
         # Django spends the time of a hash on an unusable password as well.
         known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
         is_right = known.check_password(password) and user is not None
-    rate_limits.settle(guess, is_right=is_right)
+    rate_limits.correct_attempt(attempt, is_right=is_right)
     if not is_right or user is None:
         raise InvalidCredentials
     return user

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from accounts.auth.counters import CODE_REFUSALS, DAY, HOUR, Counter, count, longest_wait
 from accounts.models import LimitHit
-from accounts.phone_numbers import region_of
+from accounts.phone_numbers import phone_region
 from gemchat.api.errors import DomainError
 from gemchat.stores.locks import Lock, advisory_lock
 
@@ -69,9 +69,9 @@ class Budget:
         }
 
 
-def budgets_of(mobile: str) -> list[Budget]:
+def budgets_for(mobile: str) -> list[Budget]:
     """Return the budgets that a send to this number is taken from, in the order of their locks."""
-    region = region_of(mobile)
+    region = phone_region(mobile)
     hourly, daily = settings.SMS_COUNTRY_HOURLY_BUDGET, settings.SMS_DAILY_BUDGET
     kind = LimitHit.Kind.BUDGET
     return [
@@ -82,14 +82,14 @@ def budgets_of(mobile: str) -> list[Budget]:
 
 def are_near(*, mobile: str, now: datetime) -> bool:
     """Check whether half of what numbers without an account may take is used."""
-    return any(budget.open_to_anyone().is_used(HALF, now) for budget in budgets_of(mobile))
+    return any(budget.open_to_anyone().is_used(HALF, now) for budget in budgets_for(mobile))
 
 
 def take(*, mobile: str, is_known: bool, now: datetime) -> None:
     """Take one SMS from each budget, in the caller's transaction. Raises SmsBudgetSpent."""
-    budgets = budgets_of(mobile)
+    budgets = budgets_for(mobile)
     counters = [each.counter if is_known else each.open_to_anyone() for each in budgets]
-    # Without a lock first, as in `limits.take_send`.
+    # Without a lock first, as in `limits.count_sms`.
     _refuse_spent(counters, now)
     advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
     _refuse_spent(counters, now)

@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from accounts.models.rate_limits import DayQuerySet
+from accounts.models.rate_limits import ExpiringQuerySet
 from gemchat.stores.locks import TRY_LOCK_SQL, Lock, lock_name
 
 # The lock and the record in one statement. Its snapshot is older than its lock, so it does not see
@@ -25,7 +25,7 @@ class KeyLocked(Exception):
     """Another transaction holds the lock of the key."""
 
 
-class IdempotencyRecordQuerySet(DayQuerySet["IdempotencyRecord"]):
+class IdempotencyRecordQuerySet(ExpiringQuerySet["IdempotencyRecord"]):
     def lock_and_get(self, *, user_id: uuid.UUID, key: str) -> "IdempotencyRecord | None":
         """Lock a user's key up to the transaction's end, and read its record.
 

@@ -17,12 +17,12 @@ from gemchat.api.client_address import Client
 # From the network that asked for a code, and from all others together: a stranger's wrong codes
 # leave the owner's tries alone.
 TRIES = 5
-KEPT = timedelta(days=7)
+LIFETIME = timedelta(days=7)
 DELIVERY_LEASE = timedelta(seconds=60)
 
 
 class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
-    def live(self) -> "OneTimeCodeQuerySet":
+    def active(self) -> "OneTimeCodeQuerySet":
         return self.filter(ended_at=None, expires_at__gt=timezone.now())
 
     def issue(
@@ -51,7 +51,7 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
 
     def due_for_delivery(self) -> "OneTimeCodeQuerySet":
         """Codes that nobody is sending, or whose sender has died."""
-        return self.live().filter(
+        return self.active().filter(
             delivery_status=OneTimeCode.Delivery.QUEUED, next_delivery_at__lte=timezone.now()
         )
 
@@ -68,7 +68,7 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
         return self.get(pk=code_id) if claimed else None
 
     def prunable(self) -> "OneTimeCodeQuerySet":
-        return self.filter(created_at__lt=timezone.now() - KEPT)
+        return self.filter(created_at__lt=timezone.now() - LIFETIME)
 
 
 class OneTimeCode(models.Model):
@@ -166,7 +166,7 @@ class OneTimeCode(models.Model):
     def use(self) -> bool:
         """End the code as used, and its siblings; False when the code has ended before."""
         used = (
-            OneTimeCode.objects.live()
+            OneTimeCode.objects.active()
             .filter(pk=self.pk)
             .update(ended_at=timezone.now(), ending=self.Ending.USED)
         )

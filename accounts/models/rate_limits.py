@@ -9,18 +9,18 @@ from django.utils import timezone
 
 from accounts.models.audit import mobile_digest
 
-KEPT = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 
 
 Row = TypeVar("Row", bound=models.Model)
 
 
-class DayQuerySet(models.QuerySet[Row]):
+class ExpiringQuerySet(models.QuerySet[Row]):
     def prunable(self) -> Self:
-        return self.filter(created_at__lt=timezone.now() - KEPT)
+        return self.filter(created_at__lt=timezone.now() - LIFETIME)
 
 
-class LimitHitQuerySet(DayQuerySet["LimitHit"]):
+class LimitHitQuerySet(ExpiringQuerySet["LimitHit"]):
     def anonymise(self, *, mobile: str) -> None:
         """Move a number's hits to its digest, so that an erasure gives no new allowance."""
         self.filter(subject=mobile).update(subject=mobile_digest(mobile))

@@ -18,7 +18,7 @@ MOST_SESSIONS = 20
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    def live(self) -> "SessionQuerySet":
+    def active(self) -> "SessionQuerySet":
         now = timezone.now()
         return self.filter(
             revoked_at=None,
@@ -36,7 +36,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         Exact where the caller holds the lock of the user's row.
         """
         # By id: ids sort by the time of the sign-in.
-        surplus = self.live().order_by("-pk").values("pk")[keep:]
+        surplus = self.active().order_by("-pk").values("pk")[keep:]
         return Session.objects.filter(pk__in=surplus).end(Session.Ending.REPLACED)
 
     def prunable(self) -> "SessionQuerySet":

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
 from accounts.models import AuditEvent, User
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.errors import DomainError
 
 MOST_ROWS = 100
@@ -157,7 +157,7 @@ def record(request: HttpRequest, event: str, row: Model | None = None, **details
         event,
         user_id=user_id,
         target=target,
-        client=client_of(request),
+        client=client_from_request(request),
         actor=str(request.user.pk),
         **details,
     )

@@ -28,7 +28,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
-from accounts.phone_numbers import InvalidMobile, to_e164
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 from backoffice.actions.base import ReasonForm, StaffAction, record
 from backoffice.models import BackofficeAction
 from backoffice.pages.audited_forms import AuditedForm, changed_values
@@ -276,7 +276,7 @@ def as_mobile(term: str) -> str:
     """The number in E.164, or "", which is nobody's."""
     try:
         return to_e164(term)
-    except InvalidMobile:
+    except InvalidPhoneNumber:
         return ""
 
 

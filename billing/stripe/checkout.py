@@ -13,7 +13,7 @@ from djstripe.models import Customer, Session
 
 from accounts.models import User
 from billing.entitlement import ENTITLING, paid_subscriptions
-from billing.plans import plan_of
+from billing.plans import plan_for_tier
 from billing.stripe import sync
 from billing.stripe.client import is_missing, plain, stripe_calls
 from gemchat.api.errors import DomainError
@@ -43,7 +43,7 @@ def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.c
     with stripe_calls(counted_for=user):
         if user.stripe_customer_id and paid_subscriptions(user.stripe_customer_id):
             raise AlreadySubscribed
-        customer_id = _living_customer(user)
+        customer_id = _active_customer(user)
         if _subscribed_at_stripe(customer_id):
             # The webhook was lost or is yet to come.
             sync.sync_customer(customer_id)
@@ -83,7 +83,7 @@ def cancel_for_erasure(user: User) -> None:
         except stripe.InvalidRequestError as error:
             if not is_missing(error):
                 raise
-    sync.forget_customer(customer_id)
+    sync.erase_customer(customer_id)
 
 
 def with_session_id(success_url: str) -> str:
@@ -93,12 +93,12 @@ def with_session_id(success_url: str) -> str:
     return f"{success_url}{'&' if '?' in success_url else '?'}session_id={SESSION_ID}"
 
 
-def _living_customer(user: User) -> str:
+def _active_customer(user: User) -> str:
     """The user's customer, made anew where Stripe has it no more."""
     customer_id = _customer_of(user)
     if _is_alive(customer_id):
         return customer_id
-    sync.forget_link(customer_id)
+    sync.unlink_customer(customer_id)
     return _customer_of(user)
 
 
@@ -134,7 +134,7 @@ def _subscribed_at_stripe(customer_id: str) -> bool:
     return any(
         subscription.status in ENTITLING
         and any(
-            item.price.id in plan_of(User.Tier.PRO).stripe_price_ids
+            item.price.id in plan_for_tier(User.Tier.PRO).stripe_price_ids
             for item in subscription["items"].data
         )
         for subscription in found.auto_paging_iter()
@@ -145,7 +145,7 @@ def _open_session(
     user: User, customer_id: str, success_url: str, cancel_url: str
 ) -> stripe.checkout.Session:
     """The customer's one open Checkout page; another that is open for another price is ended."""
-    price = plan_of(User.Tier.PRO).stripe_price_ids[0]
+    price = plan_for_tier(User.Tier.PRO).stripe_price_ids[0]
     latest = next(iter(stripe.checkout.Session.list(customer=customer_id, limit=1).data), None)
     urls = hashlib.sha256(f"{success_url}\n{cancel_url}".encode()).hexdigest()[:16]
     if latest is not None and latest.status == "open":

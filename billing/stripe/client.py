@@ -20,7 +20,7 @@ from django.conf import settings
 
 from accounts.auth import rate_limits
 from accounts.models import LimitHit, User
-from billing.plans import plan_of
+from billing.plans import plan_for_tier
 from gemchat.api.errors import DomainError
 from gemchat.serving.breaker import CircuitBreaker, CircuitOpen
 from gemchat.serving.permits import NoPermit, Permits
@@ -138,7 +138,7 @@ def configure() -> None:
 
 
 def is_configured() -> bool:
-    return bool(settings.STRIPE_SECRET_KEY and plan_of(User.Tier.PRO).stripe_price_ids)
+    return bool(settings.STRIPE_SECRET_KEY and plan_for_tier(User.Tier.PRO).stripe_price_ids)
 
 
 @contextmanager

@@ -67,8 +67,8 @@ def _compare_page(page: list[stripe.Subscription], differences: Differences) -> 
         here, there = known.get(subscription.id), plain(subscription)
         if here is None and sync.is_erased(str(subscription.customer)):
             continue
-        if here is None or _essence(here) != _essence(there):
-            _heal(
+        if here is None or _comparable(here) != _comparable(there):
+            _repair(
                 differences,
                 subscription_id=subscription.id,
                 customer_id=str(subscription.customer),
@@ -87,7 +87,7 @@ def _compare_unlisted(differences: Differences, listed: set[str]) -> None:
         "id", "customer_id", "stripe_data__status"
     ):
         if subscription_id not in listed:
-            _heal(
+            _repair(
                 differences,
                 subscription_id=subscription_id,
                 customer_id=customer_id,
@@ -97,7 +97,7 @@ def _compare_unlisted(differences: Differences, listed: set[str]) -> None:
             )
 
 
-def _essence(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
+def _comparable(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
     """What the tier and the status page are made of."""
     items = [
         (item["id"], item["price"]["id"], item["current_period_end"])
@@ -107,7 +107,7 @@ def _essence(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
     return (*(stripe_data.get(name) for name in names), sorted(items))
 
 
-def _heal(
+def _repair(
     differences: Differences, *, subscription_id: str, customer_id: str, **found: Any
 ) -> None:
     differences.subscriptions.append({"id": subscription_id, "customer": customer_id, **found})

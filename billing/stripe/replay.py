@@ -21,7 +21,7 @@ def replay(delivery: WebhookEventTrigger) -> None:
     A delivery is replayed once, however many ask for it at the same time. Raises NothingToReplay,
     PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as it was.
     """
-    sync.forget_old_keys()
+    sync.delete_stale_api_keys()
     with stripe_calls(caller=Caller.STAFF), transaction.atomic():
         failed = (
             WebhookEventTrigger.objects.select_for_update()

@@ -8,7 +8,7 @@ from billing.entitlement import ENTITLING
 
 # Prices with tiers have no amount of their own and count as nothing; discounts and taxes are left
 # out. A month is a twelfth of a year, and 365 / 12 days.
-MONTHLY = """
+MONTHLY_REVENUE_SQL = """
 SELECT item -> 'price' ->> 'currency', round(sum(
     coalesce((item -> 'price' ->> 'unit_amount')::numeric, 0)
     * coalesce((item ->> 'quantity')::numeric, 1)
@@ -25,5 +25,5 @@ GROUP BY 1 ORDER BY 1
 def monthly_revenue() -> dict[str, Any]:
     """By currency, in its smallest unit, over the subscriptions that are Pro now."""
     with connection.cursor() as cursor:
-        cursor.execute(MONTHLY, [list(ENTITLING)])
+        cursor.execute(MONTHLY_REVENUE_SQL, [list(ENTITLING)])
         return {currency: int(amount) for currency, amount in cursor.fetchall()}

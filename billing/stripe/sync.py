@@ -31,7 +31,7 @@ def lock_customer(customer_id: str) -> None:
 
 
 @contextmanager
-def updating(customer_id: str) -> Iterator[None]:
+def customer_update(customer_id: str) -> Iterator[None]:
     """A transaction in which the customer's rows, and then the tier, change.
 
     Stripe is asked inside it. That is the one place where a transaction is held across the
@@ -45,7 +45,7 @@ def updating(customer_id: str) -> Iterator[None]:
 
 def sync_subscription(*, subscription_id: str, customer_id: str) -> None:
     """Bring one subscription and its customer's tier up to date; one that is gone is removed."""
-    with updating(customer_id):
+    with customer_update(customer_id):
         try:
             found = stripe.Subscription.retrieve(subscription_id)
         except stripe.InvalidRequestError as error:
@@ -53,29 +53,29 @@ def sync_subscription(*, subscription_id: str, customer_id: str) -> None:
                 raise
             Subscription.objects.filter(id=subscription_id).delete()
         else:
-            store(found)
+            save_subscription(found)
 
 
 def sync_customer(customer_id: str) -> None:
     """Bring all subscriptions of a customer up to date, and the tier."""
-    with updating(customer_id):
+    with customer_update(customer_id):
         for found in stripe.Subscription.list(
             customer=customer_id, status="all", limit=100
         ).auto_paging_iter():
-            store(found)
+            save_subscription(found)
 
 
-def store(subscription: stripe.Subscription) -> None:
-    forget_old_keys()
+def save_subscription(subscription: stripe.Subscription) -> None:
+    delete_stale_api_keys()
     Subscription.sync_from_stripe_data(subscription, api_key=settings.STRIPE_SECRET_KEY)
 
 
-def forget_old_keys() -> None:
+def delete_stale_api_keys() -> None:
     """dj-stripe keeps every API key that it has met, and goes on using the first of them."""
     APIKey.objects.exclude(secret=settings.STRIPE_SECRET_KEY).delete()
 
 
-def forget_link(customer_id: str) -> None:
+def unlink_customer(customer_id: str) -> None:
     """The customer is deleted at Stripe: its user has none, and is Pro by a grant at the most."""
     with transaction.atomic():
         lock_customer(customer_id)
@@ -86,7 +86,7 @@ def forget_link(customer_id: str) -> None:
         refresh_tiers(owners)
 
 
-def forget_customer(customer_id: str) -> None:
+def erase_customer(customer_id: str) -> None:
     """Remove what is kept here about a customer: rows, events that speak of it, its name in flags.
 
     What Stripe still sends about it is not stored any more; see `is_erased`.
@@ -94,8 +94,8 @@ def forget_customer(customer_id: str) -> None:
     with transaction.atomic():
         lock_customer(customer_id)
         ErasedCustomer.objects.get_or_create(digest=customer_digest(customer_id))
-        forget_link(customer_id)
-        events = Event.objects.filter(events_of(customer_id))
+        unlink_customer(customer_id)
+        events = Event.objects.filter(customer_events(customer_id))
         WebhookEventTrigger.objects.filter(
             Q(event__in=events) | Q(body__contains=customer_id)
         ).delete()
@@ -109,7 +109,7 @@ def forget_customer(customer_id: str) -> None:
 
 
 def is_erased(customer_id: str) -> bool:
-    """Whether `forget_customer` has been here.
+    """Whether `erase_customer` has been here.
 
     Stripe goes on to tell of a customer that was deleted, and lists its subscriptions for ever:
     stored again, that would name the person for good.
@@ -122,7 +122,7 @@ def customer_digest(customer_id: str) -> bytes:
     return hashlib.sha256(customer_id.encode()).digest()
 
 
-def events_of(customer_id: str) -> Q:
+def customer_events(customer_id: str) -> Q:
     """Events that speak of a customer."""
     return Q(data__object__customer=customer_id) | Q(data__object__id=customer_id)
 

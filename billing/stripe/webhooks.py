@@ -74,7 +74,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         logger.warning("A signed event has not the form of one")
         return problem_for(InvalidWebhook())
     if event["livemode"] is settings.STRIPE_LIVE_MODE:
-        return _store_of_the_living(request, secret, event)
+        return _store_unless_erased(request, secret, event)
     logger.warning("Event %s is of the other mode, test or live", event["id"])
     return JsonResponse({"status": "success"})
 
@@ -103,7 +103,7 @@ def read_event(body: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and b"\\u0000" not in body else None
 
 
-def _store_of_the_living(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
+def _store_unless_erased(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
     """Store nothing of a customer whose user was erased, also if that happens meanwhile."""
     subject = event["data"]["object"]
     customer_id = _customer_id(subject)
@@ -117,7 +117,7 @@ def _store_of_the_living(request: HttpRequest, secret: str, event: dict[str, Any
             # An erasure that did not see what has just been stored is over, once this is had.
             sync.lock_customer(customer_id)
             if sync.is_erased(customer_id):
-                sync.forget_customer(customer_id)
+                sync.erase_customer(customer_id)
     return response
 
 
@@ -129,7 +129,7 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
     request.META.pop("HTTP_X_DJSTRIPE_WEBHOOK_SECRET", None)
     # Made of META at its first use, which was in a middleware.
     request.__dict__.pop("headers", None)
-    sync.forget_old_keys()
+    sync.delete_stale_api_keys()
     endpoint = _endpoint(request)
     # For dj-stripe's own check. Not saved: the secrets stay in the environment.
     endpoint.secret, endpoint.livemode = secret, settings.STRIPE_LIVE_MODE
@@ -176,7 +176,7 @@ def derive_tier(*, event: Event, **kwargs: Any) -> None:
     """After any event of a customer, whatever it was."""
     customer_id = _customer_id(event.data["object"])
     if customer_id and event.type == "customer.deleted":
-        sync.forget_link(customer_id)
+        sync.unlink_customer(customer_id)
     elif customer_id:
         refresh_customer(customer_id)
 

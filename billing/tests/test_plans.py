@@ -12,7 +12,7 @@ from accounts.models.users import tier_choices
 from billing.checks import check_settings
 from billing.entitlement import disagreeing, mark_disagreements, refresh_all_tiers
 from billing.models import DailyQuota, Grant
-from billing.plans import includes, plan_for
+from billing.plans import includes, plan_for_user
 from billing.tests.paying import PRICE, pro, status_of, tier_of
 from billing.tests.plans import with_plan
 from messaging.models import GeminiModel
@@ -46,7 +46,7 @@ def test_third_plan_is_the_plan_of_a_user_of_its_tier(alice, alice_api, team):
 
     alice.refresh_from_db()
 
-    assert plan_for(alice).daily_limit == 7
+    assert plan_for_user(alice).daily_limit == 7
     assert DailyQuota.objects.reserve(user=alice).remaining == 6
     assert (status_of(alice_api)["tier"], status_of(alice_api)["daily_limit"]) == ("team", 7)
     assert alice_api.get("/api/v1/user/me").json()["tier"] == "team"

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import QuotaExceeded
 from billing.tests.plans import with_plan
 
@@ -43,7 +43,7 @@ def test_reserve_is_one_statement(alice, django_assert_num_queries):
 
 def test_the_tier_check_adds_no_query(alice, django_assert_num_queries):
     with django_assert_num_queries(0):
-        plan_for(alice)
+        plan_for_user(alice)
 
 
 def test_days_have_quotas_of_their_own(alice, settings):

@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.auth.rate_limits import RateLimited
 from accounts.models import User
 from billing.models import DailyQuota, ErasedQuota
-from billing.plans import NO_CEILING, plan_for
+from billing.plans import NO_CEILING, plan_for_user
 from billing.quota import CostLimitReached, QuotaExceeded, TextLimitReached
 from billing.tests.plans import with_plan
 from tests.marks import committed
@@ -80,7 +80,7 @@ def test_ceiling_of_zero_is_none(ceiling, column, error, alice, settings):
 def test_ceiling_that_is_infinite_is_none(alice, settings):
     with_plan(settings, "basic", daily_cost_usd=float("inf"))
 
-    assert plan_for(alice).daily_cost_micro_usd == NO_CEILING
+    assert plan_for_user(alice).daily_cost_micro_usd == NO_CEILING
 
 
 def test_text_of_a_day_has_a_limit(alice, settings):

@@ -11,15 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from accounts.api.authentication import caller
+from accounts.api.authentication import authenticated_user
 from accounts.api.idempotency import idempotent
 from accounts.models import AuditEvent, User
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from chatrooms import list_pages
 from chatrooms.list_pages import Page, position_in, rendered, respond
 from chatrooms.models import Chatroom
 from chatrooms.serializers import list_query
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
 from messaging.api.chatrooms import ChatroomViewSet
 from messaging.api.serializers import (
@@ -48,7 +48,7 @@ class ConversationViewSet(ChatroomViewSet):
 
     def list(self, request: Request) -> HttpResponse:
         """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
-        query, user = list_query(request), caller(request)
+        query, user = list_query(request), authenticated_user(request)
         if not query.get("q"):
             return super().list(request)
         found = find_rooms(
@@ -63,7 +63,7 @@ class ConversationViewSet(ChatroomViewSet):
         return respond(request, Page(rendered(hits.data), cursor))
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
-        plan = plan_for(user)
+        plan = plan_for_user(user)
         return Chatroom.objects.open_within_limits(
             user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
         )
@@ -71,7 +71,7 @@ class ConversationViewSet(ChatroomViewSet):
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()
         messages, has_more = branch.latest(
-            user=caller(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
+            user=authenticated_user(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
         )
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
@@ -84,7 +84,7 @@ class ConversationViewSet(ChatroomViewSet):
             MessagingAction.CHATROOM_DELETED,
             user_id=room.user_id,
             target=str(room.pk),
-            client=client_of(request),
+            client=client_from_request(request),
         )
         return Response(status=204)
 
@@ -94,7 +94,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     lookup_value_regex = UUID
 
     def get_queryset(self) -> MessageQuerySet:
-        return Message.objects.owned_by(caller(self.request))
+        return Message.objects.owned_by(authenticated_user(self.request))
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(self.described(self.get_object()))
@@ -113,7 +113,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     def page(self, request: Request, chatroom_id: str) -> tuple[list[Shown], bool, bool]:
         """The messages of a page, and whether any precede and follow them."""
-        user, limit = caller(request), page_limit(request)
+        user, limit = authenticated_user(request), page_limit(request)
         before, after = (request.query_params.get(name) for name in ("before", "after"))
         if before and after:
             raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
@@ -140,10 +140,12 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         fields = PromptSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         if model := fields.validated_data.get("model", ""):
-            GeminiModel.objects.chosen_by(caller(request), model)
+            GeminiModel.objects.chosen_by(authenticated_user(request), model)
         try:
             accepted = actions.post_message(
-                user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields.validated_data
+                user=authenticated_user(request),
+                chatroom_id=uuid.UUID(chatroom_id),
+                **fields.validated_data,
             )
         except Chatroom.DoesNotExist as error:
             raise Http404 from error
@@ -152,7 +154,9 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["post"])
     @idempotent
     def regenerate(self, request: Request, pk: str) -> Response:
-        return self.accepted(actions.regenerate(reply=self.get_object(), user=caller(request)))
+        return self.accepted(
+            actions.regenerate(reply=self.get_object(), user=authenticated_user(request))
+        )
 
     @action(detail=True, methods=["post"])
     @idempotent
@@ -161,7 +165,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         fields = EditSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         return self.accepted(
-            actions.edit(message=message, user=caller(request), **fields.validated_data)
+            actions.edit(message=message, user=authenticated_user(request), **fields.validated_data)
         )
 
     @action(detail=True, methods=["post"])
@@ -171,7 +175,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     @action(detail=True, methods=["post"])
     def select(self, request: Request, pk: str) -> Response:
-        message = actions.select(user=caller(request), message=self.get_object())
+        message = actions.select(user=authenticated_user(request), message=self.get_object())
         return Response(envelope("This branch is shown now.", self.described(message)))
 
     @action(detail=True, methods=["put"])

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from chatrooms.models import Chatroom
 from gemchat.stores.compiled import Compiled
 from gemchat.stores.prepared import execute_together, fetch
@@ -79,7 +79,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
             return []
         owner = User.objects.get(pk=user_id)
         generating = self.filter(user=owner, status=Message.Status.GENERATING).count()
-        return waiting[: max(0, plan_for(owner).concurrent_replies - generating)]
+        return waiting[: max(0, plan_for_user(owner).concurrent_replies - generating)]
 
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime

@@ -139,8 +139,8 @@ class LiveReads:
 
 def live_among(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """The sessions among these that have not ended and whose user is active."""
-    live = Session.objects.live().filter(pk__in=session_ids, user__is_active=True)
-    return set(live.values_list("pk", flat=True))
+    active = Session.objects.active().filter(pk__in=session_ids, user__is_active=True)
+    return set(active.values_list("pk", flat=True))
 
 
 def _refusal(subject: str, maximum: int) -> TooManyLiveReads:

@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
-from gemchat.api.client_address import Client, client_of
+from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
 from messaging.api.stream import read_only
 from messaging.streaming.hub import Hub
@@ -57,7 +57,9 @@ class ExportViewSet(ViewSet):
         current, is_new = DataExport.objects.request(request.user)
         if is_new:
             AuditEvent.objects.record(
-                PrivacyAction.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
+                PrivacyAction.USER_EXPORTED,
+                user_id=request.user.pk,
+                client=client_from_request(request),
             )
             send(build_export, current.pk)
         return Response(described(current, request), status=202)
@@ -84,7 +86,7 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     """
     hub: Hub = request.scope["state"]["hub"]
     token = request.GET.get("token", "")
-    session, export = await in_thread(linked_export, token, client_of(request))
+    session, export = await in_thread(linked_export, token, client_from_request(request))
     read = hub.reads.open(session)
     response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
@@ -103,7 +105,7 @@ def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
         export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)
     except signing.BadSignature as error:
         raise LinkInvalid from error
-    session = Session.objects.live().filter(pk=session_id, user__is_active=True).first()
+    session = Session.objects.active().filter(pk=session_id, user__is_active=True).first()
     export = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY).first()
     if session is None or export is None or export.has_expired:
         raise LinkInvalid

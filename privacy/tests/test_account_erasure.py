@@ -263,7 +263,7 @@ def test_many_tasks_at_once_erase_a_user(carol: User, monkeypatch: pytest.Monkey
     ("step", "calls"),
     [
         ("privacy.erasure:cancel_for_erasure", 0),
-        ("billing.stripe.sync:forget_customer", 0),
+        ("billing.stripe.sync:erase_customer", 0),
         ("privacy.erasure:erase_batch", 2),
         ("billing.models:UsageRecordQuerySet.detach", 0),
         ("accounts.personal_data:delete_task_results", 0),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Erasure, User
-from accounts.personal_data import Section
+from accounts.personal_data import ExportSection
 from gemchat.stores.redis import client
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
@@ -32,7 +32,7 @@ def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> Non
     room = make_room(carol)
     for number in range(5):
         exchange(room, f"Q{number}", f"A{number}")
-    section = Section("messages", Message.objects.filter(user=carol), ["content"], batch)
+    section = ExportSection("messages", Message.objects.filter(user=carol), ["content"], batch)
 
     batches = list(section.batches())
 

@@ -9,7 +9,7 @@ from accounts.models.audit import AccountAction
 class Command(MobileCommand):
     help = "End a number's live code and forget what its limits have counted."
 
-    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+    def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:
         ended = OneTimeCode.objects.end(mobile=mobile, ending=OneTimeCode.Ending.CLEARED)
         hits = rate_limits.clear(mobile=mobile)
         AuditEvent.objects.record(AccountAction.CODE_CLEARED, mobile=mobile, actor=COMMAND)

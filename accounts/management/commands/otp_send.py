@@ -13,7 +13,7 @@ from accounts.models.audit import AccountAction
 class Command(MobileCommand):
     help = "Send a new one-time code to a number, under the limits that hold for everybody."
 
-    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+    def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:
         try:
             issued = send_code(mobile=mobile, client=None)
         except (RateLimited, SmsBudgetSpent) as error:

@@ -10,7 +10,7 @@ from accounts.models.audit import AccountAction
 class Command(UserCommand):
     help = "Let a disabled user sign in again."
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.enable():
             raise CommandError("This user is being erased, which cannot be undone.")
         record(AccountAction.USER_ENABLED, user)

@@ -19,7 +19,7 @@ class Command(UserCommand):
         " line from standard input: as an argument it would show in the list of processes."
     )
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         password = getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
         if len(password) > LONGEST_PASSWORD:
             raise CommandError(f"The password has more than {LONGEST_PASSWORD} characters.")

@@ -20,7 +20,7 @@ class Command(UserCommand):
         super().add_arguments(parser)
         parser.add_argument("--yes", action="store_true", help="replace the one that is there")
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.is_staff:
             raise CommandError(f"{user.mobile} is not a member of staff.")
         devices = TOTPDevice.objects.filter(user=user)

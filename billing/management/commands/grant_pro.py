@@ -18,7 +18,7 @@ class Command(UserCommand):
         parser.add_argument("--days", type=int, required=True, help="for how long, from now")
         parser.add_argument("--reason", required=True, help="kept with the grant")
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not 1 <= options["days"] <= 3660:
             raise CommandError("--days must be from 1 to 3660.")
         if not 1 <= len(options["reason"]) <= 200:

@@ -19,7 +19,7 @@ class Command(UserCommand):
             "--output", type=Path, help="the file, a new one (gemchatroom-<user's id>.zip)"
         )
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         path = options["output"] or Path(f"gemchatroom-{user.pk}.zip")
         record(PrivacyAction.USER_EXPORTED, user)
         unfinished = path.with_name(f"{path.name}.part")
