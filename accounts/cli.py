@@ -1,4 +1,4 @@
-"""What the commands have in common: --mobile, --json, and a failure told in a sentence."""
+"""Base classes of commands: --mobile, --json, and failures as one sentence."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ COMMAND = "command"
 
 
 class JsonCommand(BaseCommand):
-    """A command whose `report` says what it did; shown as lines, or as one JSON object."""
+    """A command that prints its `report` as lines, or as one JSON object."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="answer with one JSON object")

@@ -31,7 +31,7 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class ExportSection:
-    """Rows of one table that are the user's, in a file of this name."""
+    """Rows of a user in one table, for a file of this name."""
 
     name: str
     rows: QuerySet[Any]
@@ -41,7 +41,7 @@ class ExportSection:
     batch: int = BATCH
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """The rows in order of their keys, as many at a time as memory does not notice."""
+        """Yield the rows in order of their keys, a batch at a time."""
         fields = [field.attname for field in self.rows.model._meta.concrete_fields]
         shown = [name for name in fields if name not in self.exclude]
         key = self.rows.model._meta.pk.attname

@@ -1,4 +1,4 @@
-"""Mobile numbers: every way of writing one gives the same E.164."""
+"""Mobile numbers: every notation of a number gives the same E.164."""
 
 import re
 
@@ -11,7 +11,7 @@ SEPARATORS = re.compile(r"[ ().-]")
 ACCEPTED = re.compile(r"\+?[0-9]{10,15}")
 # In SMS_ALLOWED_COUNTRIES.
 EVERY_COUNTRY = "*"
-# Texting these costs whoever sends, which is how SMS fraud earns.
+# The sender pays for texts to these numbers, which is how SMS fraud earns.
 REFUSED_TYPES = {
     PhoneNumberType.PREMIUM_RATE,
     PhoneNumberType.SHARED_COST,
@@ -39,7 +39,7 @@ def phone_region(mobile: str) -> str:
 
 
 def to_e164(text: str) -> str:
-    """`+911234567890` from `+` and 10 to 15 digits, or from PHONE_DEFAULT_REGION's own format."""
+    """Return the E.164 of a number, also of the format of PHONE_DEFAULT_REGION."""
     digits = SEPARATORS.sub("", text)
     if not ACCEPTED.fullmatch(digits):
         raise InvalidPhoneNumber("Give a mobile number: + and 10 to 15 digits.")

@@ -11,9 +11,9 @@ CONNECT_SECONDS, READ_SECONDS = 5, 15
 
 
 class SmsError(Exception):
-    """An SMS that was not taken. Its text is kept and shown to staff, so it quotes no message.
+    """An SMS that the vendor refused. Staff read the text, so it quotes no message.
 
-    `permanent` says that sending the same again cannot help.
+    `permanent` means that sending the same again cannot help.
     """
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
@@ -26,7 +26,7 @@ class Backend(Protocol):
         """Hand over one message, to a number in E.164. Raises SmsError."""
 
     def check(self) -> str:
-        """Where messages would go, found out without sending one. Raises SmsError."""
+        """Return where messages would go, without sending one. Raises SmsError."""
 
 
 class ConsoleBackend:

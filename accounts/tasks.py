@@ -1,4 +1,4 @@
-"""What accounts leave to Celery: sending codes."""
+"""Tasks of accounts: sending codes."""
 
 import logging
 import uuid
@@ -32,7 +32,7 @@ MESSAGE = "{digits} is your GemChatRoom code. It ends in {minutes} minutes. Give
 
 @shared_task
 def deliver_code(code_id: str) -> None:
-    """Send a code by SMS, once: whoever claims the row sends it, and it says when to try again."""
+    """Send a code by SMS, once: the task that claims the row sends it."""
     code = OneTimeCode.objects.claim_delivery(uuid.UUID(code_id))
     if code is None:
         return
@@ -62,7 +62,7 @@ def _record_failure(code: OneTimeCode, error: SmsError) -> None:
 
 @shared_task
 def sweep_codes() -> None:
-    """Send again what the queue has lost, or a worker died over."""
+    """Send codes again that the queue has lost, or whose worker died."""
     due = OneTimeCode.objects.due_for_delivery()
     lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
     for code_id in lost.values_list("pk", flat=True):

@@ -1,4 +1,4 @@
-"""Which tier a user has. It is derived from Stripe's mirror and from grants, only here."""
+"""Derive the tiers of users from Stripe's mirror and from grants, only here."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from billing.plans import Plan, plan_for_tier
 
 # Stripe still tries to collect while past_due, and the person keeps what they pay for.
 ENTITLING = ("active", "trialing", "past_due")
-# Nothing comes after these.
+# No status follows these.
 ENDED = ("canceled", "incomplete_expired")
 BATCH = 1000
 # The sweep of expired grants looks back this far, should it not have run for a while. The nightly
@@ -40,7 +40,7 @@ def has_price_of(*plans: Plan) -> Q:
 
 
 def paid_subscriptions(customer_id: str | None) -> "list[Subscription]":
-    """The customer's subscriptions that entitle to a plan, oldest first; a second is a fault."""
+    """Return entitling subscriptions, oldest first; a second is a fault."""
     paid = _entitling(*settings.PLANS.values())
     return list(paid.filter(customer_id=customer_id).order_by("created", "id"))
 
@@ -66,10 +66,10 @@ def _right_tier() -> Case:
 
 
 def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Derive these users' tiers anew; returns those that changed, with what they are now.
+    """Derive these users' tiers; return the changed users with their new tiers.
 
-    The users are locked before anything is read: of two that change what a tier is derived from
-    at the same time, the second to lock sees what the first has done.
+    The users are locked before anything is read. Of two changes at the same time, the second one
+    sees what the first has done.
     """
     with transaction.atomic():
         locked = list(
@@ -86,7 +86,7 @@ def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 
 def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
-    """Those of the users whose tier is not what it should be, with what it should be."""
+    """Map each user whose stored tier is wrong to the right tier."""
     wrong = users.annotate(right=_right_tier()).exclude(tier=F("right"))
     return dict(wrong.values_list("pk", "right"))
 
@@ -113,12 +113,12 @@ def _disagreements() -> Iterator[QuerySet[User]]:
 
 
 def disagreeing() -> list[uuid.UUID]:
-    """Of those who were marked the users whose tier is not yet what it should be."""
+    """Return the marked users whose tier is still wrong."""
     return list(wrong_tiers(User.objects.filter(tier_disagrees=True)))
 
 
 def refresh_all_tiers() -> dict[uuid.UUID, str]:
-    """Put every wrong tier right, a batch a transaction; returns those that changed."""
+    """Correct every wrong tier, a batch per transaction; return the changed users."""
     wrong = list(wrong_tiers(User.objects.all()))
     changed: dict[uuid.UUID, str] = {}
     for start in range(0, len(wrong), BATCH):
@@ -127,7 +127,7 @@ def refresh_all_tiers() -> dict[uuid.UUID, str]:
 
 
 def refresh_customer(customer_id: str) -> dict[uuid.UUID, str]:
-    """Derive the tier of the user who has this customer, and show staff a second subscription."""
+    """Derive the tier of a customer's user, and flag a second subscription."""
     owners = User.objects.filter(stripe_customer_id=customer_id)
     for second in paid_subscriptions(customer_id)[1:]:
         Flag.objects.raise_once(
@@ -140,7 +140,7 @@ def refresh_customer(customer_id: str) -> dict[uuid.UUID, str]:
 
 
 def grant_pro(*, user: User, until: datetime, reason: str, by: User | None) -> Grant:
-    """Make the user Pro up to a moment that is to come; `by` is None on the command line."""
+    """Make the user Pro until a moment; `by` is None on the command line."""
     with transaction.atomic():
         grant = Grant.objects.create(user=user, until=until, reason=reason, granted_by=by)
         refresh_tiers([user.pk])
@@ -148,7 +148,7 @@ def grant_pro(*, user: User, until: datetime, reason: str, by: User | None) -> G
 
 
 def end_grant(grant: Grant) -> bool:
-    """Take Pro back now; False when the grant was over."""
+    """End a grant now; False when the grant was over."""
     with transaction.atomic():
         ended = Grant.objects.current().filter(pk=grant.pk).update(until=timezone.now())
         refresh_tiers([grant.user_id])
@@ -156,7 +156,7 @@ def end_grant(grant: Grant) -> bool:
 
 
 def end_expired_grants() -> dict[uuid.UUID, str]:
-    """Derive the tiers anew of those whose grants have lately run out; returns the changes."""
+    """Derive the tiers of users whose grants have run out; return the changes."""
     now = timezone.now()
     expired = Grant.objects.filter(until__lte=now, until__gt=now - LOOK_BACK)
     lowest = next(iter(settings.PLANS))

@@ -11,7 +11,7 @@ from accounts.personal_data import ExportSection, prune_rows
 from billing.models import DailyQuota, ErasedQuota, Flag, Grant, UsageRecord
 from billing.stripe.sync import customer_events, mirrored_rows
 
-# What dj-stripe keeps of its own beside Stripe's answer.
+# Columns that dj-stripe adds to Stripe's answer.
 MIRROR_ONLY = ("djstripe_id", "djstripe_owner_account_id", "djstripe_created", "djstripe_updated")
 # Stripe delivers a webhook again for 3 days, and shows its own copy for 30.
 WEBHOOK_LIFETIME = timedelta(days=30)
@@ -22,7 +22,7 @@ def export_sections(user: User) -> list[ExportSection]:
     return [
         ExportSection("daily_quotas", DailyQuota.objects.filter(user=user)),
         ExportSection("usage", UsageRecord.objects.filter(user=user), batch=5_000),
-        # By whom is a member of staff.
+        # The giver is a member of staff.
         ExportSection("grants", Grant.objects.filter(user=user), ["granted_by_id"]),
         ExportSection("flags", Flag.objects.filter(user=user)),
         *_stripe_sections(user.stripe_customer_id),

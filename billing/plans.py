@@ -59,7 +59,7 @@ def plan_for_user(user: "User") -> Plan:
 
 
 def includes(tier: str, other: str) -> bool:
-    """Check whether a tier has all that another tier has: it is the same tier, or a higher one."""
+    """Check whether a tier is another tier, or a higher one."""
     tiers = list(settings.PLANS)
     return tiers.index(tier) >= tiers.index(other)
 

@@ -1,4 +1,4 @@
-"""What beat has billing do."""
+"""Periodic tasks of billing."""
 
 import logging
 

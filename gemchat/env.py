@@ -88,9 +88,9 @@ def database(*, pool_size: int) -> dict[str, Any]:
         }
     else:
         config = env.db_url("DATABASE_URL")
-    # A pool, since threads that come and go would each keep a connection of their own.
-    # It gives up to connect after `reconnect_timeout`, and tries anew at the next request: else
-    # its waits between tries double, and it would miss the end of a long outage by minutes.
+    # A pool, since threads that come and go would each keep a connection.
+    # The pool gives up after `reconnect_timeout`, and connects at the next request. Else its waits
+    # between tries double, and it would miss the end of a long outage by minutes.
     pool = {
         "min_size": 1,
         "max_size": pool_size,
@@ -99,7 +99,7 @@ def database(*, pool_size: int) -> dict[str, Any]:
         "reconnect_timeout": 3,
         "connection_class": BoundedConnection,
     }
-    # A network that swallows everything is found out by the kernel, in 15 s.
+    # The kernel finds a network that drops all packets in 15 s.
     network = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
     config["OPTIONS"] = {
         **config.get("OPTIONS", {}),
@@ -108,7 +108,7 @@ def database(*, pool_size: int) -> dict[str, Any]:
         "tcp_user_timeout": 15_000,
         **network,
     }
-    # The pool asks a connection whether it still lives, so that a restart of PostgreSQL heals.
+    # The pool checks each connection, so that a restart of PostgreSQL heals.
     config["CONN_HEALTH_CHECKS"] = True
     config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
     return config
@@ -140,12 +140,12 @@ def logging_config(*, is_development: bool) -> dict[str, Any]:
         "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
         "loggers": {
             "django": {"handlers": [], "propagate": True},
-            # It comes with handlers of its own, and its access log with query strings.
+            # It brings handlers along, and its access log has query strings.
             "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
             "uvicorn.error": {"level": "WARNING"},
             "uvicorn.access": {"handlers": [], "level": "WARNING"},
             "gemchat.access": {"level": "WARNING" if is_development else "INFO"},
-            # At each try to connect; health tells that the database is down.
+            # At each try to connect; health reports that the database is down.
             "psycopg.pool": {"level": "ERROR"},
             "stripe": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},  # A 4xx is the client's business.

@@ -158,10 +158,10 @@ LIVE_READS_PER_USER = env.int("LIVE_READS_PER_USER", default=50)
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=10.0)
 WEB_LOCK_SECONDS = env.float("WEB_LOCK_SECONDS", default=3.0)
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=400)
-# Of each web process and worker: a thread of web's may hold one for as long as its request takes,
-# so there are as many as threads (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. The
-# threads of a worker take one for some milliseconds at a reply's start and end. So PostgreSQL's
-# own default of 100 is enough for 4 processes, and 200 for 9; `check --database default` warns.
+# Of each web process and worker. A thread of web may hold a connection for its whole request.
+# So there is one for each thread (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. A
+# worker takes one for milliseconds, at a reply's start and end. PostgreSQL's default of 100 is
+# enough for 4 processes, and 200 for 9; `check --database default` warns.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=WEB_THREADS + 12)
 
 # Stores and queue
@@ -365,8 +365,8 @@ STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
 STRIPE_TEST_SECRET_KEY = "" if STRIPE_LIVE_MODE else STRIPE_SECRET_KEY
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
-# The link from user to customer is User.stripe_customer_id; dj-stripe's own would follow whatever
-# metadata says at Stripe.
+# The link from user to customer is User.stripe_customer_id. dj-stripe's own link would follow the
+# metadata at Stripe.
 DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
 
 # Language and static files

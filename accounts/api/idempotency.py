@@ -1,13 +1,13 @@
-"""Idempotency-Key: a request that is sent again gets the answer of the first, and does nothing.
+"""Idempotency-Key: a repeated request gets the first answer, and does nothing.
 
     @action(detail=True, methods=["post"])
     @idempotent
     def edit(self, request, pk): ...
 
 `idempotent` runs the action in the transaction that also stores its answer. An action that calls
-another service must hold no transaction meanwhile: `idempotent_over_network` first commits a row
-that claims the key for a minute, and writes the answer into it at the end. Only answers of 2xx
-are kept; after any other the key may be tried again.
+another service must hold no transaction meanwhile. So `idempotent_over_network` first commits a
+row with a lease of the key, and writes the answer into the row at the end. Only answers of 2xx are
+stored; after any other answer the key may be tried again.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ class KeyedRequest:
 
 
 def idempotent(action: Action) -> Answer:
-    """For an action that writes to the database alone: its writes and its answer are one."""
+    """Wrap an action that writes to the database alone: writes and answer are one transaction."""
 
     @wraps(action)
     def answer_once(
@@ -100,7 +100,7 @@ def idempotent(action: Action) -> Answer:
 
 
 def idempotent_over_network(action: Action) -> Answer:
-    """For an action that calls another service, which makes its own repeats harmless."""
+    """Wrap an action that calls another service, whose repeats are harmless."""
 
     @wraps(action)
     def answer_once(
@@ -113,7 +113,7 @@ def idempotent_over_network(action: Action) -> Answer:
             if found := _lock_and_find(keyed):
                 return _replay(found)
             claim = _insert(keyed, lease_until=timezone.now() + LEASE)
-        # The lease is the fence: whoever took the key over after a minute has another one.
+        # The lease is the fence: a request that takes the key over has another record.
         own = IdempotencyRecord.objects.filter(pk=claim.pk, status=None)
         is_kept = False
         try:
@@ -132,7 +132,7 @@ def idempotent_over_network(action: Action) -> Answer:
 
 
 def _lock_and_find(keyed: KeyedRequest) -> IdempotencyRecord | None:
-    """The stored answer, if there is one; else the key is this transaction's alone.
+    """Return the stored answer, or else lock the key for this transaction.
 
     Raises IdempotencyInProgress and IdempotencyKeyReused.
     """

@@ -1,12 +1,12 @@
-"""The session of the web pages: their refresh token is a cookie, which no script can read.
+"""The session of the web pages: their refresh token is an HttpOnly cookie.
 
-The pages call the public API with an access token that they keep in memory. What would outlive the
-tab, the refresh token, goes into a cookie that is HttpOnly and SameSite=Strict. Since the browser
-adds it by itself, each call must come from a page of this site.
+The pages call the public API with an access token in memory. The refresh token outlives the tab,
+in a cookie that is HttpOnly and SameSite=Strict. The browser adds the cookie by itself, so each
+call must come from a page of this site.
 
-A stranger must not put a cookie there, or the next visit is in the stranger's account. So the name
-has the prefix `__Host-`, which browsers take from this host over TLS alone; a name that comes
-twice is no cookie (`gemchat.api.cookies`); and a refresh token of the API does not work here.
+A stranger must not set the cookie, or the next visit is in the stranger's account. So the name has
+the prefix `__Host-`, which browsers take from this host over TLS alone. A name that comes twice
+counts as no cookie (`gemchat.api.cookies`). A refresh token of the API does not work here.
 """
 
 from datetime import timedelta
@@ -44,7 +44,7 @@ class WebSessionView(APIView):
     schema = None  # For the pages; other clients have auth/verify-otp and auth/refresh.
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Browsers tell the origin with whatever is not a GET; who leaves it out is none."""
+        """Refuse a request from another origin. Browsers send Origin with every method but GET."""
         super().initial(request, *args, **kwargs)
         if request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}":
             raise OriginRefused
@@ -72,7 +72,7 @@ class WebRefreshView(WebSessionView):
     http_method_names = ["post"]
 
     def post(self, request: Request) -> Response:
-        """204 where nobody is signed in, which is no error: pages ask in order to know."""
+        """Answer 204 where nobody is signed in: a page asks in order to know."""
         token = request.COOKIES.get(COOKIE)
         if not token:
             return Response(status=204)
@@ -88,7 +88,7 @@ class WebRefreshView(WebSessionView):
 
 
 def with_cookie(signed_in: SignedIn, message: str) -> Response:
-    """The answer of a sign-in, whose refresh token is in the cookie and not in the body."""
+    """Answer a sign-in with the refresh token in the cookie, not in the body."""
     body = describe_sign_in(signed_in, message)
     lifetime = timedelta(seconds=body.pop("refresh_expires_in"))
     response = Response(body)

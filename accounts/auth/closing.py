@@ -9,10 +9,10 @@ from gemchat.api.client_address import Client
 
 
 def close_account(*, user: User, client: Client | None = None, actor: str = "") -> Erasure:
-    """Shut a user out from the next request on, to be erased; again, nothing changes.
+    """Shut a user out from the next request on; a repeat changes nothing.
 
     The number stays the user's until the erasure is done, since Stripe may still charge for the
-    account; whoever signs in with it meanwhile is told to wait.
+    account. A sign-in with the number is refused meanwhile.
     """
     with transaction.atomic():
         # The lock keeps two requests from both closing it.

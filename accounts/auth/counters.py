@@ -41,7 +41,7 @@ class Counter:
         return max(self._wait(maximum, window, now) for maximum, window in self.limits)
 
     def newest(self, now: datetime) -> list[tuple[datetime, str]]:
-        """Return times and subjects of the hits, newest first, as many as the limits look at."""
+        """Return times and subjects of the newest hits, as many as the limits need."""
         most = max(maximum for maximum, _ in self.limits)
         longest = max(window for _, window in self.limits)
         return list(self._hits(longest, now).values_list("created_at", "subject")[:most])

@@ -145,7 +145,7 @@ def _is_familiar(mobile: str, client: Client) -> bool:
 
 
 def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
-    """Check for a sign-in to the admin from the client's network, which makes no session row."""
+    """Check for a recent sign-in to the admin, which makes no session row."""
     user = User.objects.filter(mobile=mobile, is_staff=True).first()
     if user is None or client.ip is None:
         return False
@@ -158,7 +158,7 @@ def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
 def check_code_failures(*, client: Client) -> None:
     """Refuse tries at codes that the client's networks did not ask for. Raises RateLimited.
 
-    Tries at a network's own codes are bounded by its sends, and are not refused here: else one
+    Tries at a network's own codes are bounded by its sends, and are not refused here. Else one
     hostile neighbour would shut out everybody behind the same address.
     """
     counters = _code_failures(client)
@@ -169,7 +169,7 @@ def check_code_failures(*, client: Client) -> None:
 
 
 def count_code_failure(*, mobile: str, client: Client, code_id: uuid.UUID | None) -> None:
-    """Count a wrong try at another network's code, or at no code, for the client's networks."""
+    """Count a wrong try at no code, or at a code of another network."""
     counters, now = _code_failures(client), timezone.now()
     count(counters, now, code_id=code_id)
     _record_reached(counters, "wrong codes of a network", mobile=mobile, client=client, now=now)
@@ -241,7 +241,7 @@ def _knows(mobile: str, client: Client, kind: LimitHit.Kind) -> bool:
 
 
 def correct_attempt(attempt: PasswordAttempt, *, is_right: bool) -> None:
-    """Correct the count of a guess: a right one is no failure, a wrong one no sign-in."""
+    """Correct a count: a right password is no failure, a wrong one no sign-in."""
     wrong_hits = attempt.failures if is_right else attempt.logins
     LimitHit.objects.filter(pk__in=[hit.pk for hit in wrong_hits]).delete()
 

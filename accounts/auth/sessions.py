@@ -42,14 +42,14 @@ class RecentSignInRequired(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A live session, and the refresh token of which the row has the digest alone."""
+    """An active session with its refresh token, of which the row has the digest alone."""
 
     session: Session
     refresh_token: str
 
 
 def is_recent(session: Session) -> bool:
-    """Whether the code or password of the session was entered in the last 10 minutes."""
+    """Check whether the code or password was entered in the last 10 minutes."""
     return timezone.now() - session.authenticated_at < RECENT_SIGN_IN
 
 
@@ -112,8 +112,8 @@ def refresh(
     if session is None:
         _refuse(presented, client, channel)
     successor, now = RefreshToken.new(session.pk), timezone.now()
-    # Names columns of its own row alone: PostgreSQL looks at them again when it has waited for
-    # the row, so of several that present the same token one finds its digest still there.
+    # The filter names columns of this row alone. PostgreSQL reads them again after it has waited
+    # for the row, so of several requests with the same token one finds its digest still there.
     rotated = Session.objects.filter(
         pk=session.pk, refresh_digest=presented.digest, revoked_at=None
     ).update(
@@ -129,7 +129,7 @@ def refresh(
 
 
 def _refuse(presented: RefreshToken, client: Client, channel: Session.Channel) -> NoReturn:
-    """Within the grace nothing is wrong; later an old token tells of a copy (RFC 9700)."""
+    """Refuse a token; after the grace an old token proves a copy (RFC 9700)."""
     active = Session.objects.active().filter(channel=channel)
     session = active.filter(previous_digest=presented.digest).first()
     if session and session.rotated_at and timezone.now() - session.rotated_at < REUSE_GRACE:
@@ -172,7 +172,7 @@ def end_web_session(*, refresh_token: str, client: Client) -> None:
 def end_all_sessions(
     *, user: User, reason: Session.Ending, client: Client | None = None, actor: str = ""
 ) -> int:
-    """End every session of a user; how many there were."""
+    """End every session of a user; return their number."""
     with transaction.atomic():
         ended = Session.objects.filter(user=user).end(reason)
         _record_ending(user, ended, reason, client, actor)

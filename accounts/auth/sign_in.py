@@ -1,7 +1,7 @@
-"""Signing up and in: by a code that was sent to the number, or by a password.
+"""Sign up and in: by a code sent to the number, or by a password.
 
-Nothing here tells known numbers from unknown ones: signing up and asking for a code look nobody
-up, and a password is hashed for an unknown number as well.
+Nothing here reveals whether a number has an account. Signing up and asking for a code read no
+user, and a password is hashed for an unknown number as well.
 """
 
 from dataclasses import dataclass
@@ -61,11 +61,11 @@ class IssuedCode:
 
 
 def sign_up(*, mobile: str, password: str, client: Client) -> str:
-    """A token that keeps the password of a sign-up until its number is verified; "" without one.
+    """Seal the password of a sign-up into a token; return "" without a password.
 
-    Whoever signs up may not own the number. Were the password stored with it, a stranger could
-    choose one for a number and wait for its owner to verify it; so it stays with the client, whose
-    token has effect only beside a right code.
+    The person who signs up may not own the number. If the password were stored, a stranger could
+    choose one and wait for the owner to verify the number. So the password stays with the client,
+    and has effect only beside a right code.
     """
     if not password:
         return ""
@@ -76,7 +76,7 @@ def sign_up(*, mobile: str, password: str, client: Client) -> str:
 
 
 def send_code(*, mobile: str, client: Client | None, solution: str = "") -> IssuedCode:
-    """Make a number's new code and have it sent; `client` is None where staff ask for it.
+    """Make a number's new code and enqueue it; `client` is None for staff.
 
     Raises RateLimited, ChallengeRequired, SmsBudgetSpent.
     """
@@ -125,7 +125,7 @@ def sign_in_with_code(
 
 
 def _verify_code(*, mobile: str, digits: str, client: Client) -> User | None:
-    """Judge a code against every live code of its number, under the number's lock."""
+    """Compare a code with every active code of its number, under the number's lock."""
     codes = list(OneTimeCode.objects.active().filter(mobile=mobile).order_by("created_at"))
     is_own = any(code.is_from(client) for code in codes)
     if not is_own:
@@ -176,7 +176,7 @@ def check_credentials(
     kind: LimitHit.Kind = LimitHit.Kind.PASSWORD_FAILURE,
     is_login: bool = False,
 ) -> User:
-    """Return the user of a number and password. `kind` is what a wrong password counts as.
+    """Return the user of a number and password; a wrong password counts as `kind`.
 
     Raises InvalidCredentials, RateLimited, Overloaded.
     """

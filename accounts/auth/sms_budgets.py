@@ -1,7 +1,7 @@
-"""Budgets of SMS: all numbers in a day, and the numbers of one country in an hour.
+"""Budgets of SMS: for all numbers a day, and for one country an hour.
 
-A share of each budget is reserved for numbers that have an account, so that codes to invented
-numbers do not shut out the people who are here. docs/adr/0012 says what that reveals.
+A share of each budget is reserved for numbers with an account. So codes to invented numbers do not
+shut out the users. docs/adr/0012 explains what the share reveals.
 """
 
 import logging
@@ -41,7 +41,7 @@ class SmsBudgetSpent(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A number of SMS in a window, of which `for_anyone` may go to numbers without an account."""
+    """SMS in a window; `for_anyone` of them may go to numbers without an account."""
 
     # The setting, for the log; the label of the metric.
     setting: str
@@ -70,7 +70,7 @@ class Budget:
 
 
 def budgets_for(mobile: str) -> list[Budget]:
-    """Return the budgets that a send to this number is taken from, in the order of their locks."""
+    """Return the budgets of a send to this number, in the order of their locks."""
     region = phone_region(mobile)
     hourly, daily = settings.SMS_COUNTRY_HOURLY_BUDGET, settings.SMS_DAILY_BUDGET
     kind = LimitHit.Kind.BUDGET
@@ -89,7 +89,7 @@ def take(*, mobile: str, is_known: bool, now: datetime) -> None:
     """Take one SMS from each budget, in the caller's transaction. Raises SmsBudgetSpent."""
     budgets = budgets_for(mobile)
     counters = [each.counter if is_known else each.open_to_anyone() for each in budgets]
-    # Without a lock first, as in `limits.count_sms`.
+    # Without a lock first, as in `rate_limits.count_sms`.
     _refuse_spent(counters, now)
     advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
     _refuse_spent(counters, now)

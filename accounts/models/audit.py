@@ -1,4 +1,4 @@
-"""What happened to accounts, kept so that nobody can change it."""
+"""The audit log: events that nobody can change, and their addresses."""
 
 import hashlib
 import hmac
@@ -51,10 +51,10 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         actor: str = "",
         **details: Any,
     ) -> "AuditEvent":
-        """`actor` is empty for the user, else `command` or the id of a member of staff.
+        """Add an event; `actor` is empty for the user, `command`, or the id of staff.
 
-        `target` is the id of the row that it was done to, where that is no user. The address of
-        `client` is stored apart, in AuditAddress.
+        `target` is the id of the changed row, where that row is no user. The address of `client`
+        is stored apart, in AuditAddress.
         """
         # Without a savepoint: the event and its address go in together, or neither does.
         with transaction.atomic(savepoint=False):
@@ -84,13 +84,11 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 
 
 class AuditEvent(models.Model):
-    """What happened to accounts. Rows can be added only: a trigger refuses UPDATE, and DELETE of
-    what is not half a year old.
+    """One event. A trigger refuses UPDATE, and DELETE before half a year.
 
-    Nothing in them names a person, so an account can be erased and its events stay: there is no
-    foreign key, and a number is kept as a digest that only OTP_SECRET can make. `user_id` is a
-    number drawn at random, which nothing else here has once the user is erased. Addresses are in
-    AuditAddress, which can be erased.
+    No event names a person, so the events of an erased account stay. There is no foreign key, and
+    a number is a digest that only OTP_SECRET can make. `user_id` is random, and no other row has
+    it once the user is erased. Addresses are in AuditAddress, which can be erased.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -164,7 +162,7 @@ class AuditAddress(models.Model):
 
 
 def as_user_id(actor: str) -> uuid.UUID | None:
-    """The id of a member of staff; None for a command."""
+    """Return the id of a member of staff; None for a command."""
     try:
         return uuid.UUID(actor)
     except ValueError:
@@ -172,6 +170,6 @@ def as_user_id(actor: str) -> uuid.UUID | None:
 
 
 def mobile_digest(mobile: str) -> str:
-    """A number as audit events know it: 32 hexadecimal digits."""
+    """Return the digest of a number in audit events: 32 hexadecimal digits."""
     key = settings.OTP_SECRET.encode()
     return hmac.new(key, b"audit" + mobile.encode(), hashlib.sha256).hexdigest()[:32]

@@ -11,8 +11,8 @@ from uuid_utils.compat import uuid7
 from accounts.models.rate_limits import ExpiringQuerySet
 from gemchat.stores.locks import TRY_LOCK_SQL, Lock, lock_name
 
-# The lock and the record in one statement. Its snapshot is older than its lock, so it does not see
-# a record that was committed in between; the unique constraint then stops the second answer.
+# The lock and the record in one statement. Its snapshot is older than its lock, so a record that
+# was committed in between is not found. The unique constraint then stops the second answer.
 LOCK_AND_READ_SQL = f"""
 SELECT {TRY_LOCK_SQL},
     record.id, request_digest, status, lease_until, headers, body, created_at
@@ -62,7 +62,7 @@ class IdempotencyRecord(models.Model):
     key = models.CharField(max_length=255)
     # SHA-256 of method, path and body.
     request_digest = models.BinaryField(max_length=32)
-    # Null while a call over the network is under way, until the lease runs out.
+    # Null while a call over the network is in progress, until the lease runs out.
     status = models.SmallIntegerField(null=True)
     lease_until = models.DateTimeField(null=True)
     headers = models.JSONField(default=dict)

@@ -29,7 +29,7 @@ class UserManager(BaseUserManager["User"]):
         )
 
     def verified(self, mobile: str) -> "User":
-        """The user of a number that a code has just verified; made when the number is new."""
+        """Return the user of a verified number; make the user when the number is new."""
         user = self.filter(mobile=mobile).first()
         if user is None:
             return self.create_user(mobile, is_verified=True)
@@ -41,7 +41,7 @@ class UserManager(BaseUserManager["User"]):
 
 class User(AbstractBaseUser, PermissionsMixin):
     class Tier(models.TextChoices):
-        """The tier of a new user, and the tier that is sold. `settings.PLANS` has every tier."""
+        """The tiers of new users and of sale; `settings.PLANS` has every tier."""
 
         BASIC = "basic"
         PRO = "pro"
@@ -49,9 +49,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     mobile = models.CharField(max_length=16, unique=True, help_text="E.164, as +911234567890.")
     name = models.CharField(max_length=100, blank=True)
-    # Derived from Stripe and grants by billing; never set by hand.
+    # Derived from Stripe and grants, by billing alone.
     tier = models.CharField(max_length=8, choices=tier_choices, default=Tier.BASIC, editable=False)
-    # As billing last saw it, for staff who look for such users among all.
+    # As billing last found, for the list of such users in the back office.
     tier_disagrees = models.BooleanField(default=False, editable=False)
     is_verified = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

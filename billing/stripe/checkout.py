@@ -1,7 +1,7 @@
 """From a user to a paying customer: the customer at Stripe, Checkout, and the portal.
 
-No transaction is open while Stripe is asked. What must happen once is made so by idempotency keys
-that two requests at the same time derive alike.
+No transaction is open while Stripe is called. Two requests at the same time derive the same
+idempotency keys, so that each step happens once.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class NoCustomer(DomainError):
 
 
 def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.checkout.Session:
-    """The Checkout page on which the user subscribes: the open one, or a new one.
+    """Return the Checkout page of the user: the open one, or a new one.
 
     Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
@@ -54,7 +54,7 @@ def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.c
 
 
 def open_portal(*, user: User, return_url: str) -> str:
-    """The URL of Stripe's page on which the user manages card, invoices and subscription."""
+    """Return the URL of Stripe's page for card, invoices and subscription."""
     with stripe_calls(counted_for=user):
         if not user.stripe_customer_id:
             raise NoCustomer
@@ -68,7 +68,7 @@ def open_portal(*, user: User, return_url: str) -> str:
 
 
 def cancel_for_erasure(user: User) -> None:
-    """See to it that a user about to be erased is not charged again.
+    """Delete the customer of a user who is about to be erased.
 
     Deleting the customer ends all subscriptions at once, and with them any open Checkout page;
     Stripe keeps the invoices. What is mirrored here about the person goes too. To be called
@@ -94,7 +94,7 @@ def with_session_id(success_url: str) -> str:
 
 
 def _active_customer(user: User) -> str:
-    """The user's customer, made anew where Stripe has it no more."""
+    """Return the user's customer; make a new one where Stripe has deleted it."""
     customer_id = _customer_of(user)
     if _is_alive(customer_id):
         return customer_id
@@ -112,9 +112,9 @@ def _is_alive(customer_id: str) -> bool:
 
 
 def _customer_of(user: User) -> str:
-    # Counted before the link is read. A customer is linked before it is mirrored, so whoever
-    # counts it finds the link too, and whoever does not makes the same one with the same key.
-    # One that has been deleted at Stripe counts on, as its key would only bring it back.
+    # Counted before the link is read. A customer is linked before it is mirrored. So a request
+    # that counts the customer finds the link too, and any other one makes the same customer by the
+    # same key. A customer that Stripe has deleted still counts, as its key would bring it back.
     made_before = Customer.objects.filter(metadata__user_id=str(user.pk)).count()
     user.refresh_from_db(fields=["stripe_customer_id"])
     if user.stripe_customer_id:
