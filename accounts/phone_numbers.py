@@ -33,7 +33,7 @@ def to_textable(text: str) -> str:
 
 
 def phone_region(mobile: str) -> str:
-    """Return the country of an E.164 number, as IN; its calling code where no country has it."""
+    """Return the country of an E.164 number, as IN; else its calling code."""
     number = phonenumbers.parse(mobile)
     return phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
 

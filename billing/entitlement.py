@@ -57,7 +57,7 @@ def entitled(plan: Plan) -> Q:
 
 
 def _right_tier() -> Case:
-    """Give the highest tier that a user is entitled to, or else the lowest of all."""
+    """Give the highest tier that a user is entitled to, else the lowest."""
     lowest, *higher = settings.PLANS
     return Case(
         *[When(entitled(plan_for_tier(tier)), then=Value(tier)) for tier in reversed(higher)],
