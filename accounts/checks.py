@@ -1,4 +1,4 @@
-"""Settings of accounts that must not reach a running server: each is one sentence and an id."""
+"""System checks of accounts: settings that must not reach a running server."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,18 +11,18 @@ from django.utils.module_loading import import_string
 
 from accounts.phone_numbers import EVERY_COUNTRY
 
-# Of SMS_CHALLENGE; accounts.challenges needs the models, which are not there yet.
+# Of SMS_CHALLENGE. `accounts.auth.challenges` needs the models, which are not loaded yet.
 MODES = ("off", "auto", "always")
 SHORTEST_SECRET_BYTES = 32
 # With the shortest key of each: RFC 7518, 3.2, no shorter than the hash's output.
 ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
-# Of the trigger on audit events, which refuses to delete what is a day younger than that.
+# The trigger on audit events refuses to delete events that are a day younger.
 LEAST_RETENTION_DAYS = 180
 CONSOLE = "accounts.sms.ConsoleBackend"
 MEMORY = "accounts.sms.MemoryBackend"
 TWILIO = "accounts.sms.TwilioBackend"
-# Beyond these a setting is a slip, from which a stranger profits: an address is taken from a
-# header that the caller wrote, and a stolen token or an overheard code stays valid.
+# A larger value is a slip, from which a stranger profits. The address would come from a header of
+# the stranger's, and a stolen token or code would stay valid.
 MOST_PROXIES = 10
 LONGEST_TOKEN, LONGEST_CODE = timedelta(days=7), timedelta(hours=1)
 TWILIO_SETTINGS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")
@@ -93,13 +93,13 @@ def _check_production() -> Iterator[Error]:
     if settings.SMS_BACKEND == MEMORY:
         yield Error(
             "SMS_BACKEND keeps codes in memory, where nobody gets them: name another with DEBUG"
-            f" off, such as {TWILIO}.",
+            " off, such as twilio.",
             id="gemchat.E010",
         )
     if settings.SMS_BACKEND == CONSOLE:
         yield Error(
             "SMS_BACKEND is the console, which shows codes: name another with DEBUG off,"
-            f" such as {TWILIO}.",
+            " such as twilio.",
             id="gemchat.E010",
         )
 

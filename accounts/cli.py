@@ -1,4 +1,4 @@
-"""What the commands have in common: --mobile, --json, and a failure told in a sentence."""
+"""Base classes of commands: --mobile, --json, and failures as one sentence."""
 
 import json
 from typing import Any
@@ -7,13 +7,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from accounts.models import AuditEvent, User
-from accounts.phone_numbers import InvalidMobile, to_e164
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 
 COMMAND = "command"
 
 
 class JsonCommand(BaseCommand):
-    """A command whose `report` says what it did; shown as lines, or as one JSON object."""
+    """A command that prints its `report` as lines, or as one JSON object."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="answer with one JSON object")
@@ -40,26 +40,26 @@ class MobileCommand(JsonCommand):
     def report(self, **options: Any) -> dict[str, Any]:
         try:
             mobile = to_e164(options["mobile"])
-        except InvalidMobile as error:
+        except InvalidPhoneNumber as error:
             raise CommandError(str(error)) from error
-        return {"mobile": mobile, **self.report_on(**{**options, "mobile": mobile})}
+        return {"mobile": mobile, **self.run_for_mobile(**{**options, "mobile": mobile})}
 
-    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+    def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:
         raise NotImplementedError
 
 
 class UserCommand(MobileCommand):
     """A command about a user."""
 
-    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+    def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:
         user = User.objects.filter(mobile=mobile).first()
         if user is None:
             raise CommandError(f"There is no user with the number {mobile}.")
-        return self.report_on_user(user, **options)
+        return self.run_for_user(user, **options)
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         raise NotImplementedError
 
 
-def record(action: AuditEvent.Action, user: User, **details: Any) -> None:
+def record(action: str, user: User, **details: Any) -> None:
     AuditEvent.objects.record(action, user_id=user.pk, mobile=user.mobile, actor=COMMAND, **details)

@@ -1,13 +1,22 @@
-"""What is kept about a user, as the files of an export; each app has its own part."""
+"""Personal data of accounts: exported, pruned and erased.
 
-from collections.abc import Collection, Iterator
+`personal_data` of each app has the same functions: `export_sections`, `prune` and `erase`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib.admin.models import LogEntry
+from django.contrib.sessions.models import Session as BrowserSession
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django_celery_results.models import TaskResult
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import (
+    AccountAction,
     AuditAddress,
     AuditEvent,
     IdempotencyRecord,
@@ -21,20 +30,20 @@ BATCH = 200
 
 
 @dataclass(frozen=True)
-class Section:
-    """Rows of one table that are the user's, in a file of this name."""
+class ExportSection:
+    """Rows of a user in one table, for a file of this name."""
 
     name: str
     rows: QuerySet[Any]
     # Secrets, digests, and what names somebody else. All other columns go out, new ones too.
-    without: Collection[str] = ()
+    exclude: Collection[str] = ()
     # More where rows are small, and there is no index that gives a user's in order.
     batch: int = BATCH
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """The rows in order of their keys, as many at a time as memory does not notice."""
+        """Yield the rows in order of their keys, a batch at a time."""
         fields = [field.attname for field in self.rows.model._meta.concrete_fields]
-        shown = [name for name in fields if name not in self.without]
+        shown = [name for name in fields if name not in self.exclude]
         key = self.rows.model._meta.pk.attname
         rows = self.rows.order_by("pk").values(*{*shown, key})
         batch = list(rows[: self.batch])
@@ -43,20 +52,79 @@ class Section:
             batch = list(rows.filter(pk__gt=batch[-1][key])[: self.batch])
 
 
-def account_sections(user: User) -> list[Section]:
+def export_sections(user: User) -> list[ExportSection]:
     events = AuditEvent.objects.filter(user_id=user.pk)
     return [
-        Section("account", User.objects.filter(pk=user.pk), ["password"]),
-        Section(
+        ExportSection("account", User.objects.filter(pk=user.pk), ["password"]),
+        ExportSection(
             "sessions", Session.objects.filter(user=user), ["refresh_digest", "previous_digest"]
         ),
-        Section("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
-        Section("limits", LimitHit.objects.filter(subject=user.mobile), ["network"]),
-        Section("events", events.filter(actor=""), ["actor", "mobile_digest"]),
+        ExportSection("codes", OneTimeCode.objects.filter(mobile=user.mobile), ["salt"]),
+        ExportSection("limits", LimitHit.objects.filter(subject=user.mobile), ["network"]),
+        ExportSection("events", events.filter(actor=""), ["actor", "mobile_digest"]),
         # The actor may be a member of staff.
-        Section("events_by_others", events.exclude(actor=""), ["actor", "mobile_digest"]),
+        ExportSection("events_by_others", events.exclude(actor=""), ["actor", "mobile_digest"]),
         # Of the user's own requests: the address of a member of staff is theirs.
-        Section("event_addresses", AuditAddress.objects.filter(user_id=user.pk)),
-        Section("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
-        Section("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
+        ExportSection("event_addresses", AuditAddress.objects.filter(user_id=user.pk)),
+        ExportSection("requests", IdempotencyRecord.objects.filter(user=user), ["request_digest"]),
+        ExportSection("second_factors", TOTPDevice.objects.filter(user=user), ["key"]),
     ]
+
+
+def prune(*, dry_run: bool = False) -> dict[str, int]:
+    """Delete rows that are past their time, and count them; a dry run counts only."""
+    return prune_rows(
+        {
+            "codes": OneTimeCode.objects.prunable(),
+            "sessions": Session.objects.prunable(),
+            "idempotency_records": IdempotencyRecord.objects.prunable(),
+            "limit_hits": LimitHit.objects.prunable(),
+            "audit_addresses": AuditAddress.objects.prunable(),
+            "audit_events": AuditEvent.objects.prunable(),
+            "browser_sessions": BrowserSession.objects.filter(expire_date__lt=timezone.now()),
+        },
+        dry_run=dry_run,
+    )
+
+
+def prune_rows(expired: Mapping[str, QuerySet[Any]], *, dry_run: bool) -> dict[str, int]:
+    """Delete expired rows of each kind, and count them; a dry run counts only."""
+    if dry_run:
+        return {name: rows.count() for name, rows in expired.items()}
+    return {name: rows.delete()[0] for name, rows in expired.items()}
+
+
+def erase(user: User, *, actor: str = "") -> None:
+    """Delete a user with all that accounts keep; the audit log keeps that it happened."""
+    with transaction.atomic():
+        AuditEvent.objects.record(
+            AccountAction.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
+        )
+        AuditAddress.objects.erase(user_id=user.pk, mobile=user.mobile)
+        OneTimeCode.objects.filter(mobile=user.mobile).delete()
+        LimitHit.objects.anonymise(mobile=user.mobile)
+        LimitHit.objects.filter(subject=str(user.pk)).delete()
+        delete_admin_traces(user)
+        delete_task_results(str(user.pk), user.mobile)
+        user.delete()
+
+
+def delete_admin_traces(user: User) -> None:
+    """End the user's sessions in the admin, and delete its entries about the user."""
+    own = [
+        session.pk
+        for session in BrowserSession.objects.iterator()
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    BrowserSession.objects.filter(pk__in=own).delete()
+    LogEntry.objects.filter(
+        Q(object_id=str(user.pk))
+        | Q(object_repr__contains=user.mobile)
+        | Q(change_message__contains=user.mobile)
+    ).delete()
+
+
+def delete_task_results(*names: str) -> None:
+    """Delete the results of failed tasks whose error contains any of these names."""
+    for name in names:
+        TaskResult.objects.filter(Q(result__contains=name) | Q(traceback__contains=name)).delete()

@@ -1,4 +1,4 @@
-"""Mobile numbers: every way of writing one gives the same E.164."""
+"""Mobile numbers: every notation of a number gives the same E.164."""
 
 import re
 
@@ -11,7 +11,7 @@ SEPARATORS = re.compile(r"[ ().-]")
 ACCEPTED = re.compile(r"\+?[0-9]{10,15}")
 # In SMS_ALLOWED_COUNTRIES.
 EVERY_COUNTRY = "*"
-# Texting these costs whoever sends, which is how SMS fraud earns.
+# The sender pays for texts to these numbers, which is how SMS fraud earns.
 REFUSED_TYPES = {
     PhoneNumberType.PREMIUM_RATE,
     PhoneNumberType.SHARED_COST,
@@ -19,36 +19,36 @@ REFUSED_TYPES = {
 }
 
 
-class InvalidMobile(ValueError):
+class InvalidPhoneNumber(ValueError):
     """The text is no mobile number that this program takes; str() says why."""
 
 
 def to_textable(text: str) -> str:
-    """Return the E.164 of a number in one of SMS_ALLOWED_COUNTRIES. Raises InvalidMobile."""
+    """Return the E.164 of a number in one of SMS_ALLOWED_COUNTRIES. Raises InvalidPhoneNumber."""
     mobile = to_e164(text)
     allowed = settings.SMS_ALLOWED_COUNTRIES
-    if EVERY_COUNTRY not in allowed and region_of(mobile) not in allowed:
-        raise InvalidMobile("Codes are not sent to this country.")
+    if EVERY_COUNTRY not in allowed and phone_region(mobile) not in allowed:
+        raise InvalidPhoneNumber("Codes are not sent to this country.")
     return mobile
 
 
-def region_of(mobile: str) -> str:
-    """Return the country of an E.164 number, as IN; its calling code where no country has it."""
+def phone_region(mobile: str) -> str:
+    """Return the country of an E.164 number, as IN; else its calling code."""
     number = phonenumbers.parse(mobile)
     return phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
 
 
 def to_e164(text: str) -> str:
-    """`+911234567890` from `+` and 10 to 15 digits, or from PHONE_DEFAULT_REGION's own format."""
+    """Return the E.164 of a number, also of the format of PHONE_DEFAULT_REGION."""
     digits = SEPARATORS.sub("", text)
     if not ACCEPTED.fullmatch(digits):
-        raise InvalidMobile("Give a mobile number: + and 10 to 15 digits.")
+        raise InvalidPhoneNumber("Give a mobile number: + and 10 to 15 digits.")
     try:
         number = phonenumbers.parse(digits, settings.PHONE_DEFAULT_REGION)
     except phonenumbers.NumberParseException as error:
-        raise InvalidMobile("This is not a phone number.") from error
+        raise InvalidPhoneNumber("This is not a phone number.") from error
     if not phonenumbers.is_possible_number(number):
-        raise InvalidMobile("This is not a phone number.")
+        raise InvalidPhoneNumber("This is not a phone number.")
     if phonenumbers.number_type(number) in REFUSED_TYPES:
-        raise InvalidMobile("Codes are not sent to numbers of this kind.")
+        raise InvalidPhoneNumber("Codes are not sent to numbers of this kind.")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -1,4 +1,4 @@
-"""How codes reach phones. SMS_BACKEND is the dotted path of one of these, or of one like them."""
+"""Backends that send codes to phones. `settings.SMS_BACKEND` is the dotted path of one."""
 
 import sys
 from typing import ClassVar, NamedTuple, Protocol
@@ -11,9 +11,9 @@ CONNECT_SECONDS, READ_SECONDS = 5, 15
 
 
 class SmsError(Exception):
-    """An SMS that was not taken. Its text is kept and shown to staff, so it quotes no message.
+    """An SMS that the vendor refused. Staff read the text, so it quotes no message.
 
-    `permanent` says that sending the same again cannot help.
+    `permanent` means that sending the same again cannot help.
     """
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
@@ -25,8 +25,8 @@ class Backend(Protocol):
     def send(self, *, to: str, body: str) -> None:
         """Hand over one message, to a number in E.164. Raises SmsError."""
 
-    def told(self) -> str:
-        """Where messages would go, found out without sending one. Raises SmsError."""
+    def check(self) -> str:
+        """Return where messages would go, without sending one. Raises SmsError."""
 
 
 class ConsoleBackend:
@@ -36,7 +36,7 @@ class ConsoleBackend:
         # Celery makes sys.stderr a part of the log, where codes are taken out.
         print(f"SMS to {to}: {body}", file=sys.__stderr__, flush=True)
 
-    def told(self) -> str:
+    def check(self) -> str:
         return "Codes are written to the terminal, and reach no phone."
 
 
@@ -53,7 +53,7 @@ class MemoryBackend:
     def send(self, *, to: str, body: str) -> None:
         self.outbox.append(Sms(to, body))
 
-    def told(self) -> str:
+    def check(self) -> str:
         return "Codes are kept in this process, and reach no phone."
 
 
@@ -64,7 +64,7 @@ class TwilioBackend:
         form = {"To": to, "From": settings.TWILIO_FROM, "Body": body}
         self._ask("POST", "/Messages.json", form)
 
-    def told(self) -> str:
+    def check(self) -> str:
         self._ask("GET", ".json")
         return "Twilio takes the account and its token."
 

@@ -1,4 +1,4 @@
-"""What accounts leave to Celery: sending codes."""
+"""Tasks of accounts: sending codes."""
 
 import logging
 import uuid
@@ -8,13 +8,20 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
-from kombu.exceptions import OperationalError
+from prometheus_client import Counter
 
-from accounts.metrics import CODE_DELIVERIES
 from accounts.models import OneTimeCode
 from accounts.sms import SmsError, backend
+from gemchat.celery import enqueue
 
 logger = logging.getLogger(__name__)
+
+DELIVER_CODE = "accounts.tasks.deliver_code"
+
+# While codes go out and few come back, texts do not arrive, or somebody runs up the bill.
+CODE_DELIVERIES = Counter(
+    "gemchat_code_deliveries", "One-time codes handed to the SMS vendor.", ["outcome"]
+)
 
 DELIVERY_TRIES = 5
 FIRST_BACKOFF_SECONDS = 2
@@ -23,17 +30,9 @@ SWEEP_AFTER = timedelta(seconds=10)
 MESSAGE = "{digits} is your GemChatRoom code. It ends in {minutes} minutes. Give it to nobody."
 
 
-def send_to_queue(code_id: uuid.UUID, *, delay_seconds: float = 0) -> None:
-    """Have a code delivered. With the broker down the sweep does it later."""
-    try:
-        deliver_code.apply_async([str(code_id)], countdown=delay_seconds or None)
-    except OperationalError:
-        logger.warning("The broker is down; code %s waits for the sweep", code_id)
-
-
 @shared_task
 def deliver_code(code_id: str) -> None:
-    """Send a code by SMS, once: whoever claims the row sends it, and it says when to try again."""
+    """Send a code by SMS, once: the task that claims the row sends it."""
     code = OneTimeCode.objects.claim_delivery(uuid.UUID(code_id))
     if code is None:
         return
@@ -58,13 +57,13 @@ def _record_failure(code: OneTimeCode, error: SmsError) -> None:
     backoff_seconds = FIRST_BACKOFF_SECONDS * 2 ** (code.delivery_tries - 1)
     retry_at = timezone.now() + timedelta(seconds=backoff_seconds)
     code.record_failure(error=str(error), retry_at=retry_at)
-    send_to_queue(code.pk, delay_seconds=backoff_seconds)
+    enqueue(DELIVER_CODE, code.pk, delay_seconds=backoff_seconds)
 
 
 @shared_task
 def sweep_codes() -> None:
-    """Send again what the queue has lost, or a worker died over."""
+    """Send codes again that the queue has lost, or whose worker died."""
     due = OneTimeCode.objects.due_for_delivery()
     lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
     for code_id in lost.values_list("pk", flat=True):
-        send_to_queue(code_id)
+        enqueue(DELIVER_CODE, code_id)

@@ -78,3 +78,14 @@ def start_of(day: date) -> datetime:
 
 def closing_of(day: date) -> datetime:
     return start_of(day) + timedelta(days=1) + CLOSES_AFTER
+
+
+class BackofficeAction(models.TextChoices):
+    """What staff do in the back office itself, as the audit log names it."""
+
+    ROLES_SYNCED = "roles_synced"
+    ROW_ADDED = "row_added"
+    ROW_CHANGED = "row_changed"
+    ROW_DELETED = "row_deleted"
+    ROWS_EXPORTED = "rows_exported"
+    CONTENT_READ = "content_read"

@@ -35,8 +35,9 @@ from accounts.auth.hashers import Overloaded, hashing_permit
 from accounts.auth.rate_limits import RateLimited
 from accounts.auth.sign_in import InvalidCredentials
 from accounts.models import AuditEvent, LimitHit, User
-from accounts.phone_numbers import InvalidMobile, to_e164
-from gemchat.api.client_address import Client, client_of
+from accounts.models.audit import AccountAction
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164
+from gemchat.api.client_address import Client, client_from_request
 
 IDLE_LIFETIME = timedelta(minutes=30)
 # A session is written at most this often to move its end.
@@ -67,14 +68,14 @@ class StaffSignInForm(AdminAuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         if self.request and "username" in self.cleaned_data and "password" in self.cleaned_data:
-            client = client_of(self.request)
+            client = client_from_request(self.request)
             try:
                 self.user_cache = self._staff_user(client)
             except (RateLimited, Overloaded) as error:
                 raise ValidationError(str(error), error.code) from error
             except StaffSignInFailed as error:
                 AuditEvent.objects.record(
-                    AuditEvent.Action.STAFF_SIGN_IN_FAILED,
+                    AccountAction.STAFF_SIGN_IN_FAILED,
                     mobile=error.mobile,
                     client=client,
                     cause=error.cause,
@@ -91,7 +92,7 @@ class StaffSignInForm(AdminAuthenticationForm):
         """
         mobile, password = self._mobile(), self.cleaned_data["password"]
         with hashing_permit():
-            guess = rate_limits.take_guess(
+            attempt = rate_limits.count_password_attempt(
                 mobile=mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE
             )
             user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
@@ -108,10 +109,8 @@ class StaffSignInForm(AdminAuthenticationForm):
         elif not self._has_second_factor(user):
             cause = "second_factor"
         else:
-            rate_limits.settle(guess, is_right=True)
-            AuditEvent.objects.record(
-                AuditEvent.Action.STAFF_SIGNED_IN, user_id=user.pk, client=client
-            )
+            rate_limits.correct_attempt(attempt, is_right=True)
+            AuditEvent.objects.record(AccountAction.STAFF_SIGNED_IN, user_id=user.pk, client=client)
             return user
         raise StaffSignInFailed(cause, mobile)
 
@@ -119,7 +118,7 @@ class StaffSignInForm(AdminAuthenticationForm):
         """The number in E.164; "" for a text that is none, which no user has."""
         try:
             return to_e164(self.cleaned_data["username"])
-        except InvalidMobile:
+        except InvalidPhoneNumber:
             return ""
 
     def _has_second_factor(self, user: User) -> bool:
@@ -141,20 +140,20 @@ class StaffPasswordForm(AdminPasswordChangeForm):
     def clean_old_password(self) -> str:
         with hashing_permit():
             try:
-                guess = rate_limits.take_guess(
+                attempt = rate_limits.count_password_attempt(
                     mobile=self.user.mobile, client=self.client, kind=LimitHit.Kind.STAFF_FAILURE
                 )
             except RateLimited as error:
                 raise ValidationError(str(error), error.code) from error
             password = super().clean_old_password()
-        rate_limits.settle(guess, is_right=True)
+        rate_limits.correct_attempt(attempt, is_right=True)
         return password
 
     def save(self, commit: bool = True) -> Any:
         with transaction.atomic():
             self.user.change_password(self.cleaned_data["new_password1"])
             AuditEvent.objects.record(
-                AuditEvent.Action.PASSWORD_CHANGED, user_id=self.user.pk, client=self.client
+                AccountAction.PASSWORD_CHANGED, user_id=self.user.pk, client=self.client
             )
         return self.user
 
@@ -163,7 +162,7 @@ class StaffPasswordView(PasswordChangeView):
     form_class = StaffPasswordForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "client": client_of(self.request)}
+        return {**super().get_form_kwargs(), "client": client_from_request(self.request)}
 
 
 class StaffSite(AdminSite):

@@ -1,7 +1,7 @@
 """System checks of the settings that billing depends on."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -10,32 +10,26 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.checks.registry import registry
 from djstripe import checks as djstripe_checks
 
+from accounts.models import User
+from billing.plans import plan_for_tier
+
 # dj-stripe takes no other key, and finds that out only when the first event is stored. A
 # restricted key (rk_…) may not read the account, which it does at each sync.
 SECRET_KEY = re.compile(r"sk_(test|live)_[a-zA-Z0-9]{24,}")
+# Of each plan.
 LEAST = {
-    "BASIC_DAILY_LIMIT": 0,
-    "PRO_DAILY_LIMIT": 0,
-    "BASIC_CONCURRENT_REPLIES": 1,
-    "PRO_CONCURRENT_REPLIES": 1,
-    "BASIC_WAITING_REPLIES": 0,
-    "PRO_WAITING_REPLIES": 0,
-    "BASIC_SENDS_PER_MINUTE": 1,
-    "PRO_SENDS_PER_MINUTE": 1,
-    "GIVE_BACKS_PER_DAY": 0,
-    "BASIC_DAILY_COST_USD": 0,
-    "PRO_DAILY_COST_USD": 0,
-    "BASIC_MINUTE_COST_USD": 0,
-    "PRO_MINUTE_COST_USD": 0,
-    "BASIC_DAILY_TEXT_MB": 1,
-    "PRO_DAILY_TEXT_MB": 1,
-    "BASIC_CHATROOMS": 1,
-    "PRO_CHATROOMS": 1,
-    "BASIC_CHATROOMS_PER_MINUTE": 1,
-    "PRO_CHATROOMS_PER_MINUTE": 1,
-    "BASIC_RETENTION_DAYS": 0,
-    "PRO_RETENTION_DAYS": 0,
+    "daily_limit": 0,
+    "concurrent_replies": 1,
+    "waiting_replies": 0,
+    "sends_per_minute": 1,
+    "daily_cost_usd": 0,
+    "minute_cost_usd": 0,
+    "daily_text_mb": 1,
+    "chatrooms": 1,
+    "chatrooms_per_minute": 1,
+    "retention_days": 0,
 }
+LEAST_GIVE_BACKS = 0
 
 
 def leave_out_database_checks() -> None:
@@ -54,17 +48,22 @@ def leave_out_database_checks() -> None:
 def check_settings(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    found: list[CheckMessage] = [
-        Error(
-            f"{name} is {getattr(settings, name)}; it must be {least} or more.", id="billing.E001"
-        )
-        for name, least in LEAST.items()
-        # Not `<`: NaN, which an environment may hold, is neither.
-        if not getattr(settings, name) >= least
-    ]
+    found: list[CheckMessage] = [*_check_numbers()]
     if settings.STRIPE_SECRET_KEY:
         found += _check_stripe()
     return found
+
+
+def _check_numbers() -> Iterator[CheckMessage]:
+    numbers = [("GIVE_BACKS_PER_DAY", settings.GIVE_BACKS_PER_DAY, LEAST_GIVE_BACKS)]
+    for tier, plan in settings.PLANS.items():
+        numbers += [
+            (f"{tier}_{name}".upper(), getattr(plan, name), least) for name, least in LEAST.items()
+        ]
+    for variable, value, least in numbers:
+        # Not `<`: NaN, which an environment may hold, is neither.
+        if not value >= least:
+            yield Error(f"{variable} is {value}; it must be {least} or more.", id="billing.E001")
 
 
 def _check_stripe() -> list[CheckMessage]:
@@ -76,7 +75,7 @@ def _check_stripe() -> list[CheckMessage]:
                 id="billing.E002",
             )
         )
-    if not settings.STRIPE_PRO_PRICE_IDS:
+    if not plan_for_tier(User.Tier.PRO).stripe_price_ids:
         found.append(
             Error(
                 "STRIPE_PRO_PRICE_ID is not set, while STRIPE_SECRET_KEY is.",

@@ -1,61 +1,75 @@
-"""Who is Pro. The tier on the user is derived from Stripe's mirror and from grants, only here."""
+"""Derive the tiers of users from Stripe's mirror and from grants, only here."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.utils import timezone
 from djstripe.models import Subscription
 
 from accounts.models import User
 from billing.models import Flag, Grant
+from billing.plans import Plan, plan_for_tier
 
 # Stripe still tries to collect while past_due, and the person keeps what they pay for.
 ENTITLING = ("active", "trialing", "past_due")
-# Nothing comes after these.
+# No status follows these.
 ENDED = ("canceled", "incomplete_expired")
 BATCH = 1000
+# The sweep of expired grants looks back this far, should it not have run for a while. The nightly
+# reconciliation finds the rest.
+LOOK_BACK = timedelta(days=2)
 
 
-def pro_price() -> Q:
-    """Subscriptions that have a price of Pro among their current items.
+def has_price_of(*plans: Plan) -> Q:
+    """Match subscriptions that have a price of these plans among their current items.
 
     dj-stripe keeps rows of removed items, so the price is read from what Stripe last sent.
     """
     return Q(
         *[
             ("stripe_data__contains", {"items": {"data": [{"price": {"id": price}}]}})
-            for price in settings.STRIPE_PRO_PRICE_IDS
+            for plan in plans
+            for price in plan.stripe_price_ids
         ],
         _connector=Q.OR,
     ) or Q(pk__in=[])
 
 
-def pro_subscriptions(customer_id: str | None) -> "list[Subscription]":
-    """The customer's subscriptions that entitle to Pro, oldest first; more than one is a fault."""
-    return list(
-        Subscription.objects.filter(
-            pro_price(), customer_id=customer_id, stripe_data__status__in=ENTITLING
-        ).order_by("created", "id")
-    )
+def paid_subscriptions(customer_id: str | None) -> "list[Subscription]":
+    """Return entitling subscriptions, oldest first; a second is a fault."""
+    paid = _entitling(*settings.PLANS.values())
+    return list(paid.filter(customer_id=customer_id).order_by("created", "id"))
 
 
-def entitled() -> Q:
-    """Users who are to be Pro."""
-    subscriptions = Subscription.objects.filter(
-        pro_price(),
-        customer_id=OuterRef("stripe_customer_id"),
-        stripe_data__status__in=ENTITLING,
+def _entitling(*plans: Plan) -> "QuerySet[Subscription]":
+    return Subscription.objects.filter(has_price_of(*plans), stripe_data__status__in=ENTITLING)
+
+
+def entitled(plan: Plan) -> Q:
+    """Match users who pay for a plan, or have a grant of it."""
+    paid = Exists(_entitling(plan).filter(customer_id=OuterRef("stripe_customer_id")))
+    granted = Exists(Grant.objects.current().filter(user=OuterRef("pk")))
+    return Q(paid) | Q(granted) if plan.is_granted_by_staff else Q(paid)
+
+
+def _right_tier() -> Case:
+    """Give the highest tier that a user is entitled to, else the lowest."""
+    lowest, *higher = settings.PLANS
+    return Case(
+        *[When(entitled(plan_for_tier(tier)), then=Value(tier)) for tier in reversed(higher)],
+        default=Value(lowest),
     )
-    return Q(Exists(subscriptions)) | Q(Exists(Grant.objects.current().filter(user=OuterRef("pk"))))
 
 
 def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Derive these users' tiers anew; returns those that changed, with what they are now.
+    """Derive these users' tiers; return the changed users with their new tiers.
 
-    The users are locked before anything is read: of two that change what a tier is derived from
-    at the same time, the second to lock sees what the first has done.
+    The users are locked before anything is read. Of two changes at the same time, the second one
+    sees what the first has done.
     """
     with transaction.atomic():
         locked = list(
@@ -72,36 +86,39 @@ def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 
 def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
-    """Those of the users whose tier is not what it should be, with what it should be."""
-    right = Case(When(entitled(), then=Value(User.Tier.PRO)), default=Value(User.Tier.BASIC))
-    wrong = users.annotate(right=right).exclude(tier=F("right"))
+    """Map each user whose stored tier is wrong to the right tier."""
+    wrong = users.annotate(right=_right_tier()).exclude(tier=F("right"))
     return dict(wrong.values_list("pk", "right"))
 
 
 def mark_disagreements() -> None:
-    """Keep `tier_disagrees` of every user, a batch of each kind of disagreement at the most.
+    """Keep `tier_disagrees` of every user, at most a batch of each kind of disagreement.
 
-    It looks at all who are Pro, or pay, or have a grant: too many for a page that staff open.
+    The query reads all users who have a higher tier, or pay, or have a grant: too many for a page
+    that staff open.
     """
-    subscriptions = Subscription.objects.filter(pro_price(), stripe_data__status__in=ENTITLING)
-    basic = User.objects.filter(tier=User.Tier.BASIC)
-    found = [
-        User.objects.filter(tier=User.Tier.PRO).exclude(entitled()),
-        basic.filter(stripe_customer_id__in=subscriptions.values("customer_id")),
-        basic.filter(pk__in=Grant.objects.current().values("user")),
-    ]
-    wrong = [pk for users in found for pk in users.values_list("pk", flat=True)[:BATCH]]
+    wrong = [pk for users in _disagreements() for pk in users.values_list("pk", flat=True)[:BATCH]]
     User.objects.filter(tier_disagrees=True).exclude(pk__in=wrong).update(tier_disagrees=False)
     User.objects.filter(pk__in=wrong, tier_disagrees=False).update(tier_disagrees=True)
 
 
+def _disagreements() -> Iterator[QuerySet[User]]:
+    tiers = list(settings.PLANS)
+    for position, tier in enumerate(tiers[1:], start=1):
+        plan, below = plan_for_tier(tier), User.objects.filter(tier__in=tiers[:position])
+        yield User.objects.filter(tier=tier).exclude(entitled(plan))
+        yield below.filter(stripe_customer_id__in=_entitling(plan).values("customer_id"))
+        if plan.is_granted_by_staff:
+            yield below.filter(pk__in=Grant.objects.current().values("user"))
+
+
 def disagreeing() -> list[uuid.UUID]:
-    """Of those who were marked the users whose tier is not yet what it should be."""
+    """Return the marked users whose tier is still wrong."""
     return list(wrong_tiers(User.objects.filter(tier_disagrees=True)))
 
 
 def refresh_all_tiers() -> dict[uuid.UUID, str]:
-    """Put every wrong tier right, a batch a transaction; returns those that changed."""
+    """Correct every wrong tier, a batch per transaction; return the changed users."""
     wrong = list(wrong_tiers(User.objects.all()))
     changed: dict[uuid.UUID, str] = {}
     for start in range(0, len(wrong), BATCH):
@@ -110,9 +127,9 @@ def refresh_all_tiers() -> dict[uuid.UUID, str]:
 
 
 def refresh_customer(customer_id: str) -> dict[uuid.UUID, str]:
-    """Derive the tier of the user who has this customer, and show staff a second subscription."""
+    """Derive the tier of a customer's user, and flag a second subscription."""
     owners = User.objects.filter(stripe_customer_id=customer_id)
-    for second in pro_subscriptions(customer_id)[1:]:
+    for second in paid_subscriptions(customer_id)[1:]:
         Flag.objects.raise_once(
             kind=Flag.Kind.SECOND_SUBSCRIPTION,
             stripe_id=second.id,
@@ -120,3 +137,28 @@ def refresh_customer(customer_id: str) -> dict[uuid.UUID, str]:
             note=f"{customer_id} pays for Pro more than once.",
         )
     return refresh_tiers(owners.values_list("pk", flat=True))
+
+
+def grant_pro(*, user: User, until: datetime, reason: str, by: User | None) -> Grant:
+    """Make the user Pro until a moment; `by` is None on the command line."""
+    with transaction.atomic():
+        grant = Grant.objects.create(user=user, until=until, reason=reason, granted_by=by)
+        refresh_tiers([user.pk])
+    return grant
+
+
+def end_grant(grant: Grant) -> bool:
+    """End a grant now; False when the grant was over."""
+    with transaction.atomic():
+        ended = Grant.objects.current().filter(pk=grant.pk).update(until=timezone.now())
+        refresh_tiers([grant.user_id])
+    return bool(ended)
+
+
+def end_expired_grants() -> dict[uuid.UUID, str]:
+    """Derive the tiers of users whose grants have run out; return the changes."""
+    now = timezone.now()
+    expired = Grant.objects.filter(until__lte=now, until__gt=now - LOOK_BACK)
+    lowest = next(iter(settings.PLANS))
+    higher = expired.exclude(user__tier=lowest)
+    return refresh_tiers(higher.values_list("user_id", flat=True).distinct())

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.models.audit import mobile_digest
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import (
     MINUTE,
     CostLimitReached,
@@ -66,7 +66,7 @@ WHERE user_id = %(user)s AND day = %(day)s AND used > 0
 
 def reserve_values(*, user: User, now: datetime, text_bytes: int) -> dict[str, Any]:
     """The parameters of RESERVE."""
-    plan = plan_for(user)
+    plan = plan_for_user(user)
     return {
         "user": user.pk,
         "mobile_digest": mobile_digest(user.mobile),
@@ -98,7 +98,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
 
     def refusal(self, *, user: User) -> DomainError:
         """The limit that keeps a user from sending now."""
-        plan, today, now = plan_for(user), self.of_today(user=user), timezone.now()
+        plan, today, now = plan_for_user(user), self.of_today(user=user), timezone.now()
         quota = Quota(limit=plan.daily_limit, used=today.used, day=today.day)
         if today.used >= plan.daily_limit:
             return QuotaExceeded(quota)
@@ -128,7 +128,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
     def usage(self, *, user: User) -> Quota:
         """Today's quota as it stands."""
         today = self.of_today(user=user)
-        return Quota(limit=plan_for(user).daily_limit, used=today.used, day=today.day)
+        return Quota(limit=plan_for_user(user).daily_limit, used=today.used, day=today.day)
 
     def reset(self, *, user: User) -> int:
         """End every limit of today that a user has reached; returns how many slots were in use."""
@@ -411,3 +411,18 @@ def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """The sums of `UsageRecord.objects.daily()`'s rows."""
     names = ("replies", "prompt_tokens", "output_tokens", "cost_micro_usd")
     return {name: sum(row[name] for row in rows) for name in names}
+
+
+class BillingAction(models.TextChoices):
+    """What users, commands and staff do in billing, as the audit log names it."""
+
+    CHECKOUT_STARTED = "checkout_started"
+    PORTAL_OPENED = "portal_opened"
+    CANCELLATION_ORDERED = "cancellation_ordered"
+    RESUMPTION_ORDERED = "resumption_ordered"
+    GRANT_GIVEN = "grant_given"
+    GRANT_ENDED = "grant_ended"
+    QUOTA_RESET = "quota_reset"
+    STRIPE_SYNCED = "stripe_synced"
+    WEBHOOK_REPLAYED = "webhook_replayed"
+    FLAG_SETTLED = "flag_settled"

@@ -1,72 +1,69 @@
-"""What each tier may do."""
+"""What each tier may do: `settings.PLANS` has the plan of each tier, the lowest first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from accounts.models import User
+if TYPE_CHECKING:
+    # The settings make the plans before there are models.
+    from accounts.models import User
 
 MB = 1_000_000
 # More than any sum that a column of PostgreSQL holds here.
 NO_CEILING = 2**62
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    tier: str
     daily_limit: int
     concurrent_replies: int
-    # Replies that are queued or being made; 0 for any number.
+    # Replies that are queued or generated; 0 for any number.
     waiting_replies: int
     sends_per_minute: int
-    daily_cost_micro_usd: int
-    minute_cost_micro_usd: int
-    daily_text_bytes: int
+    # US dollars; 0 is no ceiling.
+    daily_cost_usd: float
+    minute_cost_usd: float
+    daily_text_mb: int
     chatrooms: int
     chatrooms_per_minute: int
+    # Days without a message after which a chatroom is erased; 0 for never.
+    retention_days: int
+    # A subscription at any of these prices entitles to the plan. The first price is sold, so that
+    # a price can be replaced.
+    stripe_price_ids: Sequence[str] = ()
+    # A grant entitles to the plan.
+    is_granted_by_staff: bool = False
+
+    @property
+    def daily_cost_micro_usd(self) -> int:
+        return _ceiling(self.daily_cost_usd)
+
+    @property
+    def minute_cost_micro_usd(self) -> int:
+        return _ceiling(self.minute_cost_usd)
+
+    @property
+    def daily_text_bytes(self) -> int:
+        return self.daily_text_mb * MB
 
 
-def plan_of(tier: str) -> Plan:
-    if tier == User.Tier.PRO:
-        return Plan(
-            tier,
-            daily_limit=settings.PRO_DAILY_LIMIT,
-            concurrent_replies=settings.PRO_CONCURRENT_REPLIES,
-            waiting_replies=settings.PRO_WAITING_REPLIES,
-            sends_per_minute=settings.PRO_SENDS_PER_MINUTE,
-            daily_cost_micro_usd=_ceiling(settings.PRO_DAILY_COST_USD),
-            minute_cost_micro_usd=_ceiling(settings.PRO_MINUTE_COST_USD),
-            daily_text_bytes=settings.PRO_DAILY_TEXT_MB * MB,
-            chatrooms=settings.PRO_CHATROOMS,
-            chatrooms_per_minute=settings.PRO_CHATROOMS_PER_MINUTE,
-        )
-    return Plan(
-        tier,
-        daily_limit=settings.BASIC_DAILY_LIMIT,
-        concurrent_replies=settings.BASIC_CONCURRENT_REPLIES,
-        waiting_replies=settings.BASIC_WAITING_REPLIES,
-        sends_per_minute=settings.BASIC_SENDS_PER_MINUTE,
-        daily_cost_micro_usd=_ceiling(settings.BASIC_DAILY_COST_USD),
-        minute_cost_micro_usd=_ceiling(settings.BASIC_MINUTE_COST_USD),
-        daily_text_bytes=settings.BASIC_DAILY_TEXT_MB * MB,
-        chatrooms=settings.BASIC_CHATROOMS,
-        chatrooms_per_minute=settings.BASIC_CHATROOMS_PER_MINUTE,
-    )
+def plan_for_tier(tier: str) -> Plan:
+    return settings.PLANS[tier]
+
+
+def plan_for_user(user: "User") -> Plan:
+    """Return the plan of the user's tier, which is read with the user: no query."""
+    return plan_for_tier(user.tier)
+
+
+def includes(tier: str, other: str) -> bool:
+    """Check whether a tier is another tier, or a higher one."""
+    tiers = list(settings.PLANS)
+    return tiers.index(tier) >= tiers.index(other)
 
 
 def _ceiling(usd: float) -> int:
-    """A ceiling in micro-USD; 0 US dollars is no ceiling."""
+    """Return a ceiling in micro-USD; 0 US dollars is no ceiling."""
     return round(min(usd * 1_000_000, NO_CEILING)) if usd else NO_CEILING
-
-
-def plan_for(user: User) -> Plan:
-    """The plan of the user's tier, which is read with the user: no query."""
-    return plan_of(user.tier)
-
-
-def retention_days() -> dict[User.Tier, int]:
-    """After how many days without a message the chatrooms of each tier are erased; 0 for never."""
-    return {
-        User.Tier.BASIC: settings.BASIC_RETENTION_DAYS,
-        User.Tier.PRO: settings.PRO_RETENTION_DAYS,
-    }

@@ -1,4 +1,4 @@
-"""The quota of a day as clients see it, and the limits that refuse a send. The day is UTC."""
+"""The quota of a day (UTC), and the limits that refuse a send."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta

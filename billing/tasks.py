@@ -1,10 +1,10 @@
-"""What beat has billing do."""
+"""Periodic tasks of billing."""
 
 import logging
 
 from celery import shared_task
 
-from billing import entitlement, grants
+from billing import entitlement
 from billing.stripe.reconciliation import reconcile
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ def reconcile_subscriptions() -> None:
 
 @shared_task
 def end_expired_grants() -> None:
-    grants.end_expired_grants()
+    entitlement.end_expired_grants()
 
 
 @shared_task

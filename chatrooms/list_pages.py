@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from accounts.api.authentication import caller
+from accounts.api.authentication import authenticated_user
 from accounts.models import User
 from chatrooms.models import Chatroom, Position
 from chatrooms.serializers import ChatroomSerializer
@@ -48,7 +48,9 @@ def position_in(request: Request) -> Position | None:
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
-    pinned, last_message_at, room_id = read_cursor(cursor, salt=cursor_salt(caller(request)))
+    pinned, last_message_at, room_id = read_cursor(
+        cursor, salt=cursor_salt(authenticated_user(request))
+    )
     return pinned, datetime.fromisoformat(last_message_at), uuid.UUID(room_id)
 
 

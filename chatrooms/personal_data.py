@@ -1,9 +1,9 @@
 """What chatrooms keep about a user, as a file of an export."""
 
 from accounts.models import User
-from accounts.personal_data import Section
+from accounts.personal_data import ExportSection
 from chatrooms.models import Chatroom
 
 
-def chatroom_sections(user: User) -> list[Section]:
-    return [Section("chatrooms", Chatroom.objects.lasting(user))]
+def export_sections(user: User) -> list[ExportSection]:
+    return [ExportSection("chatrooms", Chatroom.objects.lasting(user))]

@@ -1,11 +1,13 @@
 """Typed reads of environment variables; an error names the variable in one sentence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from gemchat.stores.postgres import LimitedConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 FALSE_STRINGS = ("false", "off", "no", "n", "0", "")
@@ -36,6 +38,13 @@ class Env(environ.Env):
             kind = getattr(cast, "__name__", "valid")
             raise ImproperlyConfigured(f"{var} is not a valid {kind} value.") from error
 
+    def numbers(self, prefix: str, **defaults: int | float) -> dict[str, Any]:
+        """Read `PREFIX_NAME` for each name, as a number of its default's type."""
+        return {
+            name: self.get_value(f"{prefix}_{name.upper()}", type(default), default)
+            for name, default in defaults.items()
+        }
+
     def _refuse_unknown_bool(self, var: str) -> None:
         """django-environ reads any unknown word as False, so that `DEBUG=ture` would pass."""
         if self.ENVIRON[var].lower() not in (*self.BOOLEAN_TRUE_STRINGS, *FALSE_STRINGS):
@@ -45,3 +54,105 @@ class Env(environ.Env):
 env = Env()
 # The process environment wins over the file.
 env.read_env(str(BASE_DIR / ".env"))
+
+
+def secret(name: str, *, is_development: bool) -> str:
+    """Read a secret. Only development has a default; elsewhere a missing secret stops the start."""
+    if is_development:
+        return env.str(
+            name, default=f"development-only-{name.lower().replace('_', '-')}-never-deploy"
+        )
+    return env.str(name)
+
+
+def backend(variable: str, backends: Mapping[str, str], *, default: str) -> str:
+    """Return the dotted path of a backend, which the variable holds or names in short."""
+    name = env.str(variable, default=default)
+    if name not in backends and "." not in name:
+        raise ImproperlyConfigured(
+            f"{variable} is {name}; it must be {', '.join(backends)} or a dotted path."
+        )
+    return backends.get(name, name)
+
+
+def database(*, pool_size: int) -> dict[str, Any]:
+    """Return the database of DB_HOST and its like, or else of DATABASE_URL."""
+    if env.str("DB_HOST", default=""):
+        config = {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": env.str("DB_HOST"),
+            "PORT": env.int("DB_PORT", default=5432),
+            "NAME": env.str("DB_NAME", default="gemchat"),
+            "USER": env.str("DB_USER", default="gemchat"),
+            "PASSWORD": env.str("DB_PASSWORD", default=""),
+        }
+    else:
+        config = env.db_url("DATABASE_URL")
+    # A pool, since threads that come and go would each keep a connection.
+    # The pool gives up after `reconnect_timeout`, and connects at the next request. Else its waits
+    # between tries double, and it would miss the end of a long outage by minutes.
+    pool = {
+        "min_size": 1,
+        "max_size": pool_size,
+        "timeout": 5,
+        "max_idle": 60,
+        "reconnect_timeout": 3,
+        "connection_class": LimitedConnection,
+    }
+    # The kernel finds a network that drops all packets in 15 s.
+    network = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
+    config["OPTIONS"] = {
+        **config.get("OPTIONS", {}),
+        "pool": pool,
+        "connect_timeout": 3,
+        "tcp_user_timeout": 15_000,
+        **network,
+    }
+    # The pool checks each connection, so that a restart of PostgreSQL heals.
+    config["CONN_HEALTH_CHECKS"] = True
+    config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
+    return config
+
+
+def redis_cache(*, url: str, lifetime_seconds: int) -> dict[str, Any]:
+    return {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        # A list, as Django splits a string at commas, which a password may have.
+        "LOCATION": [url],
+        "OPTIONS": {
+            "pool_class": "gemchat.stores.redis.Pool",
+            "socket_connect_timeout": 1.0,
+            "socket_timeout": 1.0,
+        },
+        "TIMEOUT": lifetime_seconds,
+        "KEY_PREFIX": "cache",
+    }
+
+
+def logging_config(*, is_development: bool) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {"()": "gemchat.monitoring.log_format.formatter", "readable": is_development}
+        },
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+        "loggers": {
+            "django": {"handlers": [], "propagate": True},
+            # It brings handlers along, and its access log has query strings.
+            "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
+            "uvicorn.error": {"level": "WARNING"},
+            "uvicorn.access": {"handlers": [], "level": "WARNING"},
+            "gemchat.access": {"level": "WARNING" if is_development else "INFO"},
+            # At each try to connect; health reports that the database is down.
+            "psycopg.pool": {"level": "ERROR"},
+            "stripe": {"level": "WARNING"},
+            "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
+            "django.template": {"level": "INFO"},  # Else with all that a page is made of.
+            "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
+            # Two lines for each task, and the sweeps alone are a dozen a minute.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+        },
+    }

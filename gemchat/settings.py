@@ -5,35 +5,39 @@ from typing import Any
 
 from celery.schedules import crontab
 
-from gemchat.env import BASE_DIR, env
-from gemchat.stores.postgres import BoundedConnection
+from billing.plans import Plan
+from gemchat.env import BASE_DIR, backend, database, env, logging_config, redis_cache, secret
 
+# Server
 DEBUG = env.bool("DEBUG", default=False)
 
-
-def secret(name: str) -> str:
-    """A secret has a stand-in in development only; elsewhere a missing one stops the start."""
-    if DEBUG:
-        return env.str(
-            name, default=f"development-only-{name.lower().replace('_', '-')}-never-deploy"
-        )
-    return env.str(name)
-
-
-SECRET_KEY = secret("SECRET_KEY")
+SECRET_KEY = secret("SECRET_KEY", is_development=DEBUG)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 # Only the API, of which no cookie is part, is for pages of other origins.
 CORS_URLS_REGEX = r"^/(?:api/|openapi\.json)"
 CORS_ALLOW_HEADERS = [
-    *["accept", "authorization", "content-type", "idempotency-key", "last-event-id"],
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
     "x-request-id",
 ]
 CORS_EXPOSE_HEADERS = [
-    *["Content-Disposition", "Idempotent-Replayed", "Link", "Location", "Retry-After"],
-    *["X-Quota-Limit", "X-Quota-Remaining", "X-Quota-Reset", "X-Request-ID"],
+    "Content-Disposition",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "Retry-After",
+    "X-Quota-Limit",
+    "X-Quota-Remaining",
+    "X-Quota-Reset",
+    "X-Request-ID",
 ]
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+
+# Security of pages
 
 # TLS ends at the proxy in front, which also sends plain HTTP on to HTTPS; the health checks
 # behind it speak plain HTTP.
@@ -65,6 +69,7 @@ PERMISSIONS_POLICY = (
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 )
 
+# Apps and middleware
 INSTALLED_APPS = [
     "gemchat",
     "backoffice.apps.StaffAdminConfig",
@@ -135,6 +140,8 @@ TEMPLATES = [
     },
 ]
 
+# Capacity
+
 # More would wait for each other's turn: 6 to 8 serve a tenth more sends a second than 16.
 WEB_THREADS = env.int("WEB_THREADS", default=8)
 # Open connections of one web process, idle ones and streams among them.
@@ -146,52 +153,14 @@ LIVE_READS_PER_USER = env.int("LIVE_READS_PER_USER", default=50)
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=10.0)
 WEB_LOCK_SECONDS = env.float("WEB_LOCK_SECONDS", default=3.0)
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=400)
-# Of each web process and worker: a thread of web's may hold one for as long as its request takes,
-# so there are as many as threads (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. The
-# threads of a worker take one for some milliseconds at a reply's start and end. So PostgreSQL's
-# own default of 100 is enough for 4 processes, and 200 for 9; `check --database default` warns.
+# Of each web process and worker. A thread of web may hold a connection for its whole request.
+# So there is one for each thread (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. A
+# worker takes one for milliseconds, at a reply's start and end. PostgreSQL's default of 100 is
+# enough for 4 processes, and 200 for 9; `check --database default` warns.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=WEB_THREADS + 12)
 
-
-def database() -> dict[str, Any]:
-    if env.str("DB_HOST", default=""):
-        config = {
-            "ENGINE": "django.db.backends.postgresql",
-            "HOST": env.str("DB_HOST"),
-            "PORT": env.int("DB_PORT", default=5432),
-            "NAME": env.str("DB_NAME", default="gemchat"),
-            "USER": env.str("DB_USER", default="gemchat"),
-            "PASSWORD": env.str("DB_PASSWORD", default=""),
-        }
-    else:
-        config = env.db_url("DATABASE_URL")
-    # A pool, since threads that come and go would each keep a connection of their own.
-    # It gives up to connect after `reconnect_timeout`, and tries anew at the next request: else
-    # its waits between tries double, and it would miss the end of a long outage by minutes.
-    pool = {
-        "min_size": 1,
-        "max_size": DATABASE_POOL_SIZE,
-        "timeout": 5,
-        "max_idle": 60,
-        "reconnect_timeout": 3,
-        "connection_class": BoundedConnection,
-    }
-    # A network that swallows everything is found out by the kernel, in 15 s.
-    network = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
-    config["OPTIONS"] = {
-        **config.get("OPTIONS", {}),
-        "pool": pool,
-        "connect_timeout": 3,
-        "tcp_user_timeout": 15_000,
-        **network,
-    }
-    # The pool asks a connection whether it still lives, so that a restart of PostgreSQL heals.
-    config["CONN_HEALTH_CHECKS"] = True
-    config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
-    return config
-
-
-DATABASES = {"default": database()}
+# Stores and queue
+DATABASES = {"default": database(pool_size=DATABASE_POOL_SIZE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # dj-stripe's own history takes a minute of CPU to apply: see billing/stripe/djstripe_migrations.
 MIGRATION_MODULES = {"djstripe": "billing.stripe.djstripe_migrations"}
@@ -202,20 +171,7 @@ REDIS_URL = env.str("REDIS_URL")
 REDIS_CA_CERTS = env.str("REDIS_CA_CERTS", default="")
 REDIS_TLS_VERIFY = env.bool("REDIS_TLS_VERIFY", default=True)
 CACHE_TTL_SECONDS = env.int("CACHE_TTL_SECONDS", default=600)
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        # A list, as Django splits a string at commas, which a password may have.
-        "LOCATION": [REDIS_URL],
-        "OPTIONS": {
-            "pool_class": "gemchat.stores.redis.Pool",
-            "socket_connect_timeout": 1.0,
-            "socket_timeout": 1.0,
-        },
-        "TIMEOUT": CACHE_TTL_SECONDS,
-        "KEY_PREFIX": "cache",
-    }
-}
+CACHES = {"default": redis_cache(url=REDIS_URL, lifetime_seconds=CACHE_TTL_SECONDS)}
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 # It reads the URL by itself; without it, kombu would by the URL's scheme.
@@ -266,25 +222,25 @@ CELERY_BEAT_SCHEDULE = {
     "mark-disagreements": {"task": "billing.tasks.mark_disagreements", "schedule": 60.0},
 }
 
+# Signing in
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = ["accounts.auth.hashers.Argon2Hasher"]
+VALIDATORS = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
-    {
-        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-        "OPTIONS": {"min_length": 8},
-    },
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": f"{VALIDATORS}.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": f"{VALIDATORS}.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
 OTP_TOTP_ISSUER = "GemChatRoom"
 
-JWT_SECRETS = [key.strip() for key in secret("JWT_SECRET").split(",")]
+JWT_SECRETS = [key.strip() for key in secret("JWT_SECRET", is_development=DEBUG).split(",")]
 JWT_ALGORITHM = env.str("JWT_ALGORITHM", default="HS256")
 JWT_LIFETIME = timedelta(hours=env.int("JWT_EXPIRATION_HOURS", default=24))
-OTP_SECRET = secret("OTP_SECRET")
+OTP_SECRET = secret("OTP_SECRET", is_development=DEBUG)
 OTP_LIFETIME = timedelta(minutes=env.int("OTP_EXPIRATION_MINUTES", default=5))
 OTP_ECHO = env.bool("OTP_ECHO", default=False)
-SMS_BACKEND = env.str("SMS_BACKEND", default="accounts.sms.ConsoleBackend")
+SMS_BACKENDS = {"console": "accounts.sms.ConsoleBackend", "twilio": "accounts.sms.TwilioBackend"}
+SMS_BACKEND = backend("SMS_BACKEND", SMS_BACKENDS, default="console")
 TWILIO_API_BASE = env.str("TWILIO_API_BASE", default="https://api.twilio.com")
 TWILIO_ACCOUNT_SID = env.str("TWILIO_ACCOUNT_SID", default="")
 TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
@@ -311,6 +267,7 @@ SMS_CHALLENGE = env.str("SMS_CHALLENGE", default="auto")
 # Hashes that a challenge takes at most; half of them on average.
 SMS_CHALLENGE_WORK = env.int("SMS_CHALLENGE_WORK", default=100_000)
 
+# API
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.SessionTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -323,11 +280,16 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+# Gemini
 GOOGLE_API_KEY = env.str("GOOGLE_API_KEY", default="")
 GEMINI_API_BASE = env.str("GEMINI_API_BASE", default="")
-GEMINI_BACKEND = env.str(
-    "GEMINI_BACKEND",
-    default=f"messaging.gemini.{'google_genai' if GOOGLE_API_KEY else 'offline'}.Backend",
+GEMINI_BACKENDS = {
+    "google-genai": "messaging.gemini.google_genai.Backend",
+    "google-generativeai": "messaging.gemini.google_generativeai.Backend",
+    "offline": "messaging.gemini.offline.Backend",
+}
+GEMINI_BACKEND = backend(
+    "GEMINI_BACKEND", GEMINI_BACKENDS, default="google-genai" if GOOGLE_API_KEY else "offline"
 )
 GEMINI_MODEL = env.str("GEMINI_MODEL", default="gemini-3.5-flash-lite")
 GEMINI_CONTEXT_TOKENS = env.int("GEMINI_CONTEXT_TOKENS", default=32_000)
@@ -338,35 +300,51 @@ GEMINI_TOTAL_SECONDS = env.float("GEMINI_TOTAL_SECONDS", default=300.0)
 # A running reply renews its lease; one whose lease has run out is taken up again.
 REPLY_LEASE_SECONDS = env.float("REPLY_LEASE_SECONDS", default=30.0)
 
-BASIC_DAILY_LIMIT = env.int("BASIC_DAILY_LIMIT", default=5)
-PRO_DAILY_LIMIT = env.int("PRO_DAILY_LIMIT", default=999_999)
-BASIC_CONCURRENT_REPLIES = env.int("BASIC_CONCURRENT_REPLIES", default=1)
-PRO_CONCURRENT_REPLIES = env.int("PRO_CONCURRENT_REPLIES", default=5)
-BASIC_WAITING_REPLIES = env.int("BASIC_WAITING_REPLIES", default=20)
-PRO_WAITING_REPLIES = env.int("PRO_WAITING_REPLIES", default=50)
-BASIC_SENDS_PER_MINUTE = env.int("BASIC_SENDS_PER_MINUTE", default=10)
-PRO_SENDS_PER_MINUTE = env.int("PRO_SENDS_PER_MINUTE", default=60)
+# Plans and retention
+
+# The plan of each tier, the lowest first. BASIC_DAILY_LIMIT sets `daily_limit` of "basic", and so
+# on. With a new plan, `makemigrations` writes the constraints that let rows have its tier.
+PLANS = {
+    "basic": Plan(
+        **env.numbers(
+            "BASIC",
+            daily_limit=5,
+            concurrent_replies=1,
+            waiting_replies=20,
+            sends_per_minute=10,
+            daily_cost_usd=1.0,
+            minute_cost_usd=0.5,
+            daily_text_mb=5,
+            chatrooms=200,
+            chatrooms_per_minute=10,
+            retention_days=0,
+        )
+    ),
+    "pro": Plan(
+        **env.numbers(
+            "PRO",
+            daily_limit=999_999,
+            concurrent_replies=5,
+            waiting_replies=50,
+            sends_per_minute=60,
+            daily_cost_usd=20.0,
+            minute_cost_usd=2.0,
+            daily_text_mb=100,
+            chatrooms=5_000,
+            chatrooms_per_minute=60,
+            retention_days=0,
+        ),
+        stripe_price_ids=env.list("STRIPE_PRO_PRICE_ID", default=[]),
+        is_granted_by_staff=True,
+    ),
+}
 GIVE_BACKS_PER_DAY = env.int("GIVE_BACKS_PER_DAY", default=3)
-# US dollars; 0 is no ceiling.
-BASIC_DAILY_COST_USD = env.float("BASIC_DAILY_COST_USD", default=1.0)
-PRO_DAILY_COST_USD = env.float("PRO_DAILY_COST_USD", default=20.0)
-BASIC_MINUTE_COST_USD = env.float("BASIC_MINUTE_COST_USD", default=0.5)
-PRO_MINUTE_COST_USD = env.float("PRO_MINUTE_COST_USD", default=2.0)
-BASIC_DAILY_TEXT_MB = env.int("BASIC_DAILY_TEXT_MB", default=5)
-PRO_DAILY_TEXT_MB = env.int("PRO_DAILY_TEXT_MB", default=100)
-BASIC_CHATROOMS = env.int("BASIC_CHATROOMS", default=200)
-PRO_CHATROOMS = env.int("PRO_CHATROOMS", default=5_000)
-BASIC_CHATROOMS_PER_MINUTE = env.int("BASIC_CHATROOMS_PER_MINUTE", default=10)
-PRO_CHATROOMS_PER_MINUTE = env.int("PRO_CHATROOMS_PER_MINUTE", default=60)
-BASIC_RETENTION_DAYS = env.int("BASIC_RETENTION_DAYS", default=0)
-PRO_RETENTION_DAYS = env.int("PRO_RETENTION_DAYS", default=0)
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=0)
 
+# Stripe
 STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
-# The first is sold; all of them are Pro, so that a price can be replaced.
-STRIPE_PRO_PRICE_IDS = env.list("STRIPE_PRO_PRICE_ID", default=[])
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])
 STRIPE_SUCCESS_URL = env.str("STRIPE_SUCCESS_URL", default="")
 STRIPE_CANCEL_URL = env.str("STRIPE_CANCEL_URL", default="")
@@ -382,10 +360,11 @@ STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
 STRIPE_TEST_SECRET_KEY = "" if STRIPE_LIVE_MODE else STRIPE_SECRET_KEY
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
-# The link from user to customer is User.stripe_customer_id; dj-stripe's own would follow whatever
-# metadata says at Stripe.
+# The link from user to customer is User.stripe_customer_id. dj-stripe's own link would follow the
+# metadata at Stripe.
 DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
 
+# Language and static files
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "gemchat.formats"
 TIME_ZONE = "UTC"
@@ -395,6 +374,8 @@ STATIC_ROOT = BASE_DIR / "var" / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False
+
+# Monitoring
 
 # /metrics is closed without a token; the port wants none, and is not to be reached by strangers.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -406,27 +387,4 @@ OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
 MAX_BODY_BYTES = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"()": "gemchat.monitoring.log_format.formatter", "readable": DEBUG}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        "django": {"handlers": [], "propagate": True},
-        # It comes with handlers of its own, and its access log with query strings.
-        "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
-        "uvicorn.error": {"level": "WARNING"},
-        "uvicorn.access": {"handlers": [], "level": "WARNING"},
-        "gemchat.access": {"level": "WARNING" if DEBUG else "INFO"},
-        # At each try to connect; health tells that the database is down.
-        "psycopg.pool": {"level": "ERROR"},
-        "stripe": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
-        "django.template": {"level": "INFO"},  # Else with all that a page is made of.
-        "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
-        # Two lines for each task, and the sweeps alone are a dozen a minute.
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-    },
-}
+LOGGING = logging_config(is_development=DEBUG)

@@ -14,9 +14,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.auth.closing import erase_account
+from accounts import personal_data as accounts
 from accounts.models import Erasure, User
-from billing.models import ErasedQuota, UsageRecord
+from billing import personal_data as billing
+from billing.models import ErasedQuota
 from billing.stripe.checkout import cancel_for_erasure
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
 from chatrooms import list_cache
@@ -27,7 +28,6 @@ from privacy.models import DataExport
 
 logger = logging.getLogger(__name__)
 
-BATCH = 2_000
 # A reply that a worker has ends within a second of being told to, unless that worker died.
 REPLY_WAIT_SECONDS = 2
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 30, 3600
@@ -74,8 +74,7 @@ def erase_in_batches(user: User) -> Iterator[None]:
         while erase_batch(chatroom_id):
             yield
         yield
-    while UsageRecord.objects.detach(user_id=user.pk, limit=BATCH):
-        yield
+    yield from billing.erase(user)
 
 
 def erase_rest(erasure: Erasure) -> bool:
@@ -92,7 +91,7 @@ def erase_rest(erasure: Erasure) -> bool:
         # A worker that makes the user's export adds pieces, each with a lock on its row. One added
         # after the deletion has read the pieces would be left without an export, and so fail it.
         list(DataExport.objects.select_for_update().filter(user=user).values_list("pk"))
-        erase_account(user, actor=erasure.actor)
+        accounts.erase(user, actor=erasure.actor)
     return True
 
 

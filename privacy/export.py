@@ -16,12 +16,13 @@ from typing import IO, Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from accounts import personal_data as accounts
 from accounts.models import User
-from accounts.personal_data import Section, account_sections
-from billing.personal_data import billing_sections
-from chatrooms.models import Chatroom
-from chatrooms.personal_data import chatroom_sections
-from messaging.models import DATABASE_LOST, Message
+from accounts.personal_data import ExportSection
+from billing import personal_data as billing
+from chatrooms import personal_data as chatrooms
+from messaging import personal_data as messaging
+from messaging.models import DATABASE_LOST
 from privacy.models import MOST_ATTEMPTS, DataExport, Superseded
 
 logger = logging.getLogger(__name__)
@@ -92,18 +93,14 @@ def build(*, export_id: uuid.UUID) -> None:
         raise
 
 
-def sections_of(user: User) -> list[Section]:
+def sections_of(user: User) -> list[ExportSection]:
     """Every row about the user, and none that is about anybody else."""
     return [
-        *account_sections(user),
-        Section("exports", DataExport.objects.filter(user=user)),
-        *billing_sections(user),
-        *chatroom_sections(user),
-        # By the user as well: that index has them in order, however many there are.
-        Section(
-            "messages",
-            Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user)),
-        ),
+        *accounts.export_sections(user),
+        ExportSection("exports", DataExport.objects.filter(user=user)),
+        *billing.export_sections(user),
+        *chatrooms.export_sections(user),
+        *messaging.export_sections(user),
     ]
 
 
@@ -122,7 +119,7 @@ def write_archive(user: User, file: IO[bytes] | PieceWriter) -> dict[str, int]:
     return rows
 
 
-def write_section(section: Section, file: IO[bytes]) -> int:
+def write_section(section: ExportSection, file: IO[bytes]) -> int:
     """The rows as one JSON array, each in a line of its own."""
     count = 0
     file.write(b"[")

@@ -197,3 +197,11 @@ class ExportPiece(models.Model):
 
     def __str__(self) -> str:
         return f"piece {self.number}"
+
+
+class PrivacyAction(models.TextChoices):
+    """What users, commands and staff do about personal data, as the audit log names it."""
+
+    USER_EXPORTED = "user_exported"
+    EXPORT_DOWNLOADED = "export_downloaded"
+    ERASURE_ORDERED = "erasure_ordered"

@@ -4,11 +4,11 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
-from accounts.pruning import prune_accounts
-from billing.plans import retention_days
-from billing.pruning import prune_billing
+from accounts import personal_data as accounts
+from billing import personal_data as billing
 from chatrooms.models import Chatroom, ChatroomQuerySet
 from privacy.models import DataExport
 
@@ -27,14 +27,18 @@ def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
         "temporary_chatrooms": purge_rooms(Chatroom.objects.expired(now=now), now, dry_run),
         **{
             f"{tier}_chatrooms": purge_rooms(
-                Chatroom.objects.inactive(tier=tier, since=now - timedelta(days=days)), now, dry_run
+                Chatroom.objects.inactive(
+                    tier=tier, since=now - timedelta(days=plan.retention_days)
+                ),
+                now,
+                dry_run,
             )
-            for tier, days in retention_days().items()
-            if days
+            for tier, plan in settings.PLANS.items()
+            if plan.retention_days
         },
         "exports": exports.count() if dry_run else exports.delete()[1].get(EXPORT, 0),
     }
-    return {**found, **prune_accounts(dry_run=dry_run), **prune_billing(dry_run=dry_run)}
+    return {**found, **accounts.prune(dry_run=dry_run), **billing.prune(dry_run=dry_run)}
 
 
 def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:

@@ -86,10 +86,10 @@ def _live_session(
     session_id: uuid.UUID, user_id: uuid.UUID, first_read: FirstRead | None
 ) -> Session | None:
     """The session with its user, if it has not ended and the user may come in."""
-    live = _live_sessions()
+    active = _live_sessions()
     if first_read is None:
-        return live.first([session_id, user_id])
-    look = live.named("session", "user")
+        return active.first([session_id, user_id])
+    look = active.named("session", "user")
     found = fetch(
         f"SELECT live.*, ({first_read.statement}) FROM ({look}) AS live",  # noqa: S608
         {**first_read.values, "session": session_id, "user": user_id},
@@ -97,15 +97,15 @@ def _live_session(
     if not found:
         return None
     [(*row, first_read.value)] = found
-    return live.instance(row)
+    return active.instance(row)
 
 
 @cache
 def _live_sessions() -> Compiled[Session]:
-    live = Session.objects.select_related("user").filter(
+    active = Session.objects.select_related("user").filter(
         pk=uuid.UUID(int=1), user=uuid.UUID(int=2), user__is_active=True, revoked_at=None
     )
-    return Compiled(live, "user")
+    return Compiled(active, "user")
 
 
 def _touch(session: Session) -> None:
@@ -114,7 +114,7 @@ def _touch(session: Session) -> None:
         Session.objects.filter(pk=session.pk, revoked_at=None).update(last_used_at=now)
 
 
-def caller(request: Request) -> User:
+def authenticated_user(request: Request) -> User:
     """The user of a request that a permission class has let through."""
     if not isinstance(request.user, User):
         raise NotAuthenticated

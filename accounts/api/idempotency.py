@@ -1,26 +1,25 @@
-"""Idempotency-Key: a request that is sent again gets the answer of the first, and does nothing.
+"""Idempotency-Key: a repeated request gets the first answer, and does nothing.
 
     @action(detail=True, methods=["post"])
     @idempotent
     def edit(self, request, pk): ...
 
 `idempotent` runs the action in the transaction that also stores its answer. An action that calls
-another service must hold no transaction meanwhile: `idempotent_over_network` first commits a row
-that claims the key for a minute, and writes the answer into it at the end. Only answers of 2xx
-are kept; after any other the key may be tried again.
+another service must hold no transaction meanwhile. So `idempotent_over_network` first commits a
+row with a lease of the key, and writes the answer into the row at the end. Only answers of 2xx are
+stored; after any other answer the key may be tried again.
 """
 
 import hashlib
-import json
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
@@ -28,20 +27,12 @@ from rest_framework.response import Response
 
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.models import IdempotencyRecord
-from accounts.models.rate_limits import KEPT
+from accounts.models.idempotency import KeyLocked
+from accounts.models.rate_limits import LIFETIME
 from gemchat.api.errors import DomainError
 
 ACCEPTED_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LEASE = timedelta(seconds=60)
-
-# The lock and the record in one statement. Its snapshot is older than its lock, so a record that
-# was committed in between is not seen; the unique constraint then stops the second answer.
-LOCK_AND_FIND = """
-SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0)),
-       record.id, request_digest, status, lease_until, headers, body, created_at
-FROM (SELECT 1) AS one
-LEFT JOIN accounts_idempotencyrecord AS record ON record.user_id = %(user)s AND key = %(key)s
-"""
 
 Action = Callable[..., Response]
 Answer = Callable[..., HttpResponse]
@@ -72,7 +63,7 @@ class KeyedRequest:
     digest: bytes
 
     @classmethod
-    def of(cls, request: AuthenticatedRequest) -> "KeyedRequest | None":
+    def from_request(cls, request: AuthenticatedRequest) -> "KeyedRequest | None":
         """None without the header; raises IdempotencyKeyInvalid."""
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if key is None:
@@ -85,13 +76,13 @@ class KeyedRequest:
 
 
 def idempotent(action: Action) -> Answer:
-    """For an action that writes to the database alone: its writes and its answer are one."""
+    """Wrap an action that writes to the database alone: writes and answer are one transaction."""
 
     @wraps(action)
     def answer_once(
         view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        keyed = KeyedRequest.of(request)
+        keyed = KeyedRequest.from_request(request)
         if keyed is None:
             return action(view, request, *args, **kwargs)
         with transaction.atomic():
@@ -101,7 +92,7 @@ def idempotent(action: Action) -> Answer:
             if not _is_success(response):
                 transaction.set_rollback(True)
                 return response
-            answer = _answer_of(response)
+            answer = _stored_answer(response)
             _insert(keyed, **answer)
         return _rendered(**answer)
 
@@ -109,27 +100,27 @@ def idempotent(action: Action) -> Answer:
 
 
 def idempotent_over_network(action: Action) -> Answer:
-    """For an action that calls another service, which makes its own repeats harmless."""
+    """Wrap an action that calls another service, whose repeats are harmless."""
 
     @wraps(action)
     def answer_once(
         view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        keyed = KeyedRequest.of(request)
+        keyed = KeyedRequest.from_request(request)
         if keyed is None:
             return action(view, request, *args, **kwargs)
         with transaction.atomic():
             if found := _lock_and_find(keyed):
                 return _replay(found)
             claim = _insert(keyed, lease_until=timezone.now() + LEASE)
-        # The lease is the fence: whoever took the key over after a minute has another one.
+        # The lease is the fence: a request that takes the key over has another record.
         own = IdempotencyRecord.objects.filter(pk=claim.pk, status=None)
         is_kept = False
         try:
             response = action(view, request, *args, **kwargs)
             if not _is_success(response):
                 return response
-            answer = _answer_of(response)
+            answer = _stored_answer(response)
             own.update(**answer, lease_until=None)
             is_kept = True
         finally:
@@ -141,39 +132,32 @@ def idempotent_over_network(action: Action) -> Answer:
 
 
 def _lock_and_find(keyed: KeyedRequest) -> IdempotencyRecord | None:
-    """The stored answer, if there is one; else the key is this transaction's alone.
+    """Return the stored answer, or else lock the key for this transaction.
 
     Raises IdempotencyInProgress and IdempotencyKeyReused.
     """
-    parameters: dict[str, Any] = {
-        "name": f"idempotency {keyed.user_id} {keyed.key}",
-        "user": keyed.user_id,
-        "key": keyed.key,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_AND_FIND, parameters)
-        is_locked, record_id, digest, status, lease_until, headers, body, created_at = (
-            cursor.fetchone()
-        )
-    if not is_locked:
-        raise IdempotencyInProgress(retry_after=1)
-    if record_id is None:
+    records = IdempotencyRecord.objects
+    try:
+        record = records.lock_and_get(user_id=keyed.user_id, key=keyed.key)
+    except KeyLocked as error:
+        raise IdempotencyInProgress(retry_after=1) from error
+    if record is None:
         return None
-    if _is_over(created_at=created_at, status=status, lease_until=lease_until):
-        IdempotencyRecord.objects.filter(pk=record_id).delete()
+    if _is_over(record):
+        records.filter(pk=record.pk).delete()
         return None
-    if bytes(digest) != keyed.digest:
+    if record.request_digest != keyed.digest:
         raise IdempotencyKeyReused
-    if status is None:
+    if record.status is None:
         raise IdempotencyInProgress(retry_after=1)
-    return IdempotencyRecord(status=status, headers=json.loads(headers), body=body)
+    return record
 
 
-def _is_over(*, created_at: datetime, status: int | None, lease_until: datetime | None) -> bool:
+def _is_over(record: IdempotencyRecord) -> bool:
     now = timezone.now()
-    if status is None and lease_until is not None:
-        return lease_until <= now
-    return created_at <= now - KEPT
+    if record.status is None and record.lease_until is not None:
+        return record.lease_until <= now
+    return record.created_at <= now - LIFETIME
 
 
 def _insert(keyed: KeyedRequest, **fields: Any) -> IdempotencyRecord:
@@ -193,7 +177,7 @@ def _is_success(response: Response) -> bool:
     return 200 <= response.status_code < 300
 
 
-def _answer_of(response: Response) -> dict[str, Any]:
+def _stored_answer(response: Response) -> dict[str, Any]:
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
     body = JSONRenderer().render(response.data).decode()
     return {"status": response.status_code, "headers": headers, "body": body}

@@ -12,7 +12,7 @@ from accounts.api.idempotency import (
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
 )
-from accounts.api.views import CODE_SENT, SessionViewSet, SignInViewSet, UserViewSet
+from accounts.api.views import ACCOUNT_CLOSED, CODE_SENT, SessionViewSet, SignInViewSet, UserViewSet
 from accounts.auth.challenges import ChallengeRequired
 from accounts.auth.hashers import Overloaded
 from accounts.auth.passwords import CurrentPasswordRequired, CurrentPasswordWrong
@@ -248,11 +248,30 @@ describe(
 
 describe(
     UserViewSet,
-    me=call("readUser", "The user's own account", answers={200: (shapes.UserSerializer, USER)}),
-    rename=call(
+    retrieve=call(
+        "readUser", "The user's own account", answers={200: (shapes.UserSerializer, USER)}
+    ),
+    partial_update=call(
         "changeUser",
         "Change the name",
         body=(shapes.UserSerializer(partial=True), {"name": "Asha"}),
         answers={200: (shapes.UserSerializer, USER)},
+    ),
+    destroy=call(
+        "deleteUser",
+        "Close the account and erase all that is kept about the user",
+        description="The account is closed at once; the rest is done in the background, the"
+        " subscription at Stripe first. It wants a sign-in of the last ten minutes.",
+        answers={
+            202: (
+                DONE_ANSWER,
+                {
+                    "success": True,
+                    "message": ACCOUNT_CLOSED,
+                    "data": None,
+                },
+            )
+        },
+        problems=[RecentSignInRequired],
     ),
 )

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from accounts.auth.sessions import SignedIn
 from accounts.auth.tokens import sign_access_token
 from accounts.models import Session, User
-from accounts.phone_numbers import InvalidMobile, to_e164, to_textable
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164, to_textable
 from gemchat.api.fields import LineField, TextField
 
 LONGEST_PASSWORD = 128
@@ -41,7 +41,7 @@ class MobileField(UntrimmedField):
             self.fail("max_length", max_length=LONGEST_MOBILE)
         try:
             return self.parse(text)
-        except InvalidMobile as error:
+        except InvalidPhoneNumber as error:
             raise serializers.ValidationError(str(error), "invalid_mobile") from error
 
 

@@ -25,12 +25,16 @@ from accounts.api.serializers import (
     describe_sign_in,
 )
 from accounts.auth import sessions, sign_in
+from accounts.auth.closing import close_account
 from accounts.auth.passwords import change_password
+from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import Session
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.pagination import next_link, page_limit, read_cursor, sign_cursor
+from gemchat.celery import enqueue
 
 CODE_SENT = "If this number can receive messages, a code is on its way."
+ACCOUNT_CLOSED = "The account is closed, and all that is kept about you is being erased."
 UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
@@ -38,7 +42,7 @@ def envelope(message: str, data: Any = None) -> dict[str, Any]:
     return {"success": True, "message": message, "data": data}
 
 
-def fields_of(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
+def validated(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
     """What was sent, checked; raises ValidationError."""
     fields = serializer(data=request.data)
     fields.is_valid(raise_exception=True)
@@ -53,11 +57,11 @@ class SignInViewSet(ViewSet):
 
     @action(detail=False, methods=["post"])
     def signup(self, request: Request) -> Response:
-        fields = fields_of(SignUpSerializer, request)
+        fields = validated(SignUpSerializer, request)
         token = sign_in.sign_up(
             mobile=fields["mobile"],
             password=fields.get("password") or "",
-            client=client_of(request),
+            client=client_from_request(request),
         )
         message = "Signed up. Ask for a code to verify the number."
         if not token:
@@ -75,10 +79,10 @@ class SignInViewSet(ViewSet):
         return self.send_code(request)
 
     def send_code(self, request: Request) -> Response:
-        fields = fields_of(SendCodeSerializer, request)
+        fields = validated(SendCodeSerializer, request)
         issued = sign_in.send_code(
             mobile=fields["mobile"],
-            client=client_of(request),
+            client=client_from_request(request),
             solution=fields.get("challenge_solution", ""),
         )
         answer: dict[str, Any] = {
@@ -91,25 +95,25 @@ class SignInViewSet(ViewSet):
 
     @action(detail=False, methods=["post"], url_path="verify-otp")
     def verify_otp(self, request: Request) -> Response:
-        fields = fields_of(VerifyCodeSerializer, request)
+        fields = validated(VerifyCodeSerializer, request)
         signed_in = sign_in.sign_in_with_code(
             mobile=fields["mobile"],
             digits=fields["otp"],
             signup_token=fields.get("signup_token", ""),
-            client=client_of(request),
+            client=client_from_request(request),
         )
         return Response(describe_sign_in(signed_in, "Signed in."))
 
     @action(detail=False, methods=["post"])
     def login(self, request: Request) -> Response:
-        fields = fields_of(LoginSerializer, request)
-        signed_in = sign_in.sign_in_with_password(**fields, client=client_of(request))
+        fields = validated(LoginSerializer, request)
+        signed_in = sign_in.sign_in_with_password(**fields, client=client_from_request(request))
         return Response(describe_sign_in(signed_in, "Signed in."))
 
     @action(detail=False, methods=["post"])
     def refresh(self, request: Request) -> Response:
-        fields = fields_of(RefreshSerializer, request)
-        signed_in = sessions.refresh(**fields, client=client_of(request))
+        fields = validated(RefreshSerializer, request)
+        signed_in = sessions.refresh(**fields, client=client_from_request(request))
         return Response(describe_sign_in(signed_in, "Refreshed."))
 
 
@@ -118,12 +122,12 @@ class SessionViewSet(ViewSet):
 
     @action(detail=False, methods=["post"], url_path="change-password")
     def change_password(self, request: AuthenticatedRequest) -> Response:
-        fields = fields_of(ChangePasswordSerializer, request)
+        fields = validated(ChangePasswordSerializer, request)
         change_password(
             session=request.auth,
             new_password=fields["new_password"],
             current_password=fields.get("current_password") or "",
-            client=client_of(request),
+            client=client_from_request(request),
         )
         return Response(envelope("The password is changed. Other sessions have ended."))
 
@@ -133,14 +137,14 @@ class SessionViewSet(ViewSet):
             user=request.user,
             session_id=request.auth.pk,
             reason=Session.Ending.LOGOUT,
-            client=client_of(request),
+            client=client_from_request(request),
         )
         return Response(status=204)
 
     @action(detail=False, methods=["post"], url_path="logout-all")
     def logout_all(self, request: AuthenticatedRequest) -> Response:
         sessions.end_all_sessions(
-            user=request.user, reason=Session.Ending.LOGOUT_ALL, client=client_of(request)
+            user=request.user, reason=Session.Ending.LOGOUT_ALL, client=client_from_request(request)
         )
         return Response(status=204)
 
@@ -148,10 +152,10 @@ class SessionViewSet(ViewSet):
     def sessions(self, request: AuthenticatedRequest) -> Response:
         """A bare array, newest first; the next page is in the `Link` header."""
         limit, salt = page_limit(request), f"sessions {request.user.pk}"
-        live = Session.objects.live().filter(user=request.user).order_by("-pk")
+        active = Session.objects.active().filter(user=request.user).order_by("-pk")
         if (cursor := request.query_params.get("cursor")) is not None:
-            live = live.filter(pk__lt=uuid.UUID(read_cursor(cursor, salt=salt)))
-        found = list(live[: limit + 1])
+            active = active.filter(pk__lt=uuid.UUID(read_cursor(cursor, salt=salt)))
+        found = list(active[: limit + 1])
         context = {"current": request.auth.pk}
         response = Response(SessionSerializer(found[:limit], many=True, context=context).data)
         if len(found) > limit:
@@ -165,7 +169,7 @@ class SessionViewSet(ViewSet):
                 user=request.user,
                 session_id=session_id,
                 reason=Session.Ending.ENDED_BY_USER,
-                client=client_of(request),
+                client=client_from_request(request),
             )
         except Session.DoesNotExist as error:
             raise Http404 from error
@@ -173,13 +177,20 @@ class SessionViewSet(ViewSet):
 
 
 class UserViewSet(ViewSet):
-    @action(detail=False, methods=["get"])
-    def me(self, request: AuthenticatedRequest) -> Response:
+    """The user's own account, at /user/me."""
+
+    def retrieve(self, request: AuthenticatedRequest) -> Response:
         return Response(UserSerializer(request.user).data)
 
-    @me.mapping.patch
-    def rename(self, request: AuthenticatedRequest) -> Response:
+    def partial_update(self, request: AuthenticatedRequest) -> Response:
         fields = UserSerializer(request.user, data=request.data, partial=True)
         fields.is_valid(raise_exception=True)
         request.user.rename(fields.validated_data.get("name", request.user.name))
         return Response(fields.data)
+
+    def destroy(self, request: AuthenticatedRequest) -> Response:
+        require_recent_sign_in(request.auth)
+        erasure = close_account(user=request.user, client=client_from_request(request))
+        # privacy erases all that the apps above this one keep.
+        enqueue("privacy.tasks.erase_user", erasure.pk)
+        return Response(envelope(ACCOUNT_CLOSED), status=202)

@@ -1,12 +1,12 @@
-"""The session of the web pages: their refresh token is a cookie, which no script can read.
+"""The session of the web pages: their refresh token is an HttpOnly cookie.
 
-The pages call the public API with an access token that they keep in memory. What would outlive the
-tab, the refresh token, goes into a cookie that is HttpOnly and SameSite=Strict. Since the browser
-adds it by itself, each call must come from a page of this site.
+The pages call the public API with an access token in memory. The refresh token outlives the tab,
+in a cookie that is HttpOnly and SameSite=Strict. The browser adds the cookie by itself, so each
+call must come from a page of this site.
 
-A stranger must not put a cookie there, or the next visit is in the stranger's account. So the name
-has the prefix `__Host-`, which browsers take from this host over TLS alone; a name that comes
-twice is no cookie (`gemchat.api.cookies`); and a refresh token of the API does not work here.
+A stranger must not set the cookie, or the next visit is in the stranger's account. So the name has
+the prefix `__Host-`, which browsers take from this host over TLS alone. A name that comes twice
+counts as no cookie (`gemchat.api.cookies`). A refresh token of the API does not work here.
 """
 
 from datetime import timedelta
@@ -18,11 +18,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.serializers import VerifyCodeSerializer, describe_sign_in
-from accounts.api.views import fields_of
+from accounts.api.views import validated
 from accounts.auth import sessions, sign_in
 from accounts.auth.sessions import SignedIn
 from accounts.models import Session
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.errors import DomainError
 
 COOKIE = settings.REFRESH_COOKIE_NAME
@@ -44,24 +44,24 @@ class WebSessionView(APIView):
     schema = None  # For the pages; other clients have auth/verify-otp and auth/refresh.
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Browsers tell the origin with whatever is not a GET; who leaves it out is none."""
+        """Refuse a request from another origin. Browsers send Origin with every method but GET."""
         super().initial(request, *args, **kwargs)
         if request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}":
             raise OriginRefused
 
     def post(self, request: Request) -> Response:
-        fields = fields_of(VerifyCodeSerializer, request)
+        fields = validated(VerifyCodeSerializer, request)
         signed_in = sign_in.sign_in_with_code(
             mobile=fields["mobile"],
             digits=fields["otp"],
-            client=client_of(request),
+            client=client_from_request(request),
             channel=Session.Channel.WEB,
         )
         return with_cookie(signed_in, "Signed in.")
 
     def delete(self, request: Request) -> Response:
         sessions.end_web_session(
-            refresh_token=request.COOKIES.get(COOKIE, ""), client=client_of(request)
+            refresh_token=request.COOKIES.get(COOKIE, ""), client=client_from_request(request)
         )
         return without_cookie(Response(status=204))
 
@@ -72,13 +72,15 @@ class WebRefreshView(WebSessionView):
     http_method_names = ["post"]
 
     def post(self, request: Request) -> Response:
-        """204 where nobody is signed in, which is no error: pages ask in order to know."""
+        """Answer 204 where nobody is signed in: a page asks in order to know."""
         token = request.COOKIES.get(COOKIE)
         if not token:
             return Response(status=204)
         try:
             signed_in = sessions.refresh(
-                refresh_token=token, client=client_of(request), channel=Session.Channel.WEB
+                refresh_token=token,
+                client=client_from_request(request),
+                channel=Session.Channel.WEB,
             )
         except sessions.InvalidRefreshToken:
             return without_cookie(Response(status=204))
@@ -86,7 +88,7 @@ class WebRefreshView(WebSessionView):
 
 
 def with_cookie(signed_in: SignedIn, message: str) -> Response:
-    """The answer of a sign-in, whose refresh token is in the cookie and not in the body."""
+    """Answer a sign-in with the refresh token in the cookie, not in the body."""
     body = describe_sign_in(signed_in, message)
     lifetime = timedelta(seconds=body.pop("refresh_expires_in"))
     response = Response(body)

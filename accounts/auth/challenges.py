@@ -1,4 +1,4 @@
-"""A proof of work before a code is sent, asked for while the limits of sends are near.
+"""A proof of work before a code is sent, while limits are near.
 
 The documents are those of ALTCHA (https://altcha.org, version 1, SHA-256): any ALTCHA solver
 solves them. Nobody else's server takes part.
@@ -18,9 +18,8 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.auth import sms_budgets
-from accounts.auth.counters import HOUR, Counter, count
+from accounts.auth.counters import CODE_REFUSALS, HOUR, Counter, count
 from accounts.checks import MODES
-from accounts.metrics import CODE_REFUSALS
 from accounts.models import LimitHit
 from gemchat.api.errors import DomainError
 
@@ -102,6 +101,6 @@ def _digest(salt: str, number: int) -> str:
 
 
 def _signature(mobile: str, challenge: str) -> str:
-    """Sign a challenge for one number; the challenge is a digest of its salt and expiry."""
+    """Sign a challenge, which is a digest of salt and expiry, for one number."""
     text = f"{mobile} {challenge}"
     return salted_hmac("accounts.challenge", text, algorithm="sha256").hexdigest()

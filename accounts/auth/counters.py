@@ -8,10 +8,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
+import prometheus_client as metrics
 from django.db.models import QuerySet
 
 from accounts.models import LimitHit
+
+CODE_REFUSALS = metrics.Counter(
+    "gemchat_code_refusals", "Requests for a code that a limit refused.", ["limit"]
+)
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -37,7 +41,7 @@ class Counter:
         return max(self._wait(maximum, window, now) for maximum, window in self.limits)
 
     def newest(self, now: datetime) -> list[tuple[datetime, str]]:
-        """Return times and subjects of the hits, newest first, as many as the limits look at."""
+        """Return times and subjects of the newest hits, as many as the limits need."""
         most = max(maximum for maximum, _ in self.limits)
         longest = max(window for _, window in self.limits)
         return list(self._hits(longest, now).values_list("created_at", "subject")[:most])
@@ -86,16 +90,6 @@ class Counter:
             network=self.network,
             created_at__gt=now - window,
         ).order_by("-created_at")
-
-
-def lock(*names: str) -> None:
-    """Hold these names, in this order, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('limit ' || name, 0))"
-            " FROM unnest(%s::text[]) AS name",
-            [list(names)],
-        )
 
 
 def longest_wait(counters: Collection[Counter], now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""Password hashing: its cost, and how many threads of a process may pay it at the same time."""
+"""Password hashing: its cost, and how many threads of a process may hash at once."""
 
 import os
 import threading
@@ -48,7 +48,7 @@ class Argon2Hasher(Argon2PasswordHasher):
     """argon2id with OWASP's least figures (Password Storage Cheat Sheet): 19 MiB, 2 passes, 1 lane.
 
     Django's own 100 MiB and 8 lanes would let a few sign-ins at once take all of a small
-    machine's memory. Every hash holds a permit, whatever path of Django leads here.
+    machine's memory. Every hash holds a permit, on each path that Django takes here.
     """
 
     memory_cost = 19_456  # KiB

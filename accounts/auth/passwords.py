@@ -6,6 +6,7 @@ from accounts.auth import rate_limits
 from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import is_recent, require_recent_sign_in
 from accounts.models import AuditEvent, Session, User
+from accounts.models.audit import AccountAction
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
 
@@ -43,15 +44,15 @@ def change_password(
         with transaction.atomic():
             user.change_password(new_password, keep=session)
             AuditEvent.objects.record(
-                AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client
+                AccountAction.PASSWORD_CHANGED, user_id=user.pk, client=client
             )
 
 
 def _check_current(user: User, password: str, client: Client) -> None:
     if not password:
         raise CurrentPasswordRequired
-    guess = rate_limits.take_guess(mobile=user.mobile, client=client)
+    attempt = rate_limits.count_password_attempt(mobile=user.mobile, client=client)
     is_right = user.check_password(password)
-    rate_limits.settle(guess, is_right=is_right)
+    rate_limits.correct_attempt(attempt, is_right=is_right)
     if not is_right:
         raise CurrentPasswordWrong

@@ -13,12 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.auth import challenges, sms_budgets
-from accounts.auth.counters import DAY, HOUR, Counter, count, lock, longest_wait
-from accounts.metrics import CODE_REFUSALS
+from accounts.auth.counters import CODE_REFUSALS, DAY, HOUR, Counter, count, longest_wait
 from accounts.models import AuditEvent, LimitHit, OneTimeCode, Session, User
-from accounts.models.audit import mobile_digest
+from accounts.models.audit import AccountAction, mobile_digest
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
+from gemchat.stores.locks import Lock, advisory_lock
 
 Kind = LimitHit.Kind
 
@@ -31,7 +31,7 @@ NETWORKS_THAT_GUESS = 10
 DAY_IN_HOURS = 3
 SENDS = [Kind.SEND, Kind.OWNER_SEND]
 GUESSES = [Kind.PASSWORD_FAILURE, Kind.STAFF_FAILURE]
-OF_NUMBER = [*SENDS, *GUESSES, Kind.LOGIN]
+KINDS_OF_NUMBER = [*SENDS, *GUESSES, Kind.LOGIN]
 
 
 class RateLimited(DomainError):
@@ -41,14 +41,14 @@ class RateLimited(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class PasswordAttempt:
     """A counted guess at a password, which `settle` corrects once it is judged."""
 
     failures: list[LimitHit]
     logins: list[LimitHit] = field(default_factory=list)
 
 
-def take_send(*, mobile: str, client: Client | None, code_id: uuid.UUID, solution: str = "") -> int:
+def count_sms(*, mobile: str, client: Client | None, code_id: uuid.UUID, solution: str = "") -> int:
     """Count one SMS in the caller's transaction; return the seconds until the number's next one.
 
     `client` is None for codes that staff send, which no network answers for.
@@ -57,7 +57,7 @@ def take_send(*, mobile: str, client: Client | None, code_id: uuid.UUID, solutio
     networks = _sends_of_networks(client)
     # Without a lock first: refused sends would wait for it one after another, each in a thread.
     _refuse_send(mobile, client, networks, timezone.now())
-    lock(mobile, *(counter.lock_name for counter in networks))
+    advisory_lock(Lock.RATE_LIMIT, mobile, *(counter.lock_name for counter in networks))
     now = timezone.now()
     number, unanswered = _refuse_send(mobile, client, networks, now)
     if client is not None:
@@ -99,10 +99,10 @@ def _sends_of_networks(client: Client | None) -> list[Counter]:
     if client is None:
         return []
     hourly = settings.SMS_UNANSWERED_PER_ADDRESS
-    return _of_networks(Kind.NETWORK_SEND, client, [(hourly, HOUR), (hourly * DAY_IN_HOURS, DAY)])
+    return _per_network(Kind.NETWORK_SEND, client, [(hourly, HOUR), (hourly * DAY_IN_HOURS, DAY)])
 
 
-def _of_networks(
+def _per_network(
     kind: LimitHit.Kind, client: Client, limits: list[tuple[int, timedelta]]
 ) -> list[Counter]:
     """Give each network of a client its share of an address's limits."""
@@ -145,31 +145,31 @@ def _is_familiar(mobile: str, client: Client) -> bool:
 
 
 def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
-    """Check for a sign-in to the admin from the client's network, which makes no session row."""
+    """Check for a recent sign-in to the admin, which makes no session row."""
     user = User.objects.filter(mobile=mobile, is_staff=True).first()
     if user is None or client.ip is None:
         return False
     since = timezone.now() - FAMILIAR
     events = AuditEvent.objects.filter(user_id=user.pk, created_at__gt=since)
-    signed_in = events.filter(action=AuditEvent.Action.STAFF_SIGNED_IN)
+    signed_in = events.filter(action=AccountAction.STAFF_SIGNED_IN)
     return signed_in.filter(address__ip__within=client.network).exists()
 
 
-def refuse_if_guessing(*, client: Client) -> None:
+def check_code_failures(*, client: Client) -> None:
     """Refuse tries at codes that the client's networks did not ask for. Raises RateLimited.
 
-    Tries at a network's own codes are bounded by its sends, and are not refused here: else one
+    Tries at a network's own codes are bounded by its sends, and are not refused here. Else one
     hostile neighbour would shut out everybody behind the same address.
     """
     counters = _code_failures(client)
-    lock(*(counter.lock_name for counter in counters))
+    advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
     wait = longest_wait(counters, timezone.now())
     if wait > 0:
         raise RateLimited(retry_after=wait)
 
 
 def count_code_failure(*, mobile: str, client: Client, code_id: uuid.UUID | None) -> None:
-    """Count a wrong try at another network's code, or at no code, for the client's networks."""
+    """Count a wrong try at no code, or at a code of another network."""
     counters, now = _code_failures(client), timezone.now()
     count(counters, now, code_id=code_id)
     _record_reached(counters, "wrong codes of a network", mobile=mobile, client=client, now=now)
@@ -177,10 +177,10 @@ def count_code_failure(*, mobile: str, client: Client, code_id: uuid.UUID | None
 
 def _code_failures(client: Client) -> list[Counter]:
     limits = [(settings.CODE_FAILURES_PER_ADDRESS, HOUR)]
-    return _of_networks(Kind.CODE_FAILURE, client, limits)
+    return _per_network(Kind.CODE_FAILURE, client, limits)
 
 
-def take_back(*, mobile: str) -> None:
+def refund(*, mobile: str) -> None:
     """Delete what this day's codes of a number counted against networks: its owner answered."""
     since = timezone.now() - DAY
     codes = OneTimeCode.objects.filter(mobile=mobile, created_at__gt=since).values("pk")
@@ -188,13 +188,13 @@ def take_back(*, mobile: str) -> None:
     LimitHit.objects.filter(kind__in=kinds, code_id__in=codes).delete()
 
 
-def take_guess(
+def count_password_attempt(
     *,
     mobile: str,
     client: Client,
     kind: LimitHit.Kind = Kind.PASSWORD_FAILURE,
     is_login: bool = False,
-) -> Guess:
+) -> PasswordAttempt:
     """Count a guess at a password before it is judged; `settle` corrects the count.
 
     Counting first keeps parallel guesses from being hashed. `kind` parts the API from the admin.
@@ -207,21 +207,23 @@ def take_guess(
         for name in client.networks
     ]
     everywhere = Counter(kind, mobile, [(one_network * NETWORKS_THAT_GUESS, DAY)], digest)
-    addresses = _of_networks(kind, client, [(settings.PASSWORD_FAILURES_PER_ADDRESS, HOUR)])
+    addresses = _per_network(kind, client, [(settings.PASSWORD_FAILURES_PER_ADDRESS, HOUR)])
     logins: list[Counter] = []
     if is_login:
         own = Counter(Kind.LOGIN, mobile, [(settings.LOGINS_PER_NUMBER, HOUR)], digest)
-        logins = [own, *_of_networks(Kind.LOGIN, client, [(settings.LOGINS_PER_ADDRESS, HOUR)])]
+        logins = [own, *_per_network(Kind.LOGIN, client, [(settings.LOGINS_PER_ADDRESS, HOUR)])]
     with transaction.atomic():
-        lock(everywhere.lock_name, *(counter.lock_name for counter in addresses))
-        lock(*(counter.lock_name for counter in logins))
+        advisory_lock(
+            Lock.RATE_LIMIT, everywhere.lock_name, *(counter.lock_name for counter in addresses)
+        )
+        advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in logins))
         now = timezone.now()
         wait = longest_wait([*pairs, *addresses, *logins], now)
         if (long := everywhere.wait(now)) > 0 and not _knows(mobile, client, kind):
             wait = max(wait, long)
         if wait > 0:
             raise RateLimited(retry_after=wait)
-        guess = Guess(count([*pairs, everywhere, *addresses], now), count(logins, now))
+        attempt = PasswordAttempt(count([*pairs, everywhere, *addresses], now), count(logins, now))
         _record_reached([pairs[0]], "wrong passwords", mobile=mobile, client=client, now=now)
         _record_reached(
             [everywhere], "wrong passwords of all networks", mobile=mobile, client=client, now=now
@@ -229,7 +231,7 @@ def take_guess(
         _record_reached(
             addresses, "wrong passwords of a network", mobile=mobile, client=client, now=now
         )
-    return guess
+    return attempt
 
 
 def _knows(mobile: str, client: Client, kind: LimitHit.Kind) -> bool:
@@ -238,17 +240,17 @@ def _knows(mobile: str, client: Client, kind: LimitHit.Kind) -> bool:
     return _is_familiar(mobile, client)
 
 
-def settle(guess: Guess, *, is_right: bool) -> None:
-    """Correct the count of a guess: a right one is no failure, a wrong one no sign-in."""
-    wrong_hits = guess.failures if is_right else guess.logins
+def correct_attempt(attempt: PasswordAttempt, *, is_right: bool) -> None:
+    """Correct a count: a right password is no failure, a wrong one no sign-in."""
+    wrong_hits = attempt.failures if is_right else attempt.logins
     LimitHit.objects.filter(pk__in=[hit.pk for hit in wrong_hits]).delete()
 
 
-def take_signup(*, client: Client) -> None:
+def count_signup(*, client: Client) -> None:
     """Count a sign-up that brings a password, which costs a hash. Raises RateLimited."""
-    counters = _of_networks(Kind.SIGNUP, client, [(settings.SIGNUPS_PER_ADDRESS, HOUR)])
+    counters = _per_network(Kind.SIGNUP, client, [(settings.SIGNUPS_PER_ADDRESS, HOUR)])
     with transaction.atomic():
-        lock(*(counter.lock_name for counter in counters))
+        advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
         now = timezone.now()
         if (wait := longest_wait(counters, now)) > 0:
             raise RateLimited(retry_after=wait)
@@ -259,7 +261,7 @@ def take(*, kind: LimitHit.Kind, subject: str, allowed: list[tuple[int, timedelt
     """Count one act of a subject. `allowed` is a list of (count, window). Raises RateLimited."""
     with transaction.atomic():
         counter = Counter(kind, subject, allowed)
-        lock(counter.lock_name)
+        advisory_lock(Lock.RATE_LIMIT, counter.lock_name)
         now = timezone.now()
         if (wait := counter.wait(now)) > 0:
             raise RateLimited(retry_after=wait)
@@ -271,34 +273,24 @@ def _record_reached(
 ) -> None:
     if longest_wait(counters, now) > 0:
         AuditEvent.objects.record(
-            AuditEvent.Action.LIMIT_REACHED, mobile=mobile, client=client, limit=limit
+            AccountAction.LIMIT_REACHED, mobile=mobile, client=client, limit=limit
         )
 
 
 def clear(*, mobile: str) -> int:
     """Delete what was counted for a number; return the number of hits."""
     deleted, _ = LimitHit.objects.filter(
-        kind__in=OF_NUMBER, subject__in=[mobile, mobile_digest(mobile)]
+        kind__in=KINDS_OF_NUMBER, subject__in=[mobile, mobile_digest(mobile)]
     ).delete()
     return deleted
 
 
-def make_nameless(*, mobile: str) -> None:
-    """Move a number's hits to its digest, so that an erasure gives no new allowance."""
-    LimitHit.objects.filter(subject=mobile).update(subject=mobile_digest(mobile))
-
-
-def forget_user(user_id: uuid.UUID) -> None:
-    """Delete what was counted for a user by id."""
-    LimitHit.objects.filter(subject=str(user_id)).delete()
-
-
-def sends_of(mobile: str) -> int:
+def count_recent_sms(mobile: str) -> int:
     """Count the SMS to a number in the last 24 hours."""
     return _hits_of_day(SENDS, mobile)
 
 
-def failures_of(mobile: str) -> int:
+def count_recent_failures(mobile: str) -> int:
     """Count wrong passwords, and tries that wrong codes spent, in the last 24 hours."""
     codes = OneTimeCode.objects.filter(mobile=mobile, created_at__gt=timezone.now() - DAY)
     return _hits_of_day(GUESSES, mobile) + sum(code.tries_spent for code in codes)

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.auth.tokens import RefreshToken
 from accounts.models import AuditEvent, Session, User
+from accounts.models.audit import AccountAction
 from accounts.models.sessions import MOST_SESSIONS
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
@@ -41,14 +42,14 @@ class RecentSignInRequired(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A live session, and the refresh token of which the row has the digest alone."""
+    """An active session with its refresh token, of which the row has the digest alone."""
 
     session: Session
     refresh_token: str
 
 
 def is_recent(session: Session) -> bool:
-    """Whether the code or password of the session was entered in the last 10 minutes."""
+    """Check whether the code or password was entered in the last 10 minutes."""
     return timezone.now() - session.authenticated_at < RECENT_SIGN_IN
 
 
@@ -89,7 +90,7 @@ def open_session(
     )
     details: dict[str, Any] = {"replaced": replaced} if replaced else {}
     AuditEvent.objects.record(
-        AuditEvent.Action.SIGNED_IN, user_id=user.pk, client=client, method=method, **details
+        AccountAction.SIGNED_IN, user_id=user.pk, client=client, method=method, **details
     )
     return SignedIn(session, token.text)
 
@@ -103,7 +104,7 @@ def refresh(
     """
     presented = RefreshToken(refresh_token)
     session = (
-        Session.objects.live()
+        Session.objects.active()
         .select_related("user")
         .filter(refresh_digest=presented.digest, channel=channel, user__is_active=True)
         .first()
@@ -111,8 +112,8 @@ def refresh(
     if session is None:
         _refuse(presented, client, channel)
     successor, now = RefreshToken.new(session.pk), timezone.now()
-    # Names columns of its own row alone: PostgreSQL looks at them again when it has waited for
-    # the row, so of several that present the same token one finds its digest still there.
+    # The filter names columns of this row alone. PostgreSQL reads them again after it has waited
+    # for the row, so of several requests with the same token one finds its digest still there.
     rotated = Session.objects.filter(
         pk=session.pk, refresh_digest=presented.digest, revoked_at=None
     ).update(
@@ -128,16 +129,16 @@ def refresh(
 
 
 def _refuse(presented: RefreshToken, client: Client, channel: Session.Channel) -> NoReturn:
-    """Within the grace nothing is wrong; later an old token tells of a copy (RFC 9700)."""
-    live = Session.objects.live().filter(channel=channel)
-    session = live.filter(previous_digest=presented.digest).first()
+    """Refuse a token; after the grace an old token proves a copy (RFC 9700)."""
+    active = Session.objects.active().filter(channel=channel)
+    session = active.filter(previous_digest=presented.digest).first()
     if session and session.rotated_at and timezone.now() - session.rotated_at < REUSE_GRACE:
         raise RefreshInProgress(retry_after=1)
-    session = session or live.filter(pk=presented.session_id).first()
+    session = session or active.filter(pk=presented.session_id).first()
     is_old = session is not None and bytes(session.refresh_digest) != presented.digest
     if session and is_old and session.end(Session.Ending.REFRESH_REUSED):
         AuditEvent.objects.record(
-            AuditEvent.Action.REFRESH_REUSED,
+            AccountAction.REFRESH_REUSED,
             user_id=session.user_id,
             client=client,
             session_id=str(session.pk),
@@ -171,7 +172,7 @@ def end_web_session(*, refresh_token: str, client: Client) -> None:
 def end_all_sessions(
     *, user: User, reason: Session.Ending, client: Client | None = None, actor: str = ""
 ) -> int:
-    """End every session of a user; how many there were."""
+    """End every session of a user; return their number."""
     with transaction.atomic():
         ended = Session.objects.filter(user=user).end(reason)
         _record_ending(user, ended, reason, client, actor)
@@ -182,7 +183,7 @@ def _record_ending(
     user: User, count: int, reason: Session.Ending, client: Client | None, actor: str = ""
 ) -> None:
     AuditEvent.objects.record(
-        AuditEvent.Action.SESSIONS_ENDED,
+        AccountAction.SESSIONS_ENDED,
         user_id=user.pk,
         client=client,
         actor=actor,

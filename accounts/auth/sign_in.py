@@ -1,7 +1,7 @@
-"""Signing up and in: by a code that was sent to the number, or by a password.
+"""Sign up and in: by a code sent to the number, or by a password.
 
-Nothing here tells known numbers from unknown ones: signing up and asking for a code look nobody
-up, and a password is hashed for an unknown number as well.
+Nothing here reveals whether a number has an account. Signing up and asking for a code read no
+user, and a password is hashed for an unknown number as well.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,20 @@ from functools import partial
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db import transaction
+from prometheus_client import Counter
 from uuid_utils.compat import uuid7
 
 from accounts.auth import rate_limits, signup_tokens
-from accounts.auth.counters import lock
 from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import SignedIn, open_session
-from accounts.metrics import CODE_CHECKS
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
-from accounts.tasks import send_to_queue
+from accounts.models.audit import AccountAction
 from gemchat.api.client_address import Client
 from gemchat.api.errors import DomainError
+from gemchat.celery import enqueue
+from gemchat.stores.locks import Lock, advisory_lock
+
+CODE_CHECKS = Counter("gemchat_code_checks", "One-time codes that people entered.", ["outcome"])
 
 CLOSING_RETRY_SECONDS = 60
 
@@ -58,34 +61,34 @@ class IssuedCode:
 
 
 def sign_up(*, mobile: str, password: str, client: Client) -> str:
-    """A token that keeps the password of a sign-up until its number is verified; "" without one.
+    """Seal the password of a sign-up into a token; return "" without a password.
 
-    Whoever signs up may not own the number. Were the password stored with it, a stranger could
-    choose one for a number and wait for its owner to verify it; so it stays with the client, whose
-    token has effect only beside a right code.
+    The person who signs up may not own the number. If the password were stored, a stranger could
+    choose one and wait for the owner to verify the number. So the password stays with the client,
+    and has effect only beside a right code.
     """
     if not password:
         return ""
     with hashing_permit():
-        rate_limits.take_signup(client=client)
+        rate_limits.count_signup(client=client)
         encoded = make_password(password)
     return signup_tokens.seal(mobile=mobile, encoded_password=encoded)
 
 
 def send_code(*, mobile: str, client: Client | None, solution: str = "") -> IssuedCode:
-    """Make a number's new code and have it sent; `client` is None where staff ask for it.
+    """Make a number's new code and enqueue it; `client` is None for staff.
 
     Raises RateLimited, ChallengeRequired, SmsBudgetSpent.
     """
     code_id = uuid7()
     with transaction.atomic():
-        resend_after = rate_limits.take_send(
+        resend_after = rate_limits.count_sms(
             mobile=mobile, client=client, code_id=code_id, solution=solution
         )
         code = OneTimeCode.objects.issue(
             mobile=mobile, ip=client.ip if client else None, code_id=code_id
         )
-        transaction.on_commit(partial(send_to_queue, code.pk))
+        transaction.on_commit(partial(enqueue, "accounts.tasks.deliver_code", code.pk))
     return IssuedCode(code, resend_after)
 
 
@@ -103,10 +106,10 @@ def sign_in_with_code(
     """
     signed_in = None
     with transaction.atomic():
-        lock(mobile)
-        user = _user_by_code(mobile=mobile, digits=digits, client=client)
+        advisory_lock(Lock.RATE_LIMIT, mobile)
+        user = _verify_code(mobile=mobile, digits=digits, client=client)
         if user is not None and user.is_active:
-            _keep_signup_password(user, signup_token, client)
+            _set_signup_password(user, signup_token, client)
             signed_in = open_session(
                 user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
             )
@@ -121,16 +124,16 @@ def sign_in_with_code(
     return signed_in
 
 
-def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
-    """Judge a code against every live code of its number, under the number's lock."""
-    codes = list(OneTimeCode.objects.live().filter(mobile=mobile).order_by("created_at"))
+def _verify_code(*, mobile: str, digits: str, client: Client) -> User | None:
+    """Compare a code with every active code of its number, under the number's lock."""
+    codes = list(OneTimeCode.objects.active().filter(mobile=mobile).order_by("created_at"))
     is_own = any(code.is_from(client) for code in codes)
     if not is_own:
-        rate_limits.refuse_if_guessing(client=client)
+        rate_limits.check_code_failures(client=client)
     # A list: each code is compared, whichever is right.
     right = [code for code in codes if code.matches(digits) and code.has_try(client)]
     if right and right[0].use():
-        rate_limits.take_back(mobile=mobile)
+        rate_limits.refund(mobile=mobile)
         return User.objects.verified(mobile)
     for code in codes:
         code.spend_try(client)
@@ -140,7 +143,7 @@ def _user_by_code(*, mobile: str, digits: str, client: Client) -> User | None:
     return None
 
 
-def _keep_signup_password(user: User, signup_token: str, client: Client) -> None:
+def _set_signup_password(user: User, signup_token: str, client: Client) -> None:
     if not signup_token or user.has_password:
         return
     encoded = signup_tokens.open_seal(signup_token, mobile=user.mobile)
@@ -148,7 +151,7 @@ def _keep_signup_password(user: User, signup_token: str, client: Client) -> None
         user.password = encoded
         user.save(update_fields=["password"])
         AuditEvent.objects.record(
-            AuditEvent.Action.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
+            AccountAction.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
         )
 
 
@@ -173,17 +176,19 @@ def check_credentials(
     kind: LimitHit.Kind = LimitHit.Kind.PASSWORD_FAILURE,
     is_login: bool = False,
 ) -> User:
-    """Return the user of a number and password. `kind` is what a wrong password counts as.
+    """Return the user of a number and password; a wrong password counts as `kind`.
 
     Raises InvalidCredentials, RateLimited, Overloaded.
     """
     with hashing_permit():
-        guess = rate_limits.take_guess(mobile=mobile, client=client, kind=kind, is_login=is_login)
+        attempt = rate_limits.count_password_attempt(
+            mobile=mobile, client=client, kind=kind, is_login=is_login
+        )
         user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
         # Django spends the time of a hash on an unusable password as well.
         known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
         is_right = known.check_password(password) and user is not None
-    rate_limits.settle(guess, is_right=is_right)
+    rate_limits.correct_attempt(attempt, is_right=is_right)
     if not is_right or user is None:
         raise InvalidCredentials
     return user

@@ -22,7 +22,7 @@ def seal(*, mobile: str, encoded_password: str) -> str:
 
 
 def open_seal(token: str, *, mobile: str) -> str | None:
-    """Return the hash in a token of this number; None for another, old or invalid token."""
+    """Return the hash in a token of this number; None for any other token."""
     try:
         content = _cipher().decrypt(token.encode(), ttl=int(LIFETIME.total_seconds()))
     except InvalidToken:

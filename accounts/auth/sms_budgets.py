@@ -1,7 +1,7 @@
-"""Budgets of SMS: all numbers in a day, and the numbers of one country in an hour.
+"""Budgets of SMS: for all numbers a day, and for one country an hour.
 
-A share of each budget is reserved for numbers that have an account, so that codes to invented
-numbers do not shut out the people who are here. docs/adr/0012 says what that reveals.
+A share of each budget is reserved for numbers with an account. So codes to invented numbers do not
+shut out the users. docs/adr/0012 explains what the share reveals.
 """
 
 import logging
@@ -9,15 +9,25 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+import prometheus_client as metrics
 from django.conf import settings
 
-from accounts.auth.counters import DAY, HOUR, Counter, count, lock, longest_wait
-from accounts.metrics import CODE_REFUSALS, SMS_BUDGET_ALERTS, SMS_BUDGET_USED
+from accounts.auth.counters import CODE_REFUSALS, DAY, HOUR, Counter, count, longest_wait
 from accounts.models import LimitHit
-from accounts.phone_numbers import region_of
+from accounts.phone_numbers import phone_region
 from gemchat.api.errors import DomainError
+from gemchat.stores.locks import Lock, advisory_lock
 
 logger = logging.getLogger(__name__)
+
+SMS_BUDGET_USED = metrics.Gauge(
+    "gemchat_sms_budget_used_ratio",
+    "Used share of a budget of SMS, as of this process's last send.",
+    ["budget"],
+)
+SMS_BUDGET_ALERTS = metrics.Counter(
+    "gemchat_sms_budget_alerts", "Levels that a budget of SMS has reached.", ["budget", "level"]
+)
 
 HALF = 0.5
 EVERY_NUMBER = "every number"
@@ -31,7 +41,7 @@ class SmsBudgetSpent(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A number of SMS in a window, of which `for_anyone` may go to numbers without an account."""
+    """SMS in a window; `for_anyone` of them may go to numbers without an account."""
 
     # The setting, for the log; the label of the metric.
     setting: str
@@ -59,9 +69,9 @@ class Budget:
         }
 
 
-def budgets_of(mobile: str) -> list[Budget]:
-    """Return the budgets that a send to this number is taken from, in the order of their locks."""
-    region = region_of(mobile)
+def budgets_for(mobile: str) -> list[Budget]:
+    """Return the budgets of a send to this number, in the order of their locks."""
+    region = phone_region(mobile)
     hourly, daily = settings.SMS_COUNTRY_HOURLY_BUDGET, settings.SMS_DAILY_BUDGET
     kind = LimitHit.Kind.BUDGET
     return [
@@ -72,16 +82,16 @@ def budgets_of(mobile: str) -> list[Budget]:
 
 def are_near(*, mobile: str, now: datetime) -> bool:
     """Check whether half of what numbers without an account may take is used."""
-    return any(budget.open_to_anyone().is_used(HALF, now) for budget in budgets_of(mobile))
+    return any(budget.open_to_anyone().is_used(HALF, now) for budget in budgets_for(mobile))
 
 
 def take(*, mobile: str, is_known: bool, now: datetime) -> None:
     """Take one SMS from each budget, in the caller's transaction. Raises SmsBudgetSpent."""
-    budgets = budgets_of(mobile)
+    budgets = budgets_for(mobile)
     counters = [each.counter if is_known else each.open_to_anyone() for each in budgets]
-    # Without a lock first, as in `limits.take_send`.
+    # Without a lock first, as in `rate_limits.count_sms`.
     _refuse_spent(counters, now)
-    lock(*(counter.lock_name for counter in counters))
+    advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
     _refuse_spent(counters, now)
     count([budget.counter for budget in budgets], now)
     for budget in budgets:

@@ -1,4 +1,4 @@
-"""What happened to accounts, kept so that nobody can change it."""
+"""The audit log: events that nobody can change, and their addresses."""
 
 import hashlib
 import hmac
@@ -19,10 +19,30 @@ from gemchat.api.request_id import request_id
 ADDRESS_LIFETIME = timedelta(days=90)
 
 
+class AccountAction(models.TextChoices):
+    """What users, commands and staff do to accounts, as the audit log names it."""
+
+    SIGNED_IN = "signed_in"
+    STAFF_SIGNED_IN = "staff_signed_in"
+    STAFF_SIGN_IN_FAILED = "staff_sign_in_failed"
+    SUPERUSER_CREATED = "superuser_created"
+    LIMIT_REACHED = "limit_reached"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    SECOND_FACTOR_SET = "second_factor_set"
+    SESSIONS_ENDED = "sessions_ended"
+    REFRESH_REUSED = "refresh_reused"
+    CODE_SENT = "code_sent"
+    CODE_CLEARED = "code_cleared"
+    USER_DISABLED = "user_disabled"
+    USER_ENABLED = "user_enabled"
+    ACCOUNT_CLOSED = "account_closed"
+    USER_DELETED = "user_deleted"
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     def record(
         self,
-        action: "AuditEvent.Action",
+        action: str,
         *,
         user_id: uuid.UUID | None = None,
         mobile: str = "",
@@ -31,10 +51,10 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         actor: str = "",
         **details: Any,
     ) -> "AuditEvent":
-        """`actor` is empty for the user, else `command` or the id of a member of staff.
+        """Add an event; `actor` is empty for the user, `command`, or the id of staff.
 
-        `target` is the id of the row that it was done to, where that is no user. The address of
-        `client` is stored apart, in AuditAddress.
+        `target` is the id of the changed row, where that row is no user. The address of `client`
+        is stored apart, in AuditAddress.
         """
         # Without a savepoint: the event and its address go in together, or neither does.
         with transaction.atomic(savepoint=False):
@@ -64,55 +84,16 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 
 
 class AuditEvent(models.Model):
-    """What happened to accounts. Rows can be added only: a trigger refuses UPDATE, and DELETE of
-    what is not half a year old.
+    """One event. A trigger refuses UPDATE, and DELETE before half a year.
 
-    Nothing in them names a person, so an account can be erased and its events stay: there is no
-    foreign key, and a number is kept as a digest that only OTP_SECRET can make. `user_id` is a
-    number drawn at random, which nothing else here has once the user is erased. Addresses are in
-    AuditAddress, which can be erased.
+    No event names a person, so the events of an erased account stay. There is no foreign key, and
+    a number is a digest that only OTP_SECRET can make. `user_id` is random, and no other row has
+    it once the user is erased. Addresses are in AuditAddress, which can be erased.
     """
 
-    class Action(models.TextChoices):
-        SIGNED_IN = "signed_in"
-        STAFF_SIGNED_IN = "staff_signed_in"
-        STAFF_SIGN_IN_FAILED = "staff_sign_in_failed"
-        SUPERUSER_CREATED = "superuser_created"
-        ROLES_SYNCED = "roles_synced"
-        LIMIT_REACHED = "limit_reached"
-        PASSWORD_CHANGED = "password_changed"  # noqa: S105
-        SESSIONS_ENDED = "sessions_ended"
-        REFRESH_REUSED = "refresh_reused"
-        CODE_SENT = "code_sent"
-        CODE_CLEARED = "code_cleared"
-        USER_DISABLED = "user_disabled"
-        USER_ENABLED = "user_enabled"
-        USER_EXPORTED = "user_exported"
-        EXPORT_DOWNLOADED = "export_downloaded"
-        ACCOUNT_CLOSED = "account_closed"
-        USER_DELETED = "user_deleted"
-        SECOND_FACTOR_SET = "second_factor_set"
-        ERASURE_ORDERED = "erasure_ordered"
-        ROW_ADDED = "row_added"
-        ROW_CHANGED = "row_changed"
-        ROW_DELETED = "row_deleted"
-        ROWS_EXPORTED = "rows_exported"
-        GRANT_GIVEN = "grant_given"
-        GRANT_ENDED = "grant_ended"
-        QUOTA_RESET = "quota_reset"
-        STRIPE_SYNCED = "stripe_synced"
-        CHECKOUT_STARTED = "checkout_started"
-        PORTAL_OPENED = "portal_opened"
-        CANCELLATION_ORDERED = "cancellation_ordered"
-        RESUMPTION_ORDERED = "resumption_ordered"
-        WEBHOOK_REPLAYED = "webhook_replayed"
-        FLAG_SETTLED = "flag_settled"
-        CONTENT_READ = "content_read"
-        REPLY_RETRIED = "reply_retried"
-        CHATROOM_DELETED = "chatroom_deleted"
-
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    action = models.CharField(max_length=24, choices=Action)
+    # Of the `TextChoices` that each app has for what it does, such as AccountAction.
+    action = models.CharField(max_length=24)
     user_id = models.UUIDField(null=True)
     mobile_digest = models.CharField(max_length=32, blank=True)
     actor = models.CharField(max_length=64, blank=True)
@@ -181,7 +162,7 @@ class AuditAddress(models.Model):
 
 
 def as_user_id(actor: str) -> uuid.UUID | None:
-    """The id of a member of staff; None for a command."""
+    """Return the id of a member of staff; None for a command."""
     try:
         return uuid.UUID(actor)
     except ValueError:
@@ -189,6 +170,6 @@ def as_user_id(actor: str) -> uuid.UUID | None:
 
 
 def mobile_digest(mobile: str) -> str:
-    """A number as audit events know it: 32 hexadecimal digits."""
+    """Return the digest of a number in audit events: 32 hexadecimal digits."""
     key = settings.OTP_SECRET.encode()
     return hmac.new(key, b"audit" + mobile.encode(), hashlib.sha256).hexdigest()[:32]

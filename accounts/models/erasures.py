@@ -1,4 +1,4 @@
-"""Users who are to be erased: the account is closed at once, the rest is done in the background."""
+"""Erasures: the account is closed at once, the rest is erased in the background."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -9,17 +9,17 @@ from django.db.models import F
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-# A worker that has not shown itself for so long is dead. Each step takes a few seconds at most.
+# A worker that has not renewed the lease is dead. Each step takes a few seconds at most.
 LEASE = timedelta(seconds=60)
 
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
     def due(self) -> "ErasureQuerySet":
-        """Those that nobody is at, or whose worker has died."""
+        """Return erasures without a worker, or whose worker has died."""
         return self.filter(next_try_at__lte=timezone.now())
 
     def claim(self, erasure_id: uuid.UUID) -> "Erasure | None":
-        """Take one up; None when it is another's, not due, or done."""
+        """Claim an erasure; None when it is not due, done, or another worker has it."""
         claimed = (
             self.due()
             .filter(pk=erasure_id)
@@ -29,18 +29,18 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
 
 
 class Erasure(models.Model):
-    """The row is there as long as something of its user is, and goes with the user."""
+    """The order to erase a user; the row goes with the user."""
 
-    # Of its own, so that what names it in the queue does not name the user.
+    # Not the user's id, so that a task in the queue does not name the user.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="erasure")
     requested_at = models.DateTimeField()
     # As in AuditEvent: empty for the user, else `command` or the id of a member of staff.
     actor = models.CharField(max_length=64, blank=True)
     tries = models.PositiveIntegerField(default=0)
-    # When it is to be taken up; while a worker is at it, when its lease runs out.
+    # When the next try is due; while a worker has the erasure, when the lease runs out.
     next_try_at = models.DateTimeField()
-    # What keeps it waiting, for staff.
+    # Why the erasure waits, for staff.
     error = models.CharField(max_length=200, blank=True)
 
     objects = ErasureQuerySet.as_manager()
@@ -55,12 +55,12 @@ class Erasure(models.Model):
         return f"erasure {self.id}"
 
     def keep_lease(self) -> bool:
-        """False when another worker has taken it up."""
+        """Renew the lease; False when another worker has the erasure."""
         own = Erasure.objects.filter(pk=self.pk, tries=self.tries)
         return own.update(next_try_at=timezone.now() + LEASE) == 1
 
     def put_off(self, *, until: datetime, error: str = "") -> None:
-        """Leave it to a later try, unless another worker has taken it up."""
+        """Leave the erasure to a later try, unless another worker has it."""
         Erasure.objects.filter(pk=self.pk, tries=self.tries).update(
             next_try_at=until, error=error[:200]
         )

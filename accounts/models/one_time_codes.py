@@ -17,12 +17,12 @@ from gemchat.api.client_address import Client
 # From the network that asked for a code, and from all others together: a stranger's wrong codes
 # leave the owner's tries alone.
 TRIES = 5
-KEPT = timedelta(days=7)
+LIFETIME = timedelta(days=7)
 DELIVERY_LEASE = timedelta(seconds=60)
 
 
 class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
-    def live(self) -> "OneTimeCodeQuerySet":
+    def active(self) -> "OneTimeCodeQuerySet":
         return self.filter(ended_at=None, expires_at__gt=timezone.now())
 
     def issue(
@@ -50,13 +50,13 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
         )
 
     def due_for_delivery(self) -> "OneTimeCodeQuerySet":
-        """Codes that nobody is sending, or whose sender has died."""
-        return self.live().filter(
+        """Return codes without a sender, or whose sender has died."""
+        return self.active().filter(
             delivery_status=OneTimeCode.Delivery.QUEUED, next_delivery_at__lte=timezone.now()
         )
 
     def claim_delivery(self, code_id: uuid.UUID) -> "OneTimeCode | None":
-        """Take the sending of a code for a minute; None when it is another's, or not due."""
+        """Claim the delivery of a code for a minute; None when it is not due."""
         claimed = (
             self.due_for_delivery()
             .filter(pk=code_id)
@@ -68,15 +68,14 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
         return self.get(pk=code_id) if claimed else None
 
     def prunable(self) -> "OneTimeCodeQuerySet":
-        return self.filter(created_at__lt=timezone.now() - KEPT)
+        return self.filter(created_at__lt=timezone.now() - LIFETIME)
 
 
 class OneTimeCode(models.Model):
     """Six digits sent to a number.
 
-    The digits are in no row: they are the HMAC of the row's id and salt under OTP_SECRET, worked
-    out anew where they are needed. So the delivery task is given the id alone, and whoever reads
-    the database knows no code.
+    The digits are in no row: they are the HMAC of the row's id and salt under OTP_SECRET. So the
+    delivery task gets the id alone, and a reader of the database knows no code.
     """
 
     class Ending(models.TextChoices):
@@ -141,7 +140,7 @@ class OneTimeCode(models.Model):
 
     @property
     def digits(self) -> str:
-        """The code itself. Never store it, log it, or hand it to anything but an SMS backend."""
+        """The code itself. Never store or log it; only an SMS backend gets it."""
         digest = hmac.digest(
             settings.OTP_SECRET.encode(), b"one-time code" + self.id.bytes + self.salt, "sha256"
         )
@@ -166,7 +165,7 @@ class OneTimeCode(models.Model):
     def use(self) -> bool:
         """End the code as used, and its siblings; False when the code has ended before."""
         used = (
-            OneTimeCode.objects.live()
+            OneTimeCode.objects.active()
             .filter(pk=self.pk)
             .update(ended_at=timezone.now(), ending=self.Ending.USED)
         )
@@ -175,7 +174,7 @@ class OneTimeCode(models.Model):
         return used == 1
 
     def spend_try(self, client: Client) -> None:
-        """Count a wrong try of the client's purse; the last try of both ends the code."""
+        """Count a wrong try of the client; the last try of all ends the code."""
         purse = "attempts_left" if self.is_from(client) else "strange_attempts_left"
         tries = OneTimeCode.objects.filter(pk=self.pk, ended_at=None)
         tries.filter(**{f"{purse}__gt": 0}).update(**{purse: F(purse) - 1})
@@ -189,7 +188,7 @@ class OneTimeCode(models.Model):
         self.save(update_fields=["delivery_status", "delivery_error"])
 
     def record_failure(self, *, error: str, retry_at: datetime | None) -> None:
-        """Without `retry_at` the delivery is given up."""
+        """Store why a delivery failed; without `retry_at` it is given up."""
         if retry_at is None:
             self.delivery_status = self.Delivery.FAILED
         else:

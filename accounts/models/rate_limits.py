@@ -1,19 +1,29 @@
-"""What is kept for a day: what limits count, and answers that may be asked for again."""
+"""What limits count, for a day."""
 
 from datetime import timedelta
+from typing import Self, TypeVar
 
-from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
-from uuid_utils.compat import uuid7
 
-KEPT = timedelta(hours=24)
+from accounts.models.audit import mobile_digest
+
+LIFETIME = timedelta(hours=24)
 
 
-class DayQuerySet(models.QuerySet[models.Model]):
-    def prunable(self) -> "DayQuerySet":
-        return self.filter(created_at__lt=timezone.now() - KEPT)
+Row = TypeVar("Row", bound=models.Model)
+
+
+class ExpiringQuerySet(models.QuerySet[Row]):
+    def prunable(self) -> Self:
+        return self.filter(created_at__lt=timezone.now() - LIFETIME)
+
+
+class LimitHitQuerySet(ExpiringQuerySet["LimitHit"]):
+    def anonymise(self, *, mobile: str) -> None:
+        """Move a number's hits to its digest, so that an erasure gives no new allowance."""
+        self.filter(subject=mobile).update(subject=mobile_digest(mobile))
 
 
 class LimitHit(models.Model):
@@ -47,7 +57,7 @@ class LimitHit(models.Model):
     code_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
 
-    objects = DayQuerySet.as_manager()
+    objects = LimitHitQuerySet.as_manager()
 
     class Meta:
         indexes = [
@@ -59,38 +69,3 @@ class LimitHit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.subject}"
-
-
-class IdempotencyRecord(models.Model):
-    """The answer to a request that had an Idempotency-Key (`accounts.api.idempotency`)."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_index=False)
-    key = models.CharField(max_length=255)
-    # SHA-256 of method, path and body.
-    request_digest = models.BinaryField(max_length=32)
-    # Null while a call over the network is under way, until the lease runs out.
-    status = models.SmallIntegerField(null=True)
-    lease_until = models.DateTimeField(null=True)
-    headers = models.JSONField(default=dict)
-    body = models.TextField(blank=True)
-    created_at = models.DateTimeField()
-
-    objects = DayQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(name="one_answer_a_key", fields=["user", "key"]),
-            models.CheckConstraint(
-                name="idempotency_answered_or_leased",
-                condition=Q(status=None, lease_until__isnull=False)
-                | Q(status__isnull=False, lease_until=None),
-            ),
-        ]
-        indexes = [
-            # The nightly pruning of old answers.
-            models.Index("created_at", name="idempotency_age"),
-        ]
-
-    def __str__(self) -> str:
-        return self.key

@@ -13,12 +13,12 @@ LIFETIME = timedelta(days=90)
 KEPT_AFTER_END = timedelta(days=30)
 # Of sessions that a newer sign-in ended: anybody who signs in often makes many of these.
 REPLACED_KEPT = timedelta(days=1)
-# Live sessions of one person.
+# Active sessions of one person.
 MOST_SESSIONS = 20
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    def live(self) -> "SessionQuerySet":
+    def active(self) -> "SessionQuerySet":
         now = timezone.now()
         return self.filter(
             revoked_at=None,
@@ -27,16 +27,16 @@ class SessionQuerySet(models.QuerySet["Session"]):
         )
 
     def end(self, reason: "Session.Ending") -> int:
-        """End those that have not been ended; how many there were."""
+        """End sessions that have not ended; return their number."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
     def end_oldest(self, *, keep: int) -> int:
-        """End all but the newest `keep` live sessions of these; the count of ended sessions.
+        """End all active sessions but the newest `keep`; return the number of ended sessions.
 
         Exact where the caller holds the lock of the user's row.
         """
         # By id: ids sort by the time of the sign-in.
-        surplus = self.live().order_by("-pk").values("pk")[keep:]
+        surplus = self.active().order_by("-pk").values("pk")[keep:]
         return Session.objects.filter(pk__in=surplus).end(Session.Ending.REPLACED)
 
     def prunable(self) -> "SessionQuerySet":
@@ -50,14 +50,14 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(models.Model):
-    """One sign-in of a user. `accounts.auth.tokens` makes its tokens; digests are stored here."""
+    """One sign-in of a user, with digests of the tokens."""
 
     class AuthMethod(models.TextChoices):
         OTP = "otp"
         PASSWORD = "password"  # noqa: S105
 
     class Channel(models.TextChoices):
-        """Who keeps the refresh token: a client of the API, or the cookie of the web pages."""
+        """The holder of the refresh token: an API client, or a cookie."""
 
         API = "api"
         WEB = "web"

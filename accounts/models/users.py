@@ -2,12 +2,17 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from accounts.models.sessions import Session
+
+
+def tier_choices() -> list[tuple[str, str]]:
+    return [(tier, tier.capitalize()) for tier in settings.PLANS]
 
 
 class UserManager(BaseUserManager["User"]):
@@ -24,7 +29,7 @@ class UserManager(BaseUserManager["User"]):
         )
 
     def verified(self, mobile: str) -> "User":
-        """The user of a number that a code has just verified; made when the number is new."""
+        """Return the user of a verified number; make the user when the number is new."""
         user = self.filter(mobile=mobile).first()
         if user is None:
             return self.create_user(mobile, is_verified=True)
@@ -36,15 +41,17 @@ class UserManager(BaseUserManager["User"]):
 
 class User(AbstractBaseUser, PermissionsMixin):
     class Tier(models.TextChoices):
+        """The tiers of new users and of sale; `settings.PLANS` has every tier."""
+
         BASIC = "basic"
         PRO = "pro"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     mobile = models.CharField(max_length=16, unique=True, help_text="E.164, as +911234567890.")
     name = models.CharField(max_length=100, blank=True)
-    # Derived from Stripe and grants by billing; never set by hand.
-    tier = models.CharField(max_length=8, choices=Tier, default=Tier.BASIC, editable=False)
-    # As billing last saw it, for staff who look for such users among all.
+    # Derived from Stripe and grants, by billing alone.
+    tier = models.CharField(max_length=8, choices=tier_choices, default=Tier.BASIC, editable=False)
+    # As billing last found, for the list of such users in the back office.
     tier_disagrees = models.BooleanField(default=False, editable=False)
     is_verified = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
@@ -79,7 +86,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 name="user_mobile_is_e164", condition=Q(mobile__regex=r"^\+[1-9][0-9]{6,14}$")
             ),
             models.CheckConstraint(
-                name="user_tier_is_known", condition=Q(tier__in=["basic", "pro"])
+                name="user_tier_is_known", condition=Q(tier__in=list(settings.PLANS))
             ),
         ]
 

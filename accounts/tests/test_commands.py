@@ -20,6 +20,7 @@ from accounts.models import (
     Session,
     User,
 )
+from accounts.models.audit import AccountAction
 from tests.support.accounts.sign_in import (
     NUMBER,
     PASSWORD,
@@ -91,7 +92,7 @@ def test_otp_send_makes_a_code_and_does_not_show_it():
     assert report["resend_after_seconds"] == 30
     assert code.digits not in json.dumps(report)
     assert verify(code.digits).status_code == 200
-    assert (AuditEvent.Action.CODE_SENT, "command") in actions()
+    assert (AccountAction.CODE_SENT, "command") in actions()
 
 
 def test_otp_send_keeps_to_the_limits():

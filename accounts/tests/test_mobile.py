@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import OneTimeCode, User
-from accounts.phone_numbers import InvalidMobile, to_e164
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 from tests.support.accounts.sign_in import NUMBER, code_for, post, verify
 
 
@@ -26,13 +26,13 @@ def test_documented_number_is_taken():
     + ["++919812345678", "+9198123x45678", "+00000000000", "9812345678;ext=1"],
 )
 def test_text_that_is_no_number_is_refused(text):
-    with pytest.raises(InvalidMobile):
+    with pytest.raises(InvalidPhoneNumber):
         to_e164(text)
 
 
 @pytest.mark.parametrize("text", ["1800123456", "+18005550199", "+449012345678"])
 def test_numbers_that_cost_the_sender_are_refused(text):
-    with pytest.raises(InvalidMobile):
+    with pytest.raises(InvalidPhoneNumber):
         to_e164(text)
 
 

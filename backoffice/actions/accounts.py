@@ -2,7 +2,8 @@
 
 from accounts.auth import rate_limits
 from accounts.auth.sign_in import send_code
-from accounts.models import AuditEvent, Session
+from accounts.models import Session
+from accounts.models.audit import AccountAction
 from backoffice.actions.base import Deed, StaffAction
 from gemchat.api.errors import DomainError
 
@@ -43,7 +44,7 @@ ACCOUNT_ACTIONS = [
         name="disable",
         label="Disable",
         permission="accounts.disable_user",
-        event=AuditEvent.Action.USER_DISABLED,
+        event=AccountAction.USER_DISABLED,
         perform=disable,
         warning="They are shut out from the next request on, and their sessions end.",
     ),
@@ -51,7 +52,7 @@ ACCOUNT_ACTIONS = [
         name="enable",
         label="Enable",
         permission="accounts.disable_user",
-        event=AuditEvent.Action.USER_ENABLED,
+        event=AccountAction.USER_ENABLED,
         perform=enable,
         warning="They may sign in again.",
     ),
@@ -59,7 +60,7 @@ ACCOUNT_ACTIONS = [
         name="end_sessions",
         label="End all sessions",
         permission="accounts.end_sessions",
-        event=AuditEvent.Action.SESSIONS_ENDED,
+        event=AccountAction.SESSIONS_ENDED,
         perform=end_sessions,
         warning="They have to sign in again on every device.",
     ),
@@ -67,7 +68,7 @@ ACCOUNT_ACTIONS = [
         name="send_code",
         label="Send a code",
         permission="accounts.send_code",
-        event=AuditEvent.Action.CODE_SENT,
+        event=AccountAction.CODE_SENT,
         perform=send_new_code,
         warning="A new one-time code goes to the number; it is shown to nobody here.",
         most_rows=1,
@@ -76,7 +77,7 @@ ACCOUNT_ACTIONS = [
         name="clear_lockouts",
         label="Clear lockouts",
         permission="accounts.clear_lockouts",
-        event=AuditEvent.Action.CODE_CLEARED,
+        event=AccountAction.CODE_CLEARED,
         perform=clear_lockouts,
         warning="What was counted against the number, sends and failed tries, is forgotten.",
     ),

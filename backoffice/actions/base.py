@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 
 from accounts.models import AuditEvent, User
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.errors import DomainError
 
 MOST_ROWS = 100
@@ -61,7 +61,7 @@ class StaffAction:
     name: str
     label: str
     permission: str
-    event: AuditEvent.Action
+    event: str
     perform: Perform
     form: type[ReasonForm] = ReasonForm
     warning: str = ""
@@ -145,9 +145,7 @@ class StaffAction:
         record(deed.request, self.event, self.about(deed.row), **given, **details)
 
 
-def record(
-    request: HttpRequest, event: AuditEvent.Action, row: Model | None = None, **details: Any
-) -> None:
+def record(request: HttpRequest, event: str, row: Model | None = None, **details: Any) -> None:
     """Note what a member of staff did, and to which row."""
     user_id, target = getattr(row, "user_id", None), ""
     if isinstance(row, User):
@@ -159,7 +157,7 @@ def record(
         event,
         user_id=user_id,
         target=target,
-        client=client_of(request),
+        client=client_from_request(request),
         actor=str(request.user.pk),
         **details,
     )

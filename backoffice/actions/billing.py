@@ -7,11 +7,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from backoffice.actions.base import Deed, ReasonForm, StaffAction
-from billing.entitlement import refresh_tiers
-from billing.grants import grant_pro
-from billing.models import DailyQuota
+from billing.entitlement import grant_pro, refresh_tiers
+from billing.models import BillingAction, DailyQuota
 from billing.stripe import subscriptions, sync
 from billing.stripe.checkout import NoCustomer
 from billing.stripe.client import Caller, stripe_calls
@@ -83,7 +82,7 @@ QUOTA_ACTIONS = [
         name="grant_pro",
         label="Grant Pro",
         permission="billing.add_grant",
-        event=AuditEvent.Action.GRANT_GIVEN,
+        event=BillingAction.GRANT_GIVEN,
         perform=give_pro,
         form=GrantForm,
         warning="Pro without Stripe, up to and with a day.",
@@ -92,7 +91,7 @@ QUOTA_ACTIONS = [
         name="reset_quota",
         label="Reset quota",
         permission="billing.change_dailyquota",
-        event=AuditEvent.Action.QUOTA_RESET,
+        event=BillingAction.QUOTA_RESET,
         perform=reset_quota,
         warning="Today's replies are given back, and today's other limits begin again.",
     ),
@@ -103,7 +102,7 @@ STRIPE_ACTIONS = [
         name="resync",
         label="Sync with Stripe",
         permission="djstripe.change_customer",
-        event=AuditEvent.Action.STRIPE_SYNCED,
+        event=BillingAction.STRIPE_SYNCED,
         perform=resync,
         warning="Subscriptions are fetched from Stripe, and the tier is derived anew.",
         calls_out=True,
@@ -113,7 +112,7 @@ STRIPE_ACTIONS = [
         name="cancel_subscription",
         label="Cancel at period end",
         permission="djstripe.change_subscription",
-        event=AuditEvent.Action.CANCELLATION_ORDERED,
+        event=BillingAction.CANCELLATION_ORDERED,
         perform=cancel,
         warning="The subscription ends with what is paid for.",
         calls_out=True,
@@ -123,7 +122,7 @@ STRIPE_ACTIONS = [
         name="resume_subscription",
         label="Resume subscription",
         permission="djstripe.change_subscription",
-        event=AuditEvent.Action.RESUMPTION_ORDERED,
+        event=BillingAction.RESUMPTION_ORDERED,
         perform=resume,
         warning="A cancellation that has not taken effect is taken back.",
         calls_out=True,

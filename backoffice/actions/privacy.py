@@ -9,11 +9,11 @@ from django.http import FileResponse
 from django.http.response import HttpResponseBase
 
 from accounts.auth.closing import close_account
-from accounts.models import AuditEvent
 from backoffice.actions.base import Deed, ReasonForm, StaffAction
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from messaging.tasks import send
 from privacy.export import write_archive
+from privacy.models import PrivacyAction
 from privacy.tasks import erase_user
 
 
@@ -33,7 +33,9 @@ def export(deed: Deed) -> HttpResponseBase:
 
 def erase(deed: Deed) -> str:
     """Close the account now; a worker erases it, after Stripe has been told."""
-    erasure = close_account(user=deed.row, client=client_of(deed.request), actor=deed.actor)
+    erasure = close_account(
+        user=deed.row, client=client_from_request(deed.request), actor=deed.actor
+    )
     transaction.on_commit(partial(send, erase_user, erasure.pk))
     return "The account is closed, and being erased."
 
@@ -43,7 +45,7 @@ PERSON_ACTIONS = [
         name="export",
         label="Export all that is kept",
         permission="accounts.export_user",
-        event=AuditEvent.Action.USER_EXPORTED,
+        event=PrivacyAction.USER_EXPORTED,
         perform=export,
         warning="You get a file of personal data. Give it to nobody but the person.",
         most_rows=1,
@@ -52,7 +54,7 @@ PERSON_ACTIONS = [
         name="erase",
         label="Erase",
         permission="accounts.erase_user",
-        event=AuditEvent.Action.ERASURE_ORDERED,
+        event=PrivacyAction.ERASURE_ORDERED,
         perform=erase,
         form=EraseForm,
         warning="The user is erased for ever, with rooms, messages and the customer at Stripe.",

@@ -17,6 +17,7 @@ from backoffice.dashboard.overview import STALE_AFTER
 from backoffice.dashboard.rollup import QUEUE
 from backoffice.models import DailyFigures
 from backoffice.roles import ROLES
+from billing.plans import plan_for_tier
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
 from gemchat.monitoring import health
 from messaging.gemini import GeminiError
@@ -135,7 +136,7 @@ def _refusal(response: requests.Response) -> GeminiError:
 def stripe_answers() -> str:
     try:
         with stripe_calls():
-            price = stripe.Price.retrieve(settings.STRIPE_PRO_PRICE_IDS[0])
+            price = stripe.Price.retrieve(plan_for_tier(User.Tier.PRO).stripe_price_ids[0])
     except BillingNotConfigured:
         return "No STRIPE_SECRET_KEY or STRIPE_PRO_PRICE_ID is set: nothing is sold."
     except PaymentUnavailable as error:
@@ -150,7 +151,7 @@ def stripe_answers() -> str:
 
 def sms_can_be_sent() -> str:
     try:
-        return sms.backend().told()
+        return sms.backend().check()
     except sms.SmsError as error:
         raise Ill(f"Codes do not go out: {error}. See SMS_BACKEND and its settings.") from error
 

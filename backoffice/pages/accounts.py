@@ -3,6 +3,8 @@
 The page of users needs what billing and messaging know, and is in `backoffice.pages.users`.
 """
 
+from typing import Any
+
 # These register Group and TOTPDevice, which are unregistered below: their apps come after accounts.
 import django.contrib.auth.admin  # noqa: F401
 import django_otp.plugins.otp_totp.admin  # noqa: F401
@@ -12,9 +14,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.models import AuditEvent, OneTimeCode, Session, User
+from accounts.models import AccountAction, AuditEvent, OneTimeCode, Session, User
 from accounts.models.audit import mobile_digest
+from backoffice.models import BackofficeAction
 from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, SinceFilter, as_mobile, as_uuid
+from billing.models import BillingAction
+from messaging.models.audit import MessagingAction
+from privacy.models import PrivacyAction
 
 # Shows the secret of a second factor; `manage.py admin_totp` sets one up.
 admin.site.unregister(TOTPDevice)
@@ -57,10 +63,17 @@ class SessionAdmin(ReadOnlyAdmin):
     ]
 
 
+ACTION_LABELS: dict[str, str] = {
+    value: str(label)
+    for actions in (AccountAction, BillingAction, MessagingAction, PrivacyAction, BackofficeAction)
+    for value, label in actions.choices
+}
+
+
 class ActionFilter(FixedFilter):
     title = "action"
     parameter_name = "action"
-    options = {value: (str(label), Q(action=value)) for value, label in AuditEvent.Action.choices}
+    options = {value: (label, Q(action=value)) for value, label in ACTION_LABELS.items()}
 
 
 class ActorFilter(FixedFilter):
@@ -71,16 +84,32 @@ class ActorFilter(FixedFilter):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "action", "user_id", "actor", "target", "reason", "request_id"]
+    list_display = [
+        "created_at",
+        "action_label",
+        "user_id",
+        "actor",
+        "target",
+        "reason",
+        "request_id",
+    ]
     list_filter = [ActionFilter, ActorFilter, SinceFilter]
-    readonly_fields = ["ip"]
-    export_columns = (*list_display, "ip", "details")
+    readonly_fields = ["action_label", "ip"]
+    export_columns = ("created_at", "action", *list_display[2:], "ip", "details")
     search_help_text = (
         "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         return super().get_queryset(request).select_related("address")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        names = super().get_fields(request, obj)
+        return ["action_label", *(each for each in names if each not in ("action", "action_label"))]
+
+    @admin.display(description="action", ordering="action")
+    def action_label(self, event: AuditEvent) -> str:
+        return ACTION_LABELS.get(event.action, event.action)
 
     @admin.display(description="address")
     def ip(self, event: AuditEvent) -> str:

@@ -27,9 +27,10 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from accounts.models import AuditEvent, User
-from accounts.phone_numbers import InvalidMobile, to_e164
+from accounts.models import User
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 from backoffice.actions.base import ReasonForm, StaffAction, record
+from backoffice.models import BackofficeAction
 from backoffice.pages.audited_forms import AuditedForm, changed_values
 from backoffice.pages.csv_export import csv_download
 from backoffice.pages.paginator import EstimatingPaginator
@@ -190,7 +191,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
         # Not what was searched for: the audit names nobody.
         record(
             request,
-            AuditEvent.Action.ROWS_EXPORTED,
+            BackofficeAction.ROWS_EXPORTED,
             rows=self.opts.label,
             reason=form.cleaned_data["reason"],
             narrowed_by=sorted(name for name, value in request.GET.items() if value),
@@ -235,14 +236,14 @@ class BackOfficeAdmin(admin.ModelAdmin):
 
     # Django looks at nothing that these return.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        record(request, AuditEvent.Action.ROW_ADDED, obj, **message)
+        record(request, BackofficeAction.ROW_ADDED, obj, **message)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        record(request, AuditEvent.Action.ROW_CHANGED, obj, **message)
+        record(request, BackofficeAction.ROW_CHANGED, obj, **message)
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet) -> None:  # type: ignore[override]
         for row in queryset:
-            record(request, AuditEvent.Action.ROW_DELETED, row)
+            record(request, BackofficeAction.ROW_DELETED, row)
 
 
 class ReadOnlyAdmin(BackOfficeAdmin):
@@ -275,7 +276,7 @@ def as_mobile(term: str) -> str:
     """The number in E.164, or "", which is nobody's."""
     try:
         return to_e164(term)
-    except InvalidMobile:
+    except InvalidPhoneNumber:
         return ""
 
 

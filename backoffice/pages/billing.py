@@ -17,12 +17,12 @@ from django.utils.safestring import SafeString
 from djstripe import models as djstripe
 from djstripe.admin import admin as djstripe_admin  # noqa: F401 registers what is taken out
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from backoffice.actions.base import Deed, StaffAction
 from backoffice.actions.billing import STRIPE_ACTIONS
 from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, as_mobile, as_uuid, link_to, of_user
-from billing.grants import end_grant
-from billing.models import DailyQuota, Flag, Grant, UsageRecord
+from billing.entitlement import end_grant
+from billing.models import BillingAction, DailyQuota, Flag, Grant, UsageRecord
 from billing.stripe.replay import replay
 from billing.stripe.subscriptions import is_ending, period_end
 from gemchat.api.errors import DomainError
@@ -187,7 +187,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
             name="replay",
             label="Replay",
             permission="djstripe.change_webhookeventtrigger",
-            event=AuditEvent.Action.WEBHOOK_REPLAYED,
+            event=BillingAction.WEBHOOK_REPLAYED,
             perform=replay_delivery,
             warning="What failed at the delivery is done once more, as Stripe has it now.",
             calls_out=True,
@@ -235,7 +235,7 @@ class GrantAdmin(ReadOnlyAdmin):
             name="end",
             label="Take back now",
             permission="billing.change_grant",
-            event=AuditEvent.Action.GRANT_ENDED,
+            event=BillingAction.GRANT_ENDED,
             perform=take_back,
             warning="Who is Pro by this alone is basic again at once.",
         )
@@ -271,7 +271,7 @@ class FlagAdmin(ReadOnlyAdmin):
             name="resolve",
             label="Settled",
             permission="billing.change_flag",
-            event=AuditEvent.Action.FLAG_SETTLED,
+            event=BillingAction.FLAG_SETTLED,
             perform=settle,
         )
     ]

@@ -12,7 +12,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_celery_results.admin import GroupResult, TaskResult
 
-from accounts.models import AuditEvent
 from backoffice.actions.base import Deed, StaffAction
 from backoffice.pages import users  # noqa: F401 registers the page of users
 from backoffice.pages.base import (
@@ -29,6 +28,7 @@ from backoffice.pages.message_content import PAGE, ContentAdmin
 from billing.models import UsageRecord
 from chatrooms.models import Chatroom
 from messaging.models import ERROR_CODES, GeminiModel, Message
+from messaging.models.audit import MessagingAction
 from messaging.replies.retry import retry
 
 # django-celery-results counts and sorts all rows, and shows what an exception said.
@@ -127,7 +127,7 @@ class MessageAdmin(ContentAdmin):
             name="retry",
             label="Make again",
             permission="messaging.retry_reply",
-            event=AuditEvent.Action.REPLY_RETRIED,
+            event=MessagingAction.REPLY_RETRIED,
             perform=retry_reply,
             warning="Failed replies are made once more, at no cost to their users' quota.",
         )

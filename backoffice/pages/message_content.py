@@ -11,8 +11,8 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from accounts.models import AuditEvent
 from backoffice.actions.base import ReasonForm, record
+from backoffice.models import BackofficeAction
 from backoffice.pages.base import EXPORTED_ROWS, ReadOnlyAdmin, as_uuid
 from backoffice.pages.csv_export import csv_download
 from chatrooms.models import Chatroom
@@ -67,7 +67,7 @@ class ContentAdmin(ReadOnlyAdmin):
             return TemplateResponse(request, "admin/content.html", context)
         as_file, before = "file" in request.POST, as_uuid(request.POST.get("before", ""))
         reason = form.cleaned_data["reason"]
-        record(request, AuditEvent.Action.CONTENT_READ, row, reason=reason, as_file=as_file)
+        record(request, BackofficeAction.CONTENT_READ, row, reason=reason, as_file=as_file)
         if as_file:
             return csv_download(f"room-{room.pk}", HEADS, file_rows(room))
         page = self.messages_of(row, before=before)

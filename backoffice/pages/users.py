@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from accounts.models import Session, User
+from accounts.models.users import tier_choices
 from backoffice.actions.accounts import ACCOUNT_ACTIONS
 from backoffice.actions.billing import QUOTA_ACTIONS, STRIPE_ACTIONS
 from backoffice.actions.privacy import PERSON_ACTIONS
@@ -29,7 +30,7 @@ from backoffice.pages.base import (
 from backoffice.pages.billing import at_stripe
 from billing.entitlement import disagreeing
 from billing.models import DailyQuota, Grant
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from messaging.models import Message
 
 # Of each list on a user's page.
@@ -52,7 +53,7 @@ KNOWN: list[Any] = ["quota", "grants", "customer", "sessions", "failures", "more
 class TierFilter(FixedFilter):
     title = "tier"
     parameter_name = "tier"
-    options = {"basic": ("Basic", Q(tier="basic")), "pro": ("Pro", Q(tier="pro"))}
+    options = {tier: (label, Q(tier=tier)) for tier, label in tier_choices()}
 
 
 class StateFilter(FixedFilter):
@@ -125,7 +126,7 @@ class UserAdmin(BackOfficeAdmin):
 
     @admin.display(description="Quota today")
     def quota(self, user: User) -> str:
-        today, plan = DailyQuota.objects.of_today(user=user), plan_for(user)
+        today, plan = DailyQuota.objects.of_today(user=user), plan_for_user(user)
         return (
             f"{today.used} of {plan.daily_limit} replies,"
             f" {today.unanswered} unanswered, ${today.cost_micro_usd / 1_000_000:.4f}"
@@ -142,7 +143,7 @@ class UserAdmin(BackOfficeAdmin):
 
     @admin.display(description="Live sessions")
     def sessions(self, user: User) -> SafeString | str:
-        rows = Session.objects.live().filter(user=user).order_by("-last_used_at")
+        rows = Session.objects.active().filter(user=user).order_by("-last_used_at")
         columns = ("last_used_at", "created_at", "auth_method", "ip", "user_agent")
         heads = ["Last used", "Opened", "By", "Address", "Program"]
         return table(heads, rows.values_list(*columns)[:SHOWN]) or "None."

@@ -15,12 +15,10 @@ from djstripe.models import (
 )
 
 from accounts.models import AuditEvent, User
-from billing.grants import grant_pro
-from billing.models import Flag, Grant
+from billing.entitlement import grant_pro
+from billing.models import BillingAction, Flag, Grant
 from tests.support.backoffice.staff_client import act, events, flash_messages, url
 from tests.support.payments import deliver, deliver_all, pro, subscribe, tier_of
-
-Action = AuditEvent.Action
 
 MIRRORED = [Customer, Subscription, Session, Event, Charge, Dispute]
 
@@ -114,7 +112,7 @@ def test_syncing_heals_and_is_audited(staff_client, alice, subscription, stripe)
     act(staff_client, "resync", Subscription.objects.get(), reason="complaint")
 
     assert tier_of(alice) == "basic"
-    [event] = events(Action.STRIPE_SYNCED)
+    [event] = events(BillingAction.STRIPE_SYNCED)
     assert event.details["reason"] == "complaint"
     assert event.target == str(Subscription.objects.get().pk)
 
@@ -137,7 +135,7 @@ def test_syncing_while_stripe_is_down_says_so_and_tells_the_audit(
     page = act(staff_client, "resync", Customer.objects.get())
 
     assert "payment service" in flash_messages(page)
-    refused = [event.details.get("refused") for event in events(Action.STRIPE_SYNCED)]
+    refused = [event.details.get("refused") for event in events(BillingAction.STRIPE_SYNCED)]
     assert refused == [None, "payment_unavailable"]
 
 
@@ -151,8 +149,8 @@ def test_subscription_is_cancelled_at_its_end_and_resumed(
 
     act(staff_client, "resume_subscription", alice)
     assert at_stripe["cancel_at_period_end"] is False
-    assert len(events(Action.CANCELLATION_ORDERED)) == 1
-    assert len(events(Action.RESUMPTION_ORDERED)) == 1
+    assert len(events(BillingAction.CANCELLATION_ORDERED)) == 1
+    assert len(events(BillingAction.RESUMPTION_ORDERED)) == 1
 
 
 @pytest.fixture
@@ -176,7 +174,7 @@ def test_failed_delivery_is_found_and_replayed(staff_client, alice, failed_deliv
     assert tier_of(alice) == "pro"
     failed_delivery.refresh_from_db()
     assert (failed_delivery.processed, failed_delivery.exception) == (True, "")
-    assert len(events(Action.WEBHOOK_REPLAYED)) == 1
+    assert len(events(BillingAction.WEBHOOK_REPLAYED)) == 1
 
 
 def test_delivery_is_replayed_once(staff_client, failed_delivery):
@@ -204,7 +202,7 @@ def test_grant_is_taken_back(staff_client, alice, staff):
     act(staff_client, "end", grant)
 
     assert tier_of(alice) == "basic"
-    assert len(events(Action.GRANT_ENDED)) == 1
+    assert len(events(BillingAction.GRANT_ENDED)) == 1
 
 
 def test_flag_is_settled_once(staff_client, alice, subscription):
@@ -216,4 +214,4 @@ def test_flag_is_settled_once(staff_client, alice, subscription):
     flag.refresh_from_db()
     assert flag.resolved_at is not None
     assert "settled already" in flash_messages(again)
-    assert len(events(Action.FLAG_SETTLED)) == 1
+    assert len(events(BillingAction.FLAG_SETTLED)) == 1

@@ -11,9 +11,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.dashboard.rollup import roll_up
-from backoffice.models import DailyFigures
+from backoffice.dashboard.rollup import update_daily_metrics
+from backoffice.models import DailyMetrics
 from billing.stripe import client as stripe_client
+from billing.tests.plans import with_plan
 from gemchat.monitoring.health import HEARTBEAT_KEY
 from gemchat.stores.redis import client
 from tests.support.fakes.gemini import Answer, FakeGemini
@@ -29,7 +30,7 @@ def well(settings: Any, staff: User) -> None:
     """Everything that is not on loopback servers anyhow."""
     settings.DEBUG = True
     client().set(HEARTBEAT_KEY, "1")
-    roll_up(now=timezone.now())
+    update_daily_metrics(now=timezone.now())
 
 
 def doctor() -> dict[str, Any]:
@@ -60,7 +61,7 @@ def test_doctor_ends_with_a_failure_and_names_what_is_ill(well: None) -> None:
 
 
 def test_doctor_finds_that_beat_has_stopped(well: None) -> None:
-    DailyFigures.objects.update(computed_at=timezone.now() - timedelta(hours=1))
+    DailyMetrics.objects.update(computed_at=timezone.now() - timedelta(hours=1))
 
     findings = doctor()
 
@@ -121,7 +122,8 @@ def stripe(settings: Any) -> Any:
     with FakeStripe(secret_key="sk_test_x") as fake:
         fake.add_price("price_pro")
         settings.STRIPE_API_BASE, settings.STRIPE_SECRET_KEY = fake.url, "sk_test_x"
-        settings.STRIPE_PRO_PRICE_IDS, settings.STRIPE_WEBHOOK_SECRETS = ["price_pro"], ["whsec_x"]
+        settings.STRIPE_WEBHOOK_SECRETS = ["whsec_x"]
+        with_plan(settings, "pro", stripe_price_ids=["price_pro"])
         stripe_client.configure()
         yield fake
     settings.STRIPE_API_BASE = settings.STRIPE_SECRET_KEY = ""
@@ -139,7 +141,7 @@ def test_doctor_tells_what_is_wrong_at_stripe(
     well: None, stripe: FakeStripe, settings: Any, what: str
 ) -> None:
     if what == "price":
-        settings.STRIPE_PRO_PRICE_IDS = ["price_gone"]
+        with_plan(settings, "pro", stripe_price_ids=["price_gone"])
     elif what == "key":
         settings.STRIPE_SECRET_KEY = "sk_test_other"
         stripe_client.configure()

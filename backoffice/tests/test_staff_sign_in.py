@@ -12,7 +12,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import AuditEvent, LimitHit, User
-from accounts.models.audit import mobile_digest
+from accounts.models.audit import AccountAction, mobile_digest
 from backoffice.sign_in import SIGNED_IN_AT
 from tests.support.accounts.hashers import CountingHasher
 from tests.support.accounts.sign_in import status_of_me
@@ -53,7 +53,7 @@ def test_staff_sign_in_with_password_and_second_factor(browser, staff, device):
     assert answer.status_code == 302
     assert is_in(browser)
     event = AuditEvent.objects.get()
-    assert (event.action, event.user_id) == (AuditEvent.Action.STAFF_SIGNED_IN, staff.pk)
+    assert (event.action, event.user_id) == (AccountAction.STAFF_SIGNED_IN, staff.pk)
 
 
 @pytest.mark.parametrize("token", ["", "000000", "abcdef", "1234567", "٠٠٠٠٠٠"])
@@ -180,7 +180,7 @@ def test_password_change_in_the_admin_ends_sessions_at_the_api(browser, staff, s
 def test_audit_events_cannot_be_changed_in_the_admin(browser, staff, settings):
     settings.DEBUG = True
     browser.force_login(staff)
-    event = AuditEvent.objects.record(AuditEvent.Action.SIGNED_IN)
+    event = AuditEvent.objects.record(AccountAction.SIGNED_IN)
 
     changed = browser.post(f"/admin/accounts/auditevent/{event.pk}/change/", {"action": "x"})
     deleted = browser.post(f"/admin/accounts/auditevent/{event.pk}/delete/", {"post": "yes"})

@@ -13,16 +13,16 @@ from django.utils import timezone
 
 from accounts.auth.sign_in import send_code
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
+from accounts.models.audit import AccountAction
 from accounts.sms import MemoryBackend
-from billing.entitlement import mark_disagreements, refresh_tiers
-from billing.grants import grant_pro
-from billing.models import DailyQuota, Grant
+from backoffice.models import BackofficeAction
+from billing.entitlement import grant_pro, mark_disagreements, refresh_tiers
+from billing.models import BillingAction, DailyQuota, Grant
 from gemchat.stores.redis import client
 from messaging.models import GeminiModel
+from privacy.models import PrivacyAction
 from tests.support.backoffice.staff_client import act, events, flash_messages, url
 from tests.support.plugins.cast import api_for
-
-Action = AuditEvent.Action
 
 
 def mobiles(page) -> set[str]:
@@ -126,7 +126,7 @@ def test_disabled_user_is_shut_out_at_once(staff_client, staff, alice, alice_api
 
     assert alice_api.get("/api/v1/user/me").status_code == 401
     assert Session.objects.get().revoked_reason == Session.Ending.DISABLED
-    [event] = events(Action.USER_DISABLED)
+    [event] = events(AccountAction.USER_DISABLED)
     assert (event.user_id, event.actor) == (alice.pk, str(staff.pk))
     assert event.details["reason"] == "spam"
 
@@ -137,7 +137,7 @@ def test_enabled_user_may_come_in_again(staff_client, alice):
     act(staff_client, "enable", alice)
 
     assert api_for(alice).get("/api/v1/user/me").status_code == 200
-    assert len(events(Action.USER_ENABLED)) == 1
+    assert len(events(AccountAction.USER_ENABLED)) == 1
 
 
 def test_sessions_are_ended(staff_client, alice, alice_api):
@@ -145,7 +145,7 @@ def test_sessions_are_ended(staff_client, alice, alice_api):
 
     assert alice_api.get("/api/v1/user/me").status_code == 401
     assert "Sessions ended: 1." in flash_messages(page)
-    assert len(events(Action.SESSIONS_ENDED)) == 1
+    assert len(events(AccountAction.SESSIONS_ENDED)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -158,7 +158,7 @@ def test_code_is_sent_and_shown_to_nobody(staff_client, alice, settings):
     code = OneTimeCode.objects.get()
     assert code.mobile == alice.mobile
     assert code.digits not in page.content.decode()
-    assert code.digits not in json.dumps(events(Action.CODE_SENT)[0].details)
+    assert code.digits not in json.dumps(events(AccountAction.CODE_SENT)[0].details)
     MemoryBackend.outbox.clear()
 
 
@@ -169,7 +169,7 @@ def test_code_is_sent_under_the_limits_that_hold_for_everybody(staff_client, ali
 
     assert "Too many tries" in flash_messages(page)
     assert OneTimeCode.objects.count() == 1
-    assert events(Action.CODE_SENT) == []
+    assert events(AccountAction.CODE_SENT) == []
 
 
 def test_lockouts_are_cleared(staff_client, alice):
@@ -180,7 +180,7 @@ def test_lockouts_are_cleared(staff_client, alice):
     act(staff_client, "clear_lockouts", alice)
 
     assert not LimitHit.objects.exists()
-    assert len(events(Action.CODE_CLEARED)) == 1
+    assert len(events(AccountAction.CODE_CLEARED)) == 1
 
 
 def test_pro_is_granted_up_to_a_day(staff_client, staff, alice):
@@ -191,7 +191,7 @@ def test_pro_is_granted_up_to_a_day(staff_client, staff, alice):
     grant = Grant.objects.get()
     assert (grant.granted_by, grant.reason, grant.until.date()) == (staff, "goodwill", until)
     assert User.objects.get(pk=alice.pk).tier == "pro"
-    assert events(Action.GRANT_GIVEN)[0].details["reason"] == "goodwill"
+    assert events(BillingAction.GRANT_GIVEN)[0].details["reason"] == "goodwill"
 
 
 @pytest.mark.parametrize("until", ["", "2020-01-01", "tomorrow"])
@@ -200,7 +200,7 @@ def test_pro_is_not_granted_up_to_what_is_no_day_to_come(staff_client, alice, un
 
     assert page.status_code == 200
     assert not Grant.objects.exists()
-    assert events(Action.GRANT_GIVEN) == []
+    assert events(BillingAction.GRANT_GIVEN) == []
 
 
 def test_quota_is_reset(staff_client, alice):
@@ -209,7 +209,7 @@ def test_quota_is_reset(staff_client, alice):
     act(staff_client, "reset_quota", alice)
 
     assert DailyQuota.objects.usage(user=alice).used == 0
-    assert len(events(Action.QUOTA_RESET)) == 1
+    assert len(events(BillingAction.QUOTA_RESET)) == 1
 
 
 def test_export_is_a_file_of_all_that_is_kept(staff_client, alice):
@@ -219,7 +219,7 @@ def test_export_is_a_file_of_all_that_is_kept(staff_client, alice):
         texts = [archive.read(name).decode() for name in archive.namelist()]
     assert any(alice.mobile in text for text in texts)
     assert answer["Content-Disposition"].startswith("attachment")
-    assert len(events(Action.USER_EXPORTED)) == 1
+    assert len(events(PrivacyAction.USER_EXPORTED)) == 1
 
 
 def test_erasure_has_to_be_confirmed_twice_and_closes_the_account(
@@ -234,8 +234,10 @@ def test_erasure_has_to_be_confirmed_twice_and_closes_the_account(
     assert alice_api.get("/api/v1/user/me").status_code == 401
     assert Erasure.objects.get().user == alice
     assert client().llen("default") == 1
-    assert [event.details["reason"] for event in events(Action.ERASURE_ORDERED)] == ["asked to"]
-    assert [event.actor for event in events(Action.ACCOUNT_CLOSED)] == [str(staff.pk)]
+    assert [event.details["reason"] for event in events(PrivacyAction.ERASURE_ORDERED)] == [
+        "asked to"
+    ]
+    assert [event.actor for event in events(AccountAction.ACCOUNT_CLOSED)] == [str(staff.pk)]
 
 
 def test_user_who_is_being_erased_is_not_enabled(staff_client, alice):
@@ -245,14 +247,16 @@ def test_user_who_is_being_erased_is_not_enabled(staff_client, alice):
 
     assert "being erased" in flash_messages(page)
     assert not User.objects.get(pk=alice.pk).is_active
-    assert events(Action.USER_ENABLED) == []
+    assert events(AccountAction.USER_ENABLED) == []
 
 
 def test_subscription_actions_say_when_there_is_nothing_to_do_them_to(staff_client, alice):
     page = act(staff_client, "cancel_subscription", alice)
 
     assert "sells no subscriptions" in flash_messages(page)
-    assert [event.details.get("refused") for event in events(Action.CANCELLATION_ORDERED)] == [
+    assert [
+        event.details.get("refused") for event in events(BillingAction.CANCELLATION_ORDERED)
+    ] == [
         None,
         "billing_not_configured",
     ]
@@ -300,7 +304,7 @@ def test_change_of_a_role_is_audited_and_in_no_log_that_keeps_the_number(staff_c
 
     assert "This field is required" in unexplained.content.decode()
     assert (is_staff, User.objects.get(pk=alice.pk).is_staff) == (False, True)
-    [event] = events(Action.ROW_CHANGED)
+    [event] = events(BackofficeAction.ROW_CHANGED)
     assert event.user_id == alice.pk
     # The name is a person's: the audit has that it changed, and no value.
     assert event.details == {
@@ -319,7 +323,7 @@ def test_change_of_a_price_is_audited_with_both_values(staff_client):
 
     staff_client.post(url(GeminiModel, "change", model.pk), {**form, **more})
 
-    [event] = events(Action.ROW_CHANGED)
+    [event] = events(BackofficeAction.ROW_CHANGED)
     assert event.target == "gemini-x"
     assert event.details == {
         "reason": "new price list",
@@ -348,7 +352,7 @@ def test_list_as_a_file_holds_no_formula(staff_client, alice, bob):
     assert {row["name"] for row in rows} >= {'\'=HYPERLINK("http://evil.example","x")'}
     assert all(row["mobile"].startswith("'+") for row in rows)
     assert "text/csv" in answer["Content-Type"]
-    [event] = events(Action.ROWS_EXPORTED)
+    [event] = events(BackofficeAction.ROWS_EXPORTED)
     assert (event.details["rows"], event.details["reason"]) == ("accounts.User", "asked to")
 
 
@@ -357,7 +361,7 @@ def test_list_is_no_file_without_a_reason(staff_client, alice, reason):
     answer = staff_client.post(url(User, "export"), {"reason": reason}, follow=True)
 
     assert "Give a reason" in flash_messages(answer)
-    assert events(Action.ROWS_EXPORTED) == []
+    assert events(BackofficeAction.ROWS_EXPORTED) == []
 
 
 def test_file_has_what_the_list_was_narrowed_to_and_the_audit_no_number(staff_client, alice, bob):
@@ -367,7 +371,7 @@ def test_file_has_what_the_list_was_narrowed_to_and_the_audit_no_number(staff_cl
     text = b"".join(answer.streaming_content).decode()
     assert alice.mobile in text
     assert bob.mobile not in text
-    assert alice.mobile not in json.dumps(events(Action.ROWS_EXPORTED)[0].details)
+    assert alice.mobile not in json.dumps(events(BackofficeAction.ROWS_EXPORTED)[0].details)
 
 
 @pytest.mark.parametrize("query", ["p=999", "name=x"])
@@ -378,7 +382,7 @@ def test_list_that_is_none_is_no_file(staff_client, query):
     answer = staff_client.post(f"{url(User, 'export')}?{query}", {"reason": "asked to"})
 
     assert answer.status_code == 400
-    assert events(Action.ROWS_EXPORTED) == []
+    assert events(BackofficeAction.ROWS_EXPORTED) == []
 
 
 def test_names_are_inert_in_pages(staff_client, alice):

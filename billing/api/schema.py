@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
@@ -36,7 +37,7 @@ class Subscription(serializers.Serializer[Any]):
 
 
 class BillingStatus(serializers.Serializer[Any]):
-    tier = serializers.ChoiceField(["basic", "pro"])
+    tier = serializers.ChoiceField(list(settings.PLANS))
     daily_limit = serializers.IntegerField()
     daily_usage = serializers.IntegerField()
     remaining_usage = serializers.IntegerField()

@@ -3,7 +3,7 @@ import re
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
-from billing import pages
+from billing.api import pages
 from billing.api.views import SubscriptionViewSet, UsageView
 from billing.stripe.webhooks import stripe_webhook
 

@@ -1,7 +1,7 @@
 """From a user to a paying customer: the customer at Stripe, Checkout, and the portal.
 
-No transaction is open while Stripe is asked. What must happen once is made so by idempotency keys
-that two requests at the same time derive alike.
+No transaction is open while Stripe is called. Two requests at the same time derive the same
+idempotency keys, so that each step happens once.
 """
 
 import hashlib
@@ -12,7 +12,8 @@ from django.conf import settings
 from djstripe.models import Customer, Session
 
 from accounts.models import User
-from billing.entitlement import ENTITLING, pro_subscriptions
+from billing.entitlement import ENTITLING, paid_subscriptions
+from billing.plans import plan_for_tier
 from billing.stripe import sync
 from billing.stripe.client import is_missing, plain, stripe_calls
 from gemchat.api.errors import DomainError
@@ -35,14 +36,14 @@ class NoCustomer(DomainError):
 
 
 def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.checkout.Session:
-    """The Checkout page on which the user subscribes: the open one, or a new one.
+    """Return the Checkout page of the user: the open one, or a new one.
 
     Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
     with stripe_calls(counted_for=user):
-        if user.stripe_customer_id and pro_subscriptions(user.stripe_customer_id):
+        if user.stripe_customer_id and paid_subscriptions(user.stripe_customer_id):
             raise AlreadySubscribed
-        customer_id = _living_customer(user)
+        customer_id = _active_customer(user)
         if _subscribed_at_stripe(customer_id):
             # The webhook was lost or is yet to come.
             sync.sync_customer(customer_id)
@@ -53,7 +54,7 @@ def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.c
 
 
 def open_portal(*, user: User, return_url: str) -> str:
-    """The URL of Stripe's page on which the user manages card, invoices and subscription."""
+    """Return the URL of Stripe's page for card, invoices and subscription."""
     with stripe_calls(counted_for=user):
         if not user.stripe_customer_id:
             raise NoCustomer
@@ -67,7 +68,7 @@ def open_portal(*, user: User, return_url: str) -> str:
 
 
 def cancel_for_erasure(user: User) -> None:
-    """See to it that a user about to be erased is not charged again.
+    """Delete the customer of a user who is about to be erased.
 
     Deleting the customer ends all subscriptions at once, and with them any open Checkout page;
     Stripe keeps the invoices. What is mirrored here about the person goes too. To be called
@@ -82,7 +83,7 @@ def cancel_for_erasure(user: User) -> None:
         except stripe.InvalidRequestError as error:
             if not is_missing(error):
                 raise
-    sync.forget_customer(customer_id)
+    sync.erase_customer(customer_id)
 
 
 def with_session_id(success_url: str) -> str:
@@ -92,12 +93,12 @@ def with_session_id(success_url: str) -> str:
     return f"{success_url}{'&' if '?' in success_url else '?'}session_id={SESSION_ID}"
 
 
-def _living_customer(user: User) -> str:
-    """The user's customer, made anew where Stripe has it no more."""
+def _active_customer(user: User) -> str:
+    """Return the user's customer; make a new one where Stripe has deleted it."""
     customer_id = _customer_of(user)
     if _is_alive(customer_id):
         return customer_id
-    sync.forget_link(customer_id)
+    sync.unlink_customer(customer_id)
     return _customer_of(user)
 
 
@@ -111,9 +112,9 @@ def _is_alive(customer_id: str) -> bool:
 
 
 def _customer_of(user: User) -> str:
-    # Counted before the link is read. A customer is linked before it is mirrored, so whoever
-    # counts it finds the link too, and whoever does not makes the same one with the same key.
-    # One that has been deleted at Stripe counts on, as its key would only bring it back.
+    # Counted before the link is read. A customer is linked before it is mirrored. So a request
+    # that counts the customer finds the link too, and any other one makes the same customer by the
+    # same key. A customer that Stripe has deleted still counts, as its key would bring it back.
     made_before = Customer.objects.filter(metadata__user_id=str(user.pk)).count()
     user.refresh_from_db(fields=["stripe_customer_id"])
     if user.stripe_customer_id:
@@ -133,7 +134,8 @@ def _subscribed_at_stripe(customer_id: str) -> bool:
     return any(
         subscription.status in ENTITLING
         and any(
-            item.price.id in settings.STRIPE_PRO_PRICE_IDS for item in subscription["items"].data
+            item.price.id in plan_for_tier(User.Tier.PRO).stripe_price_ids
+            for item in subscription["items"].data
         )
         for subscription in found.auto_paging_iter()
     )
@@ -143,7 +145,7 @@ def _open_session(
     user: User, customer_id: str, success_url: str, cancel_url: str
 ) -> stripe.checkout.Session:
     """The customer's one open Checkout page; another that is open for another price is ended."""
-    price = settings.STRIPE_PRO_PRICE_IDS[0]
+    price = plan_for_tier(User.Tier.PRO).stripe_price_ids[0]
     latest = next(iter(stripe.checkout.Session.list(customer=customer_id, limit=1).data), None)
     urls = hashlib.sha256(f"{success_url}\n{cancel_url}".encode()).hexdigest()[:16]
     if latest is not None and latest.status == "open":

@@ -1,4 +1,4 @@
-"""How this program talks to Stripe: one pinned version, short timeouts, one error.
+"""Calls to Stripe: one pinned version, short timeouts, one error.
 
 dj-stripe uses the SDK's module-wide settings, so these are set there, for all calls alike. A web
 process has few threads, so in it few requests at a time wait for Stripe (`limit_for_web`).
@@ -20,6 +20,7 @@ from django.conf import settings
 
 from accounts.auth import rate_limits
 from accounts.models import LimitHit, User
+from billing.plans import plan_for_tier
 from gemchat.api.errors import DomainError
 from gemchat.serving.breaker import CircuitBreaker, CircuitOpen
 from gemchat.serving.permits import NoPermit, Permits
@@ -78,11 +79,11 @@ _limits: WebLimits | None = None
 
 
 class NotCalled(requests.RequestException):
-    """Stripe is not called, as it did not answer the latest calls. The SDK does not try again."""
+    """Stripe is not called, as it did not answer the latest calls."""
 
 
 class BoundedSession(requests.Session):
-    """Gives a call no more time than is left of `stripe_calls`, and reports to the breaker."""
+    """A session that keeps the deadline of `stripe_calls` and reports to the breaker."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         ends_at = _ends_at.get()
@@ -137,7 +138,7 @@ def configure() -> None:
 
 
 def is_configured() -> bool:
-    return bool(settings.STRIPE_SECRET_KEY and settings.STRIPE_PRO_PRICE_IDS)
+    return bool(settings.STRIPE_SECRET_KEY and plan_for_tier(User.Tier.PRO).stripe_price_ids)
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def stripe_calls(
     counted_for: User | None = None,
     within_seconds: float | None = None,
 ) -> Iterator[None]:
-    """Calls to Stripe that share a deadline; whatever fails in them is PaymentUnavailable.
+    """Share a deadline among calls to Stripe; each failure is PaymentUnavailable.
 
     The deadline is STRIPE_REQUEST_SECONDS if not given. `counted_for` is the person whose
     STRIPE_CALLS_PER_HOUR they count against. A block within a block has the outer one's deadline
@@ -189,7 +190,7 @@ def _deadline(seconds: float) -> Iterator[None]:
     try:
         yield
     except stripe.StripeError as error:
-        # A refused key, price or parameter is for the operators to mend; the rest is weather.
+        # Operators correct a refused key, price or parameter. Other failures pass.
         ours = isinstance(error, stripe.InvalidRequestError | stripe.AuthenticationError)
         logger.log(logging.ERROR if ours else logging.WARNING, "Stripe failed: %s", error)
         raise PaymentUnavailable from error
@@ -198,10 +199,10 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 
 def plain(found: stripe.StripeObject) -> dict[str, Any]:
-    """An object of the SDK's as the JSON that it came as, all the way down."""
+    """Return an object of the SDK as the JSON that Stripe sent."""
     return json.loads(str(found))
 
 
 def is_missing(error: stripe.InvalidRequestError) -> bool:
-    """Stripe knows no such object, or no longer."""
+    """Check whether Stripe has no such object."""
     return error.code == "resource_missing"

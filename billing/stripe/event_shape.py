@@ -1,4 +1,4 @@
-"""Whether a signed event has the shape that this program and dj-stripe rely on.
+"""The shape of an event that this program and dj-stripe rely on.
 
 Stripe sends no other. But a shape that nobody looked at would fail half-way through, be answered
 with 500 and come again for three days.
@@ -20,7 +20,7 @@ Shape = Callable[[Any], bool]
 
 
 def is_well_formed(event: dict[str, Any]) -> bool:
-    """Whether each member that is read has its type. Members that are not read may be anything."""
+    """Check the type of each member that is read; other members may be anything."""
     return _matches(event, MEMBERS) and _matches(
         event["data"]["object"], MEMBERS_OF_SUBJECT | SUBJECTS.get(event["type"], {})
     )

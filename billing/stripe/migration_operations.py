@@ -10,12 +10,11 @@ from django.db.migrations.state import ProjectState
 
 
 class CreateModelsTogether(Operation):
-    """Creates models that refer to one another in one step, rendering them only once.
+    """Creates models that refer to one another in one step, rendering them once.
 
-    After each CreateModel and AddField, Django renders anew every model that is related to the
-    one touched. dj-stripe's 59 models are all related, so that one by one they cost 8 s of CPU,
-    together 1 s. The tables come first and the foreign keys after them, so the order of the
-    models does not matter.
+    After each CreateModel and AddField, Django renders every related model again. dj-stripe's 59
+    models are all related. One by one they cost 8 s of CPU, together 1 s.
+    The tables come first and the foreign keys after them, so the order does not matter.
     """
 
     serialization_expand_args = ["models"]

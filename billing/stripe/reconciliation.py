@@ -1,4 +1,4 @@
-"""The mirror and the tiers held against Stripe, for the webhooks that never came."""
+"""Compare the mirror and the tiers with Stripe, for webhooks that never came."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -34,9 +34,9 @@ class Differences:
 
 
 def reconcile(*, dry_run: bool = False) -> Differences:
-    """Heal every row that differs from Stripe and every tier; without a key, the tiers alone.
+    """Correct rows that differ from Stripe, and every tier; without a key, tiers alone.
 
-    Raises PaymentUnavailable when Stripe fails under way; what was healed by then stays.
+    Raises PaymentUnavailable when Stripe fails in between; the corrections so far stay.
     """
     differences = Differences(dry_run=dry_run)
     if is_configured():
@@ -67,8 +67,8 @@ def _compare_page(page: list[stripe.Subscription], differences: Differences) -> 
         here, there = known.get(subscription.id), plain(subscription)
         if here is None and sync.is_erased(str(subscription.customer)):
             continue
-        if here is None or _essence(here) != _essence(there):
-            _heal(
+        if here is None or _comparable(here) != _comparable(there):
+            _repair(
                 differences,
                 subscription_id=subscription.id,
                 customer_id=str(subscription.customer),
@@ -81,13 +81,13 @@ def _compare_page(page: list[stripe.Subscription], differences: Differences) -> 
 
 
 def _compare_unlisted(differences: Differences, listed: set[str]) -> None:
-    """Running here and unknown there: a row of test data that was deleted, or of another key."""
+    """Compare rows that Stripe did not list: deleted test data, or another key's."""
     rows = Subscription.objects.exclude(stripe_data__status__in=ENDED)
     for subscription_id, customer_id, status in rows.values_list(
         "id", "customer_id", "stripe_data__status"
     ):
         if subscription_id not in listed:
-            _heal(
+            _repair(
                 differences,
                 subscription_id=subscription_id,
                 customer_id=customer_id,
@@ -97,8 +97,8 @@ def _compare_unlisted(differences: Differences, listed: set[str]) -> None:
             )
 
 
-def _essence(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
-    """What the tier and the status page are made of."""
+def _comparable(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the fields that tier and status depend on."""
     items = [
         (item["id"], item["price"]["id"], item["current_period_end"])
         for item in stripe_data["items"]["data"]
@@ -107,7 +107,7 @@ def _essence(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
     return (*(stripe_data.get(name) for name in names), sorted(items))
 
 
-def _heal(
+def _repair(
     differences: Differences, *, subscription_id: str, customer_id: str, **found: Any
 ) -> None:
     differences.subscriptions.append({"id": subscription_id, "customer": customer_id, **found})

@@ -1,4 +1,4 @@
-"""A webhook that failed, taken in once more from what was stored of it."""
+"""Replay of a failed webhook from its stored delivery."""
 
 from django.db import transaction
 from djstripe.models import WebhookEventTrigger
@@ -16,12 +16,12 @@ class NothingToReplay(DomainError):
 
 
 def replay(delivery: WebhookEventTrigger) -> None:
-    """Do what the delivery would have done; every handler asks Stripe anew what holds now.
+    """Do what the delivery would have done; every handler reads the state at Stripe.
 
     A delivery is replayed once, however many ask for it at the same time. Raises NothingToReplay,
     PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as it was.
     """
-    sync.forget_old_keys()
+    sync.delete_stale_api_keys()
     with stripe_calls(caller=Caller.STAFF), transaction.atomic():
         failed = (
             WebhookEventTrigger.objects.select_for_update()

@@ -1,4 +1,4 @@
-"""What the running subscriptions bring in."""
+"""The revenue of the running subscriptions."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from django.db import connection
 
 from billing.entitlement import ENTITLING
 
-# Prices with tiers have no amount of their own and count as nothing; discounts and taxes are left
-# out. A month is a twelfth of a year, and 365 / 12 days.
-MONTHLY = """
+# Prices with tiers have no single amount and count as nothing; discounts and taxes are left out.
+# A month is a twelfth of a year, and 365 / 12 days.
+MONTHLY_REVENUE_SQL = """
 SELECT item -> 'price' ->> 'currency', round(sum(
     coalesce((item -> 'price' ->> 'unit_amount')::numeric, 0)
     * coalesce((item ->> 'quantity')::numeric, 1)
@@ -23,7 +23,7 @@ GROUP BY 1 ORDER BY 1
 
 
 def monthly_revenue() -> dict[str, Any]:
-    """By currency, in its smallest unit, over the subscriptions that are Pro now."""
+    """Return the revenue by currency, in its smallest unit."""
     with connection.cursor() as cursor:
-        cursor.execute(MONTHLY, [list(ENTITLING)])
+        cursor.execute(MONTHLY_REVENUE_SQL, [list(ENTITLING)])
         return {currency: int(amount) for currency, amount in cursor.fetchall()}

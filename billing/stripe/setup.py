@@ -1,4 +1,4 @@
-"""What has to be at Stripe once for this program to sell Pro, made or found again."""
+"""Objects at Stripe that selling Pro needs: made, or found again."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from django.conf import settings
 
 from billing.stripe.client import plain
 
-# Found again by these, whatever the objects are called in Stripe's dashboard.
+# The objects are found again by these, not by their names in Stripe's dashboard.
 LOOKUP_KEY = "gemchat_pro_monthly"
 OWNER = {"made_by": "gemchat"}
 ENDPOINT: dict[str, Any] = {
@@ -31,8 +31,10 @@ ENDPOINT: dict[str, Any] = {
 
 @dataclass
 class Setup:
-    """`environment` is what to set; `made` and `found` name the objects. On a dry run, what
-    would be made has no id and so is missing from `environment`."""
+    """The variables to set in `environment`, and the objects in `made` and `found`.
+
+    On a dry run an object that would be made has no id, so `environment` lacks it.
+    """
 
     dry_run: bool
     environment: dict[str, str] = field(default_factory=dict)
@@ -43,8 +45,8 @@ class Setup:
 def set_up(*, webhook_url: str, amount: int, currency: str, dry_run: bool) -> Setup:
     """Make what is missing. `amount` is a month's price in the currency's smallest unit.
 
-    A price can't be changed at Stripe: an existing one is kept whatever `amount` says. The
-    webhook's secret is told only when the endpoint is made. Raises stripe.StripeError.
+    A price can't be changed at Stripe: an existing price stays, and `amount` has no effect. Stripe
+    shows the webhook's secret only when the endpoint is made. Raises stripe.StripeError.
     """
     setup = Setup(dry_run)
     _price(setup, amount=amount, currency=currency)

@@ -1,13 +1,14 @@
-"""The user's own subscription: its state, cancelling it and thinking better of it."""
+"""The user's own subscription: its state, cancelling and resuming."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import stripe
+from django.conf import settings
 from djstripe.models import Subscription
 
 from accounts.models import User
-from billing.entitlement import ENDED, pro_price, pro_subscriptions
+from billing.entitlement import ENDED, has_price_of, paid_subscriptions
 from billing.models import DailyQuota
 from billing.stripe import sync
 from billing.stripe.client import stripe_calls
@@ -21,18 +22,20 @@ class NotSubscribed(DomainError):
 
 
 def current_subscription(user: User) -> Subscription | None:
-    """The subscription that makes the user Pro, or else the latest that is not over."""
+    """Return the subscription that entitles the user, or the latest unfinished one."""
     if not user.stripe_customer_id:
         return None
-    entitling = pro_subscriptions(user.stripe_customer_id)
+    entitling = paid_subscriptions(user.stripe_customer_id)
     if entitling:
         return entitling[0]
-    unfinished = Subscription.objects.filter(pro_price(), customer_id=user.stripe_customer_id)
+    unfinished = Subscription.objects.filter(
+        has_price_of(*settings.PLANS.values()), customer_id=user.stripe_customer_id
+    )
     return unfinished.exclude(stripe_data__status__in=ENDED).order_by("-created").first()
 
 
 def cancel_at_period_end(*, user: User) -> None:
-    """Let the subscription end with what is paid for; again, nothing changes.
+    """Let the subscription end with the paid period; a repeat changes nothing.
 
     Raises NotSubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
@@ -55,7 +58,7 @@ def resume(*, user: User) -> None:
 
 
 def billing_status(user: User) -> dict[str, Any]:
-    """The answer of `subscription/status`; true with and without Stripe."""
+    """Return the answer of `subscription/status`, with and without Stripe."""
     user.refresh_from_db(fields=["tier", "stripe_customer_id"])
     quota = DailyQuota.objects.usage(user=user)
     subscription = current_subscription(user)
@@ -79,18 +82,18 @@ def describe(stripe_data: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_ending(stripe_data: dict[str, Any]) -> bool:
-    """A date set by staff or by the portal (`cancel_at`) ends it as the period's end does."""
+    """Check for an end: at the period's end, or at a date (`cancel_at`)."""
     return bool(stripe_data.get("cancel_at_period_end") or stripe_data.get("cancel_at"))
 
 
 def period_end(stripe_data: dict[str, Any]) -> datetime | None:
-    """When what is paid for ends. Stripe moved it from the subscription to its items."""
+    """Return the end of the paid period, which Stripe keeps in the items."""
     ends = [item["current_period_end"] for item in stripe_data["items"]["data"]]
     return datetime.fromtimestamp(max(ends), UTC) if ends else None
 
 
 def _running(user: User) -> Subscription:
-    running = pro_subscriptions(user.stripe_customer_id) if user.stripe_customer_id else []
+    running = paid_subscriptions(user.stripe_customer_id) if user.stripe_customer_id else []
     if not running:
         raise NotSubscribed
     return running[0]

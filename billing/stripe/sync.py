@@ -1,4 +1,4 @@
-"""dj-stripe's rows brought up to what Stripe has now, one customer at a time."""
+"""Sync of dj-stripe's rows with Stripe, one customer at a time."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,36 +8,34 @@ import stripe
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Replace
 from djstripe.models import APIKey, Customer, Event, Subscription, WebhookEventTrigger
 
-from accounts.auth.closing import forget_failures
 from accounts.models import User
+from accounts.personal_data import delete_task_results
 from billing.entitlement import refresh_customer, refresh_tiers
 from billing.models import ErasedCustomer, Flag
 from billing.stripe.client import is_missing
+from gemchat.stores.locks import Lock, advisory_lock
 
 
 def lock_customer(customer_id: str) -> None:
-    """Wait for whoever else brings this customer up to date; held to the transaction's end.
+    """Lock a customer's rows until the transaction ends.
 
-    It has to be taken before Stripe is asked. Otherwise an older answer could be stored over a
-    newer one, and stay.
+    The lock comes before the call to Stripe. Otherwise an older answer could overwrite a newer one,
+    and stay.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"stripe:{customer_id}"]
-        )
+    advisory_lock(Lock.STRIPE_CUSTOMER, customer_id)
 
 
 @contextmanager
-def updating(customer_id: str) -> Iterator[None]:
-    """A transaction in which the customer's rows, and then the tier, change.
+def customer_update(customer_id: str) -> Iterator[None]:
+    """Open a transaction in which the customer's rows, and then the tier, change.
 
-    Stripe is asked inside it. That is the one place where a transaction is held across the
-    network; it holds up nothing but this customer's own events, and Stripe's timeouts are short.
+    Stripe is called inside the transaction. No other transaction is held across the network. It
+    delays this customer's own events alone, and Stripe's timeouts are short.
     """
     with transaction.atomic():
         lock_customer(customer_id)
@@ -46,8 +44,8 @@ def updating(customer_id: str) -> Iterator[None]:
 
 
 def sync_subscription(*, subscription_id: str, customer_id: str) -> None:
-    """Bring one subscription and its customer's tier up to date; one that is gone is removed."""
-    with updating(customer_id):
+    """Sync one subscription and its customer's tier; remove a deleted one."""
+    with customer_update(customer_id):
         try:
             found = stripe.Subscription.retrieve(subscription_id)
         except stripe.InvalidRequestError as error:
@@ -55,30 +53,30 @@ def sync_subscription(*, subscription_id: str, customer_id: str) -> None:
                 raise
             Subscription.objects.filter(id=subscription_id).delete()
         else:
-            store(found)
+            save_subscription(found)
 
 
 def sync_customer(customer_id: str) -> None:
-    """Bring all subscriptions of a customer up to date, and the tier."""
-    with updating(customer_id):
+    """Sync all subscriptions of a customer, and the tier."""
+    with customer_update(customer_id):
         for found in stripe.Subscription.list(
             customer=customer_id, status="all", limit=100
         ).auto_paging_iter():
-            store(found)
+            save_subscription(found)
 
 
-def store(subscription: stripe.Subscription) -> None:
-    forget_old_keys()
+def save_subscription(subscription: stripe.Subscription) -> None:
+    delete_stale_api_keys()
     Subscription.sync_from_stripe_data(subscription, api_key=settings.STRIPE_SECRET_KEY)
 
 
-def forget_old_keys() -> None:
-    """dj-stripe keeps every API key that it has met, and goes on using the first of them."""
+def delete_stale_api_keys() -> None:
+    """Delete keys that are not in use: dj-stripe would use the first it has met."""
     APIKey.objects.exclude(secret=settings.STRIPE_SECRET_KEY).delete()
 
 
-def forget_link(customer_id: str) -> None:
-    """The customer is deleted at Stripe: its user has none, and is Pro by a grant at the most."""
+def unlink_customer(customer_id: str) -> None:
+    """Unlink a deleted customer from its user, and derive the tier."""
     with transaction.atomic():
         lock_customer(customer_id)
         owners = list(
@@ -88,16 +86,16 @@ def forget_link(customer_id: str) -> None:
         refresh_tiers(owners)
 
 
-def forget_customer(customer_id: str) -> None:
-    """Remove what is kept here about a customer: rows, events that speak of it, its name in flags.
+def erase_customer(customer_id: str) -> None:
+    """Erase a customer: mirrored rows, events, and the name in flags.
 
-    What Stripe still sends about it is not stored any more; see `is_erased`.
+    Later events of the customer are not stored any more; see `is_erased`.
     """
     with transaction.atomic():
         lock_customer(customer_id)
         ErasedCustomer.objects.get_or_create(digest=customer_digest(customer_id))
-        forget_link(customer_id)
-        events = Event.objects.filter(events_of(customer_id))
+        unlink_customer(customer_id)
+        events = Event.objects.filter(customer_events(customer_id))
         WebhookEventTrigger.objects.filter(
             Q(event__in=events) | Q(body__contains=customer_id)
         ).delete()
@@ -107,30 +105,30 @@ def forget_customer(customer_id: str) -> None:
         Flag.objects.filter(note__contains=customer_id).update(
             note=Replace("note", Value(customer_id), Value("an erased customer"))
         )
-        forget_failures(customer_id)
+        delete_task_results(customer_id)
 
 
 def is_erased(customer_id: str) -> bool:
-    """Whether `forget_customer` has been here.
+    """Check whether a customer was erased.
 
-    Stripe goes on to tell of a customer that was deleted, and lists its subscriptions for ever:
-    stored again, that would name the person for good.
+    Stripe still sends events of a deleted customer, and lists its subscriptions. Such rows would
+    name the person for good.
     """
     return ErasedCustomer.objects.filter(digest=customer_digest(customer_id)).exists()
 
 
 def customer_digest(customer_id: str) -> bytes:
-    """Ids of Stripe's are too long to be guessed from it."""
+    """Return the digest of an id, which is too long to be guessed."""
     return hashlib.sha256(customer_id.encode()).digest()
 
 
-def events_of(customer_id: str) -> Q:
-    """Events that speak of a customer."""
+def customer_events(customer_id: str) -> Q:
+    """Match the events of a customer."""
     return Q(data__object__customer=customer_id) | Q(data__object__id=customer_id)
 
 
 def mirrored_rows(customer_id: str) -> Iterator[QuerySet]:
-    """All rows of a customer in dj-stripe's tables, the customer's own last."""
+    """Yield all rows of a customer in dj-stripe's tables, the customer's own last."""
     for model in apps.get_app_config("djstripe").get_models():
         try:
             field = model._meta.get_field("customer")

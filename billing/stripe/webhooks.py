@@ -1,9 +1,9 @@
-"""Stripe's webhook: verified here before anything is stored, then dj-stripe's to store and sync.
+"""Stripe's webhook: verified here, then stored and synced by dj-stripe.
 
-dj-stripe's own view stores what it has not verified yet, knows one secret, and lets a header
-choose it under DEBUG. Its handlers fetch anew whatever an event is about, so neither the order of
-events nor their number matters; the lock taken before it and the tier derived after it, both
-in the sync's own transaction, are this module's receivers.
+dj-stripe's own view stores events before it verifies them, knows one secret, and lets a header
+choose the secret under DEBUG. Its handlers fetch the object of each event from Stripe, so neither
+order nor number of events matters. The receivers here take the customer's lock before the sync,
+and derive the tier after it, in the same transaction.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from billing.stripe.client import (
 )
 from billing.stripe.event_shape import is_well_formed
 from gemchat.api.client_address import client_ip
-from gemchat.api.errors import DomainError, problem_for
+from gemchat.api.errors import DomainError, problem_response_for
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ TOLERANCE_SECONDS = 300
 # https://docs.stripe.com/webhooks#verify-manually; other schemes, as v0, are Stripe's tests.
 SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 TIMESTAMP = re.compile(r"t=([0-9]{1,12})")
-# The row that dj-stripe wants for whatever it stores; every secret is one of this endpoint.
+# The row that dj-stripe needs for each delivery; every secret is one of this endpoint.
 ENDPOINT = uuid.UUID("6e9f3c4e-2f43-4b7e-9d0f-5a2d7c1b8e90")
 
 
@@ -60,29 +60,29 @@ class InvalidWebhook(DomainError):
 @require_POST
 @transaction.non_atomic_requests
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """200 for what is stored, known already or of no concern; 400 for what is not from Stripe.
+    """Store an event with 200; answer 400 to a body that is not from Stripe.
 
-    Anything else makes Stripe deliver the event again, for three days.
+    Any other status makes Stripe deliver the event again, for three days.
     """
     if not settings.STRIPE_WEBHOOK_SECRETS:
-        return problem_for(BillingNotConfigured())
+        return problem_response_for(BillingNotConfigured())
     secret = signing_secret(request.body, request.headers.get("Stripe-Signature", ""))
     event = read_event(request.body)
     if secret is None or event is None:
-        return problem_for(InvalidWebhook())
+        return problem_response_for(InvalidWebhook())
     if event.get("object") != "event":  # A thin one, of Stripe's second API.
         return JsonResponse({"status": "success"})
     if not is_well_formed(event):
         logger.warning("A signed event has not the form of one")
-        return problem_for(InvalidWebhook())
+        return problem_response_for(InvalidWebhook())
     if event["livemode"] is settings.STRIPE_LIVE_MODE:
-        return _store_of_the_living(request, secret, event)
+        return _store_unless_erased(request, secret, event)
     logger.warning("Event %s is of the other mode, test or live", event["id"])
     return JsonResponse({"status": "success"})
 
 
 def signing_secret(body: bytes, header: str) -> str | None:
-    """The secret of ours that signed the body within the tolerance, or None."""
+    """Return the secret that signed the body within the tolerance, or None."""
     timestamps = TIMESTAMP.findall(header)
     if not timestamps or abs(time.time() - int(timestamps[0])) > TOLERANCE_SECONDS:
         return None
@@ -97,7 +97,7 @@ def signing_secret(body: bytes, header: str) -> str | None:
 
 
 def read_event(body: bytes) -> dict[str, Any] | None:
-    """The JSON object of the body; None for anything else, and for what jsonb can't keep."""
+    """Return the JSON object of the body; None for a body that jsonb can't store."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
@@ -105,21 +105,21 @@ def read_event(body: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and b"\\u0000" not in body else None
 
 
-def _store_of_the_living(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
-    """Store nothing of a customer whose user was erased, also if that happens meanwhile."""
+def _store_unless_erased(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
+    """Store an event, unless the user of its customer was erased meanwhile."""
     subject = event["data"]["object"]
     customer_id = _customer_id(subject)
     if customer_id and sync.is_erased(customer_id):
         return JsonResponse({"status": "success"})
     response = _store(request, secret)
-    # A dispute tells of its customer only by the charge, which is known once it is stored.
+    # A dispute has its customer only by the charge, which is known once it is stored.
     customer_id = customer_id or _customer_of_charge(subject.get("charge"))
     if customer_id:
         with transaction.atomic():
-            # An erasure that did not see what has just been stored is over, once this is had.
+            # An erasure that did not see the new rows has ended when this lock is held.
             sync.lock_customer(customer_id)
             if sync.is_erased(customer_id):
-                sync.forget_customer(customer_id)
+                sync.erase_customer(customer_id)
     return response
 
 
@@ -131,7 +131,7 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
     request.META.pop("HTTP_X_DJSTRIPE_WEBHOOK_SECRET", None)
     # Made of META at its first use, which was in a middleware.
     request.__dict__.pop("headers", None)
-    sync.forget_old_keys()
+    sync.delete_stale_api_keys()
     endpoint = _endpoint(request)
     # For dj-stripe's own check. Not saved: the secrets stay in the environment.
     endpoint.secret, endpoint.livemode = secret, settings.STRIPE_LIVE_MODE
@@ -139,7 +139,7 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
         with stripe_calls(caller=Caller.WEBHOOK):
             WebhookEventTrigger.from_request(request, webhook_endpoint=endpoint)
     except (PaymentUnavailable, BillingNotConfigured) as error:
-        return problem_for(error)
+        return problem_response_for(error)
     return JsonResponse({"status": "success"})
 
 
@@ -175,16 +175,16 @@ def lock_customer(*, instance: WebhookEventTrigger, **kwargs: Any) -> None:
 
 
 def derive_tier(*, event: Event, **kwargs: Any) -> None:
-    """After any event of a customer, whatever it was."""
+    """Derive the tier after any event of a customer."""
     customer_id = _customer_id(event.data["object"])
     if customer_id and event.type == "customer.deleted":
-        sync.forget_link(customer_id)
+        sync.unlink_customer(customer_id)
     elif customer_id:
         refresh_customer(customer_id)
 
 
 def flag_refund(*, event: Event, **kwargs: Any) -> None:
-    """A refund or a dispute is a person's to judge; the tier follows the subscription alone."""
+    """Flag a refund for staff; the tier follows the subscription alone."""
     charge = event.data["object"]
     _flag(Flag.Kind.REFUND, charge, amount=charge["amount_refunded"], charge=charge)
 
@@ -213,5 +213,5 @@ def _customer_of_charge(reference: Any) -> str | None:
 
 
 def _id(reference: Any) -> str | None:
-    """Stripe gives a reference as an id, or expanded as the object."""
+    """Return the id of a reference, which may be the expanded object."""
     return reference["id"] if isinstance(reference, dict) else reference

@@ -4,6 +4,7 @@ import pytest
 from django.core.checks import run_checks
 
 from billing.checks import check_settings
+from billing.tests.plans import with_plan
 from tests.support.payments import KEY
 
 
@@ -20,20 +21,21 @@ def test_settings_with_stripe_are_fine(stripe):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("tier", "field", "value", "variable"),
     [
-        ("BASIC_DAILY_LIMIT", -1),
-        ("PRO_DAILY_LIMIT", -1),
-        ("BASIC_CONCURRENT_REPLIES", 0),
-        ("PRO_CONCURRENT_REPLIES", 0),
+        ("basic", "daily_limit", -1, "BASIC_DAILY_LIMIT"),
+        ("pro", "daily_limit", -1, "PRO_DAILY_LIMIT"),
+        ("basic", "concurrent_replies", 0, "BASIC_CONCURRENT_REPLIES"),
+        ("pro", "concurrent_replies", 0, "PRO_CONCURRENT_REPLIES"),
+        ("pro", "daily_cost_usd", float("nan"), "PRO_DAILY_COST_USD"),
     ],
 )
-def test_limit_that_is_too_low_is_an_error(settings, name, value):
-    setattr(settings, name, value)
+def test_limit_that_is_too_low_is_an_error(settings, tier, field, value, variable):
+    with_plan(settings, tier, **{field: value})
 
     [found] = check_settings()
 
-    assert (found.id, name in found.msg) == ("billing.E001", True)
+    assert (found.id, found.msg.startswith(f"{variable} is ")) == ("billing.E001", True)
 
 
 @pytest.mark.parametrize("key", ["sk_test_short", f"pk_{KEY[3:]}", f"rk_{KEY[3:]}", f"{KEY}\n"])
@@ -44,7 +46,7 @@ def test_key_of_another_kind_is_an_error(stripe, settings, key):
 
 
 def test_missing_price_is_an_error(stripe, settings):
-    settings.STRIPE_PRO_PRICE_IDS = []
+    with_plan(settings, "pro", stripe_price_ids=[])
 
     assert ids() == ["billing.E003"]
 

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from billing.models import DailyQuota, Grant
 from billing.stripe.setup import LOOKUP_KEY
+from billing.tests.plans import with_plan
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.payments import KEY, tier_of
 
@@ -42,7 +43,7 @@ def test_quota_show_tells_of_today(alice, settings):
     report = run("quota_show", "--mobile", alice.mobile)
 
     assert (report["tier"], report["used"]) == ("basic", 1)
-    assert report["limit"] == settings.BASIC_DAILY_LIMIT
+    assert report["limit"] == settings.PLANS["basic"].daily_limit
 
 
 def test_quota_reset_gives_today_back(alice, bob):
@@ -93,7 +94,8 @@ def test_stripe_setup_dry_run_makes_nothing(stripe):
 
 
 def test_stripe_setup_needs_a_key_alone(stripe: FakeStripe, settings):
-    settings.STRIPE_PRO_PRICE_IDS, settings.STRIPE_WEBHOOK_SECRETS = [], []
+    settings.STRIPE_WEBHOOK_SECRETS = []
+    with_plan(settings, "pro", stripe_price_ids=[])
 
     assert run(*SETUP)["STRIPE_PRO_PRICE_ID"]
 

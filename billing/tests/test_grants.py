@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from billing.grants import end_expired_grants, end_grant, grant_pro
+from billing.entitlement import end_expired_grants, end_grant, grant_pro
 from billing.models import Grant
 from tests.support.payments import deliver, deliver_all, pro, tier_of
 from tests.support.plugins.cast import api_for

@@ -10,12 +10,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import QuotaExceeded
+from billing.tests.plans import with_plan
 
 
 def test_reserve_counts_up_to_the_limit(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 2
+    with_plan(settings, "basic", daily_limit=2)
 
     taken = [DailyQuota.objects.reserve(user=alice) for _ in range(2)]
 
@@ -27,7 +28,7 @@ def test_reserve_counts_up_to_the_limit(alice, settings):
 
 
 def test_reserve_with_a_limit_of_zero_takes_nothing(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 0
+    with_plan(settings, "basic", daily_limit=0)
 
     with pytest.raises(QuotaExceeded):
         DailyQuota.objects.reserve(user=alice)
@@ -42,11 +43,11 @@ def test_reserve_is_one_statement(alice, django_assert_num_queries):
 
 def test_the_tier_check_adds_no_query(alice, django_assert_num_queries):
     with django_assert_num_queries(0):
-        plan_for(alice)
+        plan_for_user(alice)
 
 
 def test_days_have_quotas_of_their_own(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 1
+    with_plan(settings, "basic", daily_limit=1)
     yesterday = timezone.now().date() - timedelta(days=1)
     DailyQuota.objects.create(user=alice, day=yesterday, used=1)
 
@@ -58,14 +59,14 @@ def test_days_have_quotas_of_their_own(alice, settings):
 
 
 def test_users_have_quotas_of_their_own(alice, bob, settings):
-    settings.BASIC_DAILY_LIMIT = 1
+    with_plan(settings, "basic", daily_limit=1)
     DailyQuota.objects.reserve(user=alice)
 
     assert DailyQuota.objects.reserve(user=bob).used == 1
 
 
 def test_release_gives_one_place_back(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 1
+    with_plan(settings, "basic", daily_limit=1)
     quota = DailyQuota.objects.reserve(user=alice)
 
     DailyQuota.objects.release(user_id=alice.pk, day=quota.day)
@@ -83,12 +84,12 @@ def test_release_never_goes_under_zero(alice):
 
 
 def test_tier_change_holds_at_the_next_reservation(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 1
+    with_plan(settings, "basic", daily_limit=1)
     DailyQuota.objects.reserve(user=alice)
 
     alice.tier = User.Tier.PRO
 
-    assert DailyQuota.objects.reserve(user=alice).remaining == settings.PRO_DAILY_LIMIT - 2
+    assert DailyQuota.objects.reserve(user=alice).remaining == settings.PLANS["pro"].daily_limit - 2
 
 
 def test_downgrade_leaves_nothing_and_not_less(alice, settings):
@@ -101,7 +102,7 @@ def test_downgrade_leaves_nothing_and_not_less(alice, settings):
 
 @pytest.mark.django_db(transaction=True)
 def test_exactly_the_limit_is_taken_of_many_at_once(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 5
+    with_plan(settings, "basic", daily_limit=5)
 
     def reserve(_):
         try:

@@ -9,8 +9,9 @@ from django.utils import timezone
 from accounts.auth.rate_limits import RateLimited
 from accounts.models import User
 from billing.models import DailyQuota, ErasedQuota
-from billing.plans import NO_CEILING, plan_for
+from billing.plans import NO_CEILING, plan_for_user
 from billing.quota import CostLimitReached, QuotaExceeded, TextLimitReached
+from billing.tests.plans import with_plan
 from tests.support.marks import transactional
 from tests.support.waiting import at_once
 
@@ -20,7 +21,7 @@ def let_pass(seconds: int) -> None:
 
 
 def test_sends_of_a_minute_have_a_limit(alice, settings):
-    settings.BASIC_SENDS_PER_MINUTE, settings.BASIC_DAILY_LIMIT = 2, 5
+    with_plan(settings, "basic", sends_per_minute=2, daily_limit=5)
     for _ in range(2):
         DailyQuota.objects.reserve(user=alice)
 
@@ -36,7 +37,7 @@ def test_sends_of_a_minute_have_a_limit(alice, settings):
 
 @pytest.mark.django_db(transaction=True)
 def test_sends_of_a_minute_are_exact_of_many_at_once(carol, settings):
-    settings.PRO_SENDS_PER_MINUTE = 5
+    with_plan(settings, "pro", sends_per_minute=5)
 
     def reserve() -> bool:
         try:
@@ -49,7 +50,7 @@ def test_sends_of_a_minute_are_exact_of_many_at_once(carol, settings):
 
 
 def test_slot_that_is_given_back_stays_a_send_of_the_minute(alice, settings):
-    settings.BASIC_SENDS_PER_MINUTE = 2
+    with_plan(settings, "basic", sends_per_minute=2)
     for _ in range(2):
         quota = DailyQuota.objects.reserve(user=alice)
         DailyQuota.objects.release(user_id=alice.pk, day=quota.day)
@@ -61,8 +62,8 @@ def test_slot_that_is_given_back_stays_a_send_of_the_minute(alice, settings):
 @pytest.mark.parametrize(
     ("ceiling", "column", "error"),
     [
-        ("BASIC_DAILY_COST_USD", "cost_micro_usd", CostLimitReached),
-        ("BASIC_MINUTE_COST_USD", "minute_cost_micro_usd", CostLimitReached),
+        ("daily_cost_usd", "cost_micro_usd", CostLimitReached),
+        ("minute_cost_usd", "minute_cost_micro_usd", CostLimitReached),
     ],
 )
 def test_ceiling_of_zero_is_none(ceiling, column, error, alice, settings):
@@ -72,18 +73,18 @@ def test_ceiling_of_zero_is_none(ceiling, column, error, alice, settings):
     with pytest.raises(error):
         DailyQuota.objects.reserve(user=alice)
 
-    setattr(settings, ceiling, 0)
+    with_plan(settings, "basic", **{ceiling: 0})
     assert DailyQuota.objects.reserve(user=alice).used == 2
 
 
 def test_ceiling_that_is_infinite_is_none(alice, settings):
-    settings.BASIC_DAILY_COST_USD = float("inf")
+    with_plan(settings, "basic", daily_cost_usd=float("inf"))
 
-    assert plan_for(alice).daily_cost_micro_usd == NO_CEILING
+    assert plan_for_user(alice).daily_cost_micro_usd == NO_CEILING
 
 
 def test_text_of_a_day_has_a_limit(alice, settings):
-    settings.BASIC_DAILY_TEXT_MB = 1
+    with_plan(settings, "basic", daily_text_mb=1)
     DailyQuota.objects.reserve(user=alice, text_bytes=1_000_000)
 
     with pytest.raises(TextLimitReached) as refused:
@@ -93,7 +94,8 @@ def test_text_of_a_day_has_a_limit(alice, settings):
 
 
 def test_change_of_tier_keeps_what_was_used(alice, settings):
-    settings.PRO_DAILY_LIMIT, settings.BASIC_DAILY_LIMIT = 7, 5
+    with_plan(settings, "pro", daily_limit=7)
+    with_plan(settings, "basic", daily_limit=5)
     alice.tier = User.Tier.PRO
     for _ in range(6):
         DailyQuota.objects.reserve(user=alice)
@@ -105,7 +107,7 @@ def test_change_of_tier_keeps_what_was_used(alice, settings):
 
 
 def test_reset_ends_every_limit_of_the_day(alice, settings):
-    settings.BASIC_SENDS_PER_MINUTE = settings.BASIC_DAILY_LIMIT = 1
+    with_plan(settings, "basic", sends_per_minute=1, daily_limit=1)
     DailyQuota.objects.reserve(user=alice)
     DailyQuota.objects.update(cost_micro_usd=10**12, unanswered=9, text_bytes=10**12)
 
@@ -125,7 +127,7 @@ def carried(user, **fields):
 
 
 def test_quota_of_an_erased_account_goes_on(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 5
+    with_plan(settings, "basic", daily_limit=5)
     again = carried(alice, unanswered=2, cost_micro_usd=30, text_bytes=40)
     before = DailyQuota.objects.usage(user=again)
 
@@ -178,7 +180,7 @@ def test_reset_ends_the_quota_of_an_erased_account_too(alice):
 
 @transactional
 def test_first_sends_of_an_account_go_on_once_of_many_at_once(alice, settings):
-    settings.BASIC_DAILY_LIMIT = 6
+    with_plan(settings, "basic", daily_limit=6)
     again = carried(alice)
 
     def reserve() -> bool:

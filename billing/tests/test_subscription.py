@@ -22,9 +22,9 @@ def test_status_without_stripe(alice, alice_api, settings):
     assert status.pop("resets_at").endswith("T00:00:00Z")
     assert status == {
         "tier": "basic",
-        "daily_limit": settings.BASIC_DAILY_LIMIT,
+        "daily_limit": settings.PLANS["basic"].daily_limit,
         "daily_usage": 1,
-        "remaining_usage": settings.BASIC_DAILY_LIMIT - 1,
+        "remaining_usage": settings.PLANS["basic"].daily_limit - 1,
         "subscription": None,
     }
 
@@ -44,7 +44,7 @@ def test_status_tells_of_the_subscription(alice_api, stripe, settings):
 
     status = status_of(alice_api)
 
-    assert status["daily_limit"] == settings.PRO_DAILY_LIMIT
+    assert status["daily_limit"] == settings.PLANS["pro"].daily_limit
     assert status["subscription"] == {
         "status": "active",
         "current_period_end": f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}",

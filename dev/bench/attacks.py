@@ -210,7 +210,7 @@ def settings(gemini_port: int, stripe_port: int) -> dict[str, str]:
         "SMS_BACKEND": "tests.support.fakes.sms.Outbox",
         "GOOGLE_API_KEY": "bench",
         "GEMINI_API_BASE": f"http://127.0.0.1:{gemini_port}",
-        "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",
+        "GEMINI_BACKEND": "google-genai",
         "STRIPE_API_BASE": f"http://127.0.0.1:{stripe_port}",
         "STRIPE_SECRET_KEY": "sk_test_BenchBenchBenchBenchBenc",
         "STRIPE_PRO_PRICE_ID": "price_bench",

@@ -38,7 +38,7 @@ class Client:
         }
 
 
-def client_of(request: HttpRequest | Request) -> Client:
+def client_from_request(request: HttpRequest | Request) -> Client:
     user_agent = request.headers.get("User-Agent", "").replace("\0", "")
     return Client(ip=client_ip(request), user_agent=user_agent[:USER_AGENT_LENGTH])
 

@@ -1,14 +1,19 @@
 """The Celery application: `celery -A gemchat worker -Q gemini,default`."""
 
+import logging
 import os
+from importlib import import_module
 from typing import Any
 
 from celery import Celery, Task
 from celery.app.backends import BACKEND_ALIASES
+from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
 from gemchat.api.request_id import request_id
 from gemchat.stores.redis import SCHEMES
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 
@@ -38,13 +43,29 @@ app = Celery("gemchat", task_cls=TracedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
-def bound_sending(*, seconds: float) -> None:
+def limit_broker_wait(*, seconds: float) -> None:
     """Limit the wait for a hanging broker, per try, in a process that only sends tasks.
 
     A worker waits for tasks a second at a time, so its sockets need a longer limit.
     """
     patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **patience}
+
+
+def enqueue(name: str, *args: Any, delay_seconds: float | None = None) -> bool:
+    """Send a task by its name; return False where the broker is down.
+
+    A name needs no import of the task's module by the caller. A row whose task was not sent waits
+    for the sweep.
+    """
+    if name not in app.tasks:
+        import_module(name.rpartition(".")[0])
+    try:
+        app.tasks[name].apply_async([str(arg) for arg in args], countdown=delay_seconds)
+    except OperationalError:
+        logger.warning("The broker is down; %s of %s waits for the sweep", name, *args)
+        return False
+    return True
 
 
 app.autodiscover_tasks()

@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.authentication import FirstRead, SessionTokenAuthentication, caller
+from accounts.api.authentication import FirstRead, SessionTokenAuthentication, authenticated_user
 from accounts.models import User
 from chatrooms.list_cache import current_version, first_page
 from chatrooms.list_pages import page_of, position_in, respond
@@ -45,12 +45,12 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         return None
 
     def get_queryset(self) -> ChatroomQuerySet:
-        return Chatroom.objects.owned_by(caller(self.request))
+        return Chatroom.objects.owned_by(authenticated_user(self.request))
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         fields = OpenChatroomSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
-        room = self.open_room(user=caller(request), **fields.validated_data)
+        room = self.open_room(user=authenticated_user(request), **fields.validated_data)
         return Response(self.get_serializer(room).data, status=201)
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
@@ -60,7 +60,7 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     def list(self, request: Request) -> HttpResponse:
         """A bare array; the next page is in the `Link` header."""
         archived, limit = list_query(request)["archived"], page_limit(request)
-        user, position = caller(request), position_in(request)
+        user, position = authenticated_user(request), position_in(request)
         if position is None:
             current = self.version.value
             page = first_page(user=user, archived=archived, limit=limit, current=current)

@@ -11,15 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from accounts.api.authentication import caller
+from accounts.api.authentication import authenticated_user
 from accounts.api.idempotency import idempotent
 from accounts.models import AuditEvent, User
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from chatrooms import list_pages
-from chatrooms.list_pages import Page, position_in, rendered, respond
+from chatrooms.list_pages import Page, page_response, render_json, requested_position
 from chatrooms.models import Chatroom
 from chatrooms.serializers import list_query
-from gemchat.api.client_address import client_of
+from gemchat.api.client_address import client_from_request
 from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
 from messaging.api.chatrooms import ChatroomViewSet
 from messaging.api.serializers import (
@@ -33,9 +33,10 @@ from messaging.api.serializers import (
 from messaging.conversation import actions
 from messaging.conversation.actions import Accepted
 from messaging.history import branch
-from messaging.history.branch import Shown
+from messaging.history.branch import MessageRow
 from messaging.history.search import find_rooms
 from messaging.models import Message, MessageQuerySet
+from messaging.models.audit import MessagingAction
 from messaging.models.gemini_models import GeminiModel
 
 CURSOR_SALT = "messages"
@@ -47,30 +48,30 @@ class ConversationViewSet(ChatroomViewSet):
 
     def list(self, request: Request) -> HttpResponse:
         """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
-        query, user = list_query(request), caller(request)
+        query, user = list_query(request), authenticated_user(request)
         if not query.get("q"):
             return super().list(request)
         found = find_rooms(
             user=user,
             query=query["q"],
             archived=query["archived"],
-            after=position_in(request),
+            after=requested_position(request),
             limit=page_limit(request),
         )
         hits = HitSerializer(found.hits, many=True, context={"query": query["q"]})
         cursor = list_pages.cursor_at(found.last, user=user) if found.last else None
-        return respond(request, Page(rendered(hits.data), cursor))
+        return page_response(request, Page(render_json(hits.data), cursor))
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
-        plan = plan_for(user)
+        plan = plan_for_user(user)
         return Chatroom.objects.open_within_limits(
             user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
         )
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()
-        messages, has_more = branch.latest(
-            user=caller(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
+        messages, has_more = branch.latest_page(
+            user=authenticated_user(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
         )
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
@@ -80,10 +81,10 @@ class ConversationViewSet(ChatroomViewSet):
         room = self.get_object()
         actions.delete(room=room)
         AuditEvent.objects.record(
-            AuditEvent.Action.CHATROOM_DELETED,
+            MessagingAction.CHATROOM_DELETED,
             user_id=room.user_id,
             target=str(room.pk),
-            client=client_of(request),
+            client=client_from_request(request),
         )
         return Response(status=204)
 
@@ -93,7 +94,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     lookup_value_regex = UUID
 
     def get_queryset(self) -> MessageQuerySet:
-        return Message.objects.owned_by(caller(self.request))
+        return Message.objects.owned_by(authenticated_user(self.request))
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:
@@ -107,26 +108,28 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
             }
         )
 
-    def page(self, request: Request, chatroom_id: str) -> tuple[list[Shown], bool, bool]:
+    def page(self, request: Request, chatroom_id: str) -> tuple[list[MessageRow], bool, bool]:
         """The messages of a page, and whether any precede and follow them."""
-        user, limit = caller(request), page_limit(request)
+        user, limit = authenticated_user(request), page_limit(request)
         before, after = (request.query_params.get(name) for name in ("before", "after"))
         if before and after:
             raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
         if not (before or after):
-            messages, has_previous = branch.latest(user=user, chatroom_id=chatroom_id, limit=limit)
+            messages, has_previous = branch.latest_page(
+                user=user, chatroom_id=chatroom_id, limit=limit
+            )
             if messages:
                 return messages, has_previous, False
         if not Chatroom.objects.owned_by(user).filter(pk=chatroom_id).exists():
             raise Http404
         if after:
             start = read_position(after, chatroom_id)
-            page = branch.shown_downwards(start, limit=limit + 1)
+            page = branch.descendant_rows(start, limit=limit + 1)
             return page[:limit], True, len(page) > limit
         if before:
             earlier = Message.objects.filter(pk=read_position(before, chatroom_id)).first()
             last = earlier.parent_id if earlier else None
-            page = branch.shown_upwards(last, limit=limit + 1)
+            page = branch.ancestor_rows(last, limit=limit + 1)
             return page[-limit:], len(page) > limit, True
         return [], False, False
 
@@ -136,10 +139,12 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         fields = PromptSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         if model := fields.validated_data.get("model", ""):
-            GeminiModel.objects.chosen_by(caller(request), model)
+            GeminiModel.objects.get_for_user(authenticated_user(request), model)
         try:
             accepted = actions.post_message(
-                user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields.validated_data
+                user=authenticated_user(request),
+                chatroom_id=uuid.UUID(chatroom_id),
+                **fields.validated_data,
             )
         except Chatroom.DoesNotExist as error:
             raise Http404 from error
@@ -148,7 +153,9 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["post"])
     @idempotent
     def regenerate(self, request: Request, pk: str) -> Response:
-        return self.accepted(actions.regenerate(reply=self.get_object(), user=caller(request)))
+        return self.accepted(
+            actions.regenerate(reply=self.get_object(), user=authenticated_user(request))
+        )
 
     @action(detail=True, methods=["post"])
     @idempotent
@@ -157,18 +164,18 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         fields = EditSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         return self.accepted(
-            actions.edit(message=message, user=caller(request), **fields.validated_data)
+            actions.edit(message=message, user=authenticated_user(request), **fields.validated_data)
         )
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         reply = actions.stop(reply=self.get_object())
-        return Response(envelope("The reply is being stopped.", self.described(reply)), status=202)
+        return Response(envelope("The reply is being stopped.", self.render(reply)), status=202)
 
     @action(detail=True, methods=["post"])
     def select(self, request: Request, pk: str) -> Response:
-        message = actions.select(user=caller(request), message=self.get_object())
-        return Response(envelope("This branch is shown now.", self.described(message)))
+        message = actions.select(user=authenticated_user(request), message=self.get_object())
+        return Response(envelope("This branch is shown now.", self.render(message)))
 
     @action(detail=True, methods=["put"])
     def feedback(self, request: Request, pk: str) -> Response:
@@ -176,9 +183,9 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         fields = FeedbackSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         actions.rate(reply=message, **fields.validated_data)
-        return Response(self.described(message))
+        return Response(self.render(message))
 
-    def described(self, message: Message) -> Any:
+    def render(self, message: Message) -> Any:
         [message] = branch.with_siblings([message])
         return self.get_serializer(message).data
 
@@ -199,7 +206,7 @@ def envelope(message: str, body: Any) -> dict[str, Any]:
     return {"success": True, "message": message, "data": body}
 
 
-def cursor_at(message: Message | Shown) -> str:
+def cursor_at(message: Message | MessageRow) -> str:
     return sign_cursor([str(message.chatroom_id), str(message.id)], salt=CURSOR_SALT)
 
 

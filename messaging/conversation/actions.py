@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import RESERVE, DailyQuota, reserve_values
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import Quota
 from chatrooms.models import Chatroom
 from gemchat.api.errors import DomainError
@@ -125,7 +125,7 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
 
 def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
     """One try at it; raises Overtaken too."""
-    plan, now = plan_for(room.user), timezone.now()
+    plan, now = plan_for_user(room.user), timezone.now()
     today = now.date()
     message = new_prompt(room=room, parent_id=None, content=prompt)
     reply = new_reply(message=message, model=model, day=today)
@@ -166,7 +166,7 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
 
     Raises TooManyWaiting, and what DailyQuota's `reserve` raises.
     """
-    most = plan_for(user).waiting_replies
+    most = plan_for_user(user).waiting_replies
     if most and Message.objects.filter(user=user).under_way()[:most].count() >= most:
         raise TooManyWaiting(DailyQuota.objects.usage(user=user))
     return DailyQuota.objects.reserve(user=user, text_bytes=text_bytes(prompt))

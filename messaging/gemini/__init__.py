@@ -1,6 +1,6 @@
 """Gemini, behind one function: `stream_reply` retries, keeps the deadlines and can be stopped.
 
-Which backend answers is set by dotted path in `GEMINI_BACKEND`, as Django's mail is.
+`GEMINI_BACKEND` names the backend that answers, or gives its dotted path.
 """
 
 import random

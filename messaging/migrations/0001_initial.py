@@ -7,6 +7,8 @@ import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
 
+import accounts.models.users
+
 SEARCH_INDEX = """
 ALTER TABLE messaging_message ADD COLUMN words tsvector
     GENERATED ALWAYS AS (to_tsvector('simple', searchable_text(content))) STORED;
@@ -86,7 +88,7 @@ class Migration(migrations.Migration):
                 (
                     "tier",
                     models.CharField(
-                        choices=[("basic", "Basic"), ("pro", "Pro")], default="basic", max_length=8
+                        choices=accounts.models.users.tier_choices, default="basic", max_length=8
                     ),
                 ),
                 ("is_enabled", models.BooleanField(default=True)),

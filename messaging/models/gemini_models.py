@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from datetime import date
 from functools import cache
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import User
+from accounts.models.users import tier_choices
+from billing.plans import includes
 from gemchat.api.errors import DomainError
 from gemchat.stores.compiled import Compiled
 
@@ -33,7 +36,7 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
         chosen = self.filter(name=name, is_enabled=True).first()
         if chosen is None:
             raise UnknownModel
-        if chosen.tier == User.Tier.PRO and not user.is_pro:
+        if not includes(user.tier, chosen.tier):
             raise ModelNotInPlan
         return chosen
 
@@ -51,7 +54,7 @@ class GeminiModel(models.Model):
         help_text="Micro-USD for a million tokens that Gemini had cached."
     )
     output_price = models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens out.")
-    tier = models.CharField(max_length=8, choices=User.Tier, default=User.Tier.BASIC)
+    tier = models.CharField(max_length=8, choices=tier_choices, default=User.Tier.BASIC)
     is_enabled = models.BooleanField(default=True)
     retires_on = models.DateField(null=True, blank=True)
     fallback = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
@@ -61,7 +64,7 @@ class GeminiModel(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="gemini_model_tier_is_known", condition=Q(tier__in=["basic", "pro"])
+                name="gemini_model_tier_is_known", condition=Q(tier__in=list(settings.PLANS))
             ),
             models.CheckConstraint(
                 name="gemini_model_is_not_its_own_fallback",

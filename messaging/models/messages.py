@@ -15,11 +15,12 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for, plan_of
+from billing.plans import plan_for_user
 from chatrooms.models import Chatroom
 from gemchat.stores.compiled import Compiled
 from gemchat.stores.prepared import execute_together, fetch
@@ -57,8 +58,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """
         values: dict[str, Any] = {
             "reply": reply_id,
-            "basic_places": plan_of(User.Tier.BASIC).concurrent_replies,
-            "pro_places": plan_of(User.Tier.PRO).concurrent_replies,
+            "places": Jsonb(
+                {tier: plan.concurrent_replies for tier, plan in settings.PLANS.items()}
+            ),
             "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
             "now": now,
         }
@@ -77,7 +79,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
             return []
         owner = User.objects.get(pk=user_id)
         generating = self.filter(user=owner, status=Message.Status.GENERATING).count()
-        return waiting[: max(0, plan_for(owner).concurrent_replies - generating)]
+        return waiting[: max(0, plan_for_user(owner).concurrent_replies - generating)]
 
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime

@@ -25,7 +25,7 @@ UPDATE messaging_message AS reply SET status = 'generating', attempt = reply.att
 FROM accounts_user AS owner, chatrooms_chatroom AS room
 WHERE reply.id = %(reply)s AND owner.id = reply.user_id AND room.id = reply.chatroom_id
 AND {CLAIMABLE}
-AND CASE owner.tier WHEN 'pro' THEN %(pro_places)s ELSE %(basic_places)s END > (
+AND (%(places)s::jsonb ->> owner.tier)::bigint > (
     SELECT count(*) FROM messaging_message WHERE user_id = owner.id AND status = 'generating'
 )
 RETURNING {{columns}}

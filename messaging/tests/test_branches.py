@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota
+from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
 from tests.support.messaging.rooms import complete, exchange, make_room, url_of
@@ -158,7 +159,7 @@ def contents(pages: list[Any]) -> list[str]:
 def test_page_costs_as_many_queries_in_a_long_room_as_in_a_short_one(
     carol: User, carol_api: APIClient, django_assert_num_queries: Any, settings: Any
 ) -> None:
-    settings.PRO_SENDS_PER_MINUTE = 100
+    with_plan(settings, "pro", sends_per_minute=100)
     short, long = make_room(carol), make_room(carol)
     exchange(short)
     for _ in range(60):

@@ -5,9 +5,10 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
-from messaging.history.branch import Said
+from billing.tests.plans import with_plan
+from messaging.history.branch import ContextRow
 from messaging.models import Message
-from messaging.replies.context import NEWEST_PAGE, build_context
+from messaging.replies.context import CONTEXT_SQL, build_context
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
@@ -47,7 +48,7 @@ def test_context_leaves_out_older_turns_whole(
 
 
 def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini, settings: Any) -> None:
-    settings.PRO_SENDS_PER_MINUTE = 100
+    with_plan(settings, "pro", sends_per_minute=100)
     room = make_room(carol)
     for number in range(70):
         exchange(room, f"Q{number}", f"A{number}")
@@ -81,9 +82,9 @@ def test_context_of_one_page_comes_with_the_claim(
     room = make_room(carol)
     exchange(room, "One", "Fun")
     claimed = Message.objects.claim(
-        reply_id=post(room, "Two").pk, now=timezone.now(), reads=[NEWEST_PAGE]
+        reply_id=post(room, "Two").pk, now=timezone.now(), reads=[CONTEXT_SQL]
     )
-    newest = [Said._make(row) for row in claimed.found[0]]
+    newest = [ContextRow._make(row) for row in claimed.found[0]]
 
     with django_assert_num_queries(0):
         context = build_context(claimed.reply, newest, budget_tokens=1000)

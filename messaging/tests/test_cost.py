@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
+from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
 from messaging.conversation import actions
@@ -35,7 +36,8 @@ SILENT = Answer(chunks=[], ending="hang")
 
 @pytest.fixture(autouse=True)
 def many_sends(settings: Any) -> None:
-    settings.BASIC_SENDS_PER_MINUTE = settings.PRO_SENDS_PER_MINUTE = 1000
+    with_plan(settings, "basic", sends_per_minute=1000)
+    with_plan(settings, "pro", sends_per_minute=1000)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +86,7 @@ def test_stop_before_the_first_text_is_in_the_ledger(alice: User, gemini: FakeGe
 def test_stops_after_gemini_was_reached_give_back_three_times_a_day(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
-    settings.BASIC_DAILY_LIMIT = 5
+    with_plan(settings, "basic", daily_limit=5)
     api, room = api_for(alice), make_room(alice)
 
     accepted = 0
@@ -211,7 +213,7 @@ def test_deletion_of_the_room_gives_back_out_of_the_same_purse(
 
 
 def test_give_backs_are_exact_when_replies_end_at_once(carol: User, settings: Any) -> None:
-    settings.PRO_CONCURRENT_REPLIES = 8
+    with_plan(settings, "pro", concurrent_replies=8)
     replies = [post(make_room(carol)) for _ in range(8)]
     now = timezone.now()
     claimed = [Message.objects.claim(reply_id=reply.pk, now=now).reply for reply in replies]
@@ -267,11 +269,11 @@ def test_attempt_of_a_killed_worker_is_in_the_ledger(alice: User, gemini: FakeGe
     assert run(reply).status == "complete"
 
 
-@pytest.mark.parametrize("ceiling", ["BASIC_DAILY_COST_USD", "BASIC_MINUTE_COST_USD"])
+@pytest.mark.parametrize("ceiling", ["daily_cost_usd", "minute_cost_usd"])
 def test_cost_that_has_reached_its_ceiling_refuses_the_next_send(
     ceiling: str, alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
-    setattr(settings, ceiling, 0.000_001)
+    with_plan(settings, "basic", **{ceiling: 0.000_001})
     api, room = api_for(alice), make_room(alice)
     stopped(post(room, PROMPT), gemini)
 
@@ -289,7 +291,7 @@ def test_cost_that_has_reached_its_ceiling_refuses_the_next_send(
 def test_cost_of_a_minute_ends_with_the_minute(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
-    settings.BASIC_MINUTE_COST_USD = 0.000_001
+    with_plan(settings, "basic", minute_cost_usd=0.000_001)
     room = make_room(alice)
     stopped(post(room, PROMPT), gemini)
     minute_ago = timezone.now() - timedelta(seconds=61)
@@ -302,7 +304,7 @@ def test_cost_of_a_minute_ends_with_the_minute(
 
 
 def test_waiting_replies_have_a_limit(carol: User, carol_api: APIClient, settings: Any) -> None:
-    settings.PRO_WAITING_REPLIES = 3
+    with_plan(settings, "pro", waiting_replies=3)
     room = make_room(carol)
     replies = [post(room) for _ in range(3)]
 
@@ -367,7 +369,7 @@ def test_cost_of_a_title_outlives_its_room(alice: User, gemini: FakeGemini) -> N
 def test_prompt_that_is_stopped_while_queued_counts_to_the_days_text(
     alice: User, alice_api: APIClient, settings: Any
 ) -> None:
-    settings.BASIC_DAILY_TEXT_MB = 1
+    with_plan(settings, "basic", daily_text_mb=1)
     room = make_room(alice)
     sent = 0
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from accounts.models import Erasure, LimitHit, OneTimeCode
 from billing.models import ErasedQuota
+from billing.tests.plans import with_plan
 from messaging.models import Message
 from privacy.erasure import erase_user
 from tests.support.accounts.sign_in import api_with, sign_in
@@ -25,7 +26,7 @@ def accepted_sends(api: Any) -> int:
 
 
 def test_four_accounts_of_one_number_share_a_days_quota(settings: Any) -> None:
-    settings.BASIC_DAILY_LIMIT = 5
+    with_plan(settings, "basic", daily_limit=5)
     rounds = []
     for _ in range(4):
         # The limits of codes are others' tests.

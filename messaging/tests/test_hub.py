@@ -8,19 +8,20 @@ from contextlib import aclosing
 from typing import Any
 
 from accounts.models import User
+from billing.tests.plans import with_plan
 from gemchat.stores.redis import client
 from messaging.api.stream import PING_SECONDS, events
 from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position, stream_key
-from messaging.streaming.hub import MOST_UNREAD, Hub
+from messaging.streaming.hub import MAX_UNREAD, StreamHub
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
 from tests.support.messaging.worker import post
 
 pytestmark = transactional
 
-Reading = Callable[[Hub, AsyncGenerator[bytes]], Awaitable[None]]
+Reading = Callable[[StreamHub, AsyncGenerator[bytes]], Awaitable[None]]
 
 
 def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
@@ -31,7 +32,7 @@ def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
 
 def read(reply: Message, reading: Reading) -> None:
     async def run() -> None:
-        hub = Hub()
+        hub = StreamHub()
         hub.open()
         try:
             async with aclosing(events(reply, Position(0, 0), hub)) as stream:
@@ -48,7 +49,7 @@ async def text_of_next(stream: AsyncGenerator[bytes]) -> str:
     return str(json.loads(data)["text"])
 
 
-def drop_subscription(hub: Hub) -> None:
+def drop_subscription(hub: StreamHub) -> None:
     host, port = hub._subscription.connection._writer.get_extra_info("sockname")
     assert client().client_kill_filter(addr=f"{host}:{port}") == 1
 
@@ -61,15 +62,15 @@ async def until(condition: Callable[[], Any]) -> None:
 def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 1, "0")
-    rest = [str(number % 10) for number in range(1, 2 * MOST_UNREAD)]
+    rest = [str(number % 10) for number in range(1, 2 * MAX_UNREAD)]
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         text = await text_of_next(stream)
         [reader] = hub._readers[stream_key(reply.pk)]
         for offset, piece in enumerate(rest, start=2):
             append(reply.pk, 1, offset, piece)
         await until(lambda: reader.is_behind)
-        while len(text) < 2 * MOST_UNREAD:
+        while len(text) < 2 * MAX_UNREAD:
             text += await text_of_next(stream)
         assert text == "0" + "".join(rest)
 
@@ -81,7 +82,7 @@ def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 2, 3, "new")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "new"
         append(reply.pk, 1, 9, "overtaken")
         append(reply.pk, 2, 6, "est")
@@ -94,7 +95,7 @@ def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         client().xadd(stream_key(reply.pk), {"text": " two"}, id="1-7")
         append(reply.pk, 1, 13, " three")
@@ -107,7 +108,7 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         client().publish(stream_key(reply.pk), "1-7  two")
         assert await text_of_next(stream) == " two"
@@ -116,11 +117,13 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
 
 
 def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: Any) -> None:
-    settings.BASIC_SENDS_PER_MINUTE = 20
+    with_plan(settings, "basic", sends_per_minute=20)
     for _ in range(20):
         reply = post(make_room(alice))
 
-        async def reading(hub: Hub, stream: AsyncGenerator[bytes], reply: Message = reply) -> None:
+        async def reading(
+            hub: StreamHub, stream: AsyncGenerator[bytes], reply: Message = reply
+        ) -> None:
             following = asyncio.create_task(text_of_next(stream))
             await until(lambda: hub._subscription.subscribed)
             append(reply.pk, 1, 3, "one")
@@ -137,7 +140,7 @@ def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> 
     append(first.pk, 1, 3, "one")
     append(second.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         async with aclosing(events(second, Position(0, 0), hub)) as other:
             assert await text_of_next(stream) + await text_of_next(other) == "oneone"
             drop_subscription(hub)
@@ -154,7 +157,7 @@ def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> N
     first, second = (post(make_room(alice)) for _ in range(2))
     append(first.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         drop_subscription(hub)
         await until(lambda: not hub._subscription.subscribed)
@@ -171,7 +174,7 @@ def test_second_reader_of_a_reply_is_told_at_once(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         async with aclosing(events(reply, Position(0, 0), hub)) as other:
             assert await text_of_next(other) == "one"

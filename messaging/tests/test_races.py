@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota
+from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from messaging.models import Message
 from tests.support.marks import transactional
@@ -102,11 +103,11 @@ def test_key_with_another_body_is_refused(alice: User) -> None:
 
 
 def test_refused_send_may_be_sent_again_under_its_key(alice: User, settings: Any) -> None:
-    settings.BASIC_DAILY_LIMIT = 0
+    with_plan(settings, "basic", daily_limit=0)
     api = api_for(alice)
     room = make_room(alice)
     refused = api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
-    settings.BASIC_DAILY_LIMIT = 5
+    with_plan(settings, "basic", daily_limit=5)
 
     accepted = api.post(url_of(room), {"prompt": "Hello"}, HTTP_IDEMPOTENCY_KEY="k1")
 

@@ -7,6 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
@@ -42,7 +43,7 @@ def test_rooms_that_are_opened_in_a_minute_have_a_limit(
 def test_rooms_count_until_they_are_erased(
     alice: User, alice_api: APIClient, settings: Any
 ) -> None:
-    settings.BASIC_CHATROOMS = 3
+    with_plan(settings, "basic", chatrooms=3)
     Chatroom.objects.open(user=alice)
     Chatroom.objects.filter(user=alice).update(archived=True)
     assert opened(alice_api, temporary=True) == 201
@@ -62,7 +63,7 @@ def test_rooms_count_until_they_are_erased(
 
 @pytest.mark.django_db
 def test_rooms_of_others_do_not_count(alice: User, bob_api: APIClient, settings: Any) -> None:
-    settings.BASIC_CHATROOMS = 1
+    with_plan(settings, "basic", chatrooms=1)
     Chatroom.objects.open(user=alice)
 
     assert opened(bob_api) == 201
@@ -70,7 +71,7 @@ def test_rooms_of_others_do_not_count(alice: User, bob_api: APIClient, settings:
 
 @transactional
 def test_number_of_rooms_is_exact_of_many_at_once(alice: User, settings: Any) -> None:
-    settings.BASIC_CHATROOMS, settings.BASIC_CHATROOMS_PER_MINUTE = 5, 100
+    with_plan(settings, "basic", chatrooms=5, chatrooms_per_minute=100)
     api = api_for(alice)
 
     answers = at_once(12, lambda: opened(api))

@@ -4,11 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.api.schema import DONE_ANSWER
 from accounts.auth.sessions import RecentSignInRequired
 from gemchat.api.openapi import call, describe, query
 from messaging.streaming.live_reads import LIVE_PROBLEMS
-from privacy.api.views import AccountViewSet, LinkInvalid
+from privacy.api.views import ExportViewSet, LinkInvalid
 from privacy.models import DataExport
 
 QUEUED = {"status": "queued", "requested_at": "2026-11-23T08:41:33.847909Z"}
@@ -32,25 +31,7 @@ class AccountExport(serializers.Serializer[Any]):
 
 
 describe(
-    AccountViewSet,
-    close=call(
-        "deleteUser",
-        "Close the account and erase all that is kept about the user",
-        description="The account is closed at once; the rest is done in the background, the"
-        " subscription at Stripe first. It wants a sign-in of the last ten minutes.",
-        answers={
-            202: (
-                DONE_ANSWER,
-                {
-                    "success": True,
-                    "message": "The account is closed, and all that is kept about you is being"
-                    " erased.",
-                    "data": None,
-                },
-            )
-        },
-        problems=[RecentSignInRequired],
-    ),
+    ExportViewSet,
     export=call(
         "readExport",
         "The export that was asked for last",

@@ -1,11 +1,11 @@
 from django.urls import URLPattern, URLResolver, re_path
 from rest_framework.routers import SimpleRouter
 
-from privacy.api.views import AccountViewSet, download
+from privacy.api.views import ExportViewSet, download
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
-router.register("user", AccountViewSet, basename="user")
+router.register("user", ExportViewSet, basename="export")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

@@ -1,4 +1,4 @@
-"""What a user does with their own account that goes through all apps: take it along, and end it."""
+"""The export of all that is kept about a user, over HTTP."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -10,20 +10,19 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
 
 from accounts.api.authentication import AuthenticatedRequest
-from accounts.api.views import UserViewSet, envelope
-from accounts.auth.closing import close_account
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
-from gemchat.api.client_address import Client, client_of
+from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
 from messaging.api.stream import read_only
 from messaging.streaming.hub import hub_of
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
-from messaging.tasks import send
-from privacy.models import DataExport, ExportPiece
-from privacy.tasks import build_export, erase_user
+from messaging.tasks import enqueue
+from privacy.models import DataExport, ExportPart, PrivacyAction
+from privacy.tasks import build_export
 
 LINK_SALT = "account-export"
 # Long enough to click on, too short to be of use to whoever finds it in a log.
@@ -36,20 +35,11 @@ class LinkInvalid(DomainError):
     status = 403
 
 
-class PieceMissing(Exception):
+class PartMissing(Exception):
     """The export expired while it was being downloaded; the connection ends in mid-file."""
 
 
-class AccountViewSet(UserViewSet):
-    # Adds a method to the base's action. That one is not routed, so no other view gets it.
-    @UserViewSet.me.mapping.delete
-    def close(self, request: AuthenticatedRequest) -> Response:
-        require_recent_sign_in(request.auth)
-        erasure = close_account(user=request.user, client=client_of(request))
-        send(erase_user, erasure.pk)
-        message = "The account is closed, and all that is kept about you is being erased."
-        return Response(envelope(message), status=202)
-
+class ExportViewSet(ViewSet):
     @action(detail=False, methods=["get"], url_path="me/export")
     def export(self, request: AuthenticatedRequest) -> Response:
         current = DataExport.objects.current(request.user)
@@ -66,15 +56,17 @@ class AccountViewSet(UserViewSet):
         current, is_new = DataExport.objects.request(request.user)
         if is_new:
             AuditEvent.objects.record(
-                AuditEvent.Action.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
+                PrivacyAction.USER_EXPORTED,
+                user_id=request.user.pk,
+                client=client_from_request(request),
             )
-            send(build_export, current.pk)
+            enqueue(build_export, current.pk)
         return Response(described(current, request), status=202)
 
 
 def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": export.status, "requested_at": export.requested_at}
-    if not export.is_under_way:
+    if not export.is_active:
         answer["expires_at"] = export.expires_at
     if export.status == DataExport.Status.READY:
         token = signing.dumps([str(export.pk), str(request.auth.pk)], salt=LINK_SALT)
@@ -93,9 +85,9 @@ async def download(request: HttpRequest) -> HttpResponseBase:
     taken: neither the file is in memory nor a thread held while a reader takes their time.
     """
     token = request.GET.get("token", "")
-    session, export = await in_thread(linked_export, token, client_of(request))
+    session, export = await in_thread(linked_export, token, client_from_request(request))
     read = hub_of(request).reads.open(session)
-    response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
+    response = StreamingHttpResponse(stream_parts(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
     response["Content-Length"] = str(export.size)
@@ -112,12 +104,12 @@ def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
         export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)
     except signing.BadSignature as error:
         raise LinkInvalid from error
-    session = Session.objects.live().filter(pk=session_id, user__is_active=True).first()
+    session = Session.objects.active().filter(pk=session_id, user__is_active=True).first()
     export = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY).first()
     if session is None or export is None or export.has_expired:
         raise LinkInvalid
     AuditEvent.objects.record(
-        AuditEvent.Action.EXPORT_DOWNLOADED,
+        PrivacyAction.EXPORT_DOWNLOADED,
         user_id=export.user_id,
         target=str(export.pk),
         client=client,
@@ -125,11 +117,11 @@ def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
     return session, export
 
 
-async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
+async def stream_parts(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
     """Raises SessionEnded."""
     sent = number = 0
     while sent < (export.size or 0):
-        content = await in_thread(piece, export.pk, number)
+        content = await in_thread(read_part, export.pk, number)
         if read.has_ended:
             raise SessionEnded
         yield content
@@ -137,8 +129,8 @@ async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
         number += 1
 
 
-def piece(export_id: uuid.UUID, number: int) -> bytes:
+def read_part(export_id: uuid.UUID, number: int) -> bytes:
     try:
-        return bytes(ExportPiece.objects.get(export=export_id, number=number).content)
-    except ExportPiece.DoesNotExist as error:
-        raise PieceMissing from error
+        return bytes(ExportPart.objects.get(export=export_id, number=number).content)
+    except ExportPart.DoesNotExist as error:
+        raise PartMissing from error

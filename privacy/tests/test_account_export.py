@@ -15,14 +15,15 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import AuditEvent, Session, User
-from billing.grants import grant_pro
+from accounts.models.audit import AccountAction
+from billing.entitlement import grant_pro
 from billing.models import Flag
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import Message
-from privacy.api.views import PieceMissing
-from privacy.export import build, sections_of
-from privacy.models import KEPT, RECENT, DataExport, ExportPiece
+from privacy.api.views import PartMissing
+from privacy.export import all_sections, build_export
+from privacy.models import EXPORT_LIFETIME, RECENT, DataExport, ExportPart
 from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
@@ -45,7 +46,7 @@ def test_export_is_asked_for_made_and_downloaded(slash: str, carol: User) -> Non
 
     asked = api.post(f"{URL}{slash}")
     waiting = api.get(f"{URL}{slash}").json()
-    build(export_id=DataExport.objects.get().pk)
+    build_export(export_id=DataExport.objects.get().pk)
     ready = api.get(f"{URL}{slash}").json()
     link = urlsplit(ready["download_url"])
     status, headers, body = ask(f"{link.path}{slash}?{link.query}")
@@ -123,7 +124,7 @@ def test_asking_again_gives_the_export_that_was_made_lately(
 
     assert (again["status"], later["status"]) == ("ready", "queued")
     assert DataExport.objects.get().pk != first.pk
-    assert not ExportPiece.objects.exists()
+    assert not ExportPart.objects.exists()
 
 
 @transactional
@@ -153,7 +154,7 @@ def test_every_table_that_names_a_user_is_in_the_export(
     pro(alice_api, stripe)
     alice.refresh_from_db()
 
-    exported = {section.rows.model.__name__ for section in sections_of(alice)}
+    exported = {section.rows.model.__name__ for section in all_sections(alice)}
 
     related = {
         model.__name__
@@ -207,7 +208,7 @@ def test_export_has_no_secret_and_nothing_of_anybody_else(bob: User, staff: User
     exchange(make_room(user))
     exchange(make_room(bob, title="Bob's"), "What Bob says", "What Bob hears")
     grant_pro(user=user, until=timezone.now() + timedelta(days=1), reason="goodwill", by=staff)
-    AuditEvent.objects.record(AuditEvent.Action.USER_ENABLED, user_id=user.pk, actor=str(staff.pk))
+    AuditEvent.objects.record(AccountAction.USER_ENABLED, user_id=user.pk, actor=str(staff.pk))
     api_with(tokens["access_token"]).get("/api/v1/user/me")
 
     text = json.dumps(stored(make(user)))
@@ -242,7 +243,7 @@ def test_temporary_and_deleted_rooms_are_not_in_the_export(carol: User) -> None:
 
 def test_expired_export_is_gone(alice: User, alice_api: APIClient) -> None:
     make(alice)
-    let_pass(KEPT)
+    let_pass(EXPORT_LIFETIME)
 
     assert alice_api.get(URL).status_code == 404
 
@@ -272,19 +273,19 @@ def test_link_is_good_for_a_live_session_and_a_few_minutes(
 def test_download_reads_a_piece_when_the_one_before_is_taken(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("privacy.export.PIECE_BYTES", 500)
+    monkeypatch.setattr("privacy.export.PART_BYTES", 500)
     exchange(make_room(carol))
     export = make(carol)
-    first, *others = (bytes(piece.content) for piece in export.pieces.order_by("number"))
+    first, *others = (bytes(part.content) for part in export.parts.order_by("number"))
     link = urlsplit(api_for(carol).get(URL).json()["download_url"])
     sent: list[bytes] = []
 
     async def send(message: dict[str, Any]) -> None:
         if body := message.get("body"):
             sent.append(body)
-            await asyncio.to_thread(lambda: export.pieces.filter(number__gt=1).delete())
+            await asyncio.to_thread(lambda: export.parts.filter(number__gt=1).delete())
 
-    with pytest.raises(PieceMissing):
+    with pytest.raises(PartMissing):
         ask(f"{link.path}?{link.query}", send=send)
 
     assert sent[0] == first

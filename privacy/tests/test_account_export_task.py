@@ -11,11 +11,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Erasure, User
-from accounts.personal_data import Section
+from accounts.personal_data import ExportSection
 from messaging.models import Message
 from privacy import export
-from privacy.export import build, write_archive
-from privacy.models import MOST_ATTEMPTS, DataExport, ExportPiece, Superseded
+from privacy.export import build_export, write_archive
+from privacy.models import MOST_ATTEMPTS, AttemptSuperseded, DataExport, ExportPart
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.privacy.exports import let_pass, make, stored
 
@@ -28,7 +28,7 @@ def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> Non
     room = make_room(carol)
     for number in range(5):
         exchange(room, f"Q{number}", f"A{number}")
-    section = Section("messages", Message.objects.filter(user=carol), ["content"], batch)
+    section = ExportSection("messages", Message.objects.filter(user=carol), ["content"], batch)
 
     batches = list(section.batches())
 
@@ -44,19 +44,19 @@ def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> Non
 def test_pieces_of_any_size_join_to_the_whole(
     size: int, carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("privacy.export.PIECE_BYTES", size)
+    monkeypatch.setattr("privacy.export.PART_BYTES", size)
 
     export = make(carol)
 
     assert stored(export)["account"][0]["name"] == "Carol"
-    sizes = [len(piece.content) for piece in export.pieces.order_by("number")]
+    sizes = [len(part.content) for part in export.parts.order_by("number")]
     assert set(sizes[:-1]) <= {size}
     assert export.size == sum(sizes)
 
 
 def peak_of_export(user: User) -> int:
     tracemalloc.start()
-    write_archive(user, export.PieceWriter(DataExport.objects.get(user=user)))
+    write_archive(user, export.ExportPartWriter(DataExport.objects.get(user=user)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak
@@ -84,14 +84,14 @@ def test_memory_does_not_grow_with_the_export(carol: User) -> None:
 
     add(200)
     peak_of_export(carol)
-    ExportPiece.objects.all().delete()
+    ExportPart.objects.all().delete()
     few = peak_of_export(carol)
-    ExportPiece.objects.all().delete()
+    ExportPart.objects.all().delete()
     add(1_400)
 
     many = peak_of_export(carol)
 
-    assert ExportPiece.objects.count() > 10
+    assert ExportPart.objects.count() > 10
     assert many < 1.3 * few
 
 
@@ -99,11 +99,11 @@ def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
     export, _ = DataExport.objects.request(alice)
     slow = DataExport.objects.claim(export.pk)
     let_pass(timedelta(seconds=61))
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
     whole = stored(export)
 
-    for late in (lambda: slow.add_piece(9, b"x"), lambda: slow.finish(size=1), slow.fail):
-        with pytest.raises(Superseded), transaction.atomic():
+    for late in (lambda: slow.add_part(9, b"x"), lambda: slow.finish(size=1), slow.fail):
+        with pytest.raises(AttemptSuperseded), transaction.atomic():
             late()
 
     assert stored(export) == whole
@@ -116,14 +116,14 @@ def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
     export, _ = DataExport.objects.request(alice)
     DataExport.objects.update(attempt=MOST_ATTEMPTS)
 
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
 
     assert alice_api.get(URL).json()["status"] == "failed"
     assert alice_api.post(URL).json()["status"] == "queued"
 
 
 def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
-    build(export_id=uuid.uuid4())
+    build_export(export_id=uuid.uuid4())
 
     assert not DataExport.objects.exists()
     assert not Erasure.objects.exists()

@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from accounts.models import IdempotencyRecord, User
 from billing.checks import check_settings
+from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from messaging.conversation.deletion import erase_room
 from messaging.models import Message
 from privacy import retention
-from privacy.export import build
-from privacy.models import DataExport, ExportPiece
+from privacy.export import build_export
+from privacy.models import DataExport, ExportPart
 from privacy.retention import purge_expired
 from tests.support.messaging.rooms import exchange, make_room
 
@@ -48,7 +49,8 @@ def test_rooms_are_erased_when_their_tier_no_longer_keeps_them(
     batch: int, alice: User, carol: User, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BATCH", batch)
-    settings.BASIC_RETENTION_DAYS, settings.PRO_RETENTION_DAYS = 30, 365
+    with_plan(settings, "basic", retention_days=30)
+    with_plan(settings, "pro", retention_days=365)
     for fields in ({}, {"pinned": True}, {"archived": True}):
         quiet_room(alice, 30, **fields)
     kept = {quiet_room(alice, 29).pk, quiet_room(carol, 364).pk}
@@ -64,7 +66,7 @@ def test_rooms_are_erased_when_their_tier_no_longer_keeps_them(
 
 
 def test_room_with_a_new_message_is_kept_however_old_it_is(alice: User, settings: Any) -> None:
-    settings.BASIC_RETENTION_DAYS = 30
+    with_plan(settings, "basic", retention_days=30)
     room = quiet_room(alice, 300)
     exchange(room)
 
@@ -75,18 +77,18 @@ def test_room_with_a_new_message_is_kept_however_old_it_is(alice: User, settings
 def test_expired_exports_go_with_their_files(alice: User, carol: User) -> None:
     for user in (alice, carol):
         export, _ = DataExport.objects.request(user)
-        build(export_id=export.pk)
+        build_export(export_id=export.pk)
     DataExport.objects.filter(user=alice).update(expires_at=timezone.now())
 
     report = purge_expired()
 
     assert report["exports"] == 1
     assert DataExport.objects.get().user == carol
-    assert set(ExportPiece.objects.values_list("export", flat=True)) == {export.pk}
+    assert set(ExportPart.objects.values_list("export", flat=True)) == {export.pk}
 
 
 def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
-    settings.BASIC_RETENTION_DAYS = 30
+    with_plan(settings, "basic", retention_days=30)
     quiet_room(alice, 40)
     Chatroom.objects.filter(pk=make_room(alice, temporary=True).pk).update(
         expires_at=timezone.now()
@@ -125,6 +127,6 @@ def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
 
 
 def test_retention_of_less_than_no_days_is_refused(settings: Any) -> None:
-    settings.PRO_RETENTION_DAYS = -1
+    with_plan(settings, "pro", retention_days=-1)
 
     assert [message.id for message in check_settings()] == ["billing.E001"]

@@ -4,7 +4,8 @@ from django.contrib.auth.management.commands import changepassword
 from django.db import transaction
 
 from accounts.cli import record
-from accounts.models import AuditEvent, Session, User
+from accounts.models import Session, User
+from accounts.models.audit import AccountAction
 
 
 class Command(changepassword.Command):
@@ -16,5 +17,5 @@ class Command(changepassword.Command):
         user = User.objects.get(mobile=options["username"])
         with transaction.atomic():
             Session.objects.filter(user=user).end(Session.Ending.PASSWORD_CHANGED)
-            record(AuditEvent.Action.PASSWORD_CHANGED, user)
+            record(AccountAction.PASSWORD_CHANGED, user)
         return answer

@@ -3,7 +3,8 @@ from typing import Any
 from django.contrib.auth.management.commands import createsuperuser
 
 from accounts.cli import record
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from accounts.models.audit import AccountAction
 
 
 class Command(createsuperuser.Command):
@@ -13,7 +14,7 @@ class Command(createsuperuser.Command):
         before = set(superusers())
         super().handle(*args, **options)
         for user in User.objects.filter(pk__in=set(superusers()) - before):
-            record(AuditEvent.Action.SUPERUSER_CREATED, user)
+            record(AccountAction.SUPERUSER_CREATED, user)
 
 
 def superusers() -> Any:

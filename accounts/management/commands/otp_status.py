@@ -1,6 +1,6 @@
 from typing import Any
 
-from accounts.auth.rate_limits import failures_of, sends_of
+from accounts.auth.rate_limits import count_recent_failures, count_recent_sms
 from accounts.cli import MobileCommand
 from accounts.models import OneTimeCode
 
@@ -8,12 +8,12 @@ from accounts.models import OneTimeCode
 class Command(MobileCommand):
     help = "Show the latest one-time code of a number and what its limits have counted."
 
-    def report_on(self, mobile: str, **options: Any) -> dict[str, Any]:
+    def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:
         code = OneTimeCode.objects.filter(mobile=mobile).order_by("-created_at").first()
         return {
             "code": code and describe(code),
-            "sends_in_24_hours": sends_of(mobile),
-            "failures_in_24_hours": failures_of(mobile),
+            "sends_in_24_hours": count_recent_sms(mobile),
+            "failures_in_24_hours": count_recent_failures(mobile),
         }
 
 

@@ -8,6 +8,6 @@ from accounts.models import Session, User
 class Command(UserCommand):
     help = "End every session of a user, who may sign in again."
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         ended = end_all_sessions(user=user, reason=Session.Ending.ENDED_BY_STAFF, actor=COMMAND)
         return {"sessions_ended": ended}

@@ -9,7 +9,8 @@ from django.db import transaction
 
 from accounts.api.serializers import LONGEST_PASSWORD
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from accounts.models.audit import AccountAction
 
 
 class Command(UserCommand):
@@ -18,7 +19,7 @@ class Command(UserCommand):
         " line from standard input: as an argument it would show in the list of processes."
     )
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         password = getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
         if len(password) > LONGEST_PASSWORD:
             raise CommandError(f"The password has more than {LONGEST_PASSWORD} characters.")
@@ -28,5 +29,5 @@ class Command(UserCommand):
             raise CommandError(" ".join(error.messages)) from error
         with transaction.atomic():
             user.change_password(password)
-            record(AuditEvent.Action.PASSWORD_CHANGED, user)
+            record(AccountAction.PASSWORD_CHANGED, user)
         return {"has_password": True}

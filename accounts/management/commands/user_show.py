@@ -7,7 +7,7 @@ from accounts.models import Erasure, Session, User
 class Command(UserCommand):
     help = "Show a user: who it is, whether it may come in, and how many sessions it has."
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         return {
             "id": user.pk,
             "name": user.name,
@@ -18,7 +18,7 @@ class Command(UserCommand):
             "has_password": user.has_password,
             "created_at": user.created_at,
             "erasure": state_of(Erasure.objects.filter(user=user).first()),
-            "live_sessions": Session.objects.live().filter(user=user).count(),
+            "live_sessions": Session.objects.active().filter(user=user).count(),
         }
 
 

@@ -6,7 +6,8 @@ from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
+from accounts.models import User
+from accounts.models.audit import AccountAction
 
 
 class Command(UserCommand):
@@ -19,7 +20,7 @@ class Command(UserCommand):
         super().add_arguments(parser)
         parser.add_argument("--yes", action="store_true", help="replace the one that is there")
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.is_staff:
             raise CommandError(f"{user.mobile} is not a member of staff.")
         devices = TOTPDevice.objects.filter(user=user)
@@ -28,5 +29,5 @@ class Command(UserCommand):
         with transaction.atomic():
             devices.delete()
             device = TOTPDevice.objects.create(user=user, name="authenticator", confirmed=True)
-            record(AuditEvent.Action.SECOND_FACTOR_SET, user)
+            record(AccountAction.SECOND_FACTOR_SET, user)
         return {"secret": b32encode(device.bin_key).decode(), "uri": device.config_url}

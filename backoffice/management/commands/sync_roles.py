@@ -2,6 +2,7 @@ from typing import Any
 
 from accounts.cli import COMMAND, JsonCommand
 from accounts.models import AuditEvent
+from backoffice.models import BackofficeAction
 from backoffice.roles import sync_roles
 
 
@@ -11,6 +12,6 @@ class Command(JsonCommand):
     def report(self, **options: Any) -> dict[str, Any]:
         permissions = sync_roles()
         AuditEvent.objects.record(
-            AuditEvent.Action.ROLES_SYNCED, actor=COMMAND, permissions=permissions
+            BackofficeAction.ROLES_SYNCED, actor=COMMAND, permissions=permissions
         )
         return permissions

@@ -5,8 +5,9 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
-from billing.grants import grant_pro
+from accounts.models import User
+from billing.entitlement import grant_pro
+from billing.models import BillingAction
 
 
 class Command(UserCommand):
@@ -17,13 +18,13 @@ class Command(UserCommand):
         parser.add_argument("--days", type=int, required=True, help="for how long, from now")
         parser.add_argument("--reason", required=True, help="kept with the grant")
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not 1 <= options["days"] <= 3660:
             raise CommandError("--days must be from 1 to 3660.")
         if not 1 <= len(options["reason"]) <= 200:
             raise CommandError("--reason must have 1 to 200 characters.")
         until = timezone.now() + timedelta(days=options["days"])
         grant = grant_pro(user=user, until=until, reason=options["reason"], by=None)
-        record(AuditEvent.Action.GRANT_GIVEN, user, reason=grant.reason, until=str(until))
+        record(BillingAction.GRANT_GIVEN, user, reason=grant.reason, until=str(until))
         user.refresh_from_db(fields=["tier"])
         return {"tier": user.tier, "until": grant.until, "reason": grant.reason}

@@ -1,14 +1,14 @@
 from typing import Any
 
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
-from billing.models import DailyQuota
+from accounts.models import User
+from billing.models import BillingAction, DailyQuota
 
 
 class Command(UserCommand):
     help = "Give a user all of today's replies back, and let today's other limits begin again."
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         used = DailyQuota.objects.reset(user=user)
-        record(AuditEvent.Action.QUOTA_RESET, user, given_back=used)
+        record(BillingAction.QUOTA_RESET, user, given_back=used)
         return {"given_back": used, **DailyQuota.objects.usage(user=user).as_json()}

@@ -8,7 +8,7 @@ from billing.models import DailyQuota
 class Command(UserCommand):
     help = "Show what a user has used of today's replies and other limits."
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         today = DailyQuota.objects.of_today(user=user)
         others = ("unanswered", "cost_micro_usd", "text_bytes")
         return {

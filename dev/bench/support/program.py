@@ -200,7 +200,7 @@ class Program:
             "SMS_BACKEND": "tests.support.fakes.sms.Outbox",
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
-            "GEMINI_BACKEND": "messaging.gemini.google_genai.Backend",
+            "GEMINI_BACKEND": "google-genai",
             # Replies wait for a worker on purpose; the sweep would enqueue them again.
             "REPLY_SWEEP_SECONDS": "3600",
             "DATABASE_URL": "",

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from accounts.cli import COMMAND, JsonCommand
 from accounts.models import AuditEvent
 from messaging.models import ERROR_CODES
+from messaging.models.audit import MessagingAction
 from messaging.replies.retry import NotFailed, failed_replies, retry
 
 
@@ -41,7 +42,7 @@ class Command(JsonCommand):
                 continue
             retried += 1
             AuditEvent.objects.record(
-                AuditEvent.Action.REPLY_RETRIED,
+                MessagingAction.REPLY_RETRIED,
                 user_id=user_id,
                 target=str(reply_id),
                 actor=COMMAND,

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from accounts.cli import JsonCommand
 from accounts.models import User
-from accounts.phone_numbers import InvalidMobile, to_e164
+from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 from messaging.management.demo_data import Plan, TooManyUsers, make_users, seed
 
 
@@ -47,7 +47,7 @@ class Command(JsonCommand):
             if options["mobile"]:
                 return [User.objects.verified(to_e164(options["mobile"]))]
             return make_users(options["users"])
-        except (InvalidMobile, TooManyUsers) as error:
+        except (InvalidPhoneNumber, TooManyUsers) as error:
             raise CommandError(str(error)) from error
 
     def analyze(self) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.cli import JsonCommand
-from accounts.pruning import prune_accounts
+from accounts.personal_data import prune
 
 
 class Command(JsonCommand):
@@ -15,4 +15,4 @@ class Command(JsonCommand):
 
     def report(self, **options: Any) -> dict[str, Any]:
         dry_run = options["dry_run"]
-        return {"dry_run": dry_run, **prune_accounts(dry_run=dry_run)}
+        return {"dry_run": dry_run, **prune(dry_run=dry_run)}

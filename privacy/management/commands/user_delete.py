@@ -15,7 +15,7 @@ class Command(UserCommand):
         super().add_arguments(parser)
         parser.add_argument("--yes", action="store_true", help="do it: nothing can be undone")
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not options["yes"]:
             raise CommandError(f"This erases {user.mobile} for ever; add --yes to do it.")
         user_id = user.pk

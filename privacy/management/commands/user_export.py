@@ -5,8 +5,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.cli import UserCommand, record
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from privacy.export import write_archive
+from privacy.models import PrivacyAction
 
 
 class Command(UserCommand):
@@ -18,9 +19,9 @@ class Command(UserCommand):
             "--output", type=Path, help="the file, a new one (gemchatroom-<user's id>.zip)"
         )
 
-    def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
+    def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         path = options["output"] or Path(f"gemchatroom-{user.pk}.zip")
-        record(AuditEvent.Action.USER_EXPORTED, user)
+        record(PrivacyAction.USER_EXPORTED, user)
         unfinished = path.with_name(f"{path.name}.part")
         try:
             if path.exists():

@@ -22,7 +22,8 @@ export class Plan {
   }
 
   show(status) {
-    const isPro = status.tier === "pro";
+    // A higher plan has all that Pro has.
+    const isPro = status.tier !== "basic";
     const { remaining_usage: left, daily_limit: limit, subscription } = status;
     byId("quota").hidden = isPro;
     byId("quota-left").textContent =

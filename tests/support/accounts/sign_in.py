@@ -23,8 +23,8 @@ def code_for(mobile: str = NUMBER, **options: Any) -> str:
     """Ask for a code; return the digits of the SMS."""
     sent = post("auth/send-otp", {"mobile": mobile}, **options)
     assert sent.status_code == 200, sent.content
-    live = OneTimeCode.objects.filter(mobile=mobile, ended_at=None)
-    return live.latest("created_at").digits
+    active = OneTimeCode.objects.filter(mobile=mobile, ended_at=None)
+    return active.latest("created_at").digits
 
 
 def verify(otp: Any, mobile: str = NUMBER, **options: Any) -> Response:

@@ -20,6 +20,7 @@ from djstripe.models import (
 )
 
 from accounts.models import AuditEvent, OneTimeCode, Session, User
+from accounts.models.audit import AccountAction
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
 from gemchat.api.client_address import Client
@@ -157,7 +158,7 @@ MAKERS: dict[type[Model], Any] = {
     OneTimeCode: code,
     Session: session,
     AuditEvent: lambda user, number: AuditEvent.objects.record(
-        AuditEvent.Action.SIGNED_IN, user_id=user.pk, client=Client(ip="203.0.113.5")
+        AccountAction.SIGNED_IN, user_id=user.pk, client=Client(ip="203.0.113.5")
     ),
     Chatroom: lambda user, number: make_room(user, title=f"Room {number}"),
     Message: lambda user, number: failed_reply(user),

@@ -335,7 +335,7 @@ class FakeStripe:
         if kind == "checkout/sessions":
             return self._make_session(params)
         if kind == "billing_portal/sessions":
-            self._living_customer(params["customer"])
+            self._active_customer(params["customer"])
             portal_id = self._new_id("bps")
             return self._add(
                 kind, id=portal_id, **params, url=f"{self.url}/p/session/{params['customer']}"
@@ -352,7 +352,7 @@ class FakeStripe:
         return made
 
     def _make_session(self, params: dict[str, Any]) -> Object:
-        self._living_customer(params["customer"])
+        self._active_customer(params["customer"])
         price = self.objects["prices"].get(params["line_items"][0]["price"])
         if price is None:
             raise _missing("price", params["line_items"][0]["price"], "line_items[0][price]")
@@ -424,7 +424,7 @@ class FakeStripe:
         limit = int(params.get("limit", 10))
         return objects.listing(found[:limit], url=f"/v1/{kind}", has_more=len(found) > limit)
 
-    def _living_customer(self, customer_id: str) -> Object:
+    def _active_customer(self, customer_id: str) -> Object:
         customer = self._get("customers", customer_id)
         if customer.get("deleted"):
             raise _missing("customer", customer_id, "customer")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from billing.stripe import client
+from billing.tests.plans import with_plan
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.payments import KEY, PRICE, SECRET
 
@@ -15,7 +16,7 @@ def stripe(settings) -> Iterator[FakeStripe]:
         fake.add_price(PRICE)
         settings.STRIPE_API_BASE = fake.url
         settings.STRIPE_SECRET_KEY = settings.STRIPE_TEST_SECRET_KEY = KEY
-        settings.STRIPE_PRO_PRICE_IDS = [PRICE]
+        with_plan(settings, "pro", stripe_price_ids=[PRICE])
         settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
         client.configure()
         yield fake

@@ -29,7 +29,7 @@ def kill_in(function: str, keyword: dict[str, uuid.UUID], point: str, *, calls: 
         "DATABASE_URL": database.geturl(),
         "STRIPE_API_BASE": settings.STRIPE_API_BASE,
         "STRIPE_SECRET_KEY": settings.STRIPE_SECRET_KEY,
-        "STRIPE_PRO_PRICE_ID": ",".join(settings.STRIPE_PRO_PRICE_IDS),
+        "STRIPE_PRO_PRICE_ID": ",".join(settings.PLANS["pro"].stripe_price_ids),
     }
     command = [sys.executable, "-m", __name__, function, f"{name}={value}", point, str(calls)]
     ended = subprocess.run(command, env=environment, timeout=60)

@@ -19,6 +19,7 @@ from django.db import connection
 from psycopg import sql
 
 from accounts.models import AuditEvent, User
+from accounts.models.audit import AccountAction
 from dev.backup import TABLES_SQL, back_up, manifest_path, restore
 from dev.environment import BASE_DIR, write_private
 from dev.servers.embedded import client_program, start_postgres
@@ -45,7 +46,7 @@ def filled(transactional_db: None, alice: User, carol: User) -> str:
         exchange(make_room(carol, title=f"Rivers {number}"), "Why? ✓ \\N \t '\"", "Because. 🌊")
     reply = exchange(make_room(alice))
     actions.edit(user=carol, message=Message.objects.filter(user=carol)[0], prompt="Again")
-    AuditEvent.objects.record(AuditEvent.Action.CODE_SENT, user_id=alice.pk, mobile=alice.mobile)
+    AuditEvent.objects.record(AccountAction.CODE_SENT, user_id=alice.pk, mobile=alice.mobile)
     actions.rate(reply=Message.objects.get(pk=reply.pk), rating=-1, comment="No")
     return url_of(connection.settings_dict["NAME"])
 

@@ -41,7 +41,7 @@ def stack(
         parts=EVERY_PART,
         DEBUG="false",
         OTP_ECHO="false",
-        SMS_BACKEND="accounts.sms.TwilioBackend",
+        SMS_BACKEND="twilio",
         TWILIO_API_BASE=twilio.url,
         TWILIO_ACCOUNT_SID=ACCOUNT,
         TWILIO_AUTH_TOKEN=TOKEN,

@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from gemchat.api.client_address import Client, client_of
+from gemchat.api.client_address import Client, client_from_request
 from tests.support.accounts.sign_in import NUMBER, post
 
 PEER = "192.0.2.1"
@@ -33,11 +33,11 @@ def test_client_address(settings, proxies, forwarded, expected):
     headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
     request = RequestFactory().get("/", REMOTE_ADDR=PEER, **headers)
 
-    assert client_of(request).ip == expected
+    assert client_from_request(request).ip == expected
 
 
 def test_client_of_a_unix_socket_has_no_address():
-    client = client_of(RequestFactory().get("/", REMOTE_ADDR=""))
+    client = client_from_request(RequestFactory().get("/", REMOTE_ADDR=""))
 
     assert (client.ip, client.network) == (None, "unknown")
 

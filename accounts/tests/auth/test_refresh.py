@@ -6,7 +6,14 @@ import pytest
 from django.db import transaction
 
 from accounts.models import AuditEvent, Session
-from tests.support.accounts.sign_in import let_pass, post, sign_in, status_of_me, statuses
+from accounts.models.audit import AccountAction
+from tests.support.accounts.sign_in import (
+    let_pass,
+    post,
+    sign_in,
+    status_of_me,
+    statuses,
+)
 from tests.support.marks import transactional
 from tests.support.waiting import in_background, wait_until_blocked
 
@@ -74,7 +81,7 @@ def test_old_token_after_the_grace_ends_the_session(rotations):
     assert status_of_me(latest["access_token"]) == 401
     assert refresh(latest["refresh_token"]).status_code == 401
     assert Session.objects.get().revoked_reason == Session.Ending.REFRESH_REUSED
-    assert AuditEvent.objects.filter(action=AuditEvent.Action.REFRESH_REUSED).count() == 1
+    assert AuditEvent.objects.filter(action=AccountAction.REFRESH_REUSED).count() == 1
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ from djstripe.signals import WEBHOOK_SIGNALS
 
 from accounts.models import User
 from billing.models import Flag
+from billing.tests.plans import with_plan
 from tests.support.fakes.stripe_objects import now
 from tests.support.payments import PRICE, deliver, deliver_all, pro, status_of, subscribe, tier_of
 from tests.support.plugins.cast import api_for
@@ -112,7 +113,7 @@ def test_change_of_plan_away_from_pro_ends_it(alice, alice_api, stripe):
 def test_change_to_another_price_of_pro_keeps_it(alice, alice_api, stripe, settings):
     stripe.add_price("price_pro_new")
     subscription = pro(alice_api, stripe)
-    settings.STRIPE_PRO_PRICE_IDS = ["price_pro_new", PRICE]
+    with_plan(settings, "pro", stripe_price_ids=["price_pro_new", PRICE])
 
     stripe.change_price(subscription["id"], "price_pro_new")
     deliver_all(stripe)

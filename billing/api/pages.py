@@ -1,4 +1,4 @@
-"""Where Stripe sends a person back to. The state shown is Stripe's, never the query string's."""
+"""Pages that Stripe sends a person back to. They show Stripe's state."""
 
 import logging
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 @csrf_exempt
 @require_safe
 def success(request: HttpRequest) -> HttpResponse:
-    """Bring the payer up to date before the webhook does, and say what has come of it.
+    """Sync the payer before the webhook does, and show the result.
 
     The browser that returns has no access token. A session's id that this program gave out is
     known to its payer alone, and says nothing but whether Pro is on.
@@ -40,7 +40,7 @@ def cancel(request: HttpRequest) -> HttpResponse:
 
 
 def _payer(session_id: str) -> User | None:
-    """The user who owns the Checkout session, brought up to date; None for any other string."""
+    """Return the owner of a Checkout session after a sync; None for other strings."""
     if not session_id.isascii() or not session_id.isprintable():
         return None
     known = Session.objects.filter(id=session_id).first()

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from djstripe.models import Session
 
+from billing.tests.plans import with_plan
 from tests.support.payments import PRICE, deliver_all, pro, status_of, subscribe, tier_of
 from tests.support.plugins.cast import api_for
 
@@ -95,7 +96,7 @@ def test_expired_page_is_replaced(alice_api, stripe):
 def test_page_for_another_price_is_ended(alice_api, stripe, settings):
     first = alice_api.post(SUBSCRIBE).json()
     stripe.add_price("price_new")
-    settings.STRIPE_PRO_PRICE_IDS = ["price_new", PRICE]
+    with_plan(settings, "pro", stripe_price_ids=["price_new", PRICE])
 
     second = alice_api.post(SUBSCRIBE).json()
 
@@ -171,7 +172,7 @@ def test_answer_that_got_lost_makes_no_second_customer(alice, alice_api, stripe)
 
 
 def test_missing_price_is_unavailable(alice_api, stripe, settings, caplog):
-    settings.STRIPE_PRO_PRICE_IDS = ["price_typo"]
+    with_plan(settings, "pro", stripe_price_ids=["price_typo"])
 
     answer = alice_api.post(SUBSCRIBE)
 

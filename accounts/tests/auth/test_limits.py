@@ -7,10 +7,10 @@ import pytest
 from django.db import transaction
 
 from accounts.auth import hashers
-from accounts.auth.counters import lock
 from accounts.auth.sign_in import send_code
 from accounts.models import LimitHit, OneTimeCode
 from gemchat.serving.permits import Permits
+from gemchat.stores.locks import Lock, advisory_lock
 from tests.support.accounts.hashers import CountingHasher
 from tests.support.accounts.sign_in import (
     NUMBER,
@@ -176,7 +176,7 @@ def test_wrong_codes_of_a_neighbour_leave_ones_code_usable():
 def test_refused_send_does_not_wait_for_the_budget():
     code_for()
     with transaction.atomic():
-        lock("budget IN", "budget every number")
+        advisory_lock(Lock.RATE_LIMIT, "budget IN", "budget every number")
 
         refused = in_background(lambda: post("auth/send-otp", {"mobile": NUMBER})).result(20)
 

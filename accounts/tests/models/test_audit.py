@@ -8,16 +8,14 @@ from django.db import IntegrityError, InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.auth.closing import erase_account
 from accounts.checks import check_account_settings
 from accounts.models import AuditAddress, AuditEvent, User
-from accounts.models.audit import mobile_digest
-from accounts.pruning import prune_accounts
+from accounts.models.audit import AccountAction, mobile_digest
+from accounts.personal_data import erase, prune
 from gemchat.api.client_address import Client
 from tests.support.accounts.sign_in import NUMBER, PASSWORD, api_with, code_for, post, verify
 
 pytestmark = pytest.mark.django_db
-Action = AuditEvent.Action
 
 
 def actions() -> list[str]:
@@ -34,7 +32,7 @@ def actions() -> list[str]:
     ],
 )
 def test_database_refuses_to_change_events(statement):
-    AuditEvent.objects.record(Action.SIGNED_IN)
+    AuditEvent.objects.record(AccountAction.SIGNED_IN)
 
     with (
         pytest.raises((IntegrityError, InternalError), match="takes new rows only"),
@@ -43,11 +41,13 @@ def test_database_refuses_to_change_events(statement):
     ):
         cursor.execute(statement)
 
-    assert actions() == [Action.SIGNED_IN]
+    assert actions() == [AccountAction.SIGNED_IN]
 
 
 def old_event(days: int) -> AuditEvent:
-    event = AuditEvent(action=Action.SIGNED_IN, created_at=timezone.now() - timedelta(days=days))
+    event = AuditEvent(
+        action=AccountAction.SIGNED_IN, created_at=timezone.now() - timedelta(days=days)
+    )
     # `bulk_create` would set the time of now.
     with connection.cursor() as cursor:
         cursor.execute(
@@ -62,7 +62,7 @@ def old_event(days: int) -> AuditEvent:
 def test_events_are_kept_for_ever_by_default():
     old_event(days=4_000)
 
-    assert prune_accounts()["audit_events"] == 0
+    assert prune()["audit_events"] == 0
 
 
 def test_events_are_pruned_when_they_are_old_enough(settings):
@@ -70,8 +70,8 @@ def test_events_are_pruned_when_they_are_old_enough(settings):
     kept = old_event(days=179)
     old_event(days=180)
 
-    assert prune_accounts(dry_run=True)["audit_events"] == 1
-    assert prune_accounts()["audit_events"] == 1
+    assert prune(dry_run=True)["audit_events"] == 1
+    assert prune()["audit_events"] == 1
     assert AuditEvent.objects.get() == kept
 
 
@@ -88,7 +88,10 @@ def test_sign_in_is_recorded_with_request_and_address():
     answer = verify(code_for(), ip="203.0.113.5", HTTP_X_REQUEST_ID="from-the-caller")
 
     event = AuditEvent.objects.get()
-    assert (event.action, str(event.user_id)) == (Action.SIGNED_IN, answer.json()["user"]["id"])
+    assert (event.action, str(event.user_id)) == (
+        AccountAction.SIGNED_IN,
+        answer.json()["user"]["id"],
+    )
     assert event.address.ip == "203.0.113.5"
     assert event.details == {"method": "otp"}
 
@@ -116,7 +119,7 @@ def test_failure_that_reaches_a_limit_is_recorded_once(alice):
         post("auth/login", {"mobile": alice.mobile, "password": "wrong one"})
 
     event = AuditEvent.objects.get()
-    assert event.action == Action.LIMIT_REACHED
+    assert event.action == AccountAction.LIMIT_REACHED
     assert event.mobile_digest == mobile_digest(alice.mobile)
     assert event.details == {"limit": "wrong passwords"}
 
@@ -127,7 +130,11 @@ def test_password_change_and_endings_are_recorded():
     api.post("/api/v1/auth/change-password", {"new_password": PASSWORD})
     api.post("/api/v1/auth/logout-all")
 
-    assert actions() == [Action.SIGNED_IN, Action.PASSWORD_CHANGED, Action.SESSIONS_ENDED]
+    assert actions() == [
+        AccountAction.SIGNED_IN,
+        AccountAction.PASSWORD_CHANGED,
+        AccountAction.SESSIONS_ENDED,
+    ]
 
 
 def test_events_name_nobody_and_outlive_the_user():
@@ -146,22 +153,22 @@ def test_password_by_signup_token_is_recorded():
 
     post("auth/verify-otp", {"mobile": NUMBER, "otp": code_for(), "signup_token": token})
 
-    assert actions() == [Action.PASSWORD_CHANGED, Action.SIGNED_IN]
+    assert actions() == [AccountAction.PASSWORD_CHANGED, AccountAction.SIGNED_IN]
     assert AuditEvent.objects.earliest("id").details == {"by": "signup_token"}
 
 
 def test_addresses_are_erased_with_the_person(alice, bob, staff):
     client = Client(ip="203.0.113.5")
     record = AuditEvent.objects.record
-    record(Action.SIGNED_IN, user_id=alice.pk, client=client)
-    record(Action.LIMIT_REACHED, mobile=alice.mobile, client=client)
+    record(AccountAction.SIGNED_IN, user_id=alice.pk, client=client)
+    record(AccountAction.LIMIT_REACHED, mobile=alice.mobile, client=client)
     others = [
-        record(Action.SIGNED_IN, user_id=bob.pk, client=client),
+        record(AccountAction.SIGNED_IN, user_id=bob.pk, client=client),
         # What staff did to the person comes from the address of staff.
-        record(Action.USER_DISABLED, user_id=alice.pk, client=client, actor=str(staff.pk)),
+        record(AccountAction.USER_DISABLED, user_id=alice.pk, client=client, actor=str(staff.pk)),
     ]
 
-    erase_account(alice)
+    erase(alice)
 
     assert [address.event for address in AuditAddress.objects.order_by("pk")] == others
     assert AuditEvent.objects.count() == 5
@@ -170,12 +177,12 @@ def test_addresses_are_erased_with_the_person(alice, bob, staff):
 def test_addresses_are_pruned_after_ninety_days_and_events_stay(alice):
     for _ in range(2):
         AuditEvent.objects.record(
-            Action.SIGNED_IN, user_id=alice.pk, client=Client(ip="203.0.113.5")
+            AccountAction.SIGNED_IN, user_id=alice.pk, client=Client(ip="203.0.113.5")
         )
     old = AuditAddress.objects.earliest("pk")
     AuditAddress.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=90))
 
-    assert prune_accounts()["audit_addresses"] == 1
+    assert prune()["audit_addresses"] == 1
     assert AuditAddress.objects.count() == 1
     assert AuditEvent.objects.count() == 2
 
@@ -183,7 +190,7 @@ def test_addresses_are_pruned_after_ninety_days_and_events_stay(alice):
 def test_event_without_its_address_is_not_written(alice):
     with pytest.raises(ValueError, match="no address"), transaction.atomic():
         AuditEvent.objects.record(
-            Action.SIGNED_IN, user_id=alice.pk, client=Client(ip="no address")
+            AccountAction.SIGNED_IN, user_id=alice.pk, client=Client(ip="no address")
         )
 
     assert not AuditEvent.objects.exists()
@@ -192,7 +199,7 @@ def test_event_without_its_address_is_not_written(alice):
 def test_addresses_of_the_list_and_the_file_cost_no_query_each(staff_client, alice):
     for number in range(5):
         AuditEvent.objects.record(
-            Action.SIGNED_IN, user_id=alice.pk, client=Client(ip=f"203.0.113.{number}")
+            AccountAction.SIGNED_IN, user_id=alice.pk, client=Client(ip=f"203.0.113.{number}")
         )
     url = "/admin/accounts/auditevent/"
 

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from accounts.auth.sessions import open_session
 from accounts.models import AuditEvent, Session, User
 from accounts.models.sessions import MOST_SESSIONS
-from accounts.pruning import prune_accounts
+from accounts.personal_data import prune
 from gemchat.api.client_address import Client
 from tests.support.accounts.sign_in import (
     api_with,
@@ -143,7 +143,7 @@ def test_sign_in_beyond_the_limit_ends_the_oldest_session():
         200,
         200,
     ]
-    assert Session.objects.live().count() == MOST_SESSIONS
+    assert Session.objects.active().count() == MOST_SESSIONS
     [replaced] = Session.objects.exclude(revoked_at=None)
     assert replaced.revoked_reason == Session.Ending.REPLACED
     assert AuditEvent.objects.latest("id").details == {"method": "otp", "replaced": 1}
@@ -170,9 +170,9 @@ def test_parallel_sign_ins_leave_exactly_the_limit(alice):
 
     opened = at_once(8, sign_in_alice)
 
-    live = Session.objects.live().filter(user=alice)
-    assert live.count() == MOST_SESSIONS
-    assert live.filter(pk__in=[session.pk for session in opened]).count() == 8
+    active = Session.objects.active().filter(user=alice)
+    assert active.count() == MOST_SESSIONS
+    assert active.filter(pk__in=[session.pk for session in opened]).count() == 8
 
 
 def test_replaced_sessions_are_deleted_after_a_day(alice):
@@ -182,7 +182,7 @@ def test_replaced_sessions_are_deleted_after_a_day(alice):
         revoked_at=timezone.now() - timedelta(days=1, minutes=1)
     )
 
-    assert prune_accounts()["sessions"] == 3
+    assert prune()["sessions"] == 3
 
 
 def test_sessions_are_paged_newest_first(alice, alice_api):
@@ -219,8 +219,8 @@ def test_list_reads_no_session_that_has_ended(alice, alice_api):
     ended(30_000, alice)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE accounts_session")
-        live = Session.objects.live().filter(user=alice).order_by("-pk")[:51]
-        sql, values = live.query.sql_with_params()
+        active = Session.objects.active().filter(user=alice).order_by("-pk")[:51]
+        sql, values = active.query.sql_with_params()
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", values)
         [[found]] = cursor.fetchall()
 

@@ -7,6 +7,7 @@ from django.test import Client
 
 from accounts.api.web_session import COOKIE
 from accounts.models import AuditEvent, Session
+from accounts.models.audit import AccountAction
 from tests.support.accounts.sign_in import (
     NUMBER,
     OTHER_NUMBER,
@@ -145,7 +146,7 @@ def test_sign_out_ends_the_session_and_clears_the_cookie(pages):
     assert (cookie.value, cookie["max-age"], cookie["path"]) == ("", 0, "/")
     assert cookie["secure"]
     assert Session.objects.get().revoked_reason == Session.Ending.LOGOUT
-    assert AuditEvent.objects.filter(action=AuditEvent.Action.SESSIONS_ENDED).count() == 1
+    assert AuditEvent.objects.filter(action=AccountAction.SESSIONS_ENDED).count() == 1
     assert status_of_me(access) == 401
     assert post("auth/refresh", {"refresh_token": token}).status_code == 401
 

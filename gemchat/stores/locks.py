@@ -1,0 +1,32 @@
+"""Advisory locks of PostgreSQL: held from here to the end of the caller's transaction."""
+
+from enum import StrEnum
+
+from django.db import connection
+
+# Named by `%(name)s`, for a statement that also reads what the lock guards.
+TRY_LOCK_SQL = "pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0))"
+LOCK_SQL = """
+SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) AS name
+"""
+
+
+class Lock(StrEnum):
+    """What is locked. The value is a part of the lock's key."""
+
+    # Codes, tries and hits of a number, a network or a budget (`accounts.auth`).
+    RATE_LIMIT = "limit"
+    # One Idempotency-Key of one user (`accounts.api.idempotency`).
+    IDEMPOTENCY_KEY = "idempotency"
+    # What is mirrored of one customer of Stripe's (`billing.stripe.sync`).
+    STRIPE_CUSTOMER = "stripe"
+
+
+def lock_name(lock: Lock, key: str) -> str:
+    return f"{lock} {key}"
+
+
+def advisory_lock(lock: Lock, *keys: str) -> None:
+    """Wait for the locks of these keys, in this order, and hold them."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_SQL, [[lock_name(lock, key) for key in keys]])

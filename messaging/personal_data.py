@@ -1,0 +1,12 @@
+"""What messaging keeps about a user, as a file of an export."""
+
+from accounts.models import User
+from accounts.personal_data import ExportSection
+from chatrooms.models import Chatroom
+from messaging.models import Message
+
+
+def export_sections(user: User) -> list[ExportSection]:
+    # By the user as well: that index has the messages in order, however many there are.
+    messages = Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user))
+    return [ExportSection("messages", messages)]
