@@ -23,7 +23,7 @@ from rest_framework.renderers import JSONRenderer
 from accounts.api.authentication import session_for
 from accounts.models import Session, User
 from gemchat.api.errors import FORESEEN, DomainError, problem_for
-from gemchat.stores.compiled import Compiled
+from gemchat.stores.statements import Compiled
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
 from messaging.history import branch

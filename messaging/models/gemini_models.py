@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from gemchat.api.errors import DomainError
-from gemchat.stores.compiled import Compiled
+from gemchat.stores.statements import Compiled
 
 TOKENS_PRICED = 1_000_000
 

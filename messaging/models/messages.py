@@ -21,8 +21,8 @@ from accounts.models import User
 from billing.models import DailyQuota
 from billing.plans import plan_for, plan_of
 from chatrooms.models import Chatroom
-from gemchat.stores.compiled import Compiled
 from gemchat.stores.prepared import execute_together, fetch
+from gemchat.stores.statements import Compiled
 from messaging.gemini.base import ErrorCode
 from messaging.replies.claims import CLAIM, LOCK, NEXT
 

@@ -1,0 +1,3 @@
+"""The tables of billing."""
+
+from billing.models.quotas import *  # noqa: F403
