@@ -13,6 +13,7 @@ from chatrooms.models import Chatroom
 from messaging.conversation.deletion import erase_room
 from messaging.conversation.titles import title_room
 from messaging.models import Message
+from messaging.replies.claims import claimable_ids
 from messaging.replies.generation import generate
 from messaging.replies.requeue import requeue_expired
 
@@ -91,7 +92,7 @@ def send_to_eraser(chatroom_id: uuid.UUID) -> None:
 
 def send_next(user_id: uuid.UUID) -> None:
     """Send the user's next replies, as many as may run now."""
-    for reply_id in Message.objects.next_to_claim(user_id=user_id, now=timezone.now()):
+    for reply_id in claimable_ids(user_id=user_id, now=timezone.now()):
         send_to_queue(reply_id)
 
 

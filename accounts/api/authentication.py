@@ -14,8 +14,7 @@ from rest_framework.request import Request
 
 from accounts.auth.tokens import InvalidToken, read_access_token
 from accounts.models import Session, User
-from gemchat.stores.prepared import fetch
-from gemchat.stores.statements import Compiled
+from gemchat.stores.statements import Compiled, fetch
 
 REFUSAL = "The access token is missing, expired or revoked."
 # `last_used_at` is for people to look at; it need not cost a write at each request.

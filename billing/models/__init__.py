@@ -1,3 +1,20 @@
-"""The tables of billing."""
+"""The tables of billing. What Stripe knows is mirrored in dj-stripe's tables."""
 
-from billing.models.quotas import *  # noqa: F403
+from billing.models.grants import Grant, GrantQuerySet
+from billing.models.quotas import DailyQuota, ErasedQuota
+from billing.models.stripe_records import ErasedCustomer, Flag, FlagQuerySet
+from billing.models.usage import ENDED, UsageRecord, UsageRecordQuerySet, totals
+
+__all__ = [
+    "ENDED",
+    "DailyQuota",
+    "ErasedCustomer",
+    "ErasedQuota",
+    "Flag",
+    "FlagQuerySet",
+    "Grant",
+    "GrantQuerySet",
+    "UsageRecord",
+    "UsageRecordQuerySet",
+    "totals",
+]

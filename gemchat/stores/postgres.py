@@ -68,7 +68,7 @@ def bound(*, statement_seconds: float, lock_seconds: float) -> None:
     }
     told = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
     # A statement that the planner takes for a long one would be compiled for longer than it runs.
-    # And a cached plan (`gemchat.stores.prepared`) must not scan a table that was small when the
+    # And a cached plan (`gemchat.stores.statements`) must not scan a table that was small when the
     # plan was made; nothing here has to scan a table whole.
     planning = ["-c jit=off", "-c enable_seqscan=off"]
     options["options"] = " ".join([options.get("options", ""), *told, *planning]).strip()

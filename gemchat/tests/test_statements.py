@@ -5,7 +5,7 @@ import pytest
 from django.db import DataError, connection, transaction
 
 from accounts.models import User
-from gemchat.stores.prepared import execute_together, fetch
+from gemchat.stores.statements import execute_together, fetch
 
 ADDED = "SELECT %(one)s::bigint + %(other)s::bigint"
 NAME = "UPDATE accounts_user SET name = %(name)s WHERE id = %(user)s"

@@ -31,7 +31,7 @@ from messaging.api.serializers import (
     PromptSerializer,
 )
 from messaging.conversation import actions
-from messaging.conversation.actions import Accepted
+from messaging.conversation.accept import Accepted
 from messaging.history import branch
 from messaging.history.branch import Shown
 from messaging.history.search import find_rooms

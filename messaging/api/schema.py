@@ -26,7 +26,8 @@ from messaging.api.serializers import (
     PromptSerializer,
 )
 from messaging.api.stream import LONGEST_WAIT_SECONDS, InvalidEventId
-from messaging.conversation.actions import NotAPrompt, NotAReply, TooManyWaiting
+from messaging.conversation.accept import TooManyWaiting
+from messaging.conversation.actions import NotAPrompt, NotAReply
 from messaging.models.gemini_models import ModelNotInPlan, UnknownModel
 from messaging.streaming.live_reads import LIVE_PROBLEMS
 

@@ -7,10 +7,9 @@ the reply is being made anew: what came before it is void.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
@@ -21,13 +20,13 @@ from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, Validatio
 from rest_framework.renderers import JSONRenderer
 
 from accounts.api.authentication import session_for
-from accounts.models import Session, User
+from accounts.models import Session
 from gemchat.api.errors import FORESEEN, DomainError, problem_for
-from gemchat.stores.statements import Compiled
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
 from messaging.history import branch
 from messaging.models import DATABASE_LOST, Message
+from messaging.models.reads import message_or_raise, own_message_or_raise
 from messaging.streaming.buffer import Entry, Position, read_published, stream_key
 from messaging.streaming.hub import Hub, Reader
 from messaging.streaming.live_reads import LiveRead, in_thread
@@ -131,29 +130,11 @@ def own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message
     """The caller's session and message; raises AuthenticationFailed or Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
-    return session, existing(messages_of_users().first([session.user_id, message_id]))
+    return session, own_message_or_raise(user_id=session.user_id, message_id=message_id)
 
 
 def stored(reply: Message) -> Message:
-    return existing(messages().first([reply.pk]))
-
-
-def existing(message: Message | None) -> Message:
-    if message is None:
-        raise Message.DoesNotExist
-    return message
-
-
-@cache
-def messages_of_users() -> Compiled[Message]:
-    """By their user and their id."""
-    user = User(pk=uuid.UUID(int=1))
-    return Compiled(Message.objects.owned_by(user).filter(pk=uuid.UUID(int=2)))
-
-
-@cache
-def messages() -> Compiled[Message]:
-    return Compiled(Message.objects.filter(pk=uuid.UUID(int=1)))
+    return message_or_raise(reply.pk)
 
 
 def described(message: Message) -> Any:

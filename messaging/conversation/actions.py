@@ -4,31 +4,32 @@ Order of locks everywhere: the room, then the day's quota, then messages.
 """
 
 import uuid
-from dataclasses import dataclass
-from datetime import date
 from functools import partial
-from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import RESERVE, DailyQuota, reserve_values
+from billing.models import DailyQuota
 from billing.plans import plan_for
 from billing.quota import Quota
 from chatrooms.models import Chatroom
 from gemchat.api.errors import DomainError
-from gemchat.stores.prepared import fetch
+from messaging.conversation.accept import (
+    Accepted,
+    AcceptPrompt,
+    NewerMessageExists,
+    TooManyWaiting,
+    accept_prompt,
+    new_prompt,
+    new_reply,
+    text_bytes,
+)
 from messaging.history import branch
-from messaging.models import Message, resend_after
+from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel, ModelNotInPlan, UnknownModel
 from messaging.streaming.buffer import Position, mark_for_stop, tell_readers
 from messaging.tasks import send_next, send_to_eraser, send_to_queue
-
-# What the rows of a prompt and a reply take with their indexes, besides their texts.
-ROWS_BYTES = 2_000
-WAITING_RETRY_SECONDS = 5
 
 
 class NotAReply(DomainError):
@@ -43,122 +44,22 @@ class NotAPrompt(DomainError):
     status = 409
 
 
-class TooManyWaiting(DomainError):
-    code = "too_many_waiting"
-    message = "Too many of your replies are waiting. Send again when one of them has ended."
-    status = 429
-
-    def __init__(self, quota: Quota) -> None:
-        super().__init__(retry_after=WAITING_RETRY_SECONDS, headers=quota.as_headers())
-
-
-class Overtaken(Exception):
-    """The room has got a message that is newer than this one's id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A prompt that was taken on: both of its rows, and the quota as it now stands.
-
-    The rows have their `sibling_ids`.
-    """
-
-    message: Message
-    reply: Message
-    quota: Quota
-
-
-# A send in one statement, which is a transaction of its own, where the ORM takes five and six
-# changes of turn with the database. The room comes first: whoever waits for its lock sees it as
-# it is then. Messages are in order by their ids, which are made before; should the room have got a
-# newer one meanwhile, nothing is written, and `is_overtaken` says so.
-POST = f"""
-WITH room AS (
-    SELECT id, active_leaf, coalesce(active_leaf > %(message)s, false) AS is_overtaken,
-        %(waiting)s > 0 AND %(waiting)s <= (
-            SELECT count(*) FROM (
-                SELECT FROM messaging_message
-                WHERE user_id = %(user)s AND status IN ('queued', 'generating')
-                LIMIT %(waiting)s
-            ) AS waiting
-        ) AS is_full
-    FROM chatrooms_chatroom WHERE id = %(chatroom)s AND user_id = %(user)s AND deleted_at IS NULL
-    FOR NO KEY UPDATE
-), open_room AS (
-    SELECT * FROM room WHERE NOT is_overtaken AND NOT is_full
-), place AS (
-    {RESERVE.format(source="open_room")}
-), exchange AS (
-    INSERT INTO messaging_message
-        (id, chatroom_id, user_id, parent_id, sender, status, content, created_at,
-         model, resend_at, quota_day)
-    SELECT row.id, %(chatroom)s, %(user)s, coalesce(row.parent_id, open_room.active_leaf),
-        row.sender, row.status, row.content, %(now)s, row.model, row.resend_at, row.quota_day
-    FROM place, open_room, (VALUES
-        (%(message)s, NULL, 'user', 'complete', %(prompt)s, '', NULL, NULL),
-        (%(reply)s, %(message)s, 'gemini', 'queued', '', %(model)s, %(resend_at)s, %(day)s)
-    ) AS row (id, parent_id, sender, status, content, model, resend_at, quota_day)
-), shown AS (
-    UPDATE chatrooms_chatroom SET active_leaf = %(reply)s, message_count = message_count + 2,
-        last_message_at = %(now)s, updated_at = %(now)s
-    FROM place WHERE chatrooms_chatroom.id = %(chatroom)s
-)
-SELECT active_leaf, is_overtaken, is_full, (SELECT used FROM place) FROM room
-"""  # noqa: S608 the values are parameters
-
-
 def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str = "") -> Accepted:
     """Store a prompt at the end of the active branch, and its reply as `queued`.
 
     Raises Chatroom.DoesNotExist for a room that is not the user's, TooManyWaiting, and the error
     of a limit of the plan that is reached.
     """
-    room = Chatroom(id=chatroom_id, user=user)
+    send = AcceptPrompt(user=user, chatroom_id=chatroom_id, prompt=prompt, model=model)
     try:
-        return post(room=room, prompt=prompt, model=model)
-    except Overtaken:
+        accepted = accept_prompt(send)
+    except NewerMessageExists:
         with transaction.atomic():
-            # Nothing comes in between any more.
+            # The lock keeps other messages out.
             Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
-            return post(room=room, prompt=prompt, model=model)
-
-
-def post(*, room: Chatroom, prompt: str, model: str) -> Accepted:
-    """One try at it; raises Overtaken too."""
-    plan, now = plan_for(room.user), timezone.now()
-    today = now.date()
-    message = new_prompt(room=room, parent_id=None, content=prompt)
-    reply = new_reply(message=message, model=model, day=today)
-    values: dict[str, Any] = {
-        **reserve_values(user=room.user, now=now, text_bytes=text_bytes(prompt)),
-        "waiting": plan.waiting_replies,
-        "chatroom": room.pk,
-        "message": message.pk,
-        "reply": reply.pk,
-        "prompt": prompt,
-        "model": reply.model,
-        "resend_at": reply.resend_at,
-    }
-    found = fetch(POST, values)
-    if not found:
-        raise Chatroom.DoesNotExist
-    [(message.parent_id, is_overtaken, is_full, used)] = found
-    if is_overtaken:
-        raise Overtaken
-    if is_full:
-        raise TooManyWaiting(DailyQuota.objects.usage(user=room.user))
-    if used is None:
-        raise DailyQuota.objects.refusal(user=room.user)
-    transaction.on_commit(partial(send_to_queue, reply.pk))
-    message._state.adding = reply._state.adding = False
-    # At the end of a branch neither has variants yet.
-    message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
-    return Accepted(message, reply, Quota(limit=plan.daily_limit, used=used, day=today))
-
-
-def text_bytes(prompt: str) -> int:
-    """What a send adds to the day's text: the prompt, and about what its two rows take besides."""
-    return len(prompt.encode()) + ROWS_BYTES
+            accepted = accept_prompt(send)
+    transaction.on_commit(partial(send_to_queue, accepted.reply.pk))
+    return accepted
 
 
 def reserve(*, user: User, prompt: str = "") -> Quota:
@@ -172,34 +73,6 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
     return DailyQuota.objects.reserve(user=user, text_bytes=text_bytes(prompt))
 
 
-def new_prompt(*, room: Chatroom, parent_id: uuid.UUID | None, content: str) -> Message:
-    return Message(
-        chatroom_id=room.pk,
-        user_id=room.user_id,
-        parent_id=parent_id,
-        sender=Message.Sender.USER,
-        status=Message.Status.COMPLETE,
-        content=content,
-        created_at=timezone.now(),
-    )
-
-
-def new_reply(*, message: Message, model: str, day: date) -> Message:
-    """The reply to come, which takes a place of that day's quota."""
-    now = timezone.now()
-    return Message(
-        chatroom_id=message.chatroom_id,
-        user_id=message.user_id,
-        parent_id=message.pk,
-        sender=Message.Sender.GEMINI,
-        status=Message.Status.QUEUED,
-        model=model or settings.GEMINI_MODEL,
-        created_at=now,
-        resend_at=now + resend_after(),
-        quota_day=day,
-    )
-
-
 def regenerate(*, user: User, reply: Message) -> Accepted:
     """Another reply to the same prompt, by the same model, beside the one given, and show it.
 
@@ -211,7 +84,8 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
         quota = reserve(user=user)
         message = Message.objects.get(children=reply)
-        variant = new_reply(message=message, model=model_again(user, reply.model), day=quota.day)
+        model = model_again(user, reply.model)
+        variant = new_reply(message=message, model=model, day=quota.day, at=timezone.now())
         Message.objects.bulk_create([variant])
         show(room=room, variant=variant, leaf=variant, added=1)
         transaction.on_commit(partial(send_to_queue, variant.pk))
@@ -229,10 +103,11 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         quota = reserve(user=user, prompt=prompt)
-        wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt)
+        now = timezone.now()
+        wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt, at=now)
         first = message.children.order_by("id").first()
         model = model_again(user, first.model if first else "")
-        reply = new_reply(message=wording, model=model, day=quota.day)
+        reply = new_reply(message=wording, model=model, day=quota.day, at=now)
         Message.objects.bulk_create([wording, reply])
         show(room=room, variant=wording, leaf=reply, added=2)
         transaction.on_commit(partial(send_to_queue, reply.pk))

@@ -8,7 +8,8 @@ from django.db import connection
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from gemchat.stores.prepared import fetch
+from chatrooms.statements import own_room_cte, own_room_params
+from gemchat.stores.statements import columns_of, fetch
 from messaging.models import Message
 
 Row = TypeVar("Row", "Said", "Shown")
@@ -29,7 +30,7 @@ FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT
 NEAR = 200
 
 # What a message is read with: not its `words`, which are for the search alone.
-COLUMNS = ", ".join(f"messaging_message.{field.column}" for field in Message._meta.concrete_fields)
+COLUMNS = columns_of(Message, "messaging_message")
 # The ids of a message's variants, oldest first: a look into an index for each message, as the
 # planner takes every message of a large room for a first one, given the chance.
 VARIANTS = """
@@ -42,8 +43,7 @@ CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     WHERE variant.parent_id = messaging_message.parent_id
     ORDER BY variant.id
 ) END"""
-OWN_ROOM = "room.id = %(chatroom)s AND room.user_id = %(user)s AND room.deleted_at IS NULL"
-ACTIVE_LEAF = f"SELECT active_leaf FROM chatrooms_chatroom AS room WHERE {OWN_ROOM}"  # noqa: S608
+ACTIVE_LEAF = f"SELECT active_leaf FROM ({own_room_cte()}) AS room"  # noqa: S608
 
 
 class Shown(NamedTuple):
@@ -94,8 +94,8 @@ SHOWN = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in Sho
 # The newest messages of a room, whatever their branch, and where that which is shown ends.
 NEWEST = f"""
 SELECT room.active_leaf::text, {SHOWN}
-FROM chatrooms_chatroom AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
-WHERE {OWN_ROOM} ORDER BY messaging_message.id DESC LIMIT %(limit)s
+FROM ({own_room_cte()}) AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
+ORDER BY messaging_message.id DESC LIMIT %(limit)s
 """  # noqa: S608 the values are parameters
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
@@ -225,7 +225,7 @@ def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[lis
 
     Mostly they are the newest of the room, which takes the database a third of the time of a walk.
     """
-    asked = {"user": user.pk, "chatroom": chatroom_id, "limit": limit + 1}
+    asked = own_room_params(chatroom_id=chatroom_id, user_id=user.pk) | {"limit": limit + 1}
     messages = as_branch(fetch(NEWEST, asked))
     if messages is None:
         statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})", limit="%(limit)s")

@@ -6,10 +6,8 @@ or from an attempt that was given up, changes nothing.
 """
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any, NamedTuple, get_args
+from typing import get_args
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, models, transaction
@@ -19,12 +17,8 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for, plan_of
 from chatrooms.models import Chatroom
-from gemchat.stores.prepared import execute_together, fetch
-from gemchat.stores.statements import Compiled
 from messaging.gemini.base import ErrorCode
-from messaging.replies.claims import CLAIM, LOCK, NEXT
 
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
@@ -45,39 +39,6 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def under_way(self) -> "MessageQuerySet":
         return self.filter(status__in=UNDER_WAY)
-
-    def claim(
-        self, *, reply_id: uuid.UUID, now: datetime, reads: Sequence[str] = ()
-    ) -> "Claimed | None":
-        """Take a queued reply for generation; None when it is not to be had now.
-
-        It is not when it is over or already being generated, when an earlier one of its room
-        is under way, when it is to wait, or when its user has as many under way as the plan
-        allows. Each of `reads` is a statement in which the reply is `%(reply)s`.
-        """
-        values: dict[str, Any] = {
-            "reply": reply_id,
-            "basic_places": plan_of(User.Tier.BASIC).concurrent_replies,
-            "pro_places": plan_of(User.Tier.PRO).concurrent_replies,
-            "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
-            "now": now,
-        }
-        # Sent as one message, which PostgreSQL takes for one transaction: a person waits meanwhile,
-        # and each round trip of a worker with much to do takes a millisecond.
-        _, claimed, *found = execute_together([LOCK, claim_statement(), *reads], values)
-        row = claimed.fetchone()
-        if row is None:
-            return None
-        return Claimed(claimed_replies().instance(row), [cursor.fetchall() for cursor in found])
-
-    def next_to_claim(self, *, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
-        """The user's replies that could be claimed now, oldest first."""
-        waiting = [reply_id for (reply_id,) in fetch(NEXT, {"user": user_id, "now": now})]
-        if not waiting:
-            return []
-        owner = User.objects.get(pk=user_id)
-        generating = self.filter(user=owner, status=Message.Status.GENERATING).count()
-        return waiting[: max(0, plan_for(owner).concurrent_replies - generating)]
 
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime
@@ -177,7 +138,6 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 error_code="",
                 error_detail="",
                 provider_code="",
-                finish_reason="",
             )
         )
 
@@ -219,30 +179,30 @@ class Message(models.Model):
     active_child = models.UUIDField(null=True, editable=False)
     sender = models.CharField(max_length=8, choices=Sender)
     status = models.CharField(max_length=12, choices=Status)
-    content = models.TextField(blank=True, default="", db_default="")
+    content = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
 
     # The rest is of replies only.
     # The model that was asked for, and what Gemini says that answered.
-    model = models.CharField(max_length=64, blank=True, default="", db_default="")
-    model_version = models.CharField(max_length=64, blank=True, default="", db_default="")
-    attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
+    model = models.CharField(max_length=64, blank=True, default="")
+    model_version = models.CharField(max_length=64, blank=True, default="")
+    attempt = models.PositiveSmallIntegerField(default=0)
     # Attempts before staff had the reply made again; these do not count as tries any more.
-    attempts_forgiven = models.PositiveSmallIntegerField(default=0, db_default=0)
+    attempts_forgiven = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(null=True)
-    stop_requested = models.BooleanField(default=False, db_default=False)
+    stop_requested = models.BooleanField(default=False)
     # The day whose quota this reply took; empty once it has been given back.
     quota_day = models.DateField(null=True)
     started_at = models.DateTimeField(null=True)
     first_token_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    error_code = models.CharField(max_length=32, blank=True, default="", db_default="")
-    error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    error_code = models.CharField(max_length=32, blank=True, default="")
+    error_detail = models.CharField(max_length=200, blank=True, default="")
     # What Gemini called it, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
-    provider_code = models.CharField(max_length=64, blank=True, default="", db_default="")
-    finish_reason = models.CharField(max_length=32, blank=True, default="", db_default="")
+    provider_code = models.CharField(max_length=64, blank=True, default="")
+    finish_reason = models.CharField(max_length=32, blank=True, default="")
     prompt_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
     cached_tokens = models.PositiveIntegerField(null=True)
@@ -250,8 +210,8 @@ class Message(models.Model):
     context_messages = models.PositiveIntegerField(null=True)
     context_tokens = models.PositiveIntegerField(null=True)
     context_truncated = models.BooleanField(null=True)
-    rating = models.SmallIntegerField(default=0, db_default=0)
-    feedback_comment = models.TextField(blank=True, default="", db_default="")
+    rating = models.SmallIntegerField(default=0)
+    feedback_comment = models.TextField(blank=True, default="")
     # The table has one more column, of which the model knows nothing, as no row is ever read with
     # it: `words`, generated from the content and indexed as `message_search`; see messaging.search.
 
@@ -354,20 +314,3 @@ class Message(models.Model):
 
 
 UNDER_WAY = [Message.Status.QUEUED, Message.Status.GENERATING]
-
-
-class Claimed(NamedTuple):
-    """A reply that a worker has, and the rows of what was read along with its claim."""
-
-    reply: Message
-    found: list[list[Any]]
-
-
-@cache
-def claimed_replies() -> Compiled[Message]:
-    return Compiled(Message.objects.select_related("chatroom", "user"), "chatroom", "user")
-
-
-@cache
-def claim_statement() -> str:
-    return CLAIM.format(columns=claimed_replies().columns("reply", "room", "owner"))

@@ -9,15 +9,12 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from billing.ledger import RECORD_ALONE
 from billing.models import UsageRecord
-from billing.quota import MINUTE
+from billing.statements import Settlement, record_usage
 from chatrooms.models import Chatroom
-from gemchat.stores.prepared import fetch
 from messaging.gemini import Usage
 from messaging.gemini.answer import BYTES_A_TOKEN
 from messaging.models import Message
@@ -37,11 +34,13 @@ def entry(
     model_version: str = "",
     error_code: str = "",
     provider_code: str = "",
+    first_token_ms: int | None = None,
+    reply_ms: int | None = None,
     text_bytes: int = 0,
     gives_back: bool = False,
     is_unanswered: bool = False,
-) -> dict[str, Any]:
-    """The parameters of billing's RECORD and SETTLE.
+) -> Settlement:
+    """Describe an attempt for the ledger and the quota.
 
     The cost counts to the day whose slot the reply took. A reply without a slot, as staff had it
     made again, counts to today.
@@ -53,29 +52,30 @@ def entry(
         "cached_tokens": charged.cached_tokens,
         "thinking_tokens": charged.thinking_tokens,
     }
-    return {
-        "user": reply.user_id,
-        "purpose": purpose,
-        "reply": reply.pk,
-        "attempt": reply.attempt,
-        "served_model": model_version or reply.model,
-        "outcome": outcome,
-        "error_code": error_code,
-        "provider_code": provider_code,
-        "started_at": reply.started_at,
-        "first_token_ms": None,
-        "reply_ms": None,
+    attempt = UsageRecord(
+        user_id=reply.user_id,
+        purpose=purpose,
+        reply_id=reply.pk,
+        attempt=reply.attempt,
+        model=model_version or reply.model,
+        outcome=outcome,
+        error_code=error_code,
+        provider_code=provider_code,
+        started_at=reply.started_at,
+        first_token_ms=first_token_ms,
+        reply_ms=reply_ms,
         **tokens,
-        "cost_micro_usd": priced.cost_micro_usd(**tokens) if priced else 0,
-        "estimated": charged.estimated,
-        "now": now,
-        "minute_ago": now - MINUTE,
-        "text_bytes": text_bytes,
-        "day": reply.quota_day or now.date(),
-        "gives_back": gives_back and reply.quota_day is not None,
-        "is_unanswered": is_unanswered and reply.quota_day is not None,
-        "give_backs": settings.GIVE_BACKS_PER_DAY,
-    }
+        cost_micro_usd=priced.cost_micro_usd(**tokens) if priced else 0,
+        estimated=charged.estimated,
+        created_at=now,
+    )
+    return Settlement(
+        record=attempt,
+        day=reply.quota_day or now.date(),
+        text_bytes=text_bytes,
+        gives_back=gives_back and reply.quota_day is not None,
+        is_unanswered=is_unanswered and reply.quota_day is not None,
+    )
 
 
 def record(reply: Message, **fields: Any) -> None:
@@ -84,10 +84,10 @@ def record(reply: Message, **fields: Any) -> None:
     Where the room is erased, its user may be too: the entry then names nobody.
     """
     with transaction.atomic():
-        values = entry(reply, now=timezone.now(), **fields)
+        settlement = entry(reply, now=timezone.now(), **fields)
         if not lock_room(reply.chatroom_id):
-            values["user"] = None
-        fetch(RECORD_ALONE, values)
+            settlement.record.user_id = None
+        record_usage(settlement)
 
 
 def lock_room(chatroom_id: uuid.UUID) -> bool:

@@ -9,8 +9,8 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from billing.models import UsageRecord
-from gemchat.stores.prepared import fetch
 from gemchat.stores.redis import client
+from gemchat.stores.statements import fetch
 from messaging.gemini import Usage
 from messaging.history.branch import Said
 from messaging.models import Message

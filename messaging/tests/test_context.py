@@ -5,9 +5,8 @@ from typing import Any
 from django.utils import timezone
 
 from accounts.models import User
-from messaging.history.branch import Said
-from messaging.models import Message
-from messaging.replies.context import NEWEST_PAGE, build_context
+from messaging.replies.claims import claim_reply
+from messaging.replies.context import build_context
 from messaging.tests.rooms import exchange, make_room
 from messaging.tests.working import post, run
 from tests.fakes.gemini import Answer, FakeGemini
@@ -80,12 +79,9 @@ def test_context_of_one_page_comes_with_the_claim(
 ) -> None:
     room = make_room(carol)
     exchange(room, "One", "Fun")
-    claimed = Message.objects.claim(
-        reply_id=post(room, "Two").pk, now=timezone.now(), reads=[NEWEST_PAGE]
-    )
-    newest = [Said._make(row) for row in claimed.found[0]]
+    claimed = claim_reply(reply_id=post(room, "Two").pk, now=timezone.now())
 
     with django_assert_num_queries(0):
-        context = build_context(claimed.reply, newest, budget_tokens=1000)
+        context = build_context(claimed.reply, claimed.newest, budget_tokens=1000)
 
     assert [turn.text for turn in context.turns] == ["One", "Fun", "Two"]

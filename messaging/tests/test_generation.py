@@ -13,6 +13,7 @@ from billing.models import DailyQuota, UsageRecord
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import GeminiModel, Message
+from messaging.replies.claims import claim_reply
 from messaging.replies.generation import MOST_ATTEMPTS, storable
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.streaming.buffer import stream_key
@@ -223,7 +224,7 @@ def live_text(reply: Message) -> str:
 
 def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
-    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
 
     swept = sweep_replies()
 
@@ -255,7 +256,7 @@ def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
     alice: User, gemini: FakeGemini
 ) -> None:
     reply = post(make_room(alice))
-    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
     actions.stop(reply=reply)
     sweep_replies()
 
@@ -284,7 +285,7 @@ def test_text_that_cannot_be_stored_is_mended(alice: User, gemini: FakeGemini) -
 
 def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:
     reply = post(make_room(alice))
-    claimed = Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claimed = claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
     Message.objects.renew_leases(attempts=[(reply.pk, claimed.reply.attempt)], now=timezone.now())
 
     assert sweep_replies()["taken_back"] == 0

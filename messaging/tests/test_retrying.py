@@ -21,6 +21,7 @@ from gemchat.stores.redis import client
 from messaging.api import stream
 from messaging.conversation import actions
 from messaging.models import Message
+from messaging.replies.claims import claim_reply
 from messaging.replies.generation import MOST_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, mark_for_stop, stop_key
@@ -201,11 +202,11 @@ def test_retry_while_a_later_reply_is_being_made_waits_for_it(carol: User) -> No
     first = failed_reply(carol, room=room)
     Chatroom.objects.filter(pk=room.pk).update(active_leaf=first.pk)
     second = post(room, "Second")
-    assert Message.objects.claim(reply_id=second.pk, now=timezone.now())
+    assert claim_reply(reply_id=second.pk, now=timezone.now())
 
     retry(reply_id=first.pk)
 
-    assert Message.objects.claim(reply_id=first.pk, now=timezone.now()) is None
+    assert claim_reply(reply_id=first.pk, now=timezone.now()) is None
 
 
 def read_from(reply: Message, position: Position) -> list[bytes]:
