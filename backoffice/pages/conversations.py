@@ -29,6 +29,7 @@ from backoffice.pages.message_content import PAGE, ContentAdmin
 from billing.models import UsageRecord
 from chatrooms.models import Chatroom
 from messaging.models import ERROR_CODES, GeminiModel, Message
+from messaging.replies.finish import ENDING_COLUMNS
 from messaging.replies.retry import retry
 
 # django-celery-results counts and sorts all rows, and shows what an exception said.
@@ -79,6 +80,10 @@ class ErrorFilter(FixedFilter):
     options = {code: (code, Q(status="failed", error_code=code)) for code in ERROR_CODES}
 
 
+# Columns of an ending that the page has elsewhere.
+SHOWN_APART = ("status", "error_detail")
+
+
 def retry_reply(deed: Deed) -> str:
     retry(reply_id=deed.row.pk)
     return "The reply is being made again."
@@ -104,7 +109,7 @@ class MessageAdmin(ContentAdmin):
                 "fields": [
                     ("created_at", "started_at", "first_token_at", "ended_at"),
                     ("attempt", "attempts_forgiven", "quota_day", "stop_requested"),
-                    ("error_code", "provider_code", "finish_reason", "model_version"),
+                    tuple(name for name in ENDING_COLUMNS if name not in SHOWN_APART),
                     "error_detail",
                     ("lease_expires_at", "not_before", "resend_at"),
                 ]

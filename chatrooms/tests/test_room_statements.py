@@ -80,7 +80,7 @@ def rooms(alice: User, bob: User) -> list[Chatroom]:
     listed[1].change(pinned=True)
     Chatroom.objects.open(user=alice, title="River", temporary=True)
     Chatroom.objects.open(user=alice, title="River").change(archived=True)
-    Chatroom.objects.open(user=bob, title="River")
+    Chatroom.objects.open(user=bob, title="River 2")
     return listed
 
 

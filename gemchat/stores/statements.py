@@ -117,13 +117,13 @@ class Compiled(Generic[Row]):
 
     def instance(self, row: Sequence[Any]) -> Row:
         """Make the instance of a row, with its related instances."""
-        first, *others = (
+        result, *others = (
             model.from_db(connection.alias, fields, row[columns])
             for model, fields, columns in zip(self._models, self._fields, self._slices, strict=True)
         )
         for name, other in zip(self._related, others, strict=True):
-            setattr(first, name, other)
-        return first
+            setattr(result, name, other)
+        return result
 
 
 def _refuse_converted_fields(model: type[models.Model]) -> None:

@@ -96,7 +96,7 @@ def test_compiled_query_reads_what_the_orm_reads(model: Any, alice: User) -> Non
     row = Compiled(model.objects.order_by("pk")).first([])
 
     assert row is not None
-    same = model.objects.order_by("pk").first()
+    same = model.objects.get(pk=row.pk)
     for field in model._meta.concrete_fields:
         assert getattr(row, field.attname) == getattr(same, field.attname)
 
