@@ -25,17 +25,17 @@ class Page:
     cursor: str | None
 
 
-def page_of(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
+def build_page(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
     """The first `limit` of the rooms found; one more than that tells that there is a next page."""
     cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
-    return Page(rendered(ChatroomSerializer(found[:limit], many=True).data), cursor)
+    return Page(render_json(ChatroomSerializer(found[:limit], many=True).data), cursor)
 
 
-def rendered(rooms: Any) -> str:
+def render_json(rooms: Any) -> str:
     return JSONRenderer().render(rooms).decode()
 
 
-def respond(request: Request, page: Page) -> HttpResponse:
+def page_response(request: Request, page: Page) -> HttpResponse:
     """A bare array; the next page is in the `Link` header."""
     response = HttpResponse(page.body, "application/json")
     if page.cursor:
@@ -43,7 +43,7 @@ def respond(request: Request, page: Page) -> HttpResponse:
     return response
 
 
-def position_in(request: Request) -> Position | None:
+def requested_position(request: Request) -> Position | None:
     """Where the page asked for begins; None for the first. 400 for what is no cursor of theirs."""
     cursor = request.query_params.get("cursor")
     if cursor is None:

@@ -35,18 +35,18 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         """The user's rooms, without those that were deleted and are being erased."""
         return self.filter(user=user, deleted_at=None)
 
-    def lasting(self, user: User) -> "ChatroomQuerySet":
+    def permanent(self, user: User) -> "ChatroomQuerySet":
         """The user's rooms without the temporary ones: a copy of those would outlive their day."""
         return self.owned_by(user).filter(expires_at=None)
 
-    def listed(self, *, archived: bool) -> "ChatroomQuerySet":
+    def for_list(self, *, archived: bool) -> "ChatroomQuerySet":
         """Rooms of a list, in its order: pinned before all, then the newest activity."""
         return self.filter(archived=archived, expires_at=None, deleted_at=None).order_by(
             "-pinned", "-last_message_at", "-id"
         )
 
     def after(self, position: Position) -> "ChatroomQuerySet":
-        """Those that follow a place in the order of `listed`.
+        """Those that follow a place in the order of `for_list`.
 
         Compared as one row, which the index answers from that place on; spelt out with OR, it
         would be read from its beginning.
@@ -83,10 +83,10 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         """Take rooms away from their users; how many were there to take."""
         return self.filter(deleted_at=None).update(deleted_at=now)
 
-    def open_within_limits(
+    def create_within_limits(
         self, *, user: User, most: int, per_minute: int, **fields: Any
     ) -> "Chatroom":
-        """Make a room as `open` does. Raises RateLimited and ChatroomLimitReached.
+        """Make a room as `create_room` does. Raises RateLimited and ChatroomLimitReached.
 
         Every room that is stored counts, also a deleted one until it is erased. The rate's lock
         lasts until the room is there, so the count is exact.
@@ -99,9 +99,9 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
             )
             if self.filter(user=user).count() >= most:
                 raise ChatroomLimitReached
-            return self.open(user=user, **fields)
+            return self.create_room(user=user, **fields)
 
-    def open(
+    def create_room(
         self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False
     ) -> "Chatroom":
         """Make a room. Without a title it is named after its first exchange."""
@@ -206,7 +206,7 @@ class Chatroom(models.Model):
         """Whether neither a person nor the first exchange has named the room."""
         return self.title == DEFAULT_TITLE and not self.is_title_given
 
-    def change(self, **fields: Any) -> None:
+    def update_fields(self, **fields: Any) -> None:
         """Set any of title, pinned, archived and system_prompt, and write no other column.
 
         Raises DoesNotExist if the room has been deleted in the meantime.

@@ -6,4 +6,4 @@ from chatrooms.models import Chatroom
 
 
 def chatroom_sections(user: User) -> list[Section]:
-    return [Section("chatrooms", Chatroom.objects.lasting(user))]
+    return [Section("chatrooms", Chatroom.objects.permanent(user))]

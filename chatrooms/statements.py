@@ -27,7 +27,7 @@ UPDATE chatrooms_chatroom SET characters_per_token = %(room_characters_per_token
 FROM {source} WHERE chatrooms_chatroom.id = %(room_id)s
     AND %(room_characters_per_token)s::float8 IS NOT NULL
 """
-# The rooms of the list, as `Chatroom.objects.listed` gives them, and their order.
+# The rooms of the list, as `Chatroom.objects.for_list` gives them, and their order.
 LISTED_SQL = """
     room.user_id = %(room_user)s AND room.archived = %(room_archived)s
     AND room.expires_at IS NULL AND room.deleted_at IS NULL

@@ -29,7 +29,7 @@ def generate_reply(reply_id: str) -> None:
     try:
         reply = generate(reply_id=uuid.UUID(reply_id))
         if reply is not None:
-            send_next(reply.user_id)
+            enqueue_next(reply.user_id)
             if reply.status == Message.Status.COMPLETE and reply.chatroom.is_untitled:
                 # With the broker down the room is named after its next exchange.
                 with suppress(OperationalError):
@@ -53,9 +53,9 @@ def sweep_replies() -> dict[str, int]:
     """Send what the queue lost or never heard of: this makes the loss of the queue harmless."""
     now = timezone.now()
     taken_back = requeue_expired(now=now)
-    unsent = Message.objects.take_unsent(now=now)
+    unsent = Message.objects.claim_unsent(now=now)
     for reply_id in [*taken_back, *unsent]:
-        send_to_queue(reply_id)
+        enqueue_reply(reply_id)
     return {"taken_back": len(taken_back), "unsent": len(unsent)}
 
 
@@ -74,10 +74,10 @@ def sweep_rooms() -> None:
     now = timezone.now()
     Chatroom.objects.expired(now=now).mark_deleted(now=now)
     for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
-        send_to_eraser(chatroom_id)
+        enqueue_room_erasure(chatroom_id)
 
 
-def send(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:
+def enqueue(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:
     """Have a task done on a row. If the broker is down, the sweep sends it later."""
     try:
         task.apply_async([str(row_id)], countdown=delay_seconds)
@@ -85,18 +85,18 @@ def send(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = N
         logger.warning("The broker is down; %s of %s waits for the sweep", task.name, row_id)
 
 
-def send_to_eraser(chatroom_id: uuid.UUID) -> None:
+def enqueue_room_erasure(chatroom_id: uuid.UUID) -> None:
     """Have a deleted room erased."""
-    send(erase, chatroom_id)
+    enqueue(erase, chatroom_id)
 
 
-def send_next(user_id: uuid.UUID) -> None:
+def enqueue_next(user_id: uuid.UUID) -> None:
     """Send the user's next replies, as many as may run now."""
     for reply_id in claimable_ids(user_id=user_id, now=timezone.now()):
-        send_to_queue(reply_id)
+        enqueue_reply(reply_id)
 
 
-def send_to_queue(reply_id: uuid.UUID) -> None:
+def enqueue_reply(reply_id: uuid.UUID) -> None:
     """Tell the workers of a queued reply. If the broker is down, the sweep tells them later."""
     try:
         generate_reply.delay(str(reply_id))

@@ -102,7 +102,7 @@ def sections_of(user: User) -> list[Section]:
         # By the user as well: that index has them in order, however many there are.
         Section(
             "messages",
-            Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user)),
+            Message.objects.filter(user=user, chatroom__in=Chatroom.objects.permanent(user)),
         ),
     ]
 

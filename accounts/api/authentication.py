@@ -14,7 +14,7 @@ from rest_framework.request import Request
 
 from accounts.auth.tokens import InvalidToken, read_access_token
 from accounts.models import Session, User
-from gemchat.stores.statements import Compiled, fetch
+from gemchat.stores.statements import CompiledQuery, fetch
 
 REFUSAL = "The access token is missing, expired or revoked."
 # `last_used_at` is for people to look at; it need not cost a write at each request.
@@ -87,8 +87,8 @@ def _live_session(
     """The session with its user, if it has not ended and the user may come in."""
     live = _live_sessions()
     if first_read is None:
-        return live.first([session_id, user_id])
-    look = live.named("session", "user")
+        return live.get_or_none([session_id, user_id])
+    look = live.sql_with_names("session", "user")
     found = fetch(
         f"SELECT live.*, ({first_read.statement}) FROM ({look}) AS live",  # noqa: S608
         {**first_read.values, "session": session_id, "user": user_id},
@@ -96,15 +96,15 @@ def _live_session(
     if not found:
         return None
     [(*row, first_read.value)] = found
-    return live.instance(row)
+    return live.from_row(row)
 
 
 @cache
-def _live_sessions() -> Compiled[Session]:
+def _live_sessions() -> CompiledQuery[Session]:
     live = Session.objects.select_related("user").filter(
         pk=uuid.UUID(int=1), user=uuid.UUID(int=2), user__is_active=True, revoked_at=None
     )
-    return Compiled(live, "user")
+    return CompiledQuery(live, "user")
 
 
 def _touch(session: Session) -> None:

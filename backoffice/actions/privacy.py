@@ -12,7 +12,7 @@ from accounts.auth.closing import close_account
 from accounts.models import AuditEvent
 from backoffice.actions.base import Deed, ReasonForm, StaffAction
 from gemchat.api.client_address import client_of
-from messaging.tasks import send
+from messaging.tasks import enqueue
 from privacy.export import write_archive
 from privacy.tasks import erase_user
 
@@ -34,7 +34,7 @@ def export(deed: Deed) -> HttpResponseBase:
 def erase(deed: Deed) -> str:
     """Close the account now; a worker erases it, after Stripe has been told."""
     erasure = close_account(user=deed.row, client=client_of(deed.request), actor=deed.actor)
-    transaction.on_commit(partial(send, erase_user, erasure.pk))
+    transaction.on_commit(partial(enqueue, erase_user, erasure.pk))
     return "The account is closed, and being erased."
 
 

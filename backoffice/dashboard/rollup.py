@@ -91,7 +91,7 @@ def waiting() -> Waiting:
 def oldest_seconds() -> float | None:
     """How long somebody has been waiting for a worker to begin; not for what staff sent again."""
     oldest = (
-        Message.objects.filter(status=Message.Status.QUEUED, attempts_forgiven=0)
+        Message.objects.filter(status=Message.Status.QUEUED, attempts_reset=0)
         .order_by("id")
         .values_list("created_at", flat=True)
         .first()

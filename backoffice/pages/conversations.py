@@ -108,10 +108,10 @@ class MessageAdmin(ContentAdmin):
             {
                 "fields": [
                     ("created_at", "started_at", "first_token_at", "ended_at"),
-                    ("attempt", "attempts_forgiven", "quota_day", "stop_requested"),
+                    ("attempt", "attempts_reset", "quota_day", "stop_requested"),
                     tuple(name for name in ENDING_COLUMNS if name not in SHOWN_APART),
                     "error_detail",
-                    ("lease_expires_at", "not_before", "resend_at"),
+                    ("lease_expires_at", "retry_at", "resend_at"),
                 ]
             },
         ),

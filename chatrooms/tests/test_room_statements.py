@@ -9,7 +9,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
-from chatrooms.list_cache import ROW_VERSION, VERSION, digest
+from chatrooms.list_cache import LIST_VERSION_SQL, ROW_VERSION_SQL, version_hash
 from chatrooms.models import Chatroom, Position
 from chatrooms.statements import (
     calibrate_cte,
@@ -36,13 +36,13 @@ def execute(statement: str, values: dict[str, object]) -> None:
 
 
 def test_exchange_is_what_the_orm_stores(alice: User) -> None:
-    room, leaf = Chatroom.objects.open(user=alice), uuid7()
+    room, leaf = Chatroom.objects.create_room(user=alice), uuid7()
     now = timezone.now() + timedelta(minutes=1)
     values = {
         **own_room_params(chatroom_id=room.pk, user_id=alice.pk),
         **record_exchange_params(leaf=leaf, added=2, at=now),
     }
-    Chatroom.objects.open(user=alice)
+    Chatroom.objects.create_room(user=alice)
 
     _, rows = rolled_back(lambda: execute(record_exchange_cte(source=ONE_ROW), values), Chatroom)
 
@@ -54,7 +54,7 @@ def test_exchange_is_what_the_orm_stores(alice: User) -> None:
 
 @pytest.mark.parametrize("characters", [3.5, None])
 def test_calibration_is_what_the_orm_stores(alice: User, characters: float | None) -> None:
-    room = Chatroom.objects.open(user=alice)
+    room = Chatroom.objects.create_room(user=alice)
     values = calibrate_params(chatroom_id=room.pk, characters_per_token=characters)
 
     _, rows = rolled_back(lambda: execute(calibrate_cte(source=ONE_ROW), values), Chatroom)
@@ -63,7 +63,7 @@ def test_calibration_is_what_the_orm_stores(alice: User, characters: float | Non
 
 
 def test_own_room_is_the_one_that_the_orm_finds(alice: User, bob: User) -> None:
-    room = Chatroom.objects.open(user=alice)
+    room = Chatroom.objects.create_room(user=alice)
     own = own_room_params(chatroom_id=room.pk, user_id=alice.pk)
 
     assert fetch(own_room_cte(is_locked=True), own) == [(room.pk, None)]
@@ -76,11 +76,11 @@ def test_own_room_is_the_one_that_the_orm_finds(alice: User, bob: User) -> None:
 @pytest.fixture
 def rooms(alice: User, bob: User) -> list[Chatroom]:
     """Rooms of alice's list, a pinned one among them, and rooms that are not in it."""
-    listed = [Chatroom.objects.open(user=alice, title=f"River {n}") for n in range(4)]
-    listed[1].change(pinned=True)
-    Chatroom.objects.open(user=alice, title="River", temporary=True)
-    Chatroom.objects.open(user=alice, title="River").change(archived=True)
-    Chatroom.objects.open(user=bob, title="River 2")
+    listed = [Chatroom.objects.create_room(user=alice, title=f"River {n}") for n in range(4)]
+    listed[1].update_fields(pinned=True)
+    Chatroom.objects.create_room(user=alice, title="River", temporary=True)
+    Chatroom.objects.create_room(user=alice, title="River").update_fields(archived=True)
+    Chatroom.objects.create_room(user=bob, title="River 2")
     return listed
 
 
@@ -90,13 +90,13 @@ def test_list_is_what_the_orm_lists(alice: User, rooms: list[Chatroom]) -> None:
 
     listed = [room_id for (room_id,) in fetch(room_ids, values)]
 
-    own = Chatroom.objects.owned_by(alice).listed(archived=False)
+    own = Chatroom.objects.owned_by(alice).for_list(archived=False)
     assert listed == [room.pk for room in own]
     assert len(listed) == len(rooms)
 
 
 def test_rest_of_a_list_is_what_the_orm_lists(alice: User, rooms: list[Chatroom]) -> None:
-    own = Chatroom.objects.owned_by(alice).listed(archived=False)
+    own = Chatroom.objects.owned_by(alice).for_list(archived=False)
     position: Position = own[1].position
     room_ids = f"SELECT id FROM ({listed_cte(is_after=True, limit='9')}) AS room"  # noqa: S608
     values = list_params(user_id=alice.pk, query="river", archived=False, after=position)
@@ -115,9 +115,9 @@ def test_titled_rooms_are_those_of_the_user(alice: User, rooms: list[Chatroom]) 
 
 
 def test_version_of_a_list_is_the_digest_of_its_rows(alice: User, rooms: list[Chatroom]) -> None:
-    own = Chatroom.objects.owned_by(alice).listed(archived=False)
-    versions = [room.version for room in own.annotate(version=RawSQL(ROW_VERSION, []))]  # noqa: S611
+    own = Chatroom.objects.owned_by(alice).for_list(archived=False)
+    versions = [room.version for room in own.annotate(version=RawSQL(ROW_VERSION_SQL, []))]  # noqa: S611
 
-    [(version,)] = fetch(VERSION, {"user": alice.pk, "archived": False, "most": 9})
+    [(version,)] = fetch(LIST_VERSION_SQL, {"user": alice.pk, "archived": False, "most": 9})
 
-    assert version == digest(versions)
+    assert version == version_hash(versions)

@@ -148,7 +148,7 @@ WITH numbered AS (
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
 )
 INSERT INTO messaging_message (id, chatroom_id, user_id, parent_id, sender, status, content,
-    created_at, model, model_version, attempt, attempts_forgiven, stop_requested, started_at,
+    created_at, model, model_version, attempt, attempts_reset, stop_requested, started_at,
     ended_at, resend_at, error_code, error_detail, provider_code, finish_reason, rating,
     feedback_comment)
 SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),

@@ -31,7 +31,7 @@ class PreparedCursor(psycopg.Cursor[Any]):
         # Only here: else psycopg counts, and so stores, the text of every other statement.
         self.connection.prepare_threshold = 0
         try:
-            return super().execute(query, _of_one_size(params), prepare=True, **options)
+            return super().execute(query, _with_int8(params), prepare=True, **options)
         finally:
             self.connection.prepare_threshold = None
 
@@ -53,7 +53,7 @@ def fetch(statement: str, values: Values) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def execute_together(statements: Sequence[str], values: Mapping[str, Any]) -> list[CursorWrapper]:
+def execute_pipeline(statements: Sequence[str], values: Mapping[str, Any]) -> list[CursorWrapper]:
     """Execute several statements in one message.
 
     The message is one transaction where none is open. Each statement takes the values that it
@@ -66,18 +66,18 @@ def execute_together(statements: Sequence[str], values: Mapping[str, Any]) -> li
     return cursors
 
 
-def _of_one_size(values: Values | None) -> Values | None:
+def _with_int8(values: Values | None) -> Values | None:
     """Give all integers one type: a statement is prepared once for each combination of types."""
     if isinstance(values, Mapping):
-        return {name: _sized(value) for name, value in values.items()}
-    return values and [_sized(value) for value in values]
+        return {name: _as_int8(value) for name, value in values.items()}
+    return values and [_as_int8(value) for value in values]
 
 
-def _sized(value: Any) -> Any:
+def _as_int8(value: Any) -> Any:
     return Int8(value) if type(value) is int else value
 
 
-class Compiled(Generic[Row]):
+class CompiledQuery(Generic[Row]):
     """The SQL of a queryset, and how its rows become instances.
 
     `related` are the forward relations of its `select_related`, in the order of the model's
@@ -100,7 +100,7 @@ class Compiled(Generic[Row]):
             ends.append(ends[-1] + len(fields))
         self._slices = [slice(start, end) for start, end in pairwise(ends)]
 
-    def named(self, *names: str) -> str:
+    def sql_with_names(self, *names: str) -> str:
         """Return the SQL with named placeholders."""
         return self.sql % tuple(f"%({name})s" for name in names)
 
@@ -110,12 +110,12 @@ class Compiled(Generic[Row]):
             columns_of(model, table) for table, model in zip(tables, self._models, strict=True)
         )
 
-    def first(self, params: Sequence[Any]) -> Row | None:
+    def get_or_none(self, params: Sequence[Any]) -> Row | None:
         """Return the first row with its related rows, or None."""
         rows = fetch(self.sql, params)
-        return self.instance(rows[0]) if rows else None
+        return self.from_row(rows[0]) if rows else None
 
-    def instance(self, row: Sequence[Any]) -> Row:
+    def from_row(self, row: Sequence[Any]) -> Row:
         """Make the instance of a row, with its related instances."""
         result, *others = (
             model.from_db(connection.alias, fields, row[columns])

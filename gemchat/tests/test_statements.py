@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, Session, User
 from chatrooms.models import Chatroom
-from gemchat.stores.statements import Compiled, execute_together, fetch, insert_into
+from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch, insert_into
 from messaging.models import GeminiModel, Message
 
 ADDED = "SELECT %(one)s::bigint + %(other)s::bigint"
@@ -49,7 +49,7 @@ def test_djangos_own_statements_are_neither_prepared_nor_counted() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_statements_together_see_what_those_before_them_wrote(alice: User) -> None:
-    _, named = execute_together([NAME, NAMED], {"name": "Alice", "user": alice.pk})
+    _, named = execute_pipeline([NAME, NAMED], {"name": "Alice", "user": alice.pk})
 
     assert named.fetchall() == [("Alice",)]
 
@@ -57,7 +57,7 @@ def test_statements_together_see_what_those_before_them_wrote(alice: User) -> No
 @pytest.mark.django_db(transaction=True)
 def test_statements_together_are_one_transaction_and_fail_as_djangos_do(alice: User) -> None:
     with pytest.raises(DataError) as caught:
-        execute_together([NAME, FAILS], {"name": "Nobody", "user": alice.pk, "zero": 0})
+        execute_pipeline([NAME, FAILS], {"name": "Nobody", "user": alice.pk, "zero": 0})
 
     assert isinstance(caught.value.__cause__, psycopg.errors.DivisionByZero)
     alice.refresh_from_db()
@@ -79,7 +79,7 @@ def test_statement_is_prepared_anew_after_a_rollback(alice: User) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("model", [User, Session, Chatroom, Message, GeminiModel])
 def test_compiled_query_reads_what_the_orm_reads(model: Any, alice: User) -> None:
-    room = Chatroom.objects.open(user=alice)
+    room = Chatroom.objects.create_room(user=alice)
     now = timezone.now()
     Session.objects.create(
         user=alice,
@@ -93,7 +93,7 @@ def test_compiled_query_reads_what_the_orm_reads(model: Any, alice: User) -> Non
         chatroom=room, user=alice, sender="user", status="complete", created_at=now
     )
 
-    row = Compiled(model.objects.order_by("pk")).first([])
+    row = CompiledQuery(model.objects.order_by("pk")).first([])
 
     assert row is not None
     same = model.objects.get(pk=row.pk)
@@ -103,7 +103,7 @@ def test_compiled_query_reads_what_the_orm_reads(model: Any, alice: User) -> Non
 
 def test_compiled_query_refuses_a_field_that_converts_its_values() -> None:
     with pytest.raises(TypeError, match="AuditEvent.details"):
-        Compiled(AuditEvent.objects.all())
+        CompiledQuery(AuditEvent.objects.all())
 
 
 PRICES = {"name": "%(name)s", "input_price": "1", "cached_price": "2", "output_price": "3"}

@@ -114,10 +114,10 @@ def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
     first = branch.root_of(room)
     if first is None:
         return
-    batch = [Message.objects.get(pk=first), *branch.downwards(first, limit=BATCH)]
+    batch = [Message.objects.get(pk=first), *branch.descendants(first, limit=BATCH)]
     while batch:
         yield batch
-        batch = branch.downwards(batch[-1].pk, limit=BATCH)
+        batch = branch.descendants(batch[-1].pk, limit=BATCH)
     check_is_there(room)
 
 

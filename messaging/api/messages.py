@@ -16,7 +16,7 @@ from accounts.api.idempotency import idempotent
 from accounts.models import AuditEvent, User
 from billing.plans import plan_for
 from chatrooms import list_pages
-from chatrooms.list_pages import Page, position_in, rendered, respond
+from chatrooms.list_pages import Page, page_response, render_json, requested_position
 from chatrooms.models import Chatroom
 from chatrooms.serializers import list_query
 from gemchat.api.client_address import client_of
@@ -33,7 +33,7 @@ from messaging.api.serializers import (
 from messaging.conversation import actions
 from messaging.conversation.accept import Accepted
 from messaging.history import branch
-from messaging.history.branch import Shown
+from messaging.history.branch import MessageRow
 from messaging.history.search import find_rooms
 from messaging.models import Message, MessageQuerySet
 from messaging.models.gemini_models import GeminiModel
@@ -54,22 +54,22 @@ class ConversationViewSet(ChatroomViewSet):
             user=user,
             query=query["q"],
             archived=query["archived"],
-            after=position_in(request),
+            after=requested_position(request),
             limit=page_limit(request),
         )
         hits = HitSerializer(found.hits, many=True, context={"query": query["q"]})
         cursor = list_pages.cursor_at(found.last, user=user) if found.last else None
-        return respond(request, Page(rendered(hits.data), cursor))
+        return page_response(request, Page(render_json(hits.data), cursor))
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
         plan = plan_for(user)
-        return Chatroom.objects.open_within_limits(
+        return Chatroom.objects.create_within_limits(
             user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
         )
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room: Any = self.get_object()
-        messages, has_more = branch.latest(
+        messages, has_more = branch.latest_page(
             user=caller(request), chatroom_id=room.pk, limit=DEFAULT_LIMIT
         )
         room.shown = messages
@@ -110,26 +110,28 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
             }
         )
 
-    def page(self, request: Request, chatroom_id: str) -> tuple[list[Shown], bool, bool]:
+    def page(self, request: Request, chatroom_id: str) -> tuple[list[MessageRow], bool, bool]:
         """The messages of a page, and whether any precede and follow them."""
         user, limit = caller(request), page_limit(request)
         before, after = (request.query_params.get(name) for name in ("before", "after"))
         if before and after:
             raise ParseError("Give `before` or `after`, not both.", "invalid_cursor")
         if not (before or after):
-            messages, has_previous = branch.latest(user=user, chatroom_id=chatroom_id, limit=limit)
+            messages, has_previous = branch.latest_page(
+                user=user, chatroom_id=chatroom_id, limit=limit
+            )
             if messages:
                 return messages, has_previous, False
         if not Chatroom.objects.owned_by(user).filter(pk=chatroom_id).exists():
             raise Http404
         if after:
             start = read_position(after, chatroom_id)
-            page = branch.shown_downwards(start, limit=limit + 1)
+            page = branch.descendant_rows(start, limit=limit + 1)
             return page[:limit], True, len(page) > limit
         if before:
             earlier = Message.objects.filter(pk=read_position(before, chatroom_id)).first()
             last = earlier.parent_id if earlier else None
-            page = branch.shown_upwards(last, limit=limit + 1)
+            page = branch.ancestor_rows(last, limit=limit + 1)
             return page[-limit:], len(page) > limit, True
         return [], False, False
 
@@ -139,7 +141,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         fields = PromptSerializer(data=request.data)
         fields.is_valid(raise_exception=True)
         if model := fields.validated_data.get("model", ""):
-            GeminiModel.objects.chosen_by(caller(request), model)
+            GeminiModel.objects.get_for_user(caller(request), model)
         try:
             accepted = actions.post_message(
                 user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields.validated_data
@@ -202,7 +204,7 @@ def envelope(message: str, body: Any) -> dict[str, Any]:
     return {"success": True, "message": message, "data": body}
 
 
-def cursor_at(message: Message | Shown) -> str:
+def cursor_at(message: Message | MessageRow) -> str:
     return sign_cursor([str(message.chatroom_id), str(message.id)], salt=CURSOR_SALT)
 
 

@@ -29,7 +29,7 @@ from messaging.history import branch
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel, ModelNotInPlan, UnknownModel
 from messaging.streaming.buffer import Position, mark_for_stop, tell_readers
-from messaging.tasks import send_next, send_to_eraser, send_to_queue
+from messaging.tasks import enqueue_next, enqueue_reply, enqueue_room_erasure
 
 
 class NotAReply(DomainError):
@@ -58,7 +58,7 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
             # The lock keeps other messages out.
             Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
             accepted = accept_prompt(send)
-    transaction.on_commit(partial(send_to_queue, accepted.reply.pk))
+    transaction.on_commit(partial(enqueue_reply, accepted.reply.pk))
     return accepted
 
 
@@ -68,7 +68,7 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
     Raises TooManyWaiting, and what DailyQuota's `reserve` raises.
     """
     most = plan_for(user).waiting_replies
-    if most and Message.objects.filter(user=user).under_way()[:most].count() >= most:
+    if most and Message.objects.filter(user=user).active()[:most].count() >= most:
         raise TooManyWaiting(DailyQuota.objects.usage(user=user))
     return DailyQuota.objects.reserve(user=user, text_bytes=text_bytes(prompt))
 
@@ -84,11 +84,11 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
         quota = reserve(user=user)
         message = Message.objects.get(children=reply)
-        model = model_again(user, reply.model)
+        model = same_model_if_allowed(user, reply.model)
         variant = new_reply(message=message, model=model, day=quota.day, at=timezone.now())
         Message.objects.bulk_create([variant])
-        show(room=room, variant=variant, leaf=variant, added=1)
-        transaction.on_commit(partial(send_to_queue, variant.pk))
+        activate(room=room, variant=variant, leaf=variant, added=1)
+        transaction.on_commit(partial(enqueue_reply, variant.pk))
     branch.with_siblings([message, variant])
     return Accepted(message, variant, quota)
 
@@ -106,19 +106,19 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
         now = timezone.now()
         wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt, at=now)
         first = message.children.order_by("id").first()
-        model = model_again(user, first.model if first else "")
+        model = same_model_if_allowed(user, first.model if first else "")
         reply = new_reply(message=wording, model=model, day=quota.day, at=now)
         Message.objects.bulk_create([wording, reply])
-        show(room=room, variant=wording, leaf=reply, added=2)
-        transaction.on_commit(partial(send_to_queue, reply.pk))
+        activate(room=room, variant=wording, leaf=reply, added=2)
+        transaction.on_commit(partial(enqueue_reply, reply.pk))
     branch.with_siblings([wording, reply])
     return Accepted(wording, reply, quota)
 
 
-def model_again(user: User, name: str) -> str:
+def same_model_if_allowed(user: User, name: str) -> str:
     """The model that was asked for before, as long as the user's plan still has it."""
     try:
-        return GeminiModel.objects.chosen_by(user, name).name
+        return GeminiModel.objects.get_for_user(user, name).name
     except (UnknownModel, ModelNotInPlan):
         return ""
 
@@ -128,7 +128,7 @@ def select(*, user: User, message: Message) -> Message:
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         leaf = Message.objects.get(pk=branch.leaf_below(message.pk))
-        branch.show(message, room=room)
+        branch.activate(message, room=room)
         Chatroom.objects.filter(pk=room.pk).update(active_leaf=leaf.pk)
     return message
 
@@ -143,8 +143,8 @@ def stop(*, reply: Message) -> Message:
         raise NotAReply
     if Message.objects.stop_queued(reply=reply):
         tell_readers(reply.pk, Position(reply.attempt + 1, 0))
-        send_next(reply.user_id)
-    elif Message.objects.ask_to_stop(reply=reply):
+        enqueue_next(reply.user_id)
+    elif Message.objects.request_stop(reply=reply):
         mark_for_stop(reply.pk)
     reply.refresh_from_db()
     return reply
@@ -159,9 +159,9 @@ def rate(*, reply: Message, rating: int, comment: str = "") -> None:
     reply.save(update_fields=["rating", "feedback_comment"])
 
 
-def show(*, room: Chatroom, variant: Message, leaf: Message, added: int) -> None:
+def activate(*, room: Chatroom, variant: Message, leaf: Message, added: int) -> None:
     """Show the branch of a new variant of a turn, which ends in `leaf`."""
-    branch.show(variant, room=room)
+    branch.activate(variant, room=room)
     Chatroom.objects.record_exchange(
         chatroom_id=room.pk, active_leaf=leaf.pk, added=added, at=leaf.created_at
     )
@@ -175,4 +175,4 @@ def delete(*, room: Chatroom) -> None:
     with transaction.atomic():
         if not Chatroom.objects.filter(pk=room.pk).mark_deleted(now=timezone.now()):
             raise Chatroom.DoesNotExist
-        transaction.on_commit(partial(send_to_eraser, room.pk))
+        transaction.on_commit(partial(enqueue_room_erasure, room.pk))

@@ -13,11 +13,11 @@ from chatrooms.statements import own_room_cte, own_room_params
 from gemchat.stores.statements import columns_of, fetch
 from messaging.models import Message
 
-Row = TypeVar("Row", "Said", "Shown")
+Row = TypeVar("Row", "ContextRow", "MessageRow")
 
 # Points every ancestor of a message at the branch that leads to it. Steps that lead there
 # already are not written again.
-SHOW = """
+ACTIVATE_SQL = """
 WITH RECURSIVE branch (id, parent_id) AS (
     SELECT id, parent_id FROM messaging_message WHERE id = %(message)s
     UNION ALL
@@ -28,13 +28,13 @@ UPDATE messaging_message above SET active_child = branch.id
 FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT FROM branch.id
 """
 # How far from its end the branch that is shown is looked through for a parent.
-NEAR = 200
+NEARBY_DEPTH = 200
 
 # What a message is read with: not its `words`, which are for the search alone.
-COLUMNS = columns_of(Message, "messaging_message")
+MESSAGE_SQL = columns_of(Message, "messaging_message")
 # The ids of a message's variants, oldest first: a look into an index for each message, as the
 # planner takes every message of a large room for a first one, given the chance.
-VARIANTS = """
+VARIANTS_SQL = """
 CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     SELECT variant.id FROM messaging_message variant
     WHERE variant.chatroom_id = messaging_message.chatroom_id AND variant.parent_id IS NULL
@@ -44,7 +44,7 @@ CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     WHERE variant.parent_id = messaging_message.parent_id
     ORDER BY variant.id
 ) END"""
-ACTIVE_LEAF = f"SELECT active_leaf FROM ({own_room_cte()}) AS room"  # noqa: S608
+ACTIVE_LEAF_SQL = f"SELECT active_leaf FROM ({own_room_cte()}) AS room"  # noqa: S608
 
 
 # What no client sees of a message.
@@ -52,10 +52,10 @@ HIDDEN = {
     "user_id",
     "active_child",
     "attempt",
-    "attempts_forgiven",
+    "attempts_reset",
     "lease_expires_at",
     "resend_at",
-    "not_before",
+    "retry_at",
     "stop_requested",
     "quota_day",
     "started_at",
@@ -68,7 +68,7 @@ VISIBLE.append("sibling_ids")
 Columns: Any = namedtuple("Columns", VISIBLE)  # type: ignore[misc]
 
 
-class Shown(Columns):
+class MessageRow(Columns):
     """A message as MessageSerializer reads it: a page of these takes a third of the time that
     instances of the model take. The ids and the time are text, as clients get them."""
 
@@ -78,32 +78,32 @@ class Shown(Columns):
     parent_id: str | None
 
 
-class Said(NamedTuple):
+class ContextRow(NamedTuple):
     """A message as Gemini is told of it."""
 
     parent_id: uuid.UUID | None
     content: str
 
 
-SAID = ", ".join(f"messaging_message.{name}" for name in Said._fields)
+CONTEXT_ROW_SQL = ", ".join(f"messaging_message.{name}" for name in ContextRow._fields)
 AS_TEXT = {
     **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
     # As `gemchat.api.text.as_rfc3339` tells it.
     "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
-    "sibling_ids": f"({VARIANTS})::text[]",
+    "sibling_ids": f"({VARIANTS_SQL})::text[]",
 }
-SHOWN = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in VISIBLE)
+MESSAGE_ROW_SQL = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in VISIBLE)
 
 # The newest messages of a room, whatever their branch, and where that which is shown ends.
-NEWEST = f"""
-SELECT room.active_leaf::text, {SHOWN}
+NEWEST_SQL = f"""
+SELECT room.active_leaf::text, {MESSAGE_ROW_SQL}
 FROM ({own_room_cte()}) AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
 ORDER BY messaging_message.id DESC LIMIT %(limit)s
 """  # noqa: S608 the values are parameters
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
-UPWARDS = """
+ANCESTORS_SQL = """
 WITH RECURSIVE branch (id, parent_id, height) AS (
     SELECT id, parent_id, 1 FROM messaging_message WHERE id = {start}
     UNION ALL
@@ -117,7 +117,7 @@ ORDER BY branch.height DESC
 
 # Walks from a message towards the leaf: over the child that is shown, where there are several,
 # and over the newest where nobody has chosen. Each step is one look-up in `message_children`.
-DOWNWARDS = """
+DESCENDANTS_SQL = """
 WITH RECURSIVE branch (id, active_child, depth) AS (
     SELECT id, active_child, 0 FROM messaging_message WHERE id = %(start)s
     UNION ALL
@@ -134,7 +134,7 @@ SELECT {columns} FROM branch JOIN messaging_message USING (id)
 WHERE branch.depth > 0 ORDER BY branch.depth
 """
 
-ROOT = """
+ROOT_SQL = """
 WITH RECURSIVE branch (id, parent_id) AS (
     SELECT id, parent_id FROM messaging_message WHERE id = %(leaf)s
     UNION ALL
@@ -145,46 +145,48 @@ SELECT id FROM branch WHERE parent_id IS NULL
 """
 
 
-def upwards(start: uuid.UUID | None, *, limit: int) -> list[Message]:
+def ancestors(start: uuid.UUID | None, *, limit: int) -> list[Message]:
     """At most `limit` messages that end with `start`, oldest first."""
-    statement = UPWARDS.format(columns=COLUMNS, start="%(start)s", limit="%(limit)s")
+    statement = ANCESTORS_SQL.format(columns=MESSAGE_SQL, start="%(start)s", limit="%(limit)s")
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
-def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
+def descendants(start: uuid.UUID, *, limit: int) -> list[Message]:
     """At most `limit` messages that follow `start` on the branch that is shown, oldest first."""
-    statement = DOWNWARDS.format(columns=COLUMNS)
+    statement = DESCENDANTS_SQL.format(columns=MESSAGE_SQL)
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
-def shown_upwards(start: uuid.UUID | None, *, limit: int) -> list[Shown]:
+def ancestor_rows(start: uuid.UUID | None, *, limit: int) -> list[MessageRow]:
     """As `upwards`, to be shown."""
-    statement = UPWARDS.format(columns=SHOWN, start="%(start)s", limit="%(limit)s")
-    return rows(Shown, statement, start=start, limit=limit)
+    statement = ANCESTORS_SQL.format(columns=MESSAGE_ROW_SQL, start="%(start)s", limit="%(limit)s")
+    return rows(MessageRow, statement, start=start, limit=limit)
 
 
-def said_upwards(start: uuid.UUID | None, *, limit: int) -> list[Said]:
+def context_rows(start: uuid.UUID | None, *, limit: int) -> list[ContextRow]:
     """As `upwards`, to be told to Gemini."""
-    statement = UPWARDS.format(columns=SAID, start="%(start)s", limit="%(limit)s")
-    return rows(Said, statement, start=start, limit=limit)
+    statement = ANCESTORS_SQL.format(columns=CONTEXT_ROW_SQL, start="%(start)s", limit="%(limit)s")
+    return rows(ContextRow, statement, start=start, limit=limit)
 
 
-def said_before_reply(*, limit: int) -> str:
-    """The statement of `said_upwards` that starts with the prompt of `%(reply)s`."""
+def context_sql(*, limit: int) -> str:
+    """The statement of `context_rows` that starts with the prompt of `%(reply)s`."""
     prompt = "(SELECT parent_id FROM messaging_message WHERE id = %(reply)s)"
-    return UPWARDS.format(columns=SAID, start=prompt, limit=limit)
+    return ANCESTORS_SQL.format(columns=CONTEXT_ROW_SQL, start=prompt, limit=limit)
 
 
-def shown_downwards(start: uuid.UUID, *, limit: int) -> list[Shown]:
+def descendant_rows(start: uuid.UUID, *, limit: int) -> list[MessageRow]:
     """As `downwards`, to be shown."""
-    return rows(Shown, DOWNWARDS.format(columns=SHOWN), start=start, limit=limit)
+    return rows(
+        MessageRow, DESCENDANTS_SQL.format(columns=MESSAGE_ROW_SQL), start=start, limit=limit
+    )
 
 
 def rows(kind: type[Row], statement: str, **values: Any) -> list[Row]:
     return list(map(kind._make, fetch(statement, values)))
 
 
-def show(message: Message, *, room: Chatroom) -> None:
+def activate(message: Message, *, room: Chatroom) -> None:
     """Make a message part of the branch that is shown.
 
     Where its parent is among the latest that are shown, as it mostly is, everything above leads
@@ -192,11 +194,13 @@ def show(message: Message, *, room: Chatroom) -> None:
     """
     if message.parent_id is None:
         return
-    if any(shown.pk == message.parent_id for shown in upwards(room.active_leaf, limit=NEAR)):
+    if any(
+        shown.pk == message.parent_id for shown in ancestors(room.active_leaf, limit=NEARBY_DEPTH)
+    ):
         Message.objects.filter(pk=message.parent_id).update(active_child=message.pk)
         return
     with connection.cursor() as cursor:
-        cursor.execute(SHOW, {"message": message.pk})
+        cursor.execute(ACTIVATE_SQL, {"message": message.pk})
 
 
 def root_of(room: Chatroom) -> uuid.UUID | None:
@@ -209,39 +213,43 @@ def root_of(room: Chatroom) -> uuid.UUID | None:
     if len(roots) < 2:
         return roots[0] if roots else None
     with connection.cursor() as cursor:
-        cursor.execute(ROOT, {"leaf": room.active_leaf})
+        cursor.execute(ROOT_SQL, {"leaf": room.active_leaf})
         return cursor.fetchone()[0]
 
 
 def leaf_below(start: uuid.UUID) -> uuid.UUID:
     """The end of the branch that is shown below a message; the message itself if it is the end."""
-    page = downwards(start, limit=1000)
+    page = descendants(start, limit=1000)
     leaf = start
     while page:
         leaf = page[-1].pk
-        page = downwards(leaf, limit=1000)
+        page = descendants(leaf, limit=1000)
     return leaf
 
 
-def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[list[Shown], bool]:
+def latest_page(
+    *, user: User, chatroom_id: uuid.UUID | str, limit: int
+) -> tuple[list[MessageRow], bool]:
     """The last `limit` messages of the active branch of a user's room, oldest first, and if any
     precede them. Nothing for a room that is not theirs.
 
     Mostly they are the newest of the room, which takes the database a third of the time of a walk.
     """
     asked = own_room_params(chatroom_id=chatroom_id, user_id=user.pk) | {"limit": limit + 1}
-    messages = as_branch(fetch(NEWEST, asked))
+    messages = contiguous_branch(fetch(NEWEST_SQL, asked))
     if messages is None:
-        statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})", limit="%(limit)s")
-        messages = rows(Shown, statement, **asked)
+        statement = ANCESTORS_SQL.format(
+            columns=MESSAGE_ROW_SQL, start=f"({ACTIVE_LEAF_SQL})", limit="%(limit)s"
+        )
+        messages = rows(MessageRow, statement, **asked)
     return messages[-limit:], len(messages) > limit
 
 
-def as_branch(found: list[tuple[Any, ...]]) -> list[Shown] | None:
-    """Rows of NEWEST, oldest first, if they are the end of the branch that is shown: each the
+def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
+    """Rows of NEWEST_SQL, oldest first, if they are the end of the branch that is shown: each the
     parent of the one before. None where there are others between."""
     expected = found[0][0] if found else None
-    messages = [Shown._make(row[1:]) for row in found]
+    messages = [MessageRow._make(row[1:]) for row in found]
     for message in messages:
         if message.id != expected:
             return None
@@ -253,7 +261,7 @@ def with_siblings(messages: Iterable[Message]) -> list[Message]:
     """Put `sibling_ids` on each message: the ids of its turn's variants, oldest first, itself among
     them. One query, however many messages."""
     page = list(messages)
-    statement = f"SELECT id, {VARIANTS} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
+    statement = f"SELECT id, {VARIANTS_SQL} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
     variants: dict[Any, Any] = dict(fetch(statement, [[message.pk for message in page]]))
     for message in page:
         # A message that is being erased meanwhile has none but itself.

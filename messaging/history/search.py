@@ -41,8 +41,8 @@ WALKED_MESSAGES = 20_000
 # What `searchable_text` reads of a message.
 SEARCHED_CHARACTERS = 65_536
 
-PHRASE = "phraseto_tsquery('simple', searchable_text(%s))"
-SAMPLE = """
+PHRASE_SQL = "phraseto_tsquery('simple', searchable_text(%s))"
+SAMPLE_SQL = """
 SELECT given.query::text, (
     SELECT count(*) FROM (
         SELECT words FROM messaging_message WHERE user_id = %s ORDER BY id DESC LIMIT %s
@@ -50,7 +50,7 @@ SELECT given.query::text, (
 ) FROM (SELECT {query} AS query) given
 """
 
-BY_INDEX = """
+BY_INDEX_SQL = """
 WITH hit AS MATERIALIZED (
     SELECT chatroom_id, id FROM messaging_message
     WHERE user_id = %(room_user)s AND content <> '' AND words @@ %(room_query)s::tsquery
@@ -79,7 +79,7 @@ LEFT JOIN page ON true
 """
 
 # `reading` counts the messages that the walk may have read by the end of a room.
-WALK = """
+WALK_SQL = """
 SELECT walked.id, hit.id, walked.is_titled OR hit.id IS NOT NULL, walked.is_end
 FROM (
     SELECT *, place = %(rooms)s OR reading >= %(messages)s AS is_end
@@ -114,7 +114,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPage:
     """A page of hits, and the position that the next one follows, if there may be one."""
 
     hits: list[Hit]
@@ -123,51 +123,55 @@ class Found:
 
 def find_rooms(
     *, user: User, query: str, archived: bool, after: Position | None, limit: int
-) -> Found:
+) -> SearchPage:
     """At most `limit` of the user's listed rooms that have all words of the query."""
-    words, is_common = looked_at(user=user, query=query)
+    words, is_common = parse_query(user=user, query=query)
     if not words:
-        return Found([], None)
+        return SearchPage([], None)
     wanted = {
         **list_params(user_id=user.pk, query=words, archived=archived, after=after),
         "limit": limit,
     }
     is_after = after is not None
-    found = None if is_common else by_index(wanted, is_after, user=user, limit=limit)
-    return found or walk(wanted, is_after, user=user, limit=limit)
+    found = None if is_common else find_by_index(wanted, is_after, user=user, limit=limit)
+    return found or find_by_walk(wanted, is_after, user=user, limit=limit)
 
 
-def looked_at(*, user: User, query: str) -> tuple[str, bool]:
+def parse_query(*, user: User, query: str) -> tuple[str, bool]:
     """The query as PostgreSQL understands it, and whether its words are too common for the index.
 
     What stands between blanks is looked for as it stands: one word, or several in a row.
     """
     phrases = query.split()
-    statement = SAMPLE.format(query=" && ".join([PHRASE] * len(phrases)))
+    statement = SAMPLE_SQL.format(query=" && ".join([PHRASE_SQL] * len(phrases)))
     with connection.cursor() as cursor:
         cursor.execute(statement, [user.pk, SAMPLED_MESSAGES, *phrases])
         words, matching = cursor.fetchone()
     return words, matching >= COMMON_IN_SAMPLE
 
 
-def by_index(wanted: dict[str, Any], is_after: bool, *, user: User, limit: int) -> Found | None:
+def find_by_index(
+    wanted: dict[str, Any], is_after: bool, *, user: User, limit: int
+) -> SearchPage | None:
     """None if too many messages have the words after all."""
-    statement = BY_INDEX.format(
+    statement = BY_INDEX_SQL.format(
         titled=titled_cte(),
         lookup=lookup_cte("found.id"),
         listed_condition=listed_condition(is_after=is_after),
         order=list_order("room"),
     )
-    rows = executed(statement, {**wanted, "most": MOST_HITS})
+    rows = fetch_rows(statement, {**wanted, "most": MOST_HITS})
     if rows[0][2] > MOST_HITS:
         return None
-    hits = loaded([(room_id, message_id) for room_id, message_id, _ in rows if room_id], user=user)
+    hits = load_hits(
+        [(room_id, message_id) for room_id, message_id, _ in rows if room_id], user=user
+    )
     last = hits[limit - 1].room.position if len(hits) > limit else None
-    return Found(hits[:limit], last)
+    return SearchPage(hits[:limit], last)
 
 
-def walk(wanted: dict[str, Any], is_after: bool, *, user: User, limit: int) -> Found:
-    statement = WALK.format(
+def find_by_walk(wanted: dict[str, Any], is_after: bool, *, user: User, limit: int) -> SearchPage:
+    statement = WALK_SQL.format(
         listed=listed_cte(is_after=is_after, limit="%(rooms)s"),
         order=list_order("room"),
         walked_order=list_order("walked"),
@@ -177,22 +181,24 @@ def walk(wanted: dict[str, Any], is_after: bool, *, user: User, limit: int) -> F
         "messages": WALKED_MESSAGES,
         "a_room": WALKED_MESSAGES_A_ROOM,
     }
-    rows = executed(statement, {**wanted, **bounds})
-    hits = loaded([(room, message) for room, message, is_found, _ in rows if is_found], user=user)
+    rows = fetch_rows(statement, {**wanted, **bounds})
+    hits = load_hits(
+        [(room, message) for room, message, is_found, _ in rows if is_found], user=user
+    )
     if len(hits) > limit:
-        return Found(hits[:limit], hits[limit - 1].room.position)
+        return SearchPage(hits[:limit], hits[limit - 1].room.position)
     ends = [room_id for room_id, _, _, is_end in rows if is_end]
     last = Chatroom.objects.filter(pk__in=ends).first()
-    return Found(hits, last.position if last else None)
+    return SearchPage(hits, last.position if last else None)
 
 
-def executed(statement: str, parameters: dict[str, Any]) -> list[Any]:
+def fetch_rows(statement: str, parameters: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall()
 
 
-def loaded(found: list[tuple[uuid.UUID, uuid.UUID | None]], *, user: User) -> list[Hit]:
+def load_hits(found: list[tuple[uuid.UUID, uuid.UUID | None]], *, user: User) -> list[Hit]:
     """The rooms and messages of a page, in the order of lists."""
     messages = Message.objects.filter(pk__in=[message_id for _, message_id in found if message_id])
     texts = dict(messages.values_list("pk", Left("content", SEARCHED_CHARACTERS)))

@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from gemchat.api.errors import DomainError
-from gemchat.stores.statements import Compiled
+from gemchat.stores.statements import CompiledQuery
 
 TOKENS_PRICED = 1_000_000
 
@@ -28,7 +28,7 @@ class UnknownModel(DomainError):
 
 
 class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
-    def chosen_by(self, user: User, name: str) -> "GeminiModel":
+    def get_for_user(self, user: User, name: str) -> "GeminiModel":
         """The model of that name, if the user's plan has it."""
         chosen = self.filter(name=name, is_enabled=True).first()
         if chosen is None:
@@ -39,8 +39,8 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
 
 
 @cache
-def every_model() -> Compiled["GeminiModel"]:
-    return Compiled(GeminiModel.objects.all())
+def all_models() -> CompiledQuery["GeminiModel"]:
+    return CompiledQuery(GeminiModel.objects.all())
 
 
 class GeminiModel(models.Model):
@@ -91,7 +91,7 @@ class GeminiModel(models.Model):
         return -(-total // TOKENS_PRICED)
 
 
-def serving(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
+def model_in_service(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
     """Of all models, the one that answers for `name` that day: itself, or its fallback once it has
     retired.
 

@@ -37,8 +37,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """The user's messages, without those of rooms that were deleted."""
         return self.filter(user=user, chatroom__deleted_at=None)
 
-    def under_way(self) -> "MessageQuerySet":
-        return self.filter(status__in=UNDER_WAY)
+    def active(self) -> "MessageQuerySet":
+        return self.filter(status__in=ACTIVE_STATUSES)
 
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime
@@ -64,13 +64,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """The replies whose worker has died."""
         return self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now)
 
-    def put_back(
+    def requeue(
         self,
         reply_id: uuid.UUID,
         attempt: int,
         *,
         expired_at: datetime | None = None,
-        not_before: datetime | None = None,
+        retry_at: datetime | None = None,
     ) -> bool:
         """Queue a reply again whose attempt was given up; False if it is not that attempt's.
 
@@ -80,12 +80,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         held = self.filter(pk=reply_id, attempt=attempt, status=Message.Status.GENERATING)
         if expired_at is not None:
             held = held.filter(lease_expires_at__lte=expired_at)
-        resend_at = not_before or timezone.now() + resend_after()
+        resend_at = retry_at or timezone.now() + resend_after()
         return bool(
             held.update(
                 status=Message.Status.QUEUED,
                 lease_expires_at=None,
-                not_before=not_before,
+                retry_at=retry_at,
                 resend_at=resend_at,
             )
         )
@@ -110,13 +110,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 DailyQuota.objects.release(user_id=reply.user_id, day=reply.quota_day)
         return bool(stopped)
 
-    def ask_to_stop(self, *, reply: "Message") -> bool:
+    def request_stop(self, *, reply: "Message") -> bool:
         """Flag a reply that a worker has; False once it has ended."""
         return bool(
             self.filter(pk=reply.pk, status=Message.Status.GENERATING).update(stop_requested=True)
         )
 
-    def make_again(self, *, reply_id: uuid.UUID) -> bool:
+    def requeue_failed(self, *, reply_id: uuid.UUID) -> bool:
         """Queue a failed reply once more, as the same row; False if it is not there as failed.
 
         It takes no place of the quota: where the failure gave it back it stays so, and where the
@@ -129,8 +129,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
             self.filter(Exists(room), pk=reply_id, status=Message.Status.FAILED).update(
                 status=Message.Status.QUEUED,
                 content="",
-                attempts_forgiven=F("attempt"),
-                not_before=None,
+                attempts_reset=F("attempt"),
+                retry_at=None,
                 resend_at=timezone.now() + resend_after(),
                 stop_requested=False,
                 first_token_at=None,
@@ -141,7 +141,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
             )
         )
 
-    def take_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
+    def claim_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
         """Queued replies that the queue may never have heard of; each is given out once a while."""
         due = (
             self.filter(status=Message.Status.QUEUED, resend_at__lte=now)
@@ -188,10 +188,10 @@ class Message(models.Model):
     model_version = models.CharField(max_length=64, blank=True, default="")
     attempt = models.PositiveSmallIntegerField(default=0)
     # Attempts before staff had the reply made again; these do not count as tries any more.
-    attempts_forgiven = models.PositiveSmallIntegerField(default=0)
+    attempts_reset = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(null=True)
+    retry_at = models.DateTimeField(null=True)
     stop_requested = models.BooleanField(default=False)
     # The day whose quota this reply took; empty once it has been given back.
     quota_day = models.DateField(null=True)
@@ -306,11 +306,11 @@ class Message(models.Model):
 
     @property
     def tries(self) -> int:
-        return self.attempt - self.attempts_forgiven
+        return self.attempt - self.attempts_reset
 
     @property
     def has_ended(self) -> bool:
-        return self.status not in UNDER_WAY
+        return self.status not in ACTIVE_STATUSES
 
 
-UNDER_WAY = [Message.Status.QUEUED, Message.Status.GENERATING]
+ACTIVE_STATUSES = [Message.Status.QUEUED, Message.Status.GENERATING]

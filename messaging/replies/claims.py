@@ -12,17 +12,17 @@ from accounts.models import User
 from accounts.statements import lock_user_sql, user_rows_cte
 from billing.plans import plan_for, plan_of
 from chatrooms.statements import room_rows_cte
-from gemchat.stores.statements import Compiled, execute_together, fetch
-from messaging.history.branch import Said
+from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch
+from messaging.history.branch import ContextRow
 from messaging.models import GeminiModel, Message
-from messaging.models.gemini_models import every_model
-from messaging.replies.context import NEWEST_PAGE
+from messaging.models.gemini_models import all_models
+from messaging.replies.context import CONTEXT_SQL
 
 # A reply that nothing in its room blocks: no reply of the room is being generated, and none that
 # was sent earlier is queued. Served by `message_under_way`.
 CLAIMABLE_SQL = """
 reply.status = 'queued'
-AND (reply.not_before IS NULL OR reply.not_before <= %(now)s)
+AND (reply.retry_at IS NULL OR reply.retry_at <= %(now)s)
 AND NOT EXISTS (
     SELECT 1 FROM messaging_message other
     WHERE other.user_id = reply.user_id AND other.chatroom_id = reply.chatroom_id
@@ -57,7 +57,7 @@ class ClaimedReply:
 
     reply: Message
     models: list[GeminiModel]
-    newest: list[Said]
+    newest: list[ContextRow]
 
 
 def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
@@ -76,21 +76,21 @@ def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
     }
     # The lock of the user keeps two workers from both taking the last slot: the second waits for
     # it, and counts after that. One message is one transaction, and one round trip.
-    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), every_model().sql, NEWEST_PAGE]
-    _, claimed, models, newest = execute_together(statements, values)
+    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), all_models().sql, CONTEXT_SQL]
+    _, claimed, models, newest = execute_pipeline(statements, values)
     row = claimed.fetchone()
     if row is None:
         return None
     return ClaimedReply(
-        claimed_rows().instance(row),
-        list(map(every_model().instance, models.fetchall())),
-        list(map(Said._make, newest.fetchall())),
+        claimed_rows().from_row(row),
+        list(map(all_models().from_row, models.fetchall())),
+        list(map(ContextRow._make, newest.fetchall())),
     )
 
 
 @cache
-def claimed_rows() -> Compiled[Message]:
-    return Compiled(Message.objects.select_related("chatroom", "user"), "chatroom", "user")
+def claimed_rows() -> CompiledQuery[Message]:
+    return CompiledQuery(Message.objects.select_related("chatroom", "user"), "chatroom", "user")
 
 
 @cache

@@ -17,7 +17,7 @@ from gemchat.stores.statements import fetch
 from messaging.gemini import Cancelled, Final, GeminiError, Usage
 from messaging.models import DATABASE_LOST, INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel
-from messaging.replies.ledger import entry, record, waited_ms
+from messaging.replies.ledger import build_settlement, record, waited_ms
 from messaging.replies.metrics import count_end
 from messaging.replies.requeue import requeue
 from messaging.replies.running import STOP, RunningReply
@@ -26,11 +26,13 @@ from messaging.streaming.buffer import tell_readers
 logger = logging.getLogger(__name__)
 
 # Failures that lie with Gemini or with this program; these give the day's slot back.
-OUR_FAILURES = frozenset({"unavailable", "rate_limited", "misconfigured", "interrupted", INTERNAL})
+REFUNDED_FAILURES = frozenset(
+    {"unavailable", "rate_limited", "misconfigured", "interrupted", INTERNAL}
+)
 # Failures that a prompt can bring about once Gemini works on it. With replies that were stopped
 # before their first text, the first GIVE_BACKS_PER_DAY of a day give their slot back. The other
 # failures lie in what the user sent, and give nothing back.
-VAIN_FAILURES = frozenset({"empty", "timeout"})
+CHARGED_FAILURES = frozenset({"empty", "timeout"})
 # A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
@@ -134,8 +136,8 @@ def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
     """Write all that the end changes; False if another attempt has the reply."""
     now = timezone.now()
     usage = ending.usage
-    is_ours = ending.status == Message.Status.FAILED and ending.error_code in OUR_FAILURES
-    settlement = entry(
+    is_ours = ending.status == Message.Status.FAILED and ending.error_code in REFUNDED_FAILURES
+    settlement = build_settlement(
         reply,
         outcome=ending.status,
         usage=usage,
@@ -180,7 +182,7 @@ def is_unanswered(ending: Ending, content: str) -> bool:
     """Whether a reply ended without what was asked for, in a way that its user can bring about."""
     if ending.status == Message.Status.STOPPED:
         return not content
-    return ending.status == Message.Status.FAILED and ending.error_code in VAIN_FAILURES
+    return ending.status == Message.Status.FAILED and ending.error_code in CHARGED_FAILURES
 
 
 def finish_with_retries(reply: Message, running: RunningReply, ending: Ending) -> None:
@@ -202,13 +204,13 @@ def finish(reply: Message, running: RunningReply, ending: Ending) -> None:
     """Write how the attempt ended, unless another attempt has the reply, and tell the readers."""
     if ending.status == Message.Status.QUEUED:
         wait = timedelta(seconds=ending.wait_seconds)
-        not_before = timezone.now() + wait if wait else None
+        retry_at = timezone.now() + wait if wait else None
         requeue(
             reply,
             usage=ending.usage,
             priced=ending.priced,
             model_version=ending.model_version,
-            not_before=not_before,
+            retry_at=retry_at,
         )
         return
     if not store_end(reply, content=running.content, ending=ending):

@@ -9,9 +9,9 @@ from django.db import connection
 from django.utils import timezone
 
 from messaging.gemini import Cancelled, Final, GeminiError, stream_reply
-from messaging.history.branch import Said
+from messaging.history.branch import ContextRow
 from messaging.models import DATABASE_LOST, INTERNAL, Message
-from messaging.models.gemini_models import GeminiModel, serving
+from messaging.models.gemini_models import GeminiModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
 from messaging.replies.finish import Ending, finish, finish_with_retries
@@ -37,7 +37,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     running = running_replies.start(reply.pk, reply.attempt)
     priced = None
     try:
-        priced = serving(claimed.models, reply.model, on=timezone.now().date())
+        priced = model_in_service(claimed.models, reply.model, on=timezone.now().date())
         ending = stream(reply, running, priced, newest=claimed.newest)
     except DATABASE_LOST:
         # The lease runs out, and the sweep gives the reply to a worker that has a database.
@@ -59,7 +59,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 
 
 def stream(
-    reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[Said]
+    reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[ContextRow]
 ) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
     if reply.stop_requested:

@@ -20,10 +20,10 @@ from messaging.gemini.answer import BYTES_A_TOKEN
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel
 
-NOTHING = Usage(0, 0, 0, 0, estimated=True)
+NO_USAGE = Usage(0, 0, 0, 0, estimated=True)
 
 
-def entry(
+def build_settlement(
     reply: Message,
     *,
     outcome: str,
@@ -45,7 +45,7 @@ def entry(
     The cost counts to the day whose slot the reply took. A reply without a slot, as staff had it
     made again, counts to today.
     """
-    charged = usage or NOTHING
+    charged = usage or NO_USAGE
     tokens = {
         "prompt_tokens": charged.prompt_tokens,
         "output_tokens": charged.output_tokens,
@@ -84,7 +84,7 @@ def record(reply: Message, **fields: Any) -> None:
     Where the room is erased, its user may be too: the entry then names nobody.
     """
     with transaction.atomic():
-        settlement = entry(reply, now=timezone.now(), **fields)
+        settlement = build_settlement(reply, now=timezone.now(), **fields)
         if not lock_room(reply.chatroom_id):
             settlement.record.user_id = None
         record_usage(settlement)
@@ -110,6 +110,6 @@ def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) 
 
 def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
     """How long the person has waited since sending; None where staff had the reply made again."""
-    if until is None or reply.attempts_forgiven:
+    if until is None or reply.attempts_reset:
         return None
     return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))

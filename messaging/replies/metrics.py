@@ -63,7 +63,7 @@ def backlog() -> Backlog | None:
     try:
         queued = Message.objects.filter(status=Message.Status.QUEUED)
         # What staff sent again was written long ago, and nobody is waiting at the other end.
-        by_users = Q(attempts_forgiven=0)
+        by_users = Q(attempts_reset=0)
         waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at", filter=by_users))
         generating = Message.objects.filter(status=Message.Status.GENERATING)
         # By now the sweep should have seen to them, twice.

@@ -12,10 +12,10 @@ from billing.models import UsageRecord
 from gemchat.stores.redis import client
 from gemchat.stores.statements import fetch
 from messaging.gemini import Usage
-from messaging.history.branch import Said
+from messaging.history.branch import ContextRow
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel, serving
-from messaging.replies.context import NEWEST_PAGE, build_context
+from messaging.models.gemini_models import GeminiModel, model_in_service
+from messaging.replies.context import CONTEXT_SQL, build_context
 from messaging.replies.ledger import estimated_usage, lock_room, record
 from messaging.streaming.buffer import Position, stream_key
 
@@ -26,12 +26,12 @@ def requeue(
     usage: Usage | None,
     priced: GeminiModel | None,
     model_version: str,
-    not_before: datetime | None,
+    retry_at: datetime | None,
 ) -> None:
     """Queue a reply again that its worker gives up, unless another attempt has it."""
     with transaction.atomic():
         lock_room(reply.chatroom_id)
-        is_held = Message.objects.put_back(reply.pk, reply.attempt, not_before=not_before)
+        is_held = Message.objects.requeue(reply.pk, reply.attempt, retry_at=retry_at)
         if usage is not None:
             outcome = UsageRecord.Outcome.REQUEUED if is_held else UsageRecord.Outcome.LOST
             record(reply, outcome=outcome, usage=usage, priced=priced, model_version=model_version)
@@ -47,16 +47,16 @@ def requeue_expired(*, now: datetime) -> list[uuid.UUID]:
 def _requeue_expired(reply: Message, models: list[GeminiModel], *, now: datetime) -> bool:
     with transaction.atomic():
         lock_room(reply.chatroom_id)
-        if not Message.objects.put_back(reply.pk, reply.attempt, expired_at=now):
+        if not Message.objects.requeue(reply.pk, reply.attempt, expired_at=now):
             return False
-        priced = serving(models, reply.model, on=now.date())
+        priced = model_in_service(models, reply.model, on=now.date())
         record(reply, outcome=UsageRecord.Outcome.LOST, usage=lost_usage(reply), priced=priced)
     return True
 
 
 def lost_usage(reply: Message) -> Usage:
     """An estimate: the context as the worker built it, and the text that readers got of it."""
-    newest = [Said._make(row) for row in fetch(NEWEST_PAGE, {"reply": reply.pk})]
+    newest = [ContextRow._make(row) for row in fetch(CONTEXT_SQL, {"reply": reply.pk})]
     context = build_context(reply, newest, budget_tokens=settings.GEMINI_CONTEXT_TOKENS)
     return estimated_usage(prompt_tokens=context.tokens, characters=published_characters(reply))
 

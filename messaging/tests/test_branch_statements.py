@@ -46,14 +46,14 @@ def test_walks_give_what_the_orm_gives(room: Chatroom) -> None:
     for message in Message.objects.filter(chatroom=room):
         above, below = ancestors(message), descendants(message)
 
-        assert branch.upwards(message.pk, limit=9) == above
-        assert branch.upwards(message.pk, limit=2) == above[-2:]
-        assert branch.downwards(message.pk, limit=9) == below
-        assert branch.downwards(message.pk, limit=1) == below[:1]
+        assert branch.ancestors(message.pk, limit=9) == above
+        assert branch.ancestors(message.pk, limit=2) == above[-2:]
+        assert branch.descendants(message.pk, limit=9) == below
+        assert branch.descendants(message.pk, limit=1) == below[:1]
         assert branch.leaf_below(message.pk) == [message, *below][-1].pk
-        said = branch.said_upwards(message.pk, limit=9)
+        said = branch.context_rows(message.pk, limit=9)
         assert [tuple(row) for row in said] == [(row.parent_id, row.content) for row in above]
-        shown = branch.shown_upwards(message.pk, limit=9)
+        shown = branch.ancestor_rows(message.pk, limit=9)
         assert [row.id for row in shown] == [str(row.pk) for row in above]
 
 
@@ -75,16 +75,16 @@ def test_newest_messages_are_those_of_the_room(room: Chatroom, bob: User) -> Non
     newest = Message.objects.filter(chatroom=room).order_by("-id")[:3]
     values = own_room_params(chatroom_id=room.pk, user_id=room.user_id) | {"limit": 3}
 
-    rows = fetch(branch.NEWEST, values)
+    rows = fetch(branch.NEWEST_SQL, values)
 
     assert [row[:2] for row in rows] == [(str(room.active_leaf), str(m.pk)) for m in newest]
-    assert fetch(branch.NEWEST, {**values, "room_user": bob.pk}) == []
+    assert fetch(branch.NEWEST_SQL, {**values, "room_user": bob.pk}) == []
 
 
 def test_activated_message_is_on_the_active_branch(room: Chatroom) -> None:
     message = Message.objects.get(content="A1")
 
-    branch.show(message, room=room)
+    branch.activate(message, room=room)
 
     for step in ancestors(message)[1:]:
         assert Message.objects.get(pk=step.parent_id).active_child == step.pk

@@ -150,12 +150,12 @@ def test_rate_limit_beyond_the_budget_is_waited_for_in_the_queue(
     reply = run(post(make_room(alice)))
 
     assert reply.status == "queued"
-    assert reply.not_before - timezone.now() > timedelta(seconds=60)
+    assert reply.retry_at - timezone.now() > timedelta(seconds=60)
     assert used_today(alice) == 1
     assert run(reply).status == "queued"
     assert len(gemini.requests) == 1
 
-    Message.objects.update(not_before=timezone.now())
+    Message.objects.update(retry_at=timezone.now())
     assert run(reply).status == "complete"
 
 
@@ -201,7 +201,7 @@ def test_stop_reaches_the_worker_though_redis_lost_its_mark(
     thread = in_thread(generate_reply, str(reply.pk))
     eventually(lambda: live_text(reply) == "Once")
 
-    Message.objects.ask_to_stop(reply=reply)
+    Message.objects.request_stop(reply=reply)
 
     thread.join(5)
     reply.refresh_from_db()
@@ -300,7 +300,7 @@ def test_attempt_that_was_overtaken_writes_nothing(
     reply = post(make_room(alice))
     first = in_thread(generate_reply, str(reply.pk))
     eventually(lambda: live_text(reply) == "Of the first")
-    Message.objects.put_back(reply.pk, 1)
+    Message.objects.requeue(reply.pk, 1)
 
     assert run(reply).content == "Of the second"
 

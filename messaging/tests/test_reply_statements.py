@@ -107,7 +107,7 @@ def test_claimable_replies_are_those_that_the_orm_finds(carol: User) -> None:
     replies = [post(room) for room in [*rooms, *rooms[:2]]]
     now = timezone.now()
     claim_reply(reply_id=replies[0].pk, now=now)
-    Message.objects.filter(pk=replies[2].pk).update(not_before=now + timedelta(hours=1))
+    Message.objects.filter(pk=replies[2].pk).update(retry_at=now + timedelta(hours=1))
 
     found = claimable_ids(user_id=carol.pk, now=now)
 

@@ -108,8 +108,8 @@ def test_reply_retried_twenty_times_at_once_is_queued_once(alice: User) -> None:
 def test_retry_that_waited_for_another_one_changes_nothing(alice: User) -> None:
     reply = failed_reply(alice)
     with transaction.atomic():
-        assert Message.objects.make_again(reply_id=reply.pk)
-        again = partial(Message.objects.make_again, reply_id=reply.pk)
+        assert Message.objects.requeue_failed(reply_id=reply.pk)
+        again = partial(Message.objects.requeue_failed, reply_id=reply.pk)
         second = in_background(again)
         wait_until_blocked()
 

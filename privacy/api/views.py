@@ -21,7 +21,7 @@ from gemchat.api.errors import DomainError
 from messaging.api.stream import read_only
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
-from messaging.tasks import send
+from messaging.tasks import enqueue
 from privacy.models import DataExport, ExportPiece
 from privacy.tasks import build_export, erase_user
 
@@ -47,7 +47,7 @@ class AccountViewSet(UserViewSet):
     def close(self, request: AuthenticatedRequest) -> Response:
         require_recent_sign_in(request.auth)
         erasure = close_account(user=request.user, client=client_of(request))
-        send(erase_user, erasure.pk)
+        enqueue(erase_user, erasure.pk)
         message = "The account is closed, and all that is kept about you is being erased."
         return Response(envelope(message), status=202)
 
@@ -69,7 +69,7 @@ class AccountViewSet(UserViewSet):
             AuditEvent.objects.record(
                 AuditEvent.Action.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
             )
-            send(build_export, current.pk)
+            enqueue(build_export, current.pk)
         return Response(described(current, request), status=202)
 
 
