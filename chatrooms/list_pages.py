@@ -26,7 +26,7 @@ class Page:
 
 
 def build_page(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
-    """The first `limit` of the rooms found; one more than that tells that there is a next page."""
+    """Render the first `limit` rooms; one more room means that there is a next page."""
     cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
     return Page(render_json(ChatroomSerializer(found[:limit], many=True).data), cursor)
 
@@ -44,7 +44,7 @@ def page_response(request: Request, page: Page) -> HttpResponse:
 
 
 def requested_position(request: Request) -> Position | None:
-    """Where the page asked for begins; None for the first. 400 for what is no cursor of theirs."""
+    """Return where a page begins; None for the first page. 400 for another user's cursor."""
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
@@ -58,5 +58,5 @@ def cursor_at(position: Position, *, user: User) -> str:
 
 
 def cursor_salt(user: User) -> str:
-    """A cursor is good for the lists of the user whom it was given to."""
+    """Return the salt of a user: a cursor is valid for the lists of one user."""
     return f"chatrooms {user.pk}"

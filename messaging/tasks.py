@@ -1,4 +1,4 @@
-"""What the workers do. Every task may run twice, or late, or after its reply is over."""
+"""The tasks of workers. Every task may run twice, or late, or after the end of its reply."""
 
 import logging
 import uuid
@@ -19,13 +19,13 @@ from messaging.replies.requeue import requeue_expired
 
 logger = logging.getLogger(__name__)
 
-# At a time, so that a queue nobody works off does not fill up.
+# At a time, so that a queue without workers does not fill up.
 SWEPT_ROOMS = 1_000
 
 
 @shared_task(name="messaging.tasks.generate_reply")
 def generate_reply(reply_id: str) -> None:
-    """Make a reply, then tell the queue of those of its user that had to wait for it."""
+    """Generate a reply, then enqueue the replies that waited for it."""
     try:
         reply = generate(reply_id=uuid.UUID(reply_id))
         if reply is not None:
@@ -50,7 +50,7 @@ def name_room(chatroom_id: str) -> None:
 
 @shared_task(name="messaging.tasks.sweep_replies")
 def sweep_replies() -> dict[str, int]:
-    """Send what the queue lost or never heard of: this makes the loss of the queue harmless."""
+    """Enqueue the replies that the queue has lost, so that its loss is harmless."""
     now = timezone.now()
     taken_back = requeue_expired(now=now)
     unsent = Message.objects.claim_unsent(now=now)
@@ -70,7 +70,7 @@ def erase(chatroom_id: str) -> None:
 
 @shared_task(name="messaging.tasks.sweep_rooms")
 def sweep_rooms() -> None:
-    """Delete temporary rooms whose day is over, and see to it that deleted rooms are erased."""
+    """Delete expired temporary rooms, and enqueue the erasure of deleted rooms."""
     now = timezone.now()
     Chatroom.objects.expired(now=now).mark_deleted(now=now)
     for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
@@ -78,7 +78,7 @@ def sweep_rooms() -> None:
 
 
 def enqueue(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:
-    """Have a task done on a row. If the broker is down, the sweep sends it later."""
+    """Enqueue a task for a row. If the broker is down, the sweep enqueues it later."""
     try:
         task.apply_async([str(row_id)], countdown=delay_seconds)
     except OperationalError:
@@ -86,18 +86,18 @@ def enqueue(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None 
 
 
 def enqueue_room_erasure(chatroom_id: uuid.UUID) -> None:
-    """Have a deleted room erased."""
+    """Enqueue the erasure of a deleted room."""
     enqueue(erase, chatroom_id)
 
 
 def enqueue_next(user_id: uuid.UUID) -> None:
-    """Send the user's next replies, as many as may run now."""
+    """Enqueue the next replies of a user, as many as may run now."""
     for reply_id in claimable_ids(user_id=user_id, now=timezone.now()):
         enqueue_reply(reply_id)
 
 
 def enqueue_reply(reply_id: uuid.UUID) -> None:
-    """Tell the workers of a queued reply. If the broker is down, the sweep tells them later."""
+    """Enqueue a reply. If the broker is down, the sweep enqueues it later."""
     try:
         generate_reply.delay(str(reply_id))
     except OperationalError:

@@ -1,4 +1,4 @@
-"""What a person does in a conversation. Each call is one transaction; the queue hears of it after.
+"""The actions of a user in a conversation. Each is one transaction; then the reply is enqueued.
 
 Order of locks everywhere: the room, then the day's quota, then messages.
 """
@@ -74,7 +74,7 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
 
 
 def regenerate(*, user: User, reply: Message) -> Accepted:
-    """Another reply to the same prompt, by the same model, beside the one given, and show it.
+    """Add another reply to the same prompt by the same model, and activate it.
 
     Raises NotAReply for a prompt, and what `reserve` raises.
     """
@@ -94,7 +94,7 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
 
 
 def edit(*, user: User, message: Message, prompt: str) -> Accepted:
-    """Another wording of a prompt, beside the one given, with a reply of its own, and show it.
+    """Add another wording of a prompt with a reply, and activate it.
 
     The old branch stays. Raises NotAPrompt for a reply, and what `reserve` raises.
     """
@@ -116,7 +116,7 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
 
 
 def same_model_if_allowed(user: User, name: str) -> str:
-    """The model that was asked for before, as long as the user's plan still has it."""
+    """Return the model of the first request, if the user's plan still has it."""
     try:
         return GeminiModel.objects.get_for_user(user, name).name
     except (UnknownModel, ModelNotInPlan):

@@ -1,4 +1,4 @@
-"""Reading the active branch of a room, at a cost that depends on the page and not on the room."""
+"""The active branch of a room, read at a cost that depends on the page alone."""
 
 import uuid
 from collections import namedtuple
@@ -15,8 +15,8 @@ from messaging.models import Message
 
 Row = TypeVar("Row", "ContextRow", "MessageRow")
 
-# Points every ancestor of a message at the branch that leads to it. Steps that lead there
-# already are not written again.
+# Points every ancestor of a message at its branch. A step that points there already is not
+# written again.
 ACTIVATE_SQL = """
 WITH RECURSIVE branch (id, parent_id) AS (
     SELECT id, parent_id FROM messaging_message WHERE id = %(message)s
@@ -27,7 +27,7 @@ WITH RECURSIVE branch (id, parent_id) AS (
 UPDATE messaging_message above SET active_child = branch.id
 FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT FROM branch.id
 """
-# How far from its end the branch that is shown is looked through for a parent.
+# How far from its end the active branch is searched for a parent.
 NEARBY_DEPTH = 200
 
 # What a message is read with: not its `words`, which are for the search alone.
@@ -69,8 +69,11 @@ Columns: Any = namedtuple("Columns", VISIBLE)  # type: ignore[misc]
 
 
 class MessageRow(Columns):
-    """A message as MessageSerializer reads it: a page of these takes a third of the time that
-    instances of the model take. The ids and the time are text, as clients get them."""
+    """A message as MessageSerializer reads it.
+
+    A page of these takes a third of the time of a page of instances. The ids and the time are
+    text, as clients get them.
+    """
 
     __slots__ = ()
     id: str
@@ -79,7 +82,7 @@ class MessageRow(Columns):
 
 
 class ContextRow(NamedTuple):
-    """A message as Gemini is told of it."""
+    """A message as it is sent to Gemini."""
 
     parent_id: uuid.UUID | None
     content: str
@@ -95,7 +98,7 @@ AS_TEXT = {
 }
 MESSAGE_ROW_SQL = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in VISIBLE)
 
-# The newest messages of a room, whatever their branch, and where that which is shown ends.
+# The newest messages of a room, of any branch, and the end of the active branch.
 NEWEST_SQL = f"""
 SELECT room.active_leaf::text, {MESSAGE_ROW_SQL}
 FROM ({own_room_cte()}) AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
@@ -146,37 +149,37 @@ SELECT id FROM branch WHERE parent_id IS NULL
 
 
 def ancestors(start: uuid.UUID | None, *, limit: int) -> list[Message]:
-    """At most `limit` messages that end with `start`, oldest first."""
+    """Return at most `limit` messages that end with `start`, oldest first."""
     statement = ANCESTORS_SQL.format(columns=MESSAGE_SQL, start="%(start)s", limit="%(limit)s")
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
 def descendants(start: uuid.UUID, *, limit: int) -> list[Message]:
-    """At most `limit` messages that follow `start` on the branch that is shown, oldest first."""
+    """Return at most `limit` messages after `start` on the active branch, oldest first."""
     statement = DESCENDANTS_SQL.format(columns=MESSAGE_SQL)
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
 def ancestor_rows(start: uuid.UUID | None, *, limit: int) -> list[MessageRow]:
-    """As `upwards`, to be shown."""
+    """Return the rows of `ancestors` for clients."""
     statement = ANCESTORS_SQL.format(columns=MESSAGE_ROW_SQL, start="%(start)s", limit="%(limit)s")
     return rows(MessageRow, statement, start=start, limit=limit)
 
 
 def context_rows(start: uuid.UUID | None, *, limit: int) -> list[ContextRow]:
-    """As `upwards`, to be told to Gemini."""
+    """Return the rows of `ancestors` for Gemini."""
     statement = ANCESTORS_SQL.format(columns=CONTEXT_ROW_SQL, start="%(start)s", limit="%(limit)s")
     return rows(ContextRow, statement, start=start, limit=limit)
 
 
 def context_sql(*, limit: int) -> str:
-    """The statement of `context_rows` that starts with the prompt of `%(reply)s`."""
+    """Return the SQL of `context_rows` that starts with the prompt of `%(reply)s`."""
     prompt = "(SELECT parent_id FROM messaging_message WHERE id = %(reply)s)"
     return ANCESTORS_SQL.format(columns=CONTEXT_ROW_SQL, start=prompt, limit=limit)
 
 
 def descendant_rows(start: uuid.UUID, *, limit: int) -> list[MessageRow]:
-    """As `downwards`, to be shown."""
+    """Return the rows of `descendants` for clients."""
     return rows(
         MessageRow, DESCENDANTS_SQL.format(columns=MESSAGE_ROW_SQL), start=start, limit=limit
     )
@@ -187,10 +190,10 @@ def rows(kind: type[Row], statement: str, **values: Any) -> list[Row]:
 
 
 def activate(message: Message, *, room: Chatroom) -> None:
-    """Make a message part of the branch that is shown.
+    """Make a message part of the active branch.
 
-    Where its parent is among the latest that are shown, as it mostly is, everything above leads
-    there already, and one row is written. Otherwise every step from the root on is looked at.
+    Mostly its parent is near the end of the active branch. Then every step above leads there
+    already, and one row is written. Otherwise every step from the root on is checked.
     """
     if message.parent_id is None:
         return
@@ -204,7 +207,7 @@ def activate(message: Message, *, room: Chatroom) -> None:
 
 
 def root_of(room: Chatroom) -> uuid.UUID | None:
-    """The first message of the active branch; None in an empty room.
+    """Return the id of the first message of the active branch; None in an empty room.
 
     With one first message there is nothing to choose from. With several, one statement climbs
     the whole branch.
@@ -218,7 +221,7 @@ def root_of(room: Chatroom) -> uuid.UUID | None:
 
 
 def leaf_below(start: uuid.UUID) -> uuid.UUID:
-    """The end of the branch that is shown below a message; the message itself if it is the end."""
+    """Return the end of the active branch below a message, or the message itself."""
     page = descendants(start, limit=1000)
     leaf = start
     while page:
@@ -230,10 +233,10 @@ def leaf_below(start: uuid.UUID) -> uuid.UUID:
 def latest_page(
     *, user: User, chatroom_id: uuid.UUID | str, limit: int
 ) -> tuple[list[MessageRow], bool]:
-    """The last `limit` messages of the active branch of a user's room, oldest first, and if any
-    precede them. Nothing for a room that is not theirs.
+    """Return the last messages of the active branch, oldest first, and whether any precede them.
 
-    Mostly they are the newest of the room, which takes the database a third of the time of a walk.
+    A room of another user has none. Mostly they are the newest messages of the room, which takes
+    PostgreSQL a third of the time of a walk.
     """
     asked = own_room_params(chatroom_id=chatroom_id, user_id=user.pk) | {"limit": limit + 1}
     messages = contiguous_branch(fetch(NEWEST_SQL, asked))
@@ -246,8 +249,10 @@ def latest_page(
 
 
 def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
-    """Rows of NEWEST_SQL, oldest first, if they are the end of the branch that is shown: each the
-    parent of the one before. None where there are others between."""
+    """Return the rows of NEWEST_SQL, oldest first, if they are the end of the active branch.
+
+    Then each row is the parent of the row before it. None where other messages are between.
+    """
     expected = found[0][0] if found else None
     messages = [MessageRow._make(row[1:]) for row in found]
     for message in messages:
@@ -258,8 +263,10 @@ def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
 
 
 def with_siblings(messages: Iterable[Message]) -> list[Message]:
-    """Put `sibling_ids` on each message: the ids of its turn's variants, oldest first, itself among
-    them. One query, however many messages."""
+    """Set `sibling_ids` of each message: the ids of all variants of its turn, oldest first.
+
+    This takes one query for any number of messages.
+    """
     page = list(messages)
     statement = f"SELECT id, {VARIANTS_SQL} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
     variants: dict[Any, Any] = dict(fetch(statement, [[message.pk for message in page]]))

@@ -1,8 +1,8 @@
 """Messages: a tree in each chatroom, in which the branches are variants of one conversation.
 
-A reply is a row from the moment that its prompt is accepted, and every step of its life is one
-conditional update that names the status and the attempt which it expects: whoever comes second,
-or from an attempt that was given up, changes nothing.
+A reply is a row from the moment that its prompt is accepted. Every step of its life is one
+conditional update, which names the expected status and attempt. So a second worker changes
+nothing, and neither does an attempt that was given up.
 """
 
 import uuid
@@ -28,13 +28,13 @@ DATABASE_LOST = (OperationalError, InterfaceError)
 
 
 def resend_after() -> timedelta:
-    """A queued reply that nobody has claimed for so long is sent to the queue again."""
+    """Return how long a queued reply waits for a claim before it is enqueued again."""
     return timedelta(seconds=2 * settings.REPLY_SWEEP_SECONDS)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def owned_by(self, user: User) -> "MessageQuerySet":
-        """The user's messages, without those of rooms that were deleted."""
+        """Filter the user's messages, without messages of deleted rooms."""
         return self.filter(user=user, chatroom__deleted_at=None)
 
     def active(self) -> "MessageQuerySet":
@@ -43,7 +43,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime
     ) -> dict[tuple[uuid.UUID, int], bool]:
-        """Keep running attempts at replies. Those that still hold theirs, with `stop_requested`."""
+        """Renew the leases of attempts; returns `stop_requested` by attempt that holds a reply."""
         generating = self.filter(
             pk__in=[pk for pk, _ in attempts], status=Message.Status.GENERATING
         )
@@ -61,7 +61,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return held
 
     def expired(self, *, now: datetime) -> "MessageQuerySet":
-        """The replies whose worker has died."""
+        """Filter the replies whose worker has died."""
         return self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now)
 
     def requeue(
@@ -72,7 +72,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         expired_at: datetime | None = None,
         retry_at: datetime | None = None,
     ) -> bool:
-        """Queue a reply again whose attempt was given up; False if it is not that attempt's.
+        """Queue a reply again whose attempt was given up; False if another attempt has the reply.
 
         `expired_at` asks besides that the lease has run out by then: a worker that has renewed it
         in the meantime keeps its reply.
@@ -91,7 +91,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
 
     def stop_queued(self, *, reply: "Message") -> bool:
-        """End a reply that no worker has; its place of the day's quota is given back.
+        """End a reply that no worker has, and give its quota slot back.
 
         It counts as an attempt, so that text of an earlier one, if there was any, is void.
         """
@@ -117,7 +117,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
 
     def requeue_failed(self, *, reply_id: uuid.UUID) -> bool:
-        """Queue a failed reply once more, as the same row; False if it is not there as failed.
+        """Queue a failed reply once more, as the same row; False if the reply is not failed.
 
         It takes no place of the quota: where the failure gave it back it stays so, and where the
         user had to pay for the failure it is the same place still. Its text and error are void.
@@ -142,7 +142,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
 
     def claim_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
-        """Queued replies that the queue may never have heard of; each is given out once a while."""
+        """Claim queued replies that the queue may lack; each reply is returned once in a while."""
         due = (
             self.filter(status=Message.Status.QUEUED, resend_at__lte=now)
             .order_by("resend_at")

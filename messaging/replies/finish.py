@@ -33,7 +33,7 @@ REFUNDED_FAILURES = frozenset(
 # before their first text, the first GIVE_BACKS_PER_DAY of a day give their slot back. The other
 # failures lie in what the user sent, and give nothing back.
 CHARGED_FAILURES = frozenset({"empty", "timeout"})
-# A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
+# A restart of PostgreSQL takes seconds. The lease and the sweep end a longer outage.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
 
@@ -201,7 +201,7 @@ def finish_with_retries(reply: Message, running: RunningReply, ending: Ending) -
 
 
 def finish(reply: Message, running: RunningReply, ending: Ending) -> None:
-    """Write how the attempt ended, unless another attempt has the reply, and tell the readers."""
+    """Write how the attempt ended, unless another attempt has the reply, and notify readers."""
     if ending.status == Message.Status.QUEUED:
         wait = timedelta(seconds=ending.wait_seconds)
         retry_at = timezone.now() + wait if wait else None

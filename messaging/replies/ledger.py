@@ -1,4 +1,4 @@
-"""The ledger's entries: every attempt that reached Gemini, with its tokens and its cost.
+"""The entries of the ledger: each attempt that reached Gemini, with its tokens and cost.
 
 An attempt has reached Gemini when its request was handed to the backend, and Gemini did not refuse
 it by a status or break the connection before any answer. Where Gemini reported no usage, the tokens
@@ -79,7 +79,7 @@ def build_settlement(
 
 
 def record(reply: Message, **fields: Any) -> None:
-    """Record an attempt that ends no reply; an attempt that is recorded already stays as it is.
+    """Record an attempt that ends no reply; a recorded attempt stays unchanged.
 
     Where the room is erased, its user may be too: the entry then names nobody.
     """
@@ -91,13 +91,13 @@ def record(reply: Message, **fields: Any) -> None:
 
 
 def lock_room(chatroom_id: uuid.UUID) -> bool:
-    """Lock a room before its messages and the quota, as everywhere; False if it is gone."""
+    """Lock a room before its messages and the quota; False if the room is gone."""
     rooms = Chatroom.objects.select_for_update(no_key=True).filter(pk=chatroom_id)
     return bool(rooms.values_list("pk"))
 
 
 def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) -> Usage:
-    """The usage of a generation of which Gemini reported none."""
+    """Estimate the usage of a generation without a report of Gemini."""
     output_bytes = len(text.encode(errors="replace")) or characters
     return Usage(
         prompt_tokens=prompt_tokens,
@@ -109,7 +109,7 @@ def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) 
 
 
 def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
-    """How long the person has waited since sending; None where staff had the reply made again."""
+    """Return the wait of a person since the send; None for a retry by staff."""
     if until is None or reply.attempts_reset:
         return None
     return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))

@@ -1,4 +1,4 @@
-"""Attempts that were given up: the reply goes back to the queue, and the ledger has their cost."""
+"""Attempts that were given up: the reply is queued again, and the ledger has the cost."""
 
 import uuid
 from datetime import datetime
@@ -28,7 +28,7 @@ def requeue(
     model_version: str,
     retry_at: datetime | None,
 ) -> None:
-    """Queue a reply again that its worker gives up, unless another attempt has it."""
+    """Queue a reply again that its worker gives up, unless another attempt has the reply."""
     with transaction.atomic():
         lock_room(reply.chatroom_id)
         is_held = Message.objects.requeue(reply.pk, reply.attempt, retry_at=retry_at)
@@ -55,14 +55,14 @@ def _requeue_expired(reply: Message, models: list[GeminiModel], *, now: datetime
 
 
 def lost_usage(reply: Message) -> Usage:
-    """An estimate: the context as the worker built it, and the text that readers got of it."""
+    """Estimate the usage from the context, and from the text that readers got."""
     newest = [ContextRow._make(row) for row in fetch(CONTEXT_SQL, {"reply": reply.pk})]
     context = build_context(reply, newest, budget_tokens=settings.GEMINI_CONTEXT_TOKENS)
     return estimated_usage(prompt_tokens=context.tokens, characters=published_characters(reply))
 
 
 def published_characters(reply: Message) -> int:
-    """How much text of the attempt readers were sent; 0 where Redis does not know."""
+    """Return how many characters of an attempt readers got; 0 without Redis."""
     try:
         newest: Any = client().xrevrange(stream_key(reply.pk), count=1)
     except RedisError:
