@@ -162,7 +162,7 @@ def test_queue_is_looked_at_as_it_is(alice: User, django_capture_on_commit_callb
 
 def test_reply_that_staff_sent_again_is_nobody_who_waits(alice: User) -> None:
     reply = failed_reply(alice, created_at=timezone.now() - timedelta(days=3))
-    Message.objects.make_again(reply_id=reply.pk)
+    Message.objects.requeue_failed(reply_id=reply.pk)
 
     assert waiting().oldest_seconds is None
 

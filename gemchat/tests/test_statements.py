@@ -93,7 +93,7 @@ def test_compiled_query_reads_what_the_orm_reads(model: Any, alice: User) -> Non
         chatroom=room, user=alice, sender="user", status="complete", created_at=now
     )
 
-    row = CompiledQuery(model.objects.order_by("pk")).first([])
+    row = CompiledQuery(model.objects.order_by("pk")).get_or_none([])
 
     assert row is not None
     same = model.objects.get(pk=row.pk)

@@ -111,7 +111,7 @@ def test_claimable_replies_are_those_that_the_orm_finds(carol: User) -> None:
 
     found = claimable_ids(user_id=carol.pk, now=now)
 
-    waiting = Message.objects.filter(user=carol, status="queued").exclude(not_before__gt=now)
+    waiting = Message.objects.filter(user=carol, status="queued").exclude(retry_at__gt=now)
     active = Message.objects.filter(status__in=["queued", "generating"])
     assert found == [
         reply.pk
