@@ -1,12 +1,10 @@
-"""The first page of a user's list, kept rendered for CACHE_TTL_SECONDS.
+"""The cache of the first page of a user's list, for CACHE_TTL_SECONDS.
 
-What a page costs is to make 50 rooms into JSON. What it shows is told apart by a digest of the ids
-and the row versions of its rooms, which one look at the list's index gives: who wrote a version
-(`xmin`) and where it lies (`ctid`), as one transaction may write several, and a place may be used
-again.
-The kept page goes out only if its rooms are still those, so that no write has to call it back:
-whoever has seen a write succeed sees it in the list, also when writers and readers cross, when
-Redis was away meanwhile, and when the row was changed in psql.
+The cost of a page is to render 50 rooms as JSON. The version of a page is a hash of the ids and
+the row versions of its rooms, which one read of the index of the list gives. A row version is
+`xmin` and `ctid`: one transaction may write several versions, and a slot may be used again.
+A cached page is sent only if its version is current, so no write has to delete it. A write is in
+the list at once, also when writers and readers cross, without Redis, and after a change in psql.
 """
 
 import hashlib
@@ -20,18 +18,18 @@ from redis.exceptions import RedisError
 
 from accounts.api.authentication import FirstRead
 from accounts.models import User
-from chatrooms.list_pages import Page, page_of
+from chatrooms.list_pages import Page, build_page
 from chatrooms.models import Chatroom
 from gemchat.api.pagination import MAX_LIMIT
 from gemchat.stores.redis import client
 
 logger = logging.getLogger(__name__)
 
-ROW_VERSION = "id::text || xmin::text || ctid::text"
-# Of the same rooms, in the same order, as `Chatroom.objects.listed` gives; as `digest` makes it.
-VERSION = f"""
+ROW_VERSION_SQL = "id::text || xmin::text || ctid::text"
+# Of the rooms that `Chatroom.objects.for_list` gives, in its order; equal to `version_hash`.
+LIST_VERSION_SQL = f"""
 SELECT encode(sha256(convert_to(coalesce(string_agg(version, ' '), ''), 'UTF8')), 'hex') FROM (
-    SELECT {ROW_VERSION} AS version FROM chatrooms_chatroom
+    SELECT {ROW_VERSION_SQL} AS version FROM chatrooms_chatroom
     WHERE user_id = %(user)s AND archived = %(archived)s
         AND expires_at IS NULL AND deleted_at IS NULL
     ORDER BY pinned DESC, last_message_at DESC, id DESC LIMIT %(most)s
@@ -40,31 +38,31 @@ SELECT encode(sha256(convert_to(coalesce(string_agg(version, ' '), ''), 'UTF8'))
 
 
 def current_version(*, archived: bool, limit: int) -> FirstRead:
-    return FirstRead(VERSION, {"archived": archived, "most": limit + 1})
+    return FirstRead(LIST_VERSION_SQL, {"archived": archived, "most": limit + 1})
 
 
 def first_page(*, user: User, archived: bool, limit: int, current: str) -> Page:
-    """`current` is the version that the page has."""
-    key = key_of(user.pk, archived=archived, limit=limit)
-    if page := kept(key, version=current):
+    """Return the first page, whose version is `current`, from the cache or rendered."""
+    key = cache_key(user.pk, archived=archived, limit=limit)
+    if page := load(key, version=current):
         return page
-    version = RawSQL(ROW_VERSION, [])  # noqa: S611
-    rooms = Chatroom.objects.owned_by(user).listed(archived=archived).annotate(version=version)
+    version = RawSQL(ROW_VERSION_SQL, [])  # noqa: S611
+    rooms = Chatroom.objects.owned_by(user).for_list(archived=archived).annotate(version=version)
     found = list(rooms[: limit + 1])
-    page = page_of(found, user=user, limit=limit)
-    # The versions that came with the rooms: they may have changed since the first look.
-    keep(key, page, version=digest(room.version for room in found))
+    page = build_page(found, user=user, limit=limit)
+    # The versions that came with the rooms: they may have changed since the first read.
+    store(key, page, version=version_hash(room.version for room in found))
     return page
 
 
-def key_of(user_id: uuid.UUID, *, archived: bool, limit: int) -> str:
+def cache_key(user_id: uuid.UUID, *, archived: bool, limit: int) -> str:
     return f"chatrooms:first:{user_id}:{archived:d}:{limit}"
 
 
 def forget(user_id: uuid.UUID) -> None:
-    """Delete every page that is kept of a user. Without Redis they expire by themselves."""
+    """Delete every cached page of a user. Without Redis they expire by themselves."""
     keys = [
-        key_of(user_id, archived=archived, limit=limit)
+        cache_key(user_id, archived=archived, limit=limit)
         for archived in (False, True)
         for limit in range(1, MAX_LIMIT + 1)
     ]
@@ -74,12 +72,12 @@ def forget(user_id: uuid.UUID) -> None:
         logger.warning("An erased user's lists are kept for a while; Redis is down: %s", error)
 
 
-def digest(versions: Iterable[str]) -> str:
+def version_hash(versions: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(versions).encode()).hexdigest()
 
 
-def kept(key: str, *, version: str) -> Page | None:
-    """The page that was kept, if it is of this version. Without Redis nothing is."""
+def load(key: str, *, version: str) -> Page | None:
+    """Return the cached page of this version. Without Redis there is none."""
     try:
         text = client().get(key)
     except RedisError as error:
@@ -87,11 +85,11 @@ def kept(key: str, *, version: str) -> Page | None:
         return None
     if not isinstance(text, str):
         return None
-    kept_version, next_cursor, body = text.split("\n", 2)
-    return Page(body, next_cursor or None) if kept_version == version else None
+    stored_version, next_cursor, body = text.split("\n", 2)
+    return Page(body, next_cursor or None) if stored_version == version else None
 
 
-def keep(key: str, page: Page, *, version: str) -> None:
+def store(key: str, page: Page, *, version: str) -> None:
     if settings.CACHE_TTL_SECONDS <= 0:
         return
     text = f"{version}\n{page.cursor or ''}\n{page.body}"

@@ -25,17 +25,17 @@ class Page:
     cursor: str | None
 
 
-def page_of(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
-    """The first `limit` of the rooms found; one more than that tells that there is a next page."""
+def build_page(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
+    """Render the first `limit` rooms; one more room means that there is a next page."""
     cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
-    return Page(rendered(ChatroomSerializer(found[:limit], many=True).data), cursor)
+    return Page(render_json(ChatroomSerializer(found[:limit], many=True).data), cursor)
 
 
-def rendered(rooms: Any) -> str:
+def render_json(rooms: Any) -> str:
     return JSONRenderer().render(rooms).decode()
 
 
-def respond(request: Request, page: Page) -> HttpResponse:
+def page_response(request: Request, page: Page) -> HttpResponse:
     """A bare array; the next page is in the `Link` header."""
     response = HttpResponse(page.body, "application/json")
     if page.cursor:
@@ -43,8 +43,8 @@ def respond(request: Request, page: Page) -> HttpResponse:
     return response
 
 
-def position_in(request: Request) -> Position | None:
-    """Where the page asked for begins; None for the first. 400 for what is no cursor of theirs."""
+def requested_position(request: Request) -> Position | None:
+    """Return where a page begins; None for the first page. 400 for another user's cursor."""
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
@@ -60,5 +60,5 @@ def cursor_at(position: Position, *, user: User) -> str:
 
 
 def cursor_salt(user: User) -> str:
-    """A cursor is good for the lists of the user whom it was given to."""
+    """Return the salt of a user: a cursor is valid for the lists of one user."""
     return f"chatrooms {user.pk}"

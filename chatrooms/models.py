@@ -1,4 +1,4 @@
-"""Chatrooms: what a user talks in. The messages themselves are messaging's."""
+"""Chatrooms. Their messages belong to the app messaging."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -32,24 +32,24 @@ class ChatroomLimitReached(DomainError):
 
 class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def owned_by(self, user: User) -> "ChatroomQuerySet":
-        """The user's rooms, without those that were deleted and are being erased."""
+        """Filter the user's rooms, without deleted rooms."""
         return self.filter(user=user, deleted_at=None)
 
-    def lasting(self, user: User) -> "ChatroomQuerySet":
-        """The user's rooms without the temporary ones: a copy of those would outlive their day."""
+    def permanent(self, user: User) -> "ChatroomQuerySet":
+        """Filter the user's rooms without temporary rooms: a copy would outlive their day."""
         return self.owned_by(user).filter(expires_at=None)
 
-    def listed(self, *, archived: bool) -> "ChatroomQuerySet":
-        """Rooms of a list, in its order: pinned before all, then the newest activity."""
+    def for_list(self, *, archived: bool) -> "ChatroomQuerySet":
+        """Filter the rooms of a list, in its order: pinned rooms, then the newest activity."""
         return self.filter(archived=archived, expires_at=None, deleted_at=None).order_by(
             "-pinned", "-last_message_at", "-id"
         )
 
     def after(self, position: Position) -> "ChatroomQuerySet":
-        """Those that follow a place in the order of `listed`.
+        """Filter the rooms after a position in the order of `for_list`.
 
-        Compared as one row, which the index answers from that place on; spelt out with OR, it
-        would be read from its beginning.
+        The comparison as one row starts the index at the position. A comparison with OR would
+        read the index from its beginning.
         """
         return self.filter(
             RawSQL(  # noqa: S611 the values are parameters
@@ -60,33 +60,33 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         )
 
     def locked(self, *, user: User, chatroom_id: uuid.UUID) -> "Chatroom":
-        """The user's room, its row locked until the transaction ends; DoesNotExist otherwise."""
+        """Return the user's room, locked until the transaction ends. Raises DoesNotExist."""
         return self.owned_by(user).select_for_update(no_key=True).get(pk=chatroom_id)
 
     def untitled(self) -> "ChatroomQuerySet":
-        """Rooms that neither a person nor their first exchange has named."""
+        """Filter the rooms that neither a person nor the first exchange has named."""
         return self.filter(is_title_given=False, title=DEFAULT_TITLE, deleted_at=None)
 
     def inactive(self, *, tier: str, since: datetime) -> "ChatroomQuerySet":
-        """Rooms of users of a tier in which nothing has been said since then, pinned ones too."""
+        """Filter the rooms of a tier without messages since then, pinned rooms too."""
         return self.filter(user__tier=tier, last_message_at__lt=since, deleted_at=None)
 
     def expired(self, *, now: datetime) -> "ChatroomQuerySet":
-        """Temporary rooms that have been there for their day."""
+        """Filter the temporary rooms whose day is over."""
         return self.filter(expires_at__lte=now, deleted_at=None)
 
     def deleted(self) -> "ChatroomQuerySet":
-        """Rooms that are nobody's any more, until what was said in them has been erased."""
+        """Filter the deleted rooms, which stay until their messages are erased."""
         return self.filter(deleted_at__isnull=False)
 
     def mark_deleted(self, *, now: datetime) -> int:
-        """Take rooms away from their users; how many were there to take."""
+        """Mark rooms as deleted; returns how many."""
         return self.filter(deleted_at=None).update(deleted_at=now)
 
-    def open_within_limits(
+    def create_within_limits(
         self, *, user: User, most: int, per_minute: int, **fields: Any
     ) -> "Chatroom":
-        """Make a room as `open` does. Raises RateLimited and ChatroomLimitReached.
+        """Create a room. Raises RateLimited and ChatroomLimitReached.
 
         Every room that is stored counts, also a deleted one until it is erased. The rate's lock
         lasts until the room is there, so the count is exact.
@@ -99,12 +99,12 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
             )
             if self.filter(user=user).count() >= most:
                 raise ChatroomLimitReached
-            return self.open(user=user, **fields)
+            return self.create_room(user=user, **fields)
 
-    def open(
+    def create_room(
         self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False
     ) -> "Chatroom":
-        """Make a room. Without a title it is named after its first exchange."""
+        """Create a room. Without a title it is named after its first exchange."""
         now = timezone.now()
         return self.create(
             user=user,
@@ -120,7 +120,7 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def record_exchange(
         self, *, chatroom_id: uuid.UUID, active_leaf: uuid.UUID, added: int, at: datetime
     ) -> None:
-        """`added` messages have come, and the branch that ends in `active_leaf` is shown."""
+        """Count new messages, and activate the branch that ends in `active_leaf`."""
         self.filter(pk=chatroom_id).update(
             active_leaf=active_leaf,
             message_count=F("message_count") + added,
@@ -198,7 +198,7 @@ class Chatroom(models.Model):
 
     @property
     def position(self) -> Position:
-        """Where the room stands in the order of lists."""
+        """Return the position of the room in the order of lists."""
         return self.pinned, self.last_message_at, self.pk
 
     @property
@@ -206,7 +206,7 @@ class Chatroom(models.Model):
         """Whether neither a person nor the first exchange has named the room."""
         return self.title == DEFAULT_TITLE and not self.is_title_given
 
-    def change(self, **fields: Any) -> None:
+    def update_fields(self, **fields: Any) -> None:
         """Set any of title, pinned, archived and system_prompt, and write no other column.
 
         Raises DoesNotExist if the room has been deleted in the meantime.

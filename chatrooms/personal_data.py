@@ -6,4 +6,4 @@ from chatrooms.models import Chatroom
 
 
 def export_sections(user: User) -> list[ExportSection]:
-    return [ExportSection("chatrooms", Chatroom.objects.lasting(user))]
+    return [ExportSection("chatrooms", Chatroom.objects.permanent(user))]

@@ -1,4 +1,4 @@
-"""What the workers do. Every task may run twice, or late, or after its reply is over."""
+"""The tasks of workers. Every task may run twice, or late, or after the end of its reply."""
 
 import logging
 import uuid
@@ -13,22 +13,23 @@ from chatrooms.models import Chatroom
 from messaging.conversation.deletion import erase_room
 from messaging.conversation.titles import title_room
 from messaging.models import Message
+from messaging.replies.claims import claimable_ids
 from messaging.replies.generation import generate
 from messaging.replies.requeue import requeue_expired
 
 logger = logging.getLogger(__name__)
 
-# At a time, so that a queue nobody works off does not fill up.
+# At a time, so that a queue without workers does not fill up.
 SWEPT_ROOMS = 1_000
 
 
 @shared_task(name="messaging.tasks.generate_reply")
 def generate_reply(reply_id: str) -> None:
-    """Make a reply, then tell the queue of those of its user that had to wait for it."""
+    """Generate a reply, then enqueue the replies that waited for it."""
     try:
         reply = generate(reply_id=uuid.UUID(reply_id))
         if reply is not None:
-            send_next(reply.user_id)
+            enqueue_next(reply.user_id)
             if reply.status == Message.Status.COMPLETE and reply.chatroom.is_untitled:
                 # With the broker down the room is named after its next exchange.
                 with suppress(OperationalError):
@@ -49,12 +50,12 @@ def name_room(chatroom_id: str) -> None:
 
 @shared_task(name="messaging.tasks.sweep_replies")
 def sweep_replies() -> dict[str, int]:
-    """Send what the queue lost or never heard of: this makes the loss of the queue harmless."""
+    """Enqueue the replies that the queue has lost, so that its loss is harmless."""
     now = timezone.now()
     taken_back = requeue_expired(now=now)
-    unsent = Message.objects.take_unsent(now=now)
+    unsent = Message.objects.claim_unsent(now=now)
     for reply_id in [*taken_back, *unsent]:
-        send_to_queue(reply_id)
+        enqueue_reply(reply_id)
     return {"taken_back": len(taken_back), "unsent": len(unsent)}
 
 
@@ -69,34 +70,34 @@ def erase(chatroom_id: str) -> None:
 
 @shared_task(name="messaging.tasks.sweep_rooms")
 def sweep_rooms() -> None:
-    """Delete temporary rooms whose day is over, and see to it that deleted rooms are erased."""
+    """Delete expired temporary rooms, and enqueue the erasure of deleted rooms."""
     now = timezone.now()
     Chatroom.objects.expired(now=now).mark_deleted(now=now)
     for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
-        send_to_eraser(chatroom_id)
+        enqueue_room_erasure(chatroom_id)
 
 
-def send(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:
-    """Have a task done on a row. If the broker is down, the sweep sends it later."""
+def enqueue(task: Task, row_id: uuid.UUID | str, *, delay_seconds: float | None = None) -> None:
+    """Enqueue a task for a row. If the broker is down, the sweep enqueues it later."""
     try:
         task.apply_async([str(row_id)], countdown=delay_seconds)
     except OperationalError:
         logger.warning("The broker is down; %s of %s waits for the sweep", task.name, row_id)
 
 
-def send_to_eraser(chatroom_id: uuid.UUID) -> None:
-    """Have a deleted room erased."""
-    send(erase, chatroom_id)
+def enqueue_room_erasure(chatroom_id: uuid.UUID) -> None:
+    """Enqueue the erasure of a deleted room."""
+    enqueue(erase, chatroom_id)
 
 
-def send_next(user_id: uuid.UUID) -> None:
-    """Send the user's next replies, as many as may run now."""
-    for reply_id in Message.objects.next_to_claim(user_id=user_id, now=timezone.now()):
-        send_to_queue(reply_id)
+def enqueue_next(user_id: uuid.UUID) -> None:
+    """Enqueue the next replies of a user, as many as may run now."""
+    for reply_id in claimable_ids(user_id=user_id, now=timezone.now()):
+        enqueue_reply(reply_id)
 
 
-def send_to_queue(reply_id: uuid.UUID) -> None:
-    """Tell the workers of a queued reply. If the broker is down, the sweep tells them later."""
+def enqueue_reply(reply_id: uuid.UUID) -> None:
+    """Enqueue a reply. If the broker is down, the sweep enqueues it later."""
     try:
         generate_reply.delay(str(reply_id))
     except OperationalError:

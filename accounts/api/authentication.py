@@ -14,8 +14,7 @@ from rest_framework.request import Request
 
 from accounts.auth.tokens import InvalidToken, read_access_token
 from accounts.models import Session, User
-from gemchat.stores.compiled import Compiled
-from gemchat.stores.prepared import fetch
+from gemchat.stores.statements import CompiledQuery, fetch
 
 REFUSAL = "The access token is missing, expired or revoked."
 # `last_used_at` is for people to look at; it need not cost a write at each request.
@@ -88,8 +87,8 @@ def _live_session(
     """The session with its user, if it has not ended and the user may come in."""
     active = _live_sessions()
     if first_read is None:
-        return active.first([session_id, user_id])
-    look = active.named("session", "user")
+        return active.get_or_none([session_id, user_id])
+    look = active.sql_with_names("session", "user")
     found = fetch(
         f"SELECT live.*, ({first_read.statement}) FROM ({look}) AS live",  # noqa: S608
         {**first_read.values, "session": session_id, "user": user_id},
@@ -97,15 +96,15 @@ def _live_session(
     if not found:
         return None
     [(*row, first_read.value)] = found
-    return active.instance(row)
+    return active.from_row(row)
 
 
 @cache
-def _live_sessions() -> Compiled[Session]:
+def _live_sessions() -> CompiledQuery[Session]:
     active = Session.objects.select_related("user").filter(
         pk=uuid.UUID(int=1), user=uuid.UUID(int=2), user__is_active=True, revoked_at=None
     )
-    return Compiled(active, "user")
+    return CompiledQuery(active, "user")
 
 
 def _touch(session: Session) -> None:

@@ -9,9 +9,9 @@ from django.http import FileResponse
 from django.http.response import HttpResponseBase
 
 from accounts.auth.closing import close_account
-from backoffice.actions.base import Deed, ReasonForm, StaffAction
+from backoffice.actions.base import ActionContext, ReasonForm, StaffAction
 from gemchat.api.client_address import client_from_request
-from messaging.tasks import send
+from messaging.tasks import enqueue
 from privacy.export import write_archive
 from privacy.models import PrivacyAction
 from privacy.tasks import erase_user
@@ -21,43 +21,43 @@ class EraseForm(ReasonForm):
     understood = forms.BooleanField(label="This can not be undone, and I am sure")
 
 
-def export(deed: Deed) -> HttpResponseBase:
+def export(context: ActionContext) -> HttpResponseBase:
     # Closed with the response.
     file = TemporaryFile()  # noqa: SIM115
-    write_archive(deed.row, file)
+    write_archive(context.row, file)
     file.seek(0)
     response = FileResponse(file, as_attachment=True, filename=f"gemchatroom-{deed.row.pk}.zip")
     response["Cache-Control"] = "no-store"
     return response
 
 
-def erase(deed: Deed) -> str:
+def erase(context: ActionContext) -> str:
     """Close the account now; a worker erases it, after Stripe has been told."""
     erasure = close_account(
-        user=deed.row, client=client_from_request(deed.request), actor=deed.actor
+        user=context.row, client=client_from_request(context.request), actor=context.actor
     )
-    transaction.on_commit(partial(send, erase_user, erasure.pk))
+    transaction.on_commit(partial(enqueue, erase_user, erasure.pk))
     return "The account is closed, and being erased."
 
 
-PERSON_ACTIONS = [
+PRIVACY_ACTIONS = [
     StaffAction(
         name="export",
         label="Export all that is kept",
         permission="accounts.export_user",
         event=PrivacyAction.USER_EXPORTED,
-        perform=export,
+        run=export,
         warning="You get a file of personal data. Give it to nobody but the person.",
-        most_rows=1,
+        max_rows=1,
     ),
     StaffAction(
         name="erase",
         label="Erase",
         permission="accounts.erase_user",
         event=PrivacyAction.ERASURE_ORDERED,
-        perform=erase,
+        run=erase,
         form=EraseForm,
         warning="The user is erased for ever, with rooms, messages and the customer at Stripe.",
-        most_rows=1,
+        max_rows=1,
     ),
 ]

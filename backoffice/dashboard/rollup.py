@@ -4,25 +4,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count, Sum
 from django.utils import timezone
 
 from accounts.models import User
 from backoffice.models import DailyFigures, start_of
 from billing.models import ENDED, UsageRecord
+from billing.statements import wait_percentiles
 from billing.stripe.revenue import monthly_revenue
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
 from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
-PERCENTILES = """
-SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_token_ms),
-       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reply_ms)
-FROM billing_usagerecord
-WHERE created_at >= %s AND created_at < %s AND outcome = 'complete' AND purpose = 'reply'
-"""
 # Known of the moment only; a day that is over keeps what it had last.
 OF_THE_MOMENT = ("pro_users", "revenue")
 
@@ -65,9 +59,7 @@ def figures_of(day: date, *, now: datetime) -> DailyFigures:
 
 def percentiles(start: datetime, end: datetime) -> list[list[int | None]]:
     """The median and the 95th, of the first token and of the whole reply."""
-    with connection.cursor() as cursor:
-        cursor.execute(PERCENTILES, [start, end])
-        row = cursor.fetchone()
+    row = wait_percentiles(start=start, end=end)
     return [[None if each is None else round(each) for each in of or (None, None)] for of in row]
 
 
@@ -99,7 +91,7 @@ def waiting() -> Waiting:
 def oldest_seconds() -> float | None:
     """How long somebody has been waiting for a worker to begin; not for what staff sent again."""
     oldest = (
-        Message.objects.filter(status=Message.Status.QUEUED, attempts_forgiven=0)
+        Message.objects.filter(status=Message.Status.QUEUED, attempts_reset=0)
         .order_by("id")
         .values_list("created_at", flat=True)
         .first()

@@ -193,7 +193,6 @@ class Migration(migrations.Migration):
                     "purpose",
                     models.CharField(
                         choices=[("reply", "Reply"), ("title", "Title")],
-                        db_default="reply",
                         default="reply",
                         max_length=8,
                     ),

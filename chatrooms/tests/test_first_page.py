@@ -28,7 +28,7 @@ def test_second_look_is_answered_from_redis(
     alice: User, alice_api: APIClient, settings: Any
 ) -> None:
     settings.CACHE_TTL_SECONDS = 77
-    Chatroom.objects.open(user=alice, title="Rivers")
+    Chatroom.objects.create_room(user=alice, title="Rivers")
     first = listed(alice_api)
     [key] = client().keys("chatrooms:first:*")
 
@@ -42,7 +42,7 @@ def test_second_look_is_answered_from_redis(
 
 def test_kept_page_has_its_link(alice: User, alice_api: APIClient) -> None:
     for _ in range(3):
-        Chatroom.objects.open(user=alice)
+        Chatroom.objects.create_room(user=alice)
 
     answers = [alice_api.get(f"{URL}?limit=2") for _ in range(2)]
 
@@ -66,8 +66,8 @@ WRITES: dict[str, Callable[[APIClient, str], Any]] = {
 
 @pytest.mark.parametrize("write", WRITES)
 def test_write_shows_in_the_next_look(write: str, alice: User, alice_api: APIClient) -> None:
-    Chatroom.objects.open(user=alice, title="Rivers")
-    room = Chatroom.objects.open(user=alice)
+    Chatroom.objects.create_room(user=alice, title="Rivers")
+    room = Chatroom.objects.create_room(user=alice)
     before = listed(alice_api)
     listed(alice_api)
 
@@ -81,7 +81,7 @@ def test_write_shows_in_the_next_look(write: str, alice: User, alice_api: APICli
 
 @transactional
 def test_writers_see_their_writes_while_others_read_and_write(alice: User) -> None:
-    rooms = [Chatroom.objects.open(user=alice, title="Rivers") for _ in range(4)]
+    rooms = [Chatroom.objects.create_room(user=alice, title="Rivers") for _ in range(4)]
     is_over = threading.Event()
 
     def write(room: Chatroom) -> list[str]:
@@ -117,7 +117,7 @@ def test_writers_see_their_writes_while_others_read_and_write(alice: User) -> No
 def test_without_redis_the_list_is_answered(
     alice: User, alice_api: APIClient, settings: Any
 ) -> None:
-    Chatroom.objects.open(user=alice, title="Rivers")
+    Chatroom.objects.create_room(user=alice, title="Rivers")
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     client.cache_clear()
 
@@ -130,7 +130,7 @@ def test_without_redis_the_list_is_answered(
 def test_lists_of_two_users_are_kept_apart(
     alice: User, alice_api: APIClient, bob_api: APIClient
 ) -> None:
-    Chatroom.objects.open(user=alice, title="Rivers")
+    Chatroom.objects.create_room(user=alice, title="Rivers")
 
     assert len(listed(alice_api)) == 1
     assert listed(bob_api) == []
@@ -141,7 +141,7 @@ def test_kept_page_costs_one_query(
     alice: User, alice_api: APIClient, django_assert_num_queries: Any
 ) -> None:
     """Its version comes with the session."""
-    Chatroom.objects.open(user=alice)
+    Chatroom.objects.create_room(user=alice)
     listed(alice_api)
 
     with django_assert_num_queries(1):
@@ -152,7 +152,7 @@ def test_kept_page_costs_one_query(
 def test_caller_is_let_in_before_a_query_is_looked_at(
     query: str, alice: User, alice_api: APIClient
 ) -> None:
-    Chatroom.objects.open(user=alice)
+    Chatroom.objects.create_room(user=alice)
     assert alice_api.get(f"{URL}{query}").status_code == (422 if query else 200)
 
     Session.objects.filter(user=alice).end(Session.Ending.LOGOUT)

@@ -18,7 +18,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def make_rooms(user: User, count: int, *, start: int = 0, **fields: Any) -> None:
     """Rooms named by number, of which the higher have the newer activity."""
     for number in range(start, start + count):
-        room = Chatroom.objects.open(user=user, title=f"Room {number}")
+        room = Chatroom.objects.create_room(user=user, title=f"Room {number}")
         at = NOON + timedelta(minutes=number)
         Chatroom.objects.filter(pk=room.pk).update(last_message_at=at, **fields)
 
@@ -45,7 +45,7 @@ def pages(api: APIClient, query: str = "") -> list[list[str]]:
 
 @pytest.mark.parametrize("url", ["/api/v1/chatroom", "/api/v1/chatroom/"])
 def test_list_is_a_bare_array_of_rooms(url: str, alice: User, alice_api: APIClient) -> None:
-    room = Chatroom.objects.open(user=alice, title="Rivers", system_prompt="Be brief.")
+    room = Chatroom.objects.create_room(user=alice, title="Rivers", system_prompt="Be brief.")
 
     answer = alice_api.get(url)
 
@@ -87,8 +87,8 @@ def test_archived_rooms_are_a_list_of_their_own(alice: User, alice_api: APIClien
 def test_list_has_neither_temporary_rooms_nor_those_of_others(
     alice: User, bob: User, alice_api: APIClient
 ) -> None:
-    Chatroom.objects.open(user=alice, title="Gone tomorrow", temporary=True)
-    Chatroom.objects.open(user=bob, title="Bob's")
+    Chatroom.objects.create_room(user=alice, title="Gone tomorrow", temporary=True)
+    Chatroom.objects.create_room(user=bob, title="Bob's")
 
     assert titles(alice_api.get(URL)) == []
 

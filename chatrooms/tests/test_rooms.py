@@ -79,7 +79,7 @@ def test_title_of_a_hundred_characters_in_any_language_is_kept(
 def test_one_field_is_changed_and_the_others_stay(
     field: str, value: Any, slash: str, alice: User, alice_api: APIClient
 ) -> None:
-    room = Chatroom.objects.open(user=alice, title="Rivers", system_prompt="Be kind.")
+    room = Chatroom.objects.create_room(user=alice, title="Rivers", system_prompt="Be kind.")
     before = alice_api.get(url_of(room)).json()
 
     answer = alice_api.patch(url_of(room) + slash, {field: value})
@@ -94,7 +94,7 @@ def test_one_field_is_changed_and_the_others_stay(
 
 
 def test_given_title_is_no_longer_overwritten(alice: User, alice_api: APIClient) -> None:
-    room = Chatroom.objects.open(user=alice)
+    room = Chatroom.objects.create_room(user=alice)
 
     alice_api.patch(url_of(room), {"title": "New chat"})
 
@@ -102,7 +102,7 @@ def test_given_title_is_no_longer_overwritten(alice: User, alice_api: APIClient)
 
 
 def test_system_prompt_is_taken_away(alice: User, alice_api: APIClient) -> None:
-    room = Chatroom.objects.open(user=alice, system_prompt="Be kind.")
+    room = Chatroom.objects.create_room(user=alice, system_prompt="Be kind.")
 
     assert alice_api.patch(url_of(room), {"system_prompt": ""}).json()["system_prompt"] == ""
 
@@ -122,7 +122,7 @@ def test_system_prompt_is_taken_away(alice: User, alice_api: APIClient) -> None:
 def test_bad_change_is_unprocessable_and_changes_nothing(
     body: Any, alice: User, alice_api: APIClient
 ) -> None:
-    room = Chatroom.objects.open(user=alice, title="Rivers")
+    room = Chatroom.objects.create_room(user=alice, title="Rivers")
 
     answer = sent(alice_api, "patch", url_of(room), {"archived": True, **body})
 
@@ -133,10 +133,10 @@ def test_bad_change_is_unprocessable_and_changes_nothing(
 
 
 def test_change_writes_no_counter_back(alice: User) -> None:
-    room = Chatroom.objects.open(user=alice)
+    room = Chatroom.objects.create_room(user=alice)
     Chatroom.objects.filter(pk=room.pk).update(message_count=2)
 
-    room.change(title="Lakes")
+    room.update_fields(title="Lakes")
 
     assert Chatroom.objects.get().message_count == 2
 
@@ -145,7 +145,7 @@ def test_change_writes_no_counter_back(alice: User) -> None:
 def test_strangers_and_the_anonymous_reach_no_room(
     method: str, alice: User, alice_api: APIClient, bob_api: APIClient
 ) -> None:
-    room = Chatroom.objects.open(user=alice)
+    room = Chatroom.objects.create_room(user=alice)
 
     assert getattr(bob_api, method)(url_of(room)).status_code == 404
     assert getattr(APIClient(), method)(url_of(room)).status_code == 401
@@ -159,7 +159,7 @@ def test_anonymous_opens_no_room(db: None) -> None:
 
 @pytest.mark.parametrize("method", ["put", "post"])
 def test_other_methods_are_not_allowed(method: str, alice: User, alice_api: APIClient) -> None:
-    answer = getattr(alice_api, method)(url_of(Chatroom.objects.open(user=alice)))
+    answer = getattr(alice_api, method)(url_of(Chatroom.objects.create_room(user=alice)))
 
     assert answer.status_code == 405
     assert answer["Allow"] == "GET, PATCH, DELETE, HEAD, OPTIONS"

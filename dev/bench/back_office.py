@@ -45,10 +45,10 @@ print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
 ROLL_UP = """
 import time
 from django.utils import timezone
-from backoffice.dashboard.rollup import roll_up
-roll_up(now=timezone.now())
+from backoffice.dashboard.rollup import update_daily_metrics
+update_daily_metrics(now=timezone.now())
 started = time.perf_counter()
-roll_up(now=timezone.now())
+update_daily_metrics(now=timezone.now())
 print(time.perf_counter() - started)
 """
 # UUIDs of version 7 in the order of the numbers, `span` of them over the past thirty days.
@@ -147,7 +147,7 @@ WITH numbered AS (
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
 )
 INSERT INTO messaging_message (id, chatroom_id, user_id, parent_id, sender, status, content,
-    created_at, model, model_version, attempt, attempts_forgiven, stop_requested, started_at,
+    created_at, model, model_version, attempt, attempts_reset, stop_requested, started_at,
     ended_at, resend_at, error_code, error_detail, provider_code, finish_reason, rating,
     feedback_comment)
 SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),
@@ -163,10 +163,10 @@ SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),
         'blocked', 'internal'])[1 + n / 10 %% 5] ELSE '' END, '', '', '', 0, ''
 FROM numbered;
 
-INSERT INTO billing_usagerecord (user_id, reply_id, attempt, model, outcome, error_code,
+INSERT INTO billing_usagerecord (user_id, purpose, reply_id, attempt, model, outcome, error_code,
     provider_code, started_at, first_token_ms, reply_ms, prompt_tokens, output_tokens,
     cached_tokens, thinking_tokens, cost_micro_usd, estimated, created_at)
-SELECT pg_temp.key(0, (n / %(in_a_room)s) %% %(users)s, %(users)s),
+SELECT pg_temp.key(0, (n / %(in_a_room)s) %% %(users)s, %(users)s), 'reply',
     pg_temp.key(0, n, %(messages)s), 1, 'gemini-3.5-flash-lite',
     CASE WHEN n %% 10 = 1 THEN 'failed' ELSE 'complete' END, '', '', now(), 200 + n %% 900,
     900 + n %% 9000, 500, 100, 0, 0, 400, false, pg_temp.moment(n, %(messages)s)
@@ -256,7 +256,9 @@ def measure(program: Program, large: Size, *, rounds: int) -> list[Row]:
             make_side(program, program.stores["DATABASE_URL"], program.port, large),
             make_side(program, beside, port, LITTLE),
         ]
-        counted = [roll_up(program, url) for url in (program.stores["DATABASE_URL"], beside)]
+        counted = [
+            update_daily_metrics(program, url) for url in (program.stores["DATABASE_URL"], beside)
+        ]
         say("Pages")
         figures: dict[str, list[list[float]]] = defaultdict(lambda: [[], []])
         for number in range(rounds):
@@ -323,7 +325,7 @@ def pages_of(database: psycopg.Connection[Any]) -> dict[str, str]:
     return pages | {what: f"/admin/{path}" for what, path in LISTS.items()}
 
 
-def roll_up(program: Program, database_url: str) -> float:
+def update_daily_metrics(program: Program, database_url: str) -> float:
     """Measure seconds."""
     return float(
         program.manage("shell", "--verbosity=0", "--command", ROLL_UP, DATABASE_URL=database_url)

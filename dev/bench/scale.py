@@ -38,7 +38,7 @@ from messaging.models import Message
 from messaging.management.demo_data import made_up_texts
 from messaging.api.messages import cursor_at as message_cursor
 user = User.objects.get(mobile={mobile!r})
-rooms = Chatroom.objects.owned_by(user).listed(archived=False)
+rooms = Chatroom.objects.owned_by(user).for_list(archived=False)
 messages = Message.objects.filter(chatroom=rooms[0]).order_by("id")
 texts = made_up_texts(Random(7))
 words = Counter(word for text in texts for word in set(text.split())).most_common()

@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 # Threads of a web process that use the database besides WEB_THREADS: of native async views, and
 # of probes.
-LIVE_THREADS, LOOK_THREADS = 8, 2
+ASYNC_VIEW_THREADS, PROBE_THREADS = 8, 2
 
 # How long the server may take to cancel a statement before it counts as hanging.
 GRACE_SECONDS = 2.0
@@ -22,7 +22,7 @@ POOL_SECONDS = 3.0
 IDLE_IN_TRANSACTION_SECONDS = 60.0
 
 
-class BoundedConnection(psycopg.Connection[Any]):
+class LimitedConnection(psycopg.Connection[Any]):
     """A connection that ends its wait for a server that does not answer.
 
     The server enforces statement_timeout, which does not help where the server is stopped or not
@@ -37,11 +37,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         A server that ended has closed the connection. The socket shows that without a round trip:
         while the socket has nothing to read, the connection is open.
         """
-        if query == "" and not self._has_news():
+        if query == "" and not self._socket_is_readable():
             return self.cursor()
         return super().execute(query, *args, **options)
 
-    def _has_news(self) -> bool:
+    def _socket_is_readable(self) -> bool:
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
         return bool(poll.poll(0))
@@ -56,14 +56,16 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
 
-def bound_for_web() -> None:
+def limit_database_waits_for_web() -> None:
     """Set the limits of a web process, before its first connection."""
-    bound(statement_seconds=settings.WEB_STATEMENT_SECONDS, lock_seconds=settings.WEB_LOCK_SECONDS)
+    limit_database_waits(
+        statement_seconds=settings.WEB_STATEMENT_SECONDS, lock_seconds=settings.WEB_LOCK_SECONDS
+    )
     # The pool has a connection for each thread: a wait means that the database is down.
     connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]["pool"]["timeout"] = POOL_SECONDS
 
 
-def bound(*, statement_seconds: float, lock_seconds: float) -> None:
+def limit_database_waits(*, statement_seconds: float, lock_seconds: float) -> None:
     """Set the limits of every connection that this process opens from now on."""
     options = connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]
     limits = {
@@ -73,8 +75,8 @@ def bound(*, statement_seconds: float, lock_seconds: float) -> None:
     }
     timeouts = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
     # To compile a statement takes longer than to run one. A cached plan
-    # (`gemchat.stores.prepared`) must not scan a table that was small when the plan was made; no
+    # (`gemchat.stores.statements`) must not scan a table that was small when the plan was made; no
     # statement here needs a whole table.
     planning = ["-c jit=off", "-c enable_seqscan=off"]
     options["options"] = " ".join([options.get("options", ""), *timeouts, *planning]).strip()
-    BoundedConnection.wait_seconds = statement_seconds + GRACE_SECONDS
+    LimitedConnection.wait_seconds = statement_seconds + GRACE_SECONDS

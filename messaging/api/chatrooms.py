@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.api.authentication import FirstRead, SessionTokenAuthentication, authenticated_user
 from accounts.models import User
 from chatrooms.list_cache import current_version, first_page
-from chatrooms.list_pages import page_of, position_in, respond
+from chatrooms.list_pages import build_page, page_response, requested_position
 from chatrooms.models import Chatroom, ChatroomQuerySet
 from chatrooms.serializers import (
     ChangeChatroomSerializer,
@@ -55,23 +55,23 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
         """Make a room; limits of plans are for a subclass, which knows billing."""
-        return Chatroom.objects.open(user=user, **fields)
+        return Chatroom.objects.create_room(user=user, **fields)
 
     def list(self, request: Request) -> HttpResponse:
         """A bare array; the next page is in the `Link` header."""
         archived, limit = list_query(request)["archived"], page_limit(request)
-        user, position = authenticated_user(request), position_in(request)
+        user, position = authenticated_user(request), requested_position(request)
         if position is None:
             current = self.version.value
             page = first_page(user=user, archived=archived, limit=limit, current=current)
         else:
-            rooms = self.get_queryset().listed(archived=archived).after(position)
-            page = page_of(list(rooms[: limit + 1]), user=user, limit=limit)
-        return respond(request, page)
+            rooms = self.get_queryset().for_list(archived=archived).after(position)
+            page = build_page(list(rooms[: limit + 1]), user=user, limit=limit)
+        return page_response(request, page)
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
         fields = ChangeChatroomSerializer(data=request.data, partial=True)
         fields.is_valid(raise_exception=True)
-        room.change(**fields.validated_data)
+        room.update_fields(**fields.validated_data)
         return Response(self.get_serializer(room).data)

@@ -31,7 +31,7 @@ from messaging.api.serializers import (
     PromptSerializer,
 )
 from messaging.conversation import actions
-from messaging.conversation.actions import Accepted
+from messaging.conversation.accept import Accepted
 from messaging.history import branch
 from messaging.history.branch import MessageRow
 from messaging.history.search import find_rooms
@@ -64,7 +64,7 @@ class ConversationViewSet(ChatroomViewSet):
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
         plan = plan_for_user(user)
-        return Chatroom.objects.open_within_limits(
+        return Chatroom.objects.create_within_limits(
             user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
         )
 

@@ -26,7 +26,8 @@ from messaging.api.serializers import (
     PromptSerializer,
 )
 from messaging.api.stream import LONGEST_WAIT_SECONDS, InvalidEventId
-from messaging.conversation.actions import NotAPrompt, NotAReply, TooManyWaiting
+from messaging.conversation.accept import TooManyWaiting
+from messaging.conversation.actions import NotAPrompt, NotAReply
 from messaging.models.gemini_models import ModelNotInPlan, UnknownModel
 from messaging.streaming.live_reads import LIVE_PROBLEMS
 
@@ -316,7 +317,7 @@ describe(
 # Empty is the same as left out.
 EVENT_ID = {"type": "string", "pattern": "^(?:[0-9]{1,10}-[0-9]{1,10})?$"}
 # The live views, which are none of DRF's.
-STAND_INS = {
+EXTRA_OPERATIONS = {
     ("/api/v1/message/{id}", "get"): call(
         "readMessage",
         "A message; with `wait`, as soon as it has ended or the seconds have passed",

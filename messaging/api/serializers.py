@@ -45,7 +45,7 @@ class Feedback(TypedDict):
 class MessageSerializer(serializers.ModelSerializer[Message]):
     """Wants messages with their `sibling_ids`, as `messaging.history.branch` gives them.
 
-    `branch.Shown` has all that is read here.
+    `branch.MessageRow` has all that is read here.
     """
 
     chatroom_id = serializers.UUIDField(read_only=True)

@@ -7,10 +7,9 @@ the reply is being made anew: what came before it is void.
 """
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -21,22 +20,22 @@ from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, Validatio
 from rest_framework.renderers import JSONRenderer
 
 from accounts.api.authentication import session_for
-from accounts.models import Session, User
-from gemchat.api.errors import FORESEEN, DomainError, problem_for
-from gemchat.stores.compiled import Compiled
+from accounts.models import Session
+from gemchat.api.errors import HANDLED_EXCEPTIONS, DomainError, problem_response_for
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
 from messaging.history import branch
-from messaging.models import DATABASE_LOST, Message
-from messaging.streaming.buffer import Entry, Position, read_published, stream_key
-from messaging.streaming.hub import Hub, Reader, hub_of
+from messaging.models import DATABASE_ERRORS, Message
+from messaging.models.reads import message_or_raise, own_message_or_raise
+from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
+from messaging.streaming.hub import Reader, StreamHub, hub_of
 from messaging.streaming.live_reads import LiveRead, in_thread
 
 PING_SECONDS = 15.0
 LONGEST_STREAM_SECONDS = 600.0
 LONGEST_WAIT_SECONDS = 30
 ACCEPTED_WAITS = {str(seconds) for seconds in range(LONGEST_WAIT_SECONDS + 1)}
-STORE_DOWN_LOOK_SECONDS = 1.0
+STORE_DOWN_POLL_SECONDS = 1.0
 
 TERMINAL_EVENTS = {
     Message.Status.COMPLETE: "reply.completed",
@@ -63,13 +62,13 @@ def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[
         @wraps(view)
         async def guarded(request: HttpRequest, **captured: str) -> HttpResponseBase:
             if request.method not in methods:
-                return problem_for(MethodNotAllowed(request.method or ""))
+                return problem_response_for(MethodNotAllowed(request.method or ""))
             if not any(map(request.accepts, media_types)):
-                return problem_for(NotAcceptable())
+                return problem_response_for(NotAcceptable())
             try:
                 return await view(request, **captured)
-            except FORESEEN as error:
-                return problem_for(error)
+            except HANDLED_EXCEPTIONS as error:
+                return problem_response_for(error)
 
         return guarded
 
@@ -85,11 +84,11 @@ async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
         position, *_ = [Position.parse(event_id) for event_id in given if event_id]
     except ValueError as error:
         raise InvalidEventId from error
-    session, reply = await in_thread(own_message, request, message_id)
+    session, reply = await in_thread(get_own_message, request, message_id)
     read = hub.reads.open(session)
     if not reply.is_reply:
         raise NotAReply
-    if reply.has_ended and position == end_of(reply):
+    if reply.has_ended and position == end_position(reply):
         # The client has seen the end; this keeps an EventSource from asking again.
         return HttpResponse(status=204)
     response = StreamingHttpResponse(
@@ -108,8 +107,8 @@ async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
     if "wait" in request.GET:
         found = await waited_for(request, message_id, request.GET["wait"])
     else:
-        _, found = await in_thread(own_message, request, message_id)
-    body = JSONRenderer().render(await in_thread(described, found))
+        _, found = await in_thread(get_own_message, request, message_id)
+    body = JSONRenderer().render(await in_thread(render, found))
     return HttpResponse(body, "application/json")
 
 
@@ -119,7 +118,7 @@ async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Mes
     if seconds not in ACCEPTED_WAITS:
         detail = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
         raise ValidationError({"wait": detail})
-    session, found = await in_thread(own_message, request, message_id)
+    session, found = await in_thread(get_own_message, request, message_id)
     read = hub.reads.open(session)
     if found.has_ended:
         return found
@@ -133,50 +132,32 @@ async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Mes
     except TimeoutError:
         pass
     read.require_session()
-    return await in_thread(stored, found)
+    return await in_thread(reload, found)
 
 
-def own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
+def get_own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
     """The caller's session and message; raises AuthenticationFailed or Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
-    return session, existing(messages_of_users().first([session.user_id, message_id]))
+    return session, own_message_or_raise(user_id=session.user_id, message_id=message_id)
 
 
-def stored(reply: Message) -> Message:
-    return existing(messages().first([reply.pk]))
+def reload(reply: Message) -> Message:
+    return message_or_raise(reply.pk)
 
 
-def existing(message: Message | None) -> Message:
-    if message is None:
-        raise Message.DoesNotExist
-    return message
-
-
-@cache
-def messages_of_users() -> Compiled[Message]:
-    """By their user and their id."""
-    user = User(pk=uuid.UUID(int=1))
-    return Compiled(Message.objects.owned_by(user).filter(pk=uuid.UUID(int=2)))
-
-
-@cache
-def messages() -> Compiled[Message]:
-    return Compiled(Message.objects.filter(pk=uuid.UUID(int=1)))
-
-
-def described(message: Message) -> Any:
+def render(message: Message) -> Any:
     [message] = branch.with_siblings([message])
     return MessageSerializer(message).data
 
 
-def end_of(reply: Message) -> Position:
+def end_position(reply: Message) -> Position:
     """The id of a reply's terminal event."""
     return Position(reply.attempt, len(reply.content) + 1)
 
 
 async def events(
-    reply: Message, position: Position, hub: Hub, read: LiveRead | None = None
+    reply: Message, position: Position, hub: StreamHub, read: LiveRead | None = None
 ) -> AsyncGenerator[bytes]:
     """The rest of a reply after `position`, then its terminal event.
 
@@ -192,7 +173,7 @@ async def events(
     async with hub.opened(), hub.listening(reply.pk) as reader:
         if read is not None:
             read.wake = reader.wake
-        look_at_row, patience = False, STORE_DOWN_LOOK_SECONDS
+        look_at_row, patience = False, STORE_DOWN_POLL_SECONDS
         while loop.time() < closes_at and not hub.closing.is_set():
             try:
                 async with asyncio.timeout(patience):
@@ -207,7 +188,7 @@ async def events(
             try:
                 entries = await entries_after(hub, reader, reply, position)
             except RedisError:
-                entries, look_at_row, patience = [], True, STORE_DOWN_LOOK_SECONDS
+                entries, look_at_row, patience = [], True, STORE_DOWN_POLL_SECONDS
             for entry, fields in entries:
                 if "end" in fields:
                     look_at_row = True
@@ -222,10 +203,10 @@ async def events(
                     yield event("reply.delta", position, {"text": text})
             if look_at_row:
                 try:
-                    reply = await in_thread(stored, reply)
+                    reply = await in_thread(reload, reply)
                     last_events = await ending(reply, position) if reply.has_ended else []
-                except DATABASE_LOST:
-                    patience = STORE_DOWN_LOOK_SECONDS
+                except DATABASE_ERRORS:
+                    patience = STORE_DOWN_POLL_SECONDS
                 except Message.DoesNotExist:
                     return
                 else:
@@ -237,10 +218,10 @@ async def events(
 
 
 async def entries_after(
-    hub: Hub, reader: Reader, reply: Message, position: Position
+    hub: StreamHub, reader: Reader, reply: Message, position: Position
 ) -> list[Entry]:
     """As they were published, to a reader who has all before them; otherwise from the buffer."""
-    published = [read_published(each) for each in reader.take()]
+    published = [parse_published(each) for each in reader.take()]
     if not reader.is_behind:
         new = [(entry, fields) for entry, fields in published if entry > position]
         if not new or unseen(new[0][0], new[0][1]["text"], position) is not None:
@@ -277,8 +258,8 @@ async def ending(reply: Message, position: Position) -> list[bytes]:
     if rest := reply.content[position.offset :]:
         until = Position(reply.attempt, len(reply.content))
         last.append(event("reply.delta", until, {"text": rest}))
-    message = await in_thread(described, reply)
-    last.append(event(TERMINAL_EVENTS[Message.Status(reply.status)], end_of(reply), message))
+    message = await in_thread(render, reply)
+    last.append(event(TERMINAL_EVENTS[Message.Status(reply.status)], end_position(reply), message))
     return last
 
 

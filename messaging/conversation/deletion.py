@@ -36,10 +36,10 @@ def erase_room(*, chatroom_id: uuid.UUID) -> None:
 
 def stop_replies(messages: MessageQuerySet) -> None:
     """End those that are under way, or ask their workers to."""
-    for reply in messages.under_way():
+    for reply in messages.active():
         if Message.objects.stop_queued(reply=reply):
             tell_readers(reply.pk, Position(reply.attempt + 1, 0))
-        elif Message.objects.ask_to_stop(reply=reply):
+        elif Message.objects.request_stop(reply=reply):
             mark_for_stop(reply.pk)
 
 
@@ -49,7 +49,7 @@ def erase_batch(chatroom_id: uuid.UUID) -> bool:
         # The lock keeps two tasks from erasing the same messages.
         rooms = Chatroom.objects.deleted().select_for_update(skip_locked=True)
         room = rooms.filter(pk=chatroom_id).first()
-        if room is None or Message.objects.under_way().filter(chatroom=room).exists():
+        if room is None or Message.objects.active().filter(chatroom=room).exists():
             return False
         with connection.cursor() as cursor:
             cursor.execute(ERASE_NEWEST, [room.pk, BATCH])

@@ -20,7 +20,7 @@ from messaging.gemini import (
 from messaging.gemini.offline import MODEL_VERSION as OFFLINE
 from messaging.history import branch
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel, serving
+from messaging.models.gemini_models import GeminiModel, model_in_service
 from messaging.replies.ledger import record
 
 logger = logging.getLogger(__name__)
@@ -44,17 +44,17 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
     room = Chatroom.objects.untitled().filter(pk=chatroom_id).first()
     if room is None:
         return
-    prompt, reply = branch.upwards(room.active_leaf, limit=2)
+    prompt, reply = branch.ancestors(room.active_leaf, limit=2)
     if reply.status == Message.Status.COMPLETE:
-        title = cleaned(asked_of_gemini(prompt, reply)) or cleaned(prompt.content)
+        title = normalise_title(suggest_title(prompt, reply)) or normalise_title(prompt.content)
         Chatroom.objects.untitled().filter(pk=chatroom_id).update(title=title or DEFAULT_TITLE)
 
 
-def asked_of_gemini(prompt: Message, reply: Message) -> str:
+def suggest_title(prompt: Message, reply: Message) -> str:
     """Ask Gemini for a title once for each reply; the ledger has what that cost."""
-    if reply.model_version == OFFLINE or is_recorded(reply):
+    if reply.model_version == OFFLINE or has_title_record(reply):
         return ""
-    priced = serving(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
+    priced = model_in_service(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
     model = priced.name if priced else reply.model
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
     request = Request(model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)
@@ -79,13 +79,13 @@ def asked_of_gemini(prompt: Message, reply: Message) -> str:
     return "".join(pieces)
 
 
-def is_recorded(reply: Message) -> bool:
+def has_title_record(reply: Message) -> bool:
     """Whether Gemini has been asked for a title after this reply; the task may run twice."""
     titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
     return titles.filter(reply_id=reply.pk).exists()
 
 
-def cleaned(text: str) -> str:
+def normalise_title(text: str) -> str:
     """One line without markup, control characters and quotation marks, at most 60 characters."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     visible = "".join(" " if unicodedata.category(c) == "Cc" else c for c in line)

@@ -1,6 +1,7 @@
-"""Reading the active branch of a room, at a cost that depends on the page and not on the room."""
+"""The active branch of a room, read at a cost that depends on the page alone."""
 
 import uuid
+from collections import namedtuple
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,14 +9,15 @@ from django.db import connection
 
 from accounts.models import User
 from chatrooms.models import Chatroom
-from gemchat.stores.prepared import fetch
+from chatrooms.statements import own_room_cte, own_room_params
+from gemchat.stores.statements import columns_of, fetch
 from messaging.models import Message
 
-Row = TypeVar("Row", "Said", "Shown")
+Row = TypeVar("Row", "ContextRow", "MessageRow")
 
-# Points every ancestor of a message at the branch that leads to it. Steps that lead there
-# already are not written again.
-SHOW = """
+# Points every ancestor of a message at its branch. A step that points there already is not
+# written again.
+ACTIVATE_SQL = """
 WITH RECURSIVE branch (id, parent_id) AS (
     SELECT id, parent_id FROM messaging_message WHERE id = %(message)s
     UNION ALL
@@ -25,14 +27,14 @@ WITH RECURSIVE branch (id, parent_id) AS (
 UPDATE messaging_message above SET active_child = branch.id
 FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT FROM branch.id
 """
-# How far from its end the branch that is shown is looked through for a parent.
-NEAR = 200
+# How far from its end the active branch is searched for a parent.
+NEARBY_DEPTH = 200
 
 # What a message is read with: not its `words`, which are for the search alone.
-COLUMNS = ", ".join(f"messaging_message.{field.column}" for field in Message._meta.concrete_fields)
+MESSAGE_SQL = columns_of(Message, "messaging_message")
 # The ids of a message's variants, oldest first: a look into an index for each message, as the
 # planner takes every message of a large room for a first one, given the chance.
-VARIANTS = """
+VARIANTS_SQL = """
 CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     SELECT variant.id FROM messaging_message variant
     WHERE variant.chatroom_id = messaging_message.chatroom_id AND variant.parent_id IS NULL
@@ -42,64 +44,69 @@ CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     WHERE variant.parent_id = messaging_message.parent_id
     ORDER BY variant.id
 ) END"""
-OWN_ROOM = "room.id = %(chatroom)s AND room.user_id = %(user)s AND room.deleted_at IS NULL"
-ACTIVE_LEAF = f"SELECT active_leaf FROM chatrooms_chatroom AS room WHERE {OWN_ROOM}"  # noqa: S608
+ACTIVE_LEAF_SQL = f"SELECT active_leaf FROM ({own_room_cte()}) AS room"  # noqa: S608
 
 
-class Shown(NamedTuple):
-    """A message as MessageSerializer reads it, and no more: fifty rows of a page are made in the
-    time that three instances of the model take. Ids and the time are text, as they are shown."""
+# What no client sees of a message.
+HIDDEN = {
+    "user_id",
+    "active_child",
+    "attempt",
+    "attempts_reset",
+    "lease_expires_at",
+    "resend_at",
+    "retry_at",
+    "stop_requested",
+    "quota_day",
+    "started_at",
+    "first_token_at",
+    "ended_at",
+    "provider_code",
+}
+VISIBLE = [field.attname for field in Message._meta.concrete_fields if field.attname not in HIDDEN]
+VISIBLE.append("sibling_ids")
+Columns: Any = namedtuple("Columns", VISIBLE)  # type: ignore[misc]
 
+
+class MessageRow(Columns):
+    """A message as MessageSerializer reads it.
+
+    A page of these takes a third of the time of a page of instances. The ids and the time are
+    text, as clients get them.
+    """
+
+    __slots__ = ()
     id: str
     chatroom_id: str
     parent_id: str | None
-    sender: str
-    status: str
-    content: str
-    created_at: str
-    model: str
-    model_version: str
-    error_code: str
-    error_detail: str
-    finish_reason: str
-    prompt_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    thinking_tokens: int | None
-    context_messages: int | None
-    context_tokens: int | None
-    context_truncated: bool | None
-    rating: int
-    feedback_comment: str
-    sibling_ids: list[str]
 
 
-class Said(NamedTuple):
-    """A message as Gemini is told of it."""
+class ContextRow(NamedTuple):
+    """A message as it is sent to Gemini."""
 
     parent_id: uuid.UUID | None
     content: str
 
 
-SAID = ", ".join(f"messaging_message.{name}" for name in Said._fields)
+CONTEXT_ROW_SQL = ", ".join(f"messaging_message.{name}" for name in ContextRow._fields)
 AS_TEXT = {
     **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
     # As `gemchat.api.text.as_rfc3339` tells it.
     "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
-    "sibling_ids": f"({VARIANTS})::text[]",
+    "sibling_ids": f"({VARIANTS_SQL})::text[]",
 }
-SHOWN = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in Shown._fields)
+MESSAGE_ROW_SQL = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in VISIBLE)
 
-# The newest messages of a room, whatever their branch, and where that which is shown ends.
-NEWEST = f"""
-SELECT room.active_leaf::text, {SHOWN}
-FROM chatrooms_chatroom AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
-WHERE {OWN_ROOM} ORDER BY messaging_message.id DESC LIMIT %(limit)s
+# The newest messages of a room, of any branch, and the end of the active branch.
+NEWEST_SQL = f"""
+SELECT room.active_leaf::text, {MESSAGE_ROW_SQL}
+FROM ({own_room_cte()}) AS room JOIN messaging_message ON messaging_message.chatroom_id = room.id
+ORDER BY messaging_message.id DESC LIMIT %(limit)s
 """  # noqa: S608 the values are parameters
 
 # Walks from a message towards the root. Each step is one look-up by primary key.
-UPWARDS = """
+ANCESTORS_SQL = """
 WITH RECURSIVE branch (id, parent_id, height) AS (
     SELECT id, parent_id, 1 FROM messaging_message WHERE id = {start}
     UNION ALL
@@ -113,7 +120,7 @@ ORDER BY branch.height DESC
 
 # Walks from a message towards the leaf: over the child that is shown, where there are several,
 # and over the newest where nobody has chosen. Each step is one look-up in `message_children`.
-DOWNWARDS = """
+DESCENDANTS_SQL = """
 WITH RECURSIVE branch (id, active_child, depth) AS (
     SELECT id, active_child, 0 FROM messaging_message WHERE id = %(start)s
     UNION ALL
@@ -130,7 +137,7 @@ SELECT {columns} FROM branch JOIN messaging_message USING (id)
 WHERE branch.depth > 0 ORDER BY branch.depth
 """
 
-ROOT = """
+ROOT_SQL = """
 WITH RECURSIVE branch (id, parent_id) AS (
     SELECT id, parent_id FROM messaging_message WHERE id = %(leaf)s
     UNION ALL
@@ -141,62 +148,66 @@ SELECT id FROM branch WHERE parent_id IS NULL
 """
 
 
-def upwards(start: uuid.UUID | None, *, limit: int) -> list[Message]:
-    """At most `limit` messages that end with `start`, oldest first."""
-    statement = UPWARDS.format(columns=COLUMNS, start="%(start)s", limit="%(limit)s")
+def ancestors(start: uuid.UUID | None, *, limit: int) -> list[Message]:
+    """Return at most `limit` messages that end with `start`, oldest first."""
+    statement = ANCESTORS_SQL.format(columns=MESSAGE_SQL, start="%(start)s", limit="%(limit)s")
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
-def downwards(start: uuid.UUID, *, limit: int) -> list[Message]:
-    """At most `limit` messages that follow `start` on the branch that is shown, oldest first."""
-    statement = DOWNWARDS.format(columns=COLUMNS)
+def descendants(start: uuid.UUID, *, limit: int) -> list[Message]:
+    """Return at most `limit` messages after `start` on the active branch, oldest first."""
+    statement = DESCENDANTS_SQL.format(columns=MESSAGE_SQL)
     return list(Message.objects.raw(statement, {"start": start, "limit": limit}))
 
 
-def shown_upwards(start: uuid.UUID | None, *, limit: int) -> list[Shown]:
-    """As `upwards`, to be shown."""
-    statement = UPWARDS.format(columns=SHOWN, start="%(start)s", limit="%(limit)s")
-    return rows(Shown, statement, start=start, limit=limit)
+def ancestor_rows(start: uuid.UUID | None, *, limit: int) -> list[MessageRow]:
+    """Return the rows of `ancestors` for clients."""
+    statement = ANCESTORS_SQL.format(columns=MESSAGE_ROW_SQL, start="%(start)s", limit="%(limit)s")
+    return rows(MessageRow, statement, start=start, limit=limit)
 
 
-def said_upwards(start: uuid.UUID | None, *, limit: int) -> list[Said]:
-    """As `upwards`, to be told to Gemini."""
-    statement = UPWARDS.format(columns=SAID, start="%(start)s", limit="%(limit)s")
-    return rows(Said, statement, start=start, limit=limit)
+def context_rows(start: uuid.UUID | None, *, limit: int) -> list[ContextRow]:
+    """Return the rows of `ancestors` for Gemini."""
+    statement = ANCESTORS_SQL.format(columns=CONTEXT_ROW_SQL, start="%(start)s", limit="%(limit)s")
+    return rows(ContextRow, statement, start=start, limit=limit)
 
 
-def said_before_reply(*, limit: int) -> str:
-    """The statement of `said_upwards` that starts with the prompt of `%(reply)s`."""
+def context_sql(*, limit: int) -> str:
+    """Return the SQL of `context_rows` that starts with the prompt of `%(reply)s`."""
     prompt = "(SELECT parent_id FROM messaging_message WHERE id = %(reply)s)"
-    return UPWARDS.format(columns=SAID, start=prompt, limit=limit)
+    return ANCESTORS_SQL.format(columns=CONTEXT_ROW_SQL, start=prompt, limit=limit)
 
 
-def shown_downwards(start: uuid.UUID, *, limit: int) -> list[Shown]:
-    """As `downwards`, to be shown."""
-    return rows(Shown, DOWNWARDS.format(columns=SHOWN), start=start, limit=limit)
+def descendant_rows(start: uuid.UUID, *, limit: int) -> list[MessageRow]:
+    """Return the rows of `descendants` for clients."""
+    return rows(
+        MessageRow, DESCENDANTS_SQL.format(columns=MESSAGE_ROW_SQL), start=start, limit=limit
+    )
 
 
 def rows(kind: type[Row], statement: str, **values: Any) -> list[Row]:
     return list(map(kind._make, fetch(statement, values)))
 
 
-def show(message: Message, *, room: Chatroom) -> None:
-    """Make a message part of the branch that is shown.
+def activate(message: Message, *, room: Chatroom) -> None:
+    """Make a message part of the active branch.
 
-    Where its parent is among the latest that are shown, as it mostly is, everything above leads
-    there already, and one row is written. Otherwise every step from the root on is looked at.
+    Mostly its parent is near the end of the active branch. Then every step above leads there
+    already, and one row is written. Otherwise every step from the root on is checked.
     """
     if message.parent_id is None:
         return
-    if any(shown.pk == message.parent_id for shown in upwards(room.active_leaf, limit=NEAR)):
+    if any(
+        shown.pk == message.parent_id for shown in ancestors(room.active_leaf, limit=NEARBY_DEPTH)
+    ):
         Message.objects.filter(pk=message.parent_id).update(active_child=message.pk)
         return
     with connection.cursor() as cursor:
-        cursor.execute(SHOW, {"message": message.pk})
+        cursor.execute(ACTIVATE_SQL, {"message": message.pk})
 
 
 def root_of(room: Chatroom) -> uuid.UUID | None:
-    """The first message of the active branch; None in an empty room.
+    """Return the id of the first message of the active branch; None in an empty room.
 
     With one first message there is nothing to choose from. With several, one statement climbs
     the whole branch.
@@ -205,39 +216,45 @@ def root_of(room: Chatroom) -> uuid.UUID | None:
     if len(roots) < 2:
         return roots[0] if roots else None
     with connection.cursor() as cursor:
-        cursor.execute(ROOT, {"leaf": room.active_leaf})
+        cursor.execute(ROOT_SQL, {"leaf": room.active_leaf})
         return cursor.fetchone()[0]
 
 
 def leaf_below(start: uuid.UUID) -> uuid.UUID:
-    """The end of the branch that is shown below a message; the message itself if it is the end."""
-    page = downwards(start, limit=1000)
+    """Return the end of the active branch below a message, or the message itself."""
+    page = descendants(start, limit=1000)
     leaf = start
     while page:
         leaf = page[-1].pk
-        page = downwards(leaf, limit=1000)
+        page = descendants(leaf, limit=1000)
     return leaf
 
 
-def latest(*, user: User, chatroom_id: uuid.UUID | str, limit: int) -> tuple[list[Shown], bool]:
-    """The last `limit` messages of the active branch of a user's room, oldest first, and if any
-    precede them. Nothing for a room that is not theirs.
+def latest_page(
+    *, user: User, chatroom_id: uuid.UUID | str, limit: int
+) -> tuple[list[MessageRow], bool]:
+    """Return the last messages of the active branch, oldest first, and whether any precede them.
 
-    Mostly they are the newest of the room, which takes the database a third of the time of a walk.
+    A room of another user has none. Mostly they are the newest messages of the room, which takes
+    PostgreSQL a third of the time of a walk.
     """
-    asked = {"user": user.pk, "chatroom": chatroom_id, "limit": limit + 1}
-    messages = as_branch(fetch(NEWEST, asked))
+    asked = own_room_params(chatroom_id=chatroom_id, user_id=user.pk) | {"limit": limit + 1}
+    messages = contiguous_branch(fetch(NEWEST_SQL, asked))
     if messages is None:
-        statement = UPWARDS.format(columns=SHOWN, start=f"({ACTIVE_LEAF})", limit="%(limit)s")
-        messages = rows(Shown, statement, **asked)
+        statement = ANCESTORS_SQL.format(
+            columns=MESSAGE_ROW_SQL, start=f"({ACTIVE_LEAF_SQL})", limit="%(limit)s"
+        )
+        messages = rows(MessageRow, statement, **asked)
     return messages[-limit:], len(messages) > limit
 
 
-def as_branch(found: list[tuple[Any, ...]]) -> list[Shown] | None:
-    """Rows of NEWEST, oldest first, if they are the end of the branch that is shown: each the
-    parent of the one before. None where there are others between."""
+def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
+    """Return the rows of NEWEST_SQL, oldest first, if they are the end of the active branch.
+
+    Then each row is the parent of the row before it. None where other messages are between.
+    """
     expected = found[0][0] if found else None
-    messages = [Shown._make(row[1:]) for row in found]
+    messages = [MessageRow._make(row[1:]) for row in found]
     for message in messages:
         if message.id != expected:
             return None
@@ -246,10 +263,12 @@ def as_branch(found: list[tuple[Any, ...]]) -> list[Shown] | None:
 
 
 def with_siblings(messages: Iterable[Message]) -> list[Message]:
-    """Put `sibling_ids` on each message: the ids of its turn's variants, oldest first, itself among
-    them. One query, however many messages."""
+    """Set `sibling_ids` of each message: the ids of all variants of its turn, oldest first.
+
+    This takes one query for any number of messages.
+    """
     page = list(messages)
-    statement = f"SELECT id, {VARIANTS} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
+    statement = f"SELECT id, {VARIANTS_SQL} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
     variants: dict[Any, Any] = dict(fetch(statement, [[message.pk for message in page]]))
     for message in page:
         # A message that is being erased meanwhile has none but itself.

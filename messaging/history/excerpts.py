@@ -10,7 +10,7 @@ WORD = re.compile(r"[^\W_]+")
 IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
-class Piece(TypedDict):
+class Fragment(TypedDict):
     """Plain text; `marked` where it is one of the words that were searched for."""
 
     text: str
@@ -29,25 +29,25 @@ class _Fold(dict[int, int]):
 FOLD = _Fold()
 
 
-def excerpt(text: str, *, query: str) -> list[Piece]:
+def excerpt(text: str, *, query: str) -> list[Fragment]:
     """About 200 characters of a text, around the first of the query's words in it.
 
     Where the text has it in a way that only PostgreSQL sees (ß for ss), the beginning, unmarked.
     """
-    words, folded = pattern_of(query), text.translate(FOLD)
+    words, folded = compile_pattern(query), text.translate(FOLD)
     first = words.search(folded)
     start, end = window(text, around=first.start() if first else 0)
-    pieces = [Piece(text="…" if start else "", marked=False)]
+    fragments = [Fragment(text="…" if start else "", marked=False)]
     seen = start
     for match in words.finditer(folded, start, end):
-        pieces.append(Piece(text=text[seen : match.start()], marked=False))
-        pieces.append(Piece(text=text[match.start() : match.end()], marked=True))
+        fragments.append(Fragment(text=text[seen : match.start()], marked=False))
+        fragments.append(Fragment(text=text[match.start() : match.end()], marked=True))
         seen = match.end()
-    pieces.append(Piece(text=text[seen:end] + ("…" if end < len(text) else ""), marked=False))
-    return [piece for piece in pieces if piece["text"]]
+    fragments.append(Fragment(text=text[seen:end] + ("…" if end < len(text) else ""), marked=False))
+    return [fragment for fragment in fragments if fragment["text"]]
 
 
-def pattern_of(query: str) -> re.Pattern[str]:
+def compile_pattern(query: str) -> re.Pattern[str]:
     """Finds the query's words in a folded text: whole words, and ideographs anywhere."""
     words = set(WORD.findall(query.translate(FOLD)))
     # The longer first, or a word would be marked as far as a shorter one goes.

@@ -22,6 +22,14 @@ from django.db.models.functions import Left
 
 from accounts.models import User
 from chatrooms.models import Chatroom, Position
+from chatrooms.statements import (
+    list_order,
+    list_params,
+    listed_condition,
+    listed_cte,
+    lookup_cte,
+    titled_cte,
+)
 from messaging.models import Message
 
 # A word that is in so many of the newest so many messages is too common for the index.
@@ -33,8 +41,8 @@ WALKED_MESSAGES = 20_000
 # What `searchable_text` reads of a message.
 SEARCHED_CHARACTERS = 65_536
 
-PHRASE = "phraseto_tsquery('simple', searchable_text(%s))"
-SAMPLE = """
+PHRASE_SQL = "phraseto_tsquery('simple', searchable_text(%s))"
+SAMPLE_SQL = """
 SELECT given.query::text, (
     SELECT count(*) FROM (
         SELECT words FROM messaging_message WHERE user_id = %s ORDER BY id DESC LIMIT %s
@@ -42,26 +50,16 @@ SELECT given.query::text, (
 ) FROM (SELECT {query} AS query) given
 """
 
-# The rooms of the list that may be found; `after` is a condition or empty.
-LISTED = """
-    room.user_id = %(user)s AND room.archived = %(archived)s
-    AND room.expires_at IS NULL AND room.deleted_at IS NULL
-"""
-AFTER = "AND (room.pinned, room.last_message_at, room.id) < (%(pinned)s, %(at)s, %(room)s)"
-ORDER = "pinned DESC, last_message_at DESC, id DESC"
-
-BY_INDEX = """
+BY_INDEX_SQL = """
 WITH hit AS MATERIALIZED (
     SELECT chatroom_id, id FROM messaging_message
-    WHERE user_id = %(user)s AND content <> '' AND words @@ %(query)s::tsquery
+    WHERE user_id = %(room_user)s AND content <> '' AND words @@ %(room_query)s::tsquery
     LIMIT %(most)s + 1
 ), newest AS (
     SELECT DISTINCT ON (chatroom_id) chatroom_id AS id, id AS message_id
     FROM hit ORDER BY chatroom_id, hit.id DESC
 ), titled AS MATERIALIZED (
-    SELECT id FROM chatrooms_chatroom
-    WHERE user_id = %(user)s AND deleted_at IS NULL AND title_words @@ %(query)s::tsquery
-    LIMIT %(most)s + 1
+    {titled} LIMIT %(most)s + 1
 ), page AS (
     SELECT room.id, found.message_id
     FROM (
@@ -69,12 +67,10 @@ WITH hit AS MATERIALIZED (
         FROM newest FULL JOIN titled ON titled.id = newest.id
     ) found
     CROSS JOIN LATERAL (
-        -- OFFSET has each room looked up: the planner, which cannot know that there are few,
-        -- would rather read the whole table.
-        SELECT * FROM chatrooms_chatroom WHERE id = found.id OFFSET 0
+        {lookup}
     ) room
-    WHERE {listed} {after}
-    ORDER BY room.pinned DESC, room.last_message_at DESC, room.id DESC
+    WHERE {listed_condition}
+    ORDER BY {order}
     LIMIT %(limit)s + 1
 )
 SELECT page.id, page.message_id, hits.most
@@ -83,18 +79,17 @@ LEFT JOIN page ON true
 """
 
 # `reading` counts the messages that the walk may have read by the end of a room.
-WALK = """
+WALK_SQL = """
 SELECT walked.id, hit.id, walked.is_titled OR hit.id IS NOT NULL, walked.is_end
 FROM (
     SELECT *, place = %(rooms)s OR reading >= %(messages)s AS is_end
     FROM (
-        SELECT id, pinned, last_message_at, title_words @@ %(query)s::tsquery AS is_titled,
+        SELECT id, pinned, last_message_at, title_words @@ %(room_query)s::tsquery AS is_titled,
             least(message_count, %(a_room)s) AS own,
             sum(least(message_count, %(a_room)s)) OVER in_order AS reading,
             row_number() OVER in_order AS place
         FROM (
-            SELECT * FROM chatrooms_chatroom room WHERE {listed} {after}
-            ORDER BY {order} LIMIT %(rooms)s
+            {listed}
         ) room
         WINDOW in_order AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)
     ) room WHERE reading - own < %(messages)s
@@ -102,7 +97,7 @@ FROM (
     SELECT message.id FROM (
         SELECT id, words FROM messaging_message WHERE chatroom_id = walked.id
         ORDER BY id DESC LIMIT %(a_room)s
-    ) message WHERE message.words @@ %(query)s::tsquery LIMIT 1
+    ) message WHERE message.words @@ %(room_query)s::tsquery LIMIT 1
 ) hit ON true
 WHERE walked.is_titled OR hit.id IS NOT NULL OR walked.is_end
 ORDER BY {walked_order} LIMIT %(limit)s + 1
@@ -119,7 +114,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchPage:
     """A page of hits, and the position that the next one follows, if there may be one."""
 
     hits: list[Hit]
@@ -128,67 +123,82 @@ class Found:
 
 def find_rooms(
     *, user: User, query: str, archived: bool, after: Position | None, limit: int
-) -> Found:
+) -> SearchPage:
     """At most `limit` of the user's listed rooms that have all words of the query."""
-    words, is_common = looked_at(user=user, query=query)
+    words, is_common = parse_query(user=user, query=query)
     if not words:
-        return Found([], None)
-    pinned, at, room = after or (None, None, None)
-    wanted = {"user": user.pk, "query": words, "archived": archived, "limit": limit}
-    wanted |= {"pinned": pinned, "at": at, "room": room}
-    condition = AFTER if after else ""
-    found = None if is_common else by_index(wanted, condition, user=user, limit=limit)
-    return found or walk(wanted, condition, user=user, limit=limit)
+        return SearchPage([], None)
+    wanted = {
+        **list_params(user_id=user.pk, query=words, archived=archived, after=after),
+        "limit": limit,
+    }
+    is_after = after is not None
+    found = None if is_common else find_by_index(wanted, is_after, user=user, limit=limit)
+    return found or find_by_walk(wanted, is_after, user=user, limit=limit)
 
 
-def looked_at(*, user: User, query: str) -> tuple[str, bool]:
+def parse_query(*, user: User, query: str) -> tuple[str, bool]:
     """The query as PostgreSQL understands it, and whether its words are too common for the index.
 
     What stands between blanks is looked for as it stands: one word, or several in a row.
     """
     phrases = query.split()
-    statement = SAMPLE.format(query=" && ".join([PHRASE] * len(phrases)))
+    statement = SAMPLE_SQL.format(query=" && ".join([PHRASE_SQL] * len(phrases)))
     with connection.cursor() as cursor:
         cursor.execute(statement, [user.pk, SAMPLED_MESSAGES, *phrases])
         words, matching = cursor.fetchone()
     return words, matching >= COMMON_IN_SAMPLE
 
 
-def by_index(wanted: dict[str, Any], condition: str, *, user: User, limit: int) -> Found | None:
+def find_by_index(
+    wanted: dict[str, Any], is_after: bool, *, user: User, limit: int
+) -> SearchPage | None:
     """None if too many messages have the words after all."""
-    statement = BY_INDEX.format(listed=LISTED, after=condition)
-    rows = executed(statement, {**wanted, "most": MOST_HITS})
+    statement = BY_INDEX_SQL.format(
+        titled=titled_cte(),
+        lookup=lookup_cte("found.id"),
+        listed_condition=listed_condition(is_after=is_after),
+        order=list_order("room"),
+    )
+    rows = fetch_rows(statement, {**wanted, "most": MOST_HITS})
     if rows[0][2] > MOST_HITS:
         return None
-    hits = loaded([(room_id, message_id) for room_id, message_id, _ in rows if room_id], user=user)
+    hits = load_hits(
+        [(room_id, message_id) for room_id, message_id, _ in rows if room_id], user=user
+    )
     last = hits[limit - 1].room.position if len(hits) > limit else None
-    return Found(hits[:limit], last)
+    return SearchPage(hits[:limit], last)
 
 
-def walk(wanted: dict[str, Any], condition: str, *, user: User, limit: int) -> Found:
-    walked_order = ", ".join(f"walked.{term}" for term in ORDER.split(", "))
-    statement = WALK.format(listed=LISTED, after=condition, order=ORDER, walked_order=walked_order)
+def find_by_walk(wanted: dict[str, Any], is_after: bool, *, user: User, limit: int) -> SearchPage:
+    statement = WALK_SQL.format(
+        listed=listed_cte(is_after=is_after, limit="%(rooms)s"),
+        order=list_order("room"),
+        walked_order=list_order("walked"),
+    )
     bounds = {
         "rooms": WALKED_ROOMS,
         "messages": WALKED_MESSAGES,
         "a_room": WALKED_MESSAGES_A_ROOM,
     }
-    rows = executed(statement, {**wanted, **bounds})
-    hits = loaded([(room, message) for room, message, is_found, _ in rows if is_found], user=user)
+    rows = fetch_rows(statement, {**wanted, **bounds})
+    hits = load_hits(
+        [(room, message) for room, message, is_found, _ in rows if is_found], user=user
+    )
     if len(hits) > limit:
-        return Found(hits[:limit], hits[limit - 1].room.position)
+        return SearchPage(hits[:limit], hits[limit - 1].room.position)
     ends = [room_id for room_id, _, _, is_end in rows if is_end]
     last = Chatroom.objects.filter(pk__in=ends).first()
-    return Found(hits, last.position if last else None)
+    return SearchPage(hits, last.position if last else None)
 
 
-def executed(statement: str, parameters: dict[str, Any]) -> list[Any]:
+def fetch_rows(statement: str, parameters: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall()
 
 
-def loaded(found: list[tuple[uuid.UUID, uuid.UUID | None]], *, user: User) -> list[Hit]:
+def load_hits(found: list[tuple[uuid.UUID, uuid.UUID | None]], *, user: User) -> list[Hit]:
     """The rooms and messages of a page, in the order of lists."""
     messages = Message.objects.filter(pk__in=[message_id for _, message_id in found if message_id])
     texts = dict(messages.values_list("pk", Left("content", SEARCHED_CHARACTERS)))

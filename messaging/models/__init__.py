@@ -2,11 +2,10 @@
 
 from messaging.models.gemini_models import GeminiModel
 from messaging.models.messages import (
+    ACTIVE_STATUSES,
     DATABASE_LOST,
     ERROR_CODES,
     INTERNAL,
-    UNDER_WAY,
-    Claimed,
     Message,
     MessageQuerySet,
     resend_after,
@@ -16,8 +15,7 @@ __all__ = [
     "DATABASE_LOST",
     "ERROR_CODES",
     "INTERNAL",
-    "UNDER_WAY",
-    "Claimed",
+    "ACTIVE_STATUSES",
     "GeminiModel",
     "Message",
     "MessageQuerySet",

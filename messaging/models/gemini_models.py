@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.models.users import tier_choices
 from billing.plans import includes
 from gemchat.api.errors import DomainError
-from gemchat.stores.compiled import Compiled
+from gemchat.stores.statements import CompiledQuery
 
 TOKENS_PRICED = 1_000_000
 
@@ -31,7 +31,7 @@ class UnknownModel(DomainError):
 
 
 class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
-    def chosen_by(self, user: User, name: str) -> "GeminiModel":
+    def get_for_user(self, user: User, name: str) -> "GeminiModel":
         """The model of that name, if the user's plan has it."""
         chosen = self.filter(name=name, is_enabled=True).first()
         if chosen is None:
@@ -42,8 +42,8 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
 
 
 @cache
-def every_model() -> Compiled["GeminiModel"]:
-    return Compiled(GeminiModel.objects.all())
+def all_models() -> CompiledQuery["GeminiModel"]:
+    return CompiledQuery(GeminiModel.objects.all())
 
 
 class GeminiModel(models.Model):
@@ -94,7 +94,7 @@ class GeminiModel(models.Model):
         return -(-total // TOKENS_PRICED)
 
 
-def serving(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
+def model_in_service(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
     """Of all models, the one that answers for `name` that day: itself, or its fallback once it has
     retired.
 

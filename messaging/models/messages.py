@@ -1,90 +1,49 @@
 """Messages: a tree in each chatroom, in which the branches are variants of one conversation.
 
-A reply is a row from the moment that its prompt is accepted, and every step of its life is one
-conditional update that names the status and the attempt which it expects: whoever comes second,
-or from an attempt that was given up, changes nothing.
+A reply is a row from the moment that its prompt is accepted. Every step of its life is one
+conditional update, which names the expected status and attempt. So a second worker changes
+nothing, and neither does an attempt that was given up.
 """
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any, NamedTuple, get_args
+from typing import get_args
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
-from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for_user
 from chatrooms.models import Chatroom
-from gemchat.stores.compiled import Compiled
-from gemchat.stores.prepared import execute_together, fetch
 from messaging.gemini.base import ErrorCode
-from messaging.replies.claims import CLAIM, LOCK, NEXT
 
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
 ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
 # What a restart of PostgreSQL raises; it passes.
-DATABASE_LOST = (OperationalError, InterfaceError)
+DATABASE_ERRORS = (OperationalError, InterfaceError)
 
 
 def resend_after() -> timedelta:
-    """A queued reply that nobody has claimed for so long is sent to the queue again."""
+    """Return how long a queued reply waits for a claim before it is enqueued again."""
     return timedelta(seconds=2 * settings.REPLY_SWEEP_SECONDS)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def owned_by(self, user: User) -> "MessageQuerySet":
-        """The user's messages, without those of rooms that were deleted."""
+        """Filter the user's messages, without messages of deleted rooms."""
         return self.filter(user=user, chatroom__deleted_at=None)
 
-    def under_way(self) -> "MessageQuerySet":
-        return self.filter(status__in=UNDER_WAY)
-
-    def claim(
-        self, *, reply_id: uuid.UUID, now: datetime, reads: Sequence[str] = ()
-    ) -> "Claimed | None":
-        """Take a queued reply for generation; None when it is not to be had now.
-
-        It is not when it is over or already being generated, when an earlier one of its room
-        is under way, when it is to wait, or when its user has as many under way as the plan
-        allows. Each of `reads` is a statement in which the reply is `%(reply)s`.
-        """
-        values: dict[str, Any] = {
-            "reply": reply_id,
-            "places": Jsonb(
-                {tier: plan.concurrent_replies for tier, plan in settings.PLANS.items()}
-            ),
-            "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
-            "now": now,
-        }
-        # Sent as one message, which PostgreSQL takes for one transaction: a person waits meanwhile,
-        # and each round trip of a worker with much to do takes a millisecond.
-        _, claimed, *found = execute_together([LOCK, claim_statement(), *reads], values)
-        row = claimed.fetchone()
-        if row is None:
-            return None
-        return Claimed(claimed_replies().instance(row), [cursor.fetchall() for cursor in found])
-
-    def next_to_claim(self, *, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
-        """The user's replies that could be claimed now, oldest first."""
-        waiting = [reply_id for (reply_id,) in fetch(NEXT, {"user": user_id, "now": now})]
-        if not waiting:
-            return []
-        owner = User.objects.get(pk=user_id)
-        generating = self.filter(user=owner, status=Message.Status.GENERATING).count()
-        return waiting[: max(0, plan_for_user(owner).concurrent_replies - generating)]
+    def active(self) -> "MessageQuerySet":
+        return self.filter(status__in=ACTIVE_STATUSES)
 
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime
     ) -> dict[tuple[uuid.UUID, int], bool]:
-        """Keep running attempts at replies. Those that still hold theirs, with `stop_requested`."""
+        """Renew the leases of attempts; returns `stop_requested` by attempt that holds a reply."""
         generating = self.filter(
             pk__in=[pk for pk, _ in attempts], status=Message.Status.GENERATING
         )
@@ -102,18 +61,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return held
 
     def expired(self, *, now: datetime) -> "MessageQuerySet":
-        """The replies whose worker has died."""
+        """Filter the replies whose worker has died."""
         return self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now)
 
-    def put_back(
+    def requeue(
         self,
         reply_id: uuid.UUID,
         attempt: int,
         *,
         expired_at: datetime | None = None,
-        not_before: datetime | None = None,
+        retry_at: datetime | None = None,
     ) -> bool:
-        """Queue a reply again whose attempt was given up; False if it is not that attempt's.
+        """Queue a reply again whose attempt was given up; False if another attempt has the reply.
 
         `expired_at` asks besides that the lease has run out by then: a worker that has renewed it
         in the meantime keeps its reply.
@@ -121,18 +80,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
         held = self.filter(pk=reply_id, attempt=attempt, status=Message.Status.GENERATING)
         if expired_at is not None:
             held = held.filter(lease_expires_at__lte=expired_at)
-        resend_at = not_before or timezone.now() + resend_after()
+        resend_at = retry_at or timezone.now() + resend_after()
         return bool(
             held.update(
                 status=Message.Status.QUEUED,
                 lease_expires_at=None,
-                not_before=not_before,
+                retry_at=retry_at,
                 resend_at=resend_at,
             )
         )
 
     def stop_queued(self, *, reply: "Message") -> bool:
-        """End a reply that no worker has; its place of the day's quota is given back.
+        """End a reply that no worker has, and give its quota slot back.
 
         It counts as an attempt, so that text of an earlier one, if there was any, is void.
         """
@@ -151,14 +110,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 DailyQuota.objects.release(user_id=reply.user_id, day=reply.quota_day)
         return bool(stopped)
 
-    def ask_to_stop(self, *, reply: "Message") -> bool:
+    def request_stop(self, *, reply: "Message") -> bool:
         """Flag a reply that a worker has; False once it has ended."""
         return bool(
             self.filter(pk=reply.pk, status=Message.Status.GENERATING).update(stop_requested=True)
         )
 
-    def make_again(self, *, reply_id: uuid.UUID) -> bool:
-        """Queue a failed reply once more, as the same row; False if it is not there as failed.
+    def requeue_failed(self, *, reply_id: uuid.UUID) -> bool:
+        """Queue a failed reply once more, as the same row; False if the reply is not failed.
 
         It takes no place of the quota: where the failure gave it back it stays so, and where the
         user had to pay for the failure it is the same place still. Its text and error are void.
@@ -170,8 +129,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
             self.filter(Exists(room), pk=reply_id, status=Message.Status.FAILED).update(
                 status=Message.Status.QUEUED,
                 content="",
-                attempts_forgiven=F("attempt"),
-                not_before=None,
+                attempts_reset=F("attempt"),
+                retry_at=None,
                 resend_at=timezone.now() + resend_after(),
                 stop_requested=False,
                 first_token_at=None,
@@ -179,12 +138,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 error_code="",
                 error_detail="",
                 provider_code="",
-                finish_reason="",
             )
         )
 
-    def take_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
-        """Queued replies that the queue may never have heard of; each is given out once a while."""
+    def claim_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
+        """Claim queued replies that the queue may lack; each reply is returned once in a while."""
         due = (
             self.filter(status=Message.Status.QUEUED, resend_at__lte=now)
             .order_by("resend_at")
@@ -221,30 +179,30 @@ class Message(models.Model):
     active_child = models.UUIDField(null=True, editable=False)
     sender = models.CharField(max_length=8, choices=Sender)
     status = models.CharField(max_length=12, choices=Status)
-    content = models.TextField(blank=True, default="", db_default="")
+    content = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
 
     # The rest is of replies only.
     # The model that was asked for, and what Gemini says that answered.
-    model = models.CharField(max_length=64, blank=True, default="", db_default="")
-    model_version = models.CharField(max_length=64, blank=True, default="", db_default="")
-    attempt = models.PositiveSmallIntegerField(default=0, db_default=0)
+    model = models.CharField(max_length=64, blank=True, default="")
+    model_version = models.CharField(max_length=64, blank=True, default="")
+    attempt = models.PositiveSmallIntegerField(default=0)
     # Attempts before staff had the reply made again; these do not count as tries any more.
-    attempts_forgiven = models.PositiveSmallIntegerField(default=0, db_default=0)
+    attempts_reset = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(null=True)
-    stop_requested = models.BooleanField(default=False, db_default=False)
+    retry_at = models.DateTimeField(null=True)
+    stop_requested = models.BooleanField(default=False)
     # The day whose quota this reply took; empty once it has been given back.
     quota_day = models.DateField(null=True)
     started_at = models.DateTimeField(null=True)
     first_token_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    error_code = models.CharField(max_length=32, blank=True, default="", db_default="")
-    error_detail = models.CharField(max_length=200, blank=True, default="", db_default="")
+    error_code = models.CharField(max_length=32, blank=True, default="")
+    error_detail = models.CharField(max_length=200, blank=True, default="")
     # What Gemini called it, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
-    provider_code = models.CharField(max_length=64, blank=True, default="", db_default="")
-    finish_reason = models.CharField(max_length=32, blank=True, default="", db_default="")
+    provider_code = models.CharField(max_length=64, blank=True, default="")
+    finish_reason = models.CharField(max_length=32, blank=True, default="")
     prompt_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
     cached_tokens = models.PositiveIntegerField(null=True)
@@ -252,8 +210,8 @@ class Message(models.Model):
     context_messages = models.PositiveIntegerField(null=True)
     context_tokens = models.PositiveIntegerField(null=True)
     context_truncated = models.BooleanField(null=True)
-    rating = models.SmallIntegerField(default=0, db_default=0)
-    feedback_comment = models.TextField(blank=True, default="", db_default="")
+    rating = models.SmallIntegerField(default=0)
+    feedback_comment = models.TextField(blank=True, default="")
     # The table has one more column, of which the model knows nothing, as no row is ever read with
     # it: `words`, generated from the content and indexed as `message_search`; see messaging.search.
 
@@ -348,28 +306,11 @@ class Message(models.Model):
 
     @property
     def tries(self) -> int:
-        return self.attempt - self.attempts_forgiven
+        return self.attempt - self.attempts_reset
 
     @property
     def has_ended(self) -> bool:
-        return self.status not in UNDER_WAY
+        return self.status not in ACTIVE_STATUSES
 
 
-UNDER_WAY = [Message.Status.QUEUED, Message.Status.GENERATING]
-
-
-class Claimed(NamedTuple):
-    """A reply that a worker has, and the rows of what was read along with its claim."""
-
-    reply: Message
-    found: list[list[Any]]
-
-
-@cache
-def claimed_replies() -> Compiled[Message]:
-    return Compiled(Message.objects.select_related("chatroom", "user"), "chatroom", "user")
-
-
-@cache
-def claim_statement() -> str:
-    return CLAIM.format(columns=claimed_replies().columns("reply", "room", "owner"))
+ACTIVE_STATUSES = [Message.Status.QUEUED, Message.Status.GENERATING]

@@ -1,11 +1,29 @@
-"""The statements by which a worker takes a reply, and finds the next one."""
+"""The statements by which a worker claims a reply, and finds the next replies of a user."""
 
-# A reply that nothing in its room keeps waiting: none is being generated there, and none that was
-# sent earlier is queued. Served by `message_under_way`. By hand, as every reply comes by here, and
-# the ORM takes as long to put these statements together as ten of them take to run.
-CLAIMABLE = """
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from psycopg.types.json import Jsonb
+
+from accounts.models import User
+from accounts.statements import lock_user_sql, user_rows_cte
+from billing.plans import plan_for_user
+from chatrooms.statements import room_rows_cte
+from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch
+from messaging.history.branch import ContextRow
+from messaging.models import GeminiModel, Message
+from messaging.models.gemini_models import all_models
+from messaging.replies.context import CONTEXT_SQL
+
+# A reply that nothing in its room blocks: no reply of the room is being generated, and none that
+# was sent earlier is queued. Served by `message_under_way`.
+CLAIMABLE_SQL = """
 reply.status = 'queued'
-AND (reply.not_before IS NULL OR reply.not_before <= %(now)s)
+AND (reply.retry_at IS NULL OR reply.retry_at <= %(now)s)
 AND NOT EXISTS (
     SELECT 1 FROM messaging_message other
     WHERE other.user_id = reply.user_id AND other.chatroom_id = reply.chatroom_id
@@ -13,22 +31,85 @@ AND NOT EXISTS (
     AND (other.status = 'generating' OR other.id < reply.id)
 )
 """
-# Two workers must not both take a user's last place: the second waits here, and counts after that.
-LOCK = """
-SELECT FROM accounts_user WHERE id = (
-    SELECT user_id FROM messaging_message WHERE id = %(reply)s AND status = 'queued'
-) FOR NO KEY UPDATE
-"""
-CLAIM = f"""
+OWNER_SQL = "SELECT user_id FROM messaging_message WHERE id = %(reply)s AND status = 'queued'"
+CLAIM_SQL = """
 UPDATE messaging_message AS reply SET status = 'generating', attempt = reply.attempt + 1,
     lease_expires_at = %(lease)s, started_at = %(now)s
-FROM accounts_user AS owner, chatrooms_chatroom AS room
+FROM ({users}) AS owner, ({rooms}) AS room
 WHERE reply.id = %(reply)s AND owner.id = reply.user_id AND room.id = reply.chatroom_id
-AND {CLAIMABLE}
-AND (%(places)s::jsonb ->> owner.tier)::bigint > (
+AND {claimable}
+AND (%(slots)s::jsonb ->> owner.tier)::bigint > (
     SELECT count(*) FROM messaging_message WHERE user_id = owner.id AND status = 'generating'
 )
-RETURNING {{columns}}
+RETURNING {columns}
+"""
+CLAIMABLE_IDS_SQL = f"""
+SELECT reply.id FROM messaging_message AS reply
+WHERE reply.user_id = %(user)s AND {CLAIMABLE_SQL} ORDER BY reply.id
 """  # noqa: S608 the values are parameters
-OF_USER = f"FROM messaging_message AS reply WHERE reply.user_id = %(user)s AND {CLAIMABLE}"
-NEXT = f"SELECT reply.id {OF_USER} ORDER BY reply.id"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedReply:
+    """A reply that a worker has, with what its generation reads first.
+
+    `newest` is the prompt and a page of the messages before it.
+    """
+
+    reply: Message
+    models: list[GeminiModel]
+    newest: list[ContextRow]
+
+
+def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
+    """Claim a queued reply for generation, and read its context; None where it is not claimable.
+
+    A reply is not claimable when it has ended, when it is being generated, when an earlier reply
+    of its room is active, when it has to wait, or when its user has as many replies in generation
+    as the plan allows.
+    """
+    values: dict[str, Any] = {
+        "reply": reply_id,
+        "slots": Jsonb({tier: plan.concurrent_replies for tier, plan in settings.PLANS.items()}),
+        "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
+        "now": now,
+    }
+    # The lock of the user keeps two workers from both taking the last slot: the second waits for
+    # it, and counts after that. One message is one transaction, and one round trip.
+    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), all_models().sql, CONTEXT_SQL]
+    _, claimed, models, newest = execute_pipeline(statements, values)
+    row = claimed.fetchone()
+    if row is None:
+        return None
+    return ClaimedReply(
+        claimed_rows().from_row(row),
+        list(map(all_models().from_row, models.fetchall())),
+        list(map(ContextRow._make, newest.fetchall())),
+    )
+
+
+@cache
+def claimed_rows() -> CompiledQuery[Message]:
+    return CompiledQuery(Message.objects.select_related("chatroom", "user"), "chatroom", "user")
+
+
+@cache
+def claim_sql() -> str:
+    return CLAIM_SQL.format(
+        users=user_rows_cte(),
+        rooms=room_rows_cte(),
+        claimable=CLAIMABLE_SQL,
+        columns=claimed_rows().columns("reply", "room", "owner"),
+    )
+
+
+def claimable_ids(*, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
+    """List the replies of a user that a worker could claim now, oldest first."""
+    rows = fetch(CLAIMABLE_IDS_SQL, {"user": user_id, "now": now})
+    if not rows:
+        return []
+    owner = User.objects.get(pk=user_id)
+    generating = Message.objects.filter(user=owner, status=Message.Status.GENERATING).count()
+    return [reply_id for (reply_id,) in rows][
+        : max(0, plan_for_user(owner).concurrent_replies - generating)
+    ]

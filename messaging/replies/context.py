@@ -8,12 +8,12 @@ from django.conf import settings
 from chatrooms.models import Chatroom
 from messaging.gemini import Request, Turn
 from messaging.history import branch
-from messaging.history.branch import Said
+from messaging.history.branch import ContextRow
 from messaging.models import Message
 
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of what precedes it.
-NEWEST_PAGE = branch.said_before_reply(limit=PAGE + 1)
+CONTEXT_SQL = branch.context_sql(limit=PAGE + 1)
 # What the wire format adds to each message, in tokens.
 TOKENS_A_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
@@ -43,9 +43,9 @@ class Context:
         )
 
 
-def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int) -> Context:
+def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens: int) -> Context:
     """The context of a reply: the room's system prompt and the newest prompt always, and before
-    them as many whole turns as the budget holds. `newest` is what NEWEST_PAGE found.
+    them as many whole turns as the budget holds. `newest` is what CONTEXT_SQL found.
 
     A turn whose reply has no text (it failed, or was stopped at once) is left out: it would put
     two prompts in a row, of which the first was asked again or given up.
@@ -62,11 +62,11 @@ def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int)
                 return Context(room.system_prompt, tuple(turns), tokens, truncated=True)
             tokens += cost
             turns[:0] = [Turn("user", said.content), Turn("model", answered.content)]
-        page = branch.said_upwards(older, limit=PAGE) if older else []
+        page = branch.context_rows(older, limit=PAGE) if older else []
     return Context(room.system_prompt, tuple(turns), tokens, truncated=False)
 
 
-def pairs(page: list[Said]) -> list[tuple[Said, Said]]:
+def pairs(page: list[ContextRow]) -> list[tuple[ContextRow, ContextRow]]:
     """The whole turns of a page, which starts with a prompt and ends with a reply."""
     return [
         (said, answered)

@@ -1,4 +1,4 @@
-"""The ledger's entries: every attempt that reached Gemini, with its tokens and its cost.
+"""The entries of the ledger: each attempt that reached Gemini, with its tokens and cost.
 
 An attempt has reached Gemini when its request was handed to the backend, and Gemini did not refuse
 it by a status or break the connection before any answer. Where Gemini reported no usage, the tokens
@@ -9,24 +9,21 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from billing.ledger import RECORD_ALONE
 from billing.models import UsageRecord
-from billing.quota import MINUTE
+from billing.statements import Settlement, record_usage
 from chatrooms.models import Chatroom
-from gemchat.stores.prepared import fetch
 from messaging.gemini import Usage
 from messaging.gemini.answer import BYTES_A_TOKEN
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel
 
-NOTHING = Usage(0, 0, 0, 0, estimated=True)
+NO_USAGE = Usage(0, 0, 0, 0, estimated=True)
 
 
-def entry(
+def build_settlement(
     reply: Message,
     *,
     outcome: str,
@@ -37,67 +34,70 @@ def entry(
     model_version: str = "",
     error_code: str = "",
     provider_code: str = "",
+    first_token_ms: int | None = None,
+    reply_ms: int | None = None,
     text_bytes: int = 0,
     gives_back: bool = False,
     is_unanswered: bool = False,
-) -> dict[str, Any]:
-    """The parameters of billing's RECORD and SETTLE.
+) -> Settlement:
+    """Describe an attempt for the ledger and the quota.
 
     The cost counts to the day whose slot the reply took. A reply without a slot, as staff had it
     made again, counts to today.
     """
-    charged = usage or NOTHING
+    charged = usage or NO_USAGE
     tokens = {
         "prompt_tokens": charged.prompt_tokens,
         "output_tokens": charged.output_tokens,
         "cached_tokens": charged.cached_tokens,
         "thinking_tokens": charged.thinking_tokens,
     }
-    return {
-        "user": reply.user_id,
-        "purpose": purpose,
-        "reply": reply.pk,
-        "attempt": reply.attempt,
-        "served_model": model_version or reply.model,
-        "outcome": outcome,
-        "error_code": error_code,
-        "provider_code": provider_code,
-        "started_at": reply.started_at,
-        "first_token_ms": None,
-        "reply_ms": None,
+    attempt = UsageRecord(
+        user_id=reply.user_id,
+        purpose=purpose,
+        reply_id=reply.pk,
+        attempt=reply.attempt,
+        model=model_version or reply.model,
+        outcome=outcome,
+        error_code=error_code,
+        provider_code=provider_code,
+        started_at=reply.started_at,
+        first_token_ms=first_token_ms,
+        reply_ms=reply_ms,
         **tokens,
-        "cost_micro_usd": priced.cost_micro_usd(**tokens) if priced else 0,
-        "estimated": charged.estimated,
-        "now": now,
-        "minute_ago": now - MINUTE,
-        "text_bytes": text_bytes,
-        "day": reply.quota_day or now.date(),
-        "gives_back": gives_back and reply.quota_day is not None,
-        "is_unanswered": is_unanswered and reply.quota_day is not None,
-        "give_backs": settings.GIVE_BACKS_PER_DAY,
-    }
+        cost_micro_usd=priced.cost_micro_usd(**tokens) if priced else 0,
+        estimated=charged.estimated,
+        created_at=now,
+    )
+    return Settlement(
+        record=attempt,
+        day=reply.quota_day or now.date(),
+        text_bytes=text_bytes,
+        gives_back=gives_back and reply.quota_day is not None,
+        is_unanswered=is_unanswered and reply.quota_day is not None,
+    )
 
 
 def record(reply: Message, **fields: Any) -> None:
-    """Record an attempt that ends no reply; an attempt that is recorded already stays as it is.
+    """Record an attempt that ends no reply; a recorded attempt stays unchanged.
 
     Where the room is erased, its user may be too: the entry then names nobody.
     """
     with transaction.atomic():
-        values = entry(reply, now=timezone.now(), **fields)
+        settlement = build_settlement(reply, now=timezone.now(), **fields)
         if not lock_room(reply.chatroom_id):
-            values["user"] = None
-        fetch(RECORD_ALONE, values)
+            settlement.record.user_id = None
+        record_usage(settlement)
 
 
 def lock_room(chatroom_id: uuid.UUID) -> bool:
-    """Lock a room before its messages and the quota, as everywhere; False if it is gone."""
+    """Lock a room before its messages and the quota; False if the room is gone."""
     rooms = Chatroom.objects.select_for_update(no_key=True).filter(pk=chatroom_id)
     return bool(rooms.values_list("pk"))
 
 
 def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) -> Usage:
-    """The usage of a generation of which Gemini reported none."""
+    """Estimate the usage of a generation without a report of Gemini."""
     output_bytes = len(text.encode(errors="replace")) or characters
     return Usage(
         prompt_tokens=prompt_tokens,
@@ -109,7 +109,7 @@ def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) 
 
 
 def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
-    """How long the person has waited since sending; None where staff had the reply made again."""
-    if until is None or reply.attempts_forgiven:
+    """Return the wait of a person since the send; None for a retry by staff."""
+    if until is None or reply.attempts_reset:
         return None
     return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))

@@ -13,13 +13,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from gemchat.monitoring.single_flight import Look
+from gemchat.monitoring.single_flight import SingleFlight
 from gemchat.stores.redis import broker
 from messaging.models import Message, resend_after
 
 QUEUES = ["gemini", "default"]
 # Several Prometheuses, or impatient people, cost the stores one look.
-KEPT_SECONDS = 5.0
+CACHE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.5
 
 SECONDS = [0.25, 0.5, 1, 2, 3, 5, 8, 15, 30, 60, 120, 300]
@@ -63,7 +63,7 @@ def backlog() -> Backlog | None:
     try:
         queued = Message.objects.filter(status=Message.Status.QUEUED)
         # What staff sent again was written long ago, and nobody is waiting at the other end.
-        by_users = Q(attempts_forgiven=0)
+        by_users = Q(attempts_reset=0)
         waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at", filter=by_users))
         generating = Message.objects.filter(status=Message.Status.GENERATING)
         # By now the sweep should have seen to them, twice.
@@ -97,9 +97,11 @@ class StoresCollector(Collector):
     """What lies in the stores. A store that does not answer in time is left out, and told."""
 
     def __init__(self) -> None:
-        self._backlog = Look(backlog, patience_seconds=PATIENCE_SECONDS, cache_seconds=KEPT_SECONDS)
-        self._queues = Look(
-            queue_lengths, patience_seconds=PATIENCE_SECONDS, cache_seconds=KEPT_SECONDS
+        self._backlog = SingleFlight(
+            backlog, patience_seconds=PATIENCE_SECONDS, cache_seconds=CACHE_SECONDS
+        )
+        self._queues = SingleFlight(
+            queue_lengths, patience_seconds=PATIENCE_SECONDS, cache_seconds=CACHE_SECONDS
         )
 
     def describe(self) -> list[GaugeMetricFamily]:
@@ -107,7 +109,7 @@ class StoresCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         self._queues.start()
-        found, lengths = self._backlog.found_in_thread(), self._queues.found_in_thread()
+        found, lengths = self._backlog.result_in_thread(), self._queues.result_in_thread()
         answers = GaugeMetricFamily(
             "gemchat_store_up", "Whether the store answered in time.", labels=["store"]
         )

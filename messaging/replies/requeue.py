@@ -1,4 +1,4 @@
-"""Attempts that were given up: the reply goes back to the queue, and the ledger has their cost."""
+"""Attempts that were given up: the reply is queued again, and the ledger has the cost."""
 
 import uuid
 from datetime import datetime
@@ -9,13 +9,13 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from billing.models import UsageRecord
-from gemchat.stores.prepared import fetch
 from gemchat.stores.redis import client
+from gemchat.stores.statements import fetch
 from messaging.gemini import Usage
-from messaging.history.branch import Said
+from messaging.history.branch import ContextRow
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel, serving
-from messaging.replies.context import NEWEST_PAGE, build_context
+from messaging.models.gemini_models import GeminiModel, model_in_service
+from messaging.replies.context import CONTEXT_SQL, build_context
 from messaging.replies.ledger import estimated_usage, lock_room, record
 from messaging.streaming.buffer import Position, stream_key
 
@@ -26,12 +26,12 @@ def requeue(
     usage: Usage | None,
     priced: GeminiModel | None,
     model_version: str,
-    not_before: datetime | None,
+    retry_at: datetime | None,
 ) -> None:
-    """Queue a reply again that its worker gives up, unless another attempt has it."""
+    """Queue a reply again that its worker gives up, unless another attempt has the reply."""
     with transaction.atomic():
         lock_room(reply.chatroom_id)
-        is_held = Message.objects.put_back(reply.pk, reply.attempt, not_before=not_before)
+        is_held = Message.objects.requeue(reply.pk, reply.attempt, retry_at=retry_at)
         if usage is not None:
             outcome = UsageRecord.Outcome.REQUEUED if is_held else UsageRecord.Outcome.LOST
             record(reply, outcome=outcome, usage=usage, priced=priced, model_version=model_version)
@@ -47,22 +47,22 @@ def requeue_expired(*, now: datetime) -> list[uuid.UUID]:
 def _requeue_expired(reply: Message, models: list[GeminiModel], *, now: datetime) -> bool:
     with transaction.atomic():
         lock_room(reply.chatroom_id)
-        if not Message.objects.put_back(reply.pk, reply.attempt, expired_at=now):
+        if not Message.objects.requeue(reply.pk, reply.attempt, expired_at=now):
             return False
-        priced = serving(models, reply.model, on=now.date())
+        priced = model_in_service(models, reply.model, on=now.date())
         record(reply, outcome=UsageRecord.Outcome.LOST, usage=lost_usage(reply), priced=priced)
     return True
 
 
 def lost_usage(reply: Message) -> Usage:
-    """An estimate: the context as the worker built it, and the text that readers got of it."""
-    newest = [Said._make(row) for row in fetch(NEWEST_PAGE, {"reply": reply.pk})]
+    """Estimate the usage from the context, and from the text that readers got."""
+    newest = [ContextRow._make(row) for row in fetch(CONTEXT_SQL, {"reply": reply.pk})]
     context = build_context(reply, newest, budget_tokens=settings.GEMINI_CONTEXT_TOKENS)
     return estimated_usage(prompt_tokens=context.tokens, characters=published_characters(reply))
 
 
 def published_characters(reply: Message) -> int:
-    """How much text of the attempt readers were sent; 0 where Redis does not know."""
+    """Return how many characters of an attempt readers got; 0 without Redis."""
     try:
         newest: Any = client().xrevrange(stream_key(reply.pk), count=1)
     except RedisError:

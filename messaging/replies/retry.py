@@ -11,7 +11,7 @@ from gemchat.api.errors import DomainError
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
 from messaging.streaming.buffer import forget
-from messaging.tasks import send_to_queue
+from messaging.tasks import enqueue_reply
 
 
 class NotFailed(DomainError):
@@ -26,7 +26,7 @@ def retry(*, reply_id: uuid.UUID) -> None:
     Raises NotFailed for whoever comes second.
     """
     with transaction.atomic():
-        if not Message.objects.make_again(reply_id=reply_id):
+        if not Message.objects.requeue_failed(reply_id=reply_id):
             raise NotFailed
         transaction.on_commit(partial(_send, reply_id))
 
@@ -34,7 +34,7 @@ def retry(*, reply_id: uuid.UUID) -> None:
 def _send(reply_id: uuid.UUID) -> None:
     # The old end would keep readers from the text that comes.
     forget([reply_id])
-    send_to_queue(reply_id)
+    enqueue_reply(reply_id)
 
 
 def failed_replies(*, since: datetime | None, code: str) -> QuerySet[Message]:

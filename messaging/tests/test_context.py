@@ -6,9 +6,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.tests.plans import with_plan
-from messaging.history.branch import ContextRow
-from messaging.models import Message
-from messaging.replies.context import CONTEXT_SQL, build_context
+from messaging.replies.claims import claim_reply
+from messaging.replies.context import build_context
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
@@ -81,12 +80,9 @@ def test_context_of_one_page_comes_with_the_claim(
 ) -> None:
     room = make_room(carol)
     exchange(room, "One", "Fun")
-    claimed = Message.objects.claim(
-        reply_id=post(room, "Two").pk, now=timezone.now(), reads=[CONTEXT_SQL]
-    )
-    newest = [ContextRow._make(row) for row in claimed.found[0]]
+    claimed = claim_reply(reply_id=post(room, "Two").pk, now=timezone.now())
 
     with django_assert_num_queries(0):
-        context = build_context(claimed.reply, newest, budget_tokens=1000)
+        context = build_context(claimed.reply, claimed.newest, budget_tokens=1000)
 
     assert [turn.text for turn in context.turns] == ["One", "Fun", "Two"]

@@ -19,7 +19,8 @@ from messaging.conversation.deletion import erase_room
 from messaging.conversation.titles import title_room
 from messaging.gemini import Usage
 from messaging.models import GeminiModel, Message
-from messaging.replies.generation import Ending, store_end
+from messaging.replies.claims import claim_reply
+from messaging.replies.finish import Ending, store_end
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, name_room, sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
@@ -216,7 +217,7 @@ def test_give_backs_are_exact_when_replies_end_at_once(carol: User, settings: An
     with_plan(settings, "pro", concurrent_replies=8)
     replies = [post(make_room(carol)) for _ in range(8)]
     now = timezone.now()
-    claimed = [Message.objects.claim(reply_id=reply.pk, now=now).reply for reply in replies]
+    claimed = [claim_reply(reply_id=reply.pk, now=now).reply for reply in replies]
     usage = Usage(10, 0, 0, 0, estimated=True)
     ends = iter(claimed)
 
@@ -255,7 +256,7 @@ def test_attempt_of_a_worker_that_ends_is_in_the_ledger(alice: User, gemini: Fak
 
 def test_attempt_of_a_killed_worker_is_in_the_ledger(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice), PROMPT)
-    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
     client().xadd(f"reply:{reply.pk}", {"text": "x" * 400}, id="1-400")
 
     sweep_replies()

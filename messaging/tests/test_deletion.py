@@ -19,6 +19,7 @@ from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.conversation.deletion import erase_room
 from messaging.models import Message
+from messaging.replies.claims import claim_reply
 from messaging.tasks import erase, sweep_rooms
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import complete, exchange, make_room, url_of
@@ -155,7 +156,7 @@ def test_reply_that_waits_is_stopped_and_its_quota_given_back(alice: User) -> No
 def test_reply_that_a_worker_has_is_waited_for(alice: User) -> None:
     room = make_room(alice)
     reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
-    Message.objects.claim(reply_id=reply.pk, now=timezone.now())
+    claim_reply(reply_id=reply.pk, now=timezone.now())
     actions.delete(room=room)
 
     erase_room(chatroom_id=room.pk)

@@ -13,7 +13,8 @@ from billing.models import DailyQuota, UsageRecord
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import GeminiModel, Message
-from messaging.replies.generation import MOST_ATTEMPTS, storable
+from messaging.replies.claims import claim_reply
+from messaging.replies.generation import MAX_ATTEMPTS, strip_unstorable
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.streaming.buffer import stream_key
 from messaging.tasks import generate_reply, sweep_replies
@@ -149,12 +150,12 @@ def test_rate_limit_beyond_the_budget_is_waited_for_in_the_queue(
     reply = run(post(make_room(alice)))
 
     assert reply.status == "queued"
-    assert reply.not_before - timezone.now() > timedelta(seconds=60)
+    assert reply.retry_at - timezone.now() > timedelta(seconds=60)
     assert used_today(alice) == 1
     assert run(reply).status == "queued"
     assert len(gemini.requests) == 1
 
-    Message.objects.update(not_before=timezone.now())
+    Message.objects.update(retry_at=timezone.now())
     assert run(reply).status == "complete"
 
 
@@ -200,7 +201,7 @@ def test_stop_reaches_the_worker_though_redis_lost_its_mark(
     thread = in_thread(generate_reply, str(reply.pk))
     eventually(lambda: live_text(reply) == "Once")
 
-    Message.objects.ask_to_stop(reply=reply)
+    Message.objects.request_stop(reply=reply)
 
     thread.join(5)
     reply.refresh_from_db()
@@ -223,7 +224,7 @@ def live_text(reply: Message) -> str:
 
 def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
-    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
 
     swept = sweep_replies()
 
@@ -255,7 +256,7 @@ def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
     alice: User, gemini: FakeGemini
 ) -> None:
     reply = post(make_room(alice))
-    Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
     actions.stop(reply=reply)
     sweep_replies()
 
@@ -265,7 +266,7 @@ def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
 
 def test_reply_that_takes_every_worker_down_ends_as_failed(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
-    Message.objects.filter(pk=reply.pk).update(attempt=MOST_ATTEMPTS)
+    Message.objects.filter(pk=reply.pk).update(attempt=MAX_ATTEMPTS)
 
     assert run(reply).error_code == "internal"
     assert used_today(alice) == 0
@@ -279,12 +280,12 @@ def test_text_that_cannot_be_stored_is_mended(alice: User, gemini: FakeGemini) -
 
     assert (reply.status, reply.content) == ("complete", "So be it")
     assert live_text(reply) == "So be it"
-    assert storable("half \ud83d of a pair") == "half ? of a pair"
+    assert strip_unstorable("half \ud83d of a pair") == "half ? of a pair"
 
 
 def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:
     reply = post(make_room(alice))
-    claimed = Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    claimed = claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
     Message.objects.renew_leases(attempts=[(reply.pk, claimed.reply.attempt)], now=timezone.now())
 
     assert sweep_replies()["taken_back"] == 0
@@ -299,7 +300,7 @@ def test_attempt_that_was_overtaken_writes_nothing(
     reply = post(make_room(alice))
     first = in_thread(generate_reply, str(reply.pk))
     eventually(lambda: live_text(reply) == "Of the first")
-    Message.objects.put_back(reply.pk, 1)
+    Message.objects.requeue(reply.pk, 1)
 
     assert run(reply).content == "Of the second"
 

@@ -14,6 +14,7 @@ from billing.models import DailyQuota
 from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from messaging.models import Message
+from messaging.replies.claims import claim_reply
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room, url_of
 from tests.support.messaging.worker import post
@@ -119,7 +120,7 @@ def test_last_place_among_the_replies_under_way_is_taken_once(alice: User) -> No
     first, second = (post(make_room(alice)).pk for _ in range(2))
 
     def claim(reply_id: uuid.UUID) -> Message | None:
-        claimed = Message.objects.claim(reply_id=reply_id, now=timezone.now())
+        claimed = claim_reply(reply_id=reply_id, now=timezone.now())
         return claimed and claimed.reply
 
     with transaction.atomic():
@@ -134,6 +135,6 @@ def test_last_place_among_the_replies_under_way_is_taken_once(alice: User) -> No
 def test_reply_is_claimed_by_one_of_many_workers(carol: User) -> None:
     reply = post(make_room(carol))
 
-    claimed = at_once(10, lambda: Message.objects.claim(reply_id=reply.pk, now=timezone.now()))
+    claimed = at_once(10, lambda: claim_reply(reply_id=reply.pk, now=timezone.now()))
 
     assert Counter(each and each.reply.attempt for each in claimed) == {None: 9, 1: 1}

@@ -44,7 +44,7 @@ def test_message_of_a_page_is_as_by_itself(microsecond: int, alice: User) -> Non
     at = reply.created_at.replace(microsecond=microsecond)
     Message.objects.filter(pk=reply.pk).update(created_at=at)
 
-    page = branch.shown_upwards(reply.pk, limit=10)
+    page = branch.ancestor_rows(reply.pk, limit=10)
 
     alone = branch.with_siblings(Message.objects.order_by("id"))
     assert MessageSerializer(page, many=True).data == MessageSerializer(alone, many=True).data

@@ -19,11 +19,12 @@ from gemchat.stores.redis import client
 from messaging.api import stream
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.replies.generation import MOST_ATTEMPTS
+from messaging.replies.claims import claim_reply
+from messaging.replies.generation import MAX_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
-from messaging.streaming.buffer import Position, mark_for_stop, stop_key
-from messaging.streaming.hub import Hub
-from tests.support.backoffice.staff_client import act, events, told, url
+from messaging.streaming.buffer import Position, publish_stop, stop_key
+from messaging.streaming.hub import StreamHub
+from tests.support.backoffice.staff_client import act, events, flash_messages, url
 from tests.support.backoffice.staff_rows import failed_reply
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
@@ -107,8 +108,8 @@ def test_reply_retried_twenty_times_at_once_is_queued_once(alice: User) -> None:
 def test_retry_that_waited_for_another_one_changes_nothing(alice: User) -> None:
     reply = failed_reply(alice)
     with transaction.atomic():
-        assert Message.objects.make_again(reply_id=reply.pk)
-        again = partial(Message.objects.make_again, reply_id=reply.pk)
+        assert Message.objects.requeue_failed(reply_id=reply.pk)
+        again = partial(Message.objects.requeue_failed, reply_id=reply.pk)
         second = in_background(again)
         wait_until_blocked()
 
@@ -149,18 +150,18 @@ def test_reply_of_a_deleted_room_is_not_retried(alice: User) -> None:
 
 
 def test_tries_before_the_retry_do_not_count(alice: User, gemini: FakeGemini) -> None:
-    reply = failed_reply(alice, attempt=MOST_ATTEMPTS + 1, code="internal")
+    reply = failed_reply(alice, attempt=MAX_ATTEMPTS + 1, code="internal")
 
     retry(reply_id=reply.pk)
     reply = run(reply)
 
     assert reply.status == "complete"
-    assert (reply.attempt, reply.tries) == (MOST_ATTEMPTS + 2, 1)
+    assert (reply.attempt, reply.tries) == (MAX_ATTEMPTS + 2, 1)
 
 
 def test_old_wish_to_stop_does_not_stop_the_retry(alice: User, gemini: FakeGemini) -> None:
     reply = failed_reply(alice, stop_requested=True)
-    mark_for_stop(reply.pk)
+    publish_stop(reply.pk)
 
     retry(reply_id=reply.pk)
     reply = run(reply)
@@ -201,16 +202,16 @@ def test_retry_while_a_later_reply_is_being_made_waits_for_it(carol: User) -> No
     first = failed_reply(carol, room=room)
     Chatroom.objects.filter(pk=room.pk).update(active_leaf=first.pk)
     second = post(room, "Second")
-    assert Message.objects.claim(reply_id=second.pk, now=timezone.now())
+    assert claim_reply(reply_id=second.pk, now=timezone.now())
 
     retry(reply_id=first.pk)
 
-    assert Message.objects.claim(reply_id=first.pk, now=timezone.now()) is None
+    assert claim_reply(reply_id=first.pk, now=timezone.now()) is None
 
 
 def read_from(reply: Message, position: Position) -> list[bytes]:
     async def read() -> list[bytes]:
-        hub = Hub()
+        hub = StreamHub()
         hub.open()
         try:
             return [part async for part in stream.events(reply, position, hub)]
@@ -261,8 +262,8 @@ def test_staff_retry_a_reply_twice_clicked_is_once_retried(staff_client: Any, al
 
     first, second = act(staff_client, "retry", reply), act(staff_client, "retry", reply)
 
-    assert "being made again" in told(first)
-    assert "not there as failed" in told(second)
+    assert "being made again" in flash_messages(first)
+    assert "not there as failed" in flash_messages(second)
     assert queued() == 1
     [event] = events("reply_retried")
     assert (event.target, event.user_id) == (str(reply.pk), alice.pk)

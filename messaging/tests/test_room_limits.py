@@ -44,7 +44,7 @@ def test_rooms_count_until_they_are_erased(
     alice: User, alice_api: APIClient, settings: Any
 ) -> None:
     with_plan(settings, "basic", chatrooms=3)
-    Chatroom.objects.open(user=alice)
+    Chatroom.objects.create_room(user=alice)
     Chatroom.objects.filter(user=alice).update(archived=True)
     assert opened(alice_api, temporary=True) == 201
     assert opened(alice_api) == 201
@@ -64,7 +64,7 @@ def test_rooms_count_until_they_are_erased(
 @pytest.mark.django_db
 def test_rooms_of_others_do_not_count(alice: User, bob_api: APIClient, settings: Any) -> None:
     with_plan(settings, "basic", chatrooms=1)
-    Chatroom.objects.open(user=alice)
+    Chatroom.objects.create_room(user=alice)
 
     assert opened(bob_api) == 201
 

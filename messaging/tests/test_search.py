@@ -130,7 +130,7 @@ def test_only_listed_rooms_of_ones_own_are_found(
     deleted = exchange(make_room(carol, title="Deleted otters"), "otters").chatroom
     carol_api.delete(f"{URL}{deleted.pk}")
     archived = exchange(make_room(carol, title="Archived"), "otters").chatroom
-    archived.change(archived=True)
+    archived.update_fields(archived=True)
 
     assert titles(found(carol_api, "otters")) == ["Mine"]
     assert titles(found(carol_api, "otters", archived="true")) == ["Archived"]

@@ -21,6 +21,7 @@ from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.models import Message
+from messaging.replies.claims import claim_reply
 from messaging.streaming.buffer import BUFFER_SECONDS, begin
 from privacy import erasure
 from privacy.erasure import erase_user
@@ -209,7 +210,7 @@ def test_one_who_is_being_erased_is_not_enabled_again(alice: User) -> None:
 def test_reply_that_waits_is_stopped_and_one_that_a_worker_has_is_waited_for(alice: User) -> None:
     first = actions.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="a")
     second = actions.post_message(user=alice, chatroom_id=make_room(alice).pk, prompt="b")
-    Message.objects.claim(reply_id=first.reply.pk, now=timezone.now())
+    claim_reply(reply_id=first.reply.pk, now=timezone.now())
 
     erase(alice)
     asked = Message.objects.get(pk=first.reply.pk)

@@ -174,7 +174,7 @@ def test_export_has_what_every_app_keeps(
     subscription = pro(alice_api, stripe)
     alice.refresh_from_db()
     archived = make_room(alice)
-    archived.change(archived=True, title="Old")
+    archived.update_fields(archived=True, title="Old")
     reply = exchange(archived, "Hello", "Indeed.")
     actions.rate(reply=Message.objects.get(pk=reply.pk), rating=1, comment="Well said")
     use(alice, reply_id=reply.pk)

@@ -86,7 +86,7 @@ for number, row in enumerate(DailyMetrics.objects.order_by("day")[1:30]):
     row.new_users, row.pro_users = chance.randrange(4), 8 + number // 2
     row.revenue = {{"usd": 1990 * row.pro_users}}
     row.save()
-room = Chatroom.objects.open(user=alice, title="=HYPERLINK('http://evil.example')")
+room = Chatroom.objects.create_room(user=alice, title="=HYPERLINK('http://evil.example')")
 print(conversation.post_message(
     user=alice, chatroom_id=room.pk, prompt="<script>alert(2)</script> Why is the sky blue?"
 ).reply.pk)

@@ -8,7 +8,9 @@ from tqdm import tqdm
 from accounts.cli import JsonCommand
 from accounts.models import User
 from accounts.phone_numbers import InvalidPhoneNumber, to_e164
+from chatrooms.models import Chatroom
 from messaging.management.demo_data import Plan, TooManyUsers, make_users, seed
+from messaging.models import Message
 
 
 class Command(JsonCommand):
@@ -53,4 +55,5 @@ class Command(JsonCommand):
     def analyze(self) -> None:
         """The planner is to know of the new rows before autovacuum comes round."""
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE accounts_user, chatrooms_chatroom, messaging_message")
+            tables = ", ".join(model._meta.db_table for model in (User, Chatroom, Message))
+            cursor.execute(f"ANALYZE {tables}")

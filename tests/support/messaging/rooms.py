@@ -10,7 +10,7 @@ from messaging.models import Message
 
 
 def make_room(user: User, **fields: object) -> Chatroom:
-    return Chatroom.objects.open(user=user, **fields)
+    return Chatroom.objects.create_room(user=user, **fields)
 
 
 def url_of(room: Chatroom | uuid.UUID) -> str:

@@ -151,7 +151,7 @@ def test_line_of_the_worker_has_the_id_of_the_request(stack: Stack, person: ApiU
         return [
             line["event"]
             for line in lines(stack)
-            if line["request_id"] == own and line["logger"] == "messaging.replies.generation"
+            if line["request_id"] == own and line["logger"] == "messaging.replies.finish"
         ]
 
     eventually(lambda: of_worker() == [f"Reply {reply} is complete"], seconds=10)

@@ -1,11 +1,16 @@
 """Statements that are planned once for each connection."""
 
+from typing import Any
+
 import psycopg
 import pytest
 from django.db import DataError, connection, transaction
+from django.utils import timezone
 
-from accounts.models import User
-from gemchat.stores.prepared import execute_together, fetch
+from accounts.models import AuditEvent, Session, User
+from chatrooms.models import Chatroom
+from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch, insert_into
+from messaging.models import GeminiModel, Message
 
 ADDED = "SELECT %(one)s::bigint + %(other)s::bigint"
 NAME = "UPDATE accounts_user SET name = %(name)s WHERE id = %(user)s"
@@ -44,7 +49,7 @@ def test_djangos_own_statements_are_neither_prepared_nor_counted() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_statements_together_see_what_those_before_them_wrote(alice: User) -> None:
-    _, named = execute_together([NAME, NAMED], {"name": "Alice", "user": alice.pk})
+    _, named = execute_pipeline([NAME, NAMED], {"name": "Alice", "user": alice.pk})
 
     assert named.fetchall() == [("Alice",)]
 
@@ -52,7 +57,7 @@ def test_statements_together_see_what_those_before_them_wrote(alice: User) -> No
 @pytest.mark.django_db(transaction=True)
 def test_statements_together_are_one_transaction_and_fail_as_djangos_do(alice: User) -> None:
     with pytest.raises(DataError) as caught:
-        execute_together([NAME, FAILS], {"name": "Nobody", "user": alice.pk, "zero": 0})
+        execute_pipeline([NAME, FAILS], {"name": "Nobody", "user": alice.pk, "zero": 0})
 
     assert isinstance(caught.value.__cause__, psycopg.errors.DivisionByZero)
     alice.refresh_from_db()
@@ -69,3 +74,52 @@ def test_statement_is_prepared_anew_after_a_rollback(alice: User) -> None:
         transaction.set_rollback(True)
 
     assert fetch(NAMED, {"user": alice.pk}) == [(alice.name,)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [User, Session, Chatroom, Message, GeminiModel])
+def test_compiled_query_reads_what_the_orm_reads(model: Any, alice: User) -> None:
+    room = Chatroom.objects.create_room(user=alice)
+    now = timezone.now()
+    Session.objects.create(
+        user=alice,
+        refresh_digest=b"1",
+        created_at=now,
+        last_used_at=now,
+        auth_method="otp",
+        authenticated_at=now,
+    )
+    Message.objects.create(
+        chatroom=room, user=alice, sender="user", status="complete", created_at=now
+    )
+
+    row = CompiledQuery(model.objects.order_by("pk")).get_or_none([])
+
+    assert row is not None
+    same = model.objects.get(pk=row.pk)
+    for field in model._meta.concrete_fields:
+        assert getattr(row, field.attname) == getattr(same, field.attname)
+
+
+def test_compiled_query_refuses_a_field_that_converts_its_values() -> None:
+    with pytest.raises(TypeError, match="AuditEvent.details"):
+        CompiledQuery(AuditEvent.objects.all())
+
+
+PRICES = {"name": "%(name)s", "input_price": "1", "cached_price": "2", "output_price": "3"}
+
+
+def test_insert_has_the_default_of_each_column_that_is_not_given() -> None:
+    statement = insert_into(GeminiModel, PRICES, alias="made")
+
+    assert statement == (
+        "INSERT INTO messaging_geminimodel AS made (name, input_price, cached_price, output_price, "
+        "tier, is_enabled, retires_on, fallback_id)\n"
+        "SELECT %(name)s, 1, 2, 3, 'basic', true, NULL, NULL"
+    )
+
+
+@pytest.mark.parametrize("values", [{"name": "%(name)s"}, {**PRICES, "price": "1"}])
+def test_insert_without_a_value_or_without_a_column_is_refused(values: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="price"):
+        insert_into(GeminiModel, values)

@@ -1,0 +1,107 @@
+"""The ledger: what each attempt at a reply or a title used."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+# Attempts that ended a reply: none that was given up for another, and no title.
+ENDED = Q(purpose="reply", outcome__in=["complete", "failed", "stopped"])
+
+
+class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
+    def detach(self, *, user_id: uuid.UUID, limit: int) -> int:
+        """Take the person off some of the user's rows, which stay; how many there were."""
+        some = self.filter(user_id=user_id).values("pk")[:limit]
+        return self.filter(pk__in=some).update(user=None)
+
+    def daily(self, *, user_id: uuid.UUID, days: int = 30) -> Sequence[Mapping[str, Any]]:
+        """A row for each of the last `days` days (UTC, with today) that has usage, newest first.
+
+        `replies` counts replies that ended, each once however many attempts it took. Tokens and
+        cost are of every attempt, and of titles too.
+        """
+        first = timezone.now().date() - timedelta(days=days - 1)
+        start = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        return list(
+            self.filter(user_id=user_id, created_at__gte=start)
+            .annotate(day=TruncDate("created_at", tzinfo=UTC))
+            .values("day")
+            .annotate(
+                replies=Count("reply_id", distinct=True, filter=ENDED),
+                prompt_tokens=Sum("prompt_tokens"),
+                output_tokens=Sum("output_tokens"),
+                cost_micro_usd=Sum("cost_micro_usd"),
+            )
+            .order_by("-day")
+        )
+
+
+class UsageRecord(models.Model):
+    """One attempt at a reply or a room's title. It outlives the chat, and names no person then."""
+
+    class Purpose(models.TextChoices):
+        REPLY = "reply"
+        TITLE = "title"
+
+    class Outcome(models.TextChoices):
+        COMPLETE = "complete"
+        FAILED = "failed"
+        STOPPED = "stopped"
+        # The worker shut down, and another makes the reply.
+        REQUEUED = "requeued"
+        # The worker died, or another took its attempt over.
+        LOST = "lost"
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+    )
+    purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.REPLY)
+    # Of a title, the reply after which Gemini was asked for it.
+    reply_id = models.UUIDField()
+    attempt = models.PositiveSmallIntegerField()
+    model = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    error_code = models.CharField(max_length=32, blank=True)
+    provider_code = models.CharField(max_length=64, blank=True)
+    started_at = models.DateTimeField(null=True)
+    # What the person waited from sending; null where nobody did, as staff had the reply made again.
+    first_token_ms = models.PositiveIntegerField(null=True)
+    reply_ms = models.PositiveIntegerField(null=True)
+    prompt_tokens = models.PositiveIntegerField()
+    output_tokens = models.PositiveIntegerField()
+    cached_tokens = models.PositiveIntegerField()
+    thinking_tokens = models.PositiveIntegerField()
+    cost_micro_usd = models.PositiveBigIntegerField(help_text="Millionths of a US dollar.")
+    estimated = models.BooleanField(help_text="Tokens were counted here, not by Gemini.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UsageRecordQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_usage_record_an_attempt", fields=["reply_id", "attempt", "purpose"]
+            ),
+        ]
+        indexes = [
+            # A user's usage of the last days.
+            models.Index(name="usage_by_user", fields=["user", "created_at"]),
+            # Staff's totals over all users.
+            models.Index(name="usage_by_time", fields=["created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reply_id} #{self.attempt}"
+
+
+def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The sums of `UsageRecord.objects.daily()`'s rows."""
+    names = ("replies", "prompt_tokens", "output_tokens", "cost_micro_usd")
+    return {name: sum(row[name] for row in rows) for name in names}

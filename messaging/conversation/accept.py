@@ -1,0 +1,191 @@
+"""The one statement of a send: a prompt is stored with its reply, or refused."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import DailyQuota
+from billing.plans import plan_for
+from billing.quota import Quota
+from billing.statements import reserve_cte, reserve_params
+from chatrooms.models import Chatroom
+from chatrooms.statements import (
+    own_room_cte,
+    own_room_params,
+    record_exchange_cte,
+    record_exchange_params,
+)
+from gemchat.api.errors import DomainError
+from gemchat.stores.statements import fetch, insert_into
+from messaging.models import Message, resend_after
+
+# What the rows of a prompt and a reply take with their indexes, besides their texts.
+ROWS_BYTES = 2_000
+WAITING_RETRY_SECONDS = 5
+
+
+class TooManyWaiting(DomainError):
+    code = "too_many_waiting"
+    message = "Too many of your replies are waiting. Send again when one of them has ended."
+    status = 429
+
+    def __init__(self, quota: Quota) -> None:
+        super().__init__(retry_after=WAITING_RETRY_SECONDS, headers=quota.as_headers())
+
+
+class NewerMessageExists(Exception):
+    """The room has a message that is newer than the ids of a send."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptPrompt:
+    """A prompt that a user sends to a room. Without a model the default model replies."""
+
+    user: User
+    chatroom_id: uuid.UUID
+    prompt: str
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An accepted prompt: both of its rows with their `sibling_ids`, and the quota after it."""
+
+    message: Message
+    reply: Message
+    quota: Quota
+
+
+# What a send knows of its two rows. The other columns have their defaults.
+EXCHANGE_SQL = {
+    "id": "row.id",
+    "chatroom_id": "%(room_id)s",
+    "user_id": "%(room_user)s",
+    "parent_id": "coalesce(row.parent_id, open_room.active_leaf)",
+    "sender": "row.sender",
+    "status": "row.status",
+    "content": "row.content",
+    "created_at": "%(room_now)s",
+    "model": "row.model",
+    "resend_at": "row.resend_at",
+    "quota_day": "row.quota_day",
+}
+# One statement is a transaction of its own; the ORM takes five statements, and six round trips.
+# The room comes first: a send that has waited for its lock sees the room as it is then. The order
+# of messages is the order of their ids, which are made before. Where the room has got a newer
+# message meanwhile, nothing is written, and `is_overtaken` is true.
+ACCEPT_PROMPT_SQL = """
+WITH own_room AS (
+    {own_room}
+), room AS (
+    SELECT active_leaf, coalesce(active_leaf > %(message)s, false) AS is_overtaken,
+        %(waiting)s > 0 AND %(waiting)s <= (
+            SELECT count(*) FROM (
+                SELECT FROM messaging_message
+                WHERE user_id = %(room_user)s AND status IN ('queued', 'generating')
+                LIMIT %(waiting)s
+            ) AS waiting
+        ) AS is_full
+    FROM own_room
+), open_room AS (
+    SELECT * FROM room WHERE NOT is_overtaken AND NOT is_full
+), slot AS (
+    {reserve}
+), exchange AS (
+    {insert}
+    FROM slot, open_room, (VALUES
+        (%(message)s, NULL, 'user', 'complete', %(prompt)s, '', NULL, NULL),
+        (%(room_leaf)s, %(message)s, 'gemini', 'queued', '', %(model)s, %(resend_at)s,
+            %(quota_day)s)
+    ) AS row (id, parent_id, sender, status, content, model, resend_at, quota_day)
+), activated AS (
+    {record_exchange}
+)
+SELECT active_leaf, is_overtaken, is_full, (SELECT used FROM slot) FROM room
+"""
+
+
+@cache
+def accept_prompt_sql() -> str:
+    return ACCEPT_PROMPT_SQL.format(
+        own_room=own_room_cte(is_locked=True),
+        reserve=reserve_cte(source="open_room"),
+        insert=insert_into(Message, EXCHANGE_SQL),
+        record_exchange=record_exchange_cte(source="slot"),
+    )
+
+
+def accept_prompt(send: AcceptPrompt) -> Accepted:
+    """Store a prompt at the end of the active branch, and its reply as `queued`.
+
+    Raises Chatroom.DoesNotExist for a room that is not the user's, NewerMessageExists,
+    TooManyWaiting, and the error of a limit of the plan that is reached.
+    """
+    plan, now = plan_for(send.user), timezone.now()
+    room = Chatroom(id=send.chatroom_id, user=send.user)
+    message = new_prompt(room=room, parent_id=None, content=send.prompt, at=now)
+    reply = new_reply(message=message, model=send.model, day=now.date(), at=now)
+    values: dict[str, Any] = {
+        **reserve_params(user=send.user, now=now, text_bytes=text_bytes(send.prompt)),
+        **own_room_params(chatroom_id=send.chatroom_id, user_id=send.user.pk),
+        **record_exchange_params(leaf=reply.pk, added=2, at=now),
+        "waiting": plan.waiting_replies,
+        "message": message.pk,
+        "prompt": send.prompt,
+        "model": reply.model,
+        "resend_at": reply.resend_at,
+    }
+    rows = fetch(accept_prompt_sql(), values)
+    if not rows:
+        raise Chatroom.DoesNotExist
+    [(message.parent_id, is_overtaken, is_full, used)] = rows
+    if is_overtaken:
+        raise NewerMessageExists
+    if is_full:
+        raise TooManyWaiting(DailyQuota.objects.usage(user=send.user))
+    if used is None:
+        raise DailyQuota.objects.refusal(user=send.user)
+    message._state.adding = reply._state.adding = False
+    # At the end of a branch neither has variants yet.
+    message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
+    return Accepted(message, reply, Quota(limit=plan.daily_limit, used=used, day=now.date()))
+
+
+def text_bytes(prompt: str) -> int:
+    """Estimate what a send adds to the day's text: the prompt, and its two rows."""
+    return len(prompt.encode()) + ROWS_BYTES
+
+
+def new_prompt(
+    *, room: Chatroom, parent_id: uuid.UUID | None, content: str, at: datetime
+) -> Message:
+    return Message(
+        chatroom_id=room.pk,
+        user_id=room.user_id,
+        parent_id=parent_id,
+        sender=Message.Sender.USER,
+        status=Message.Status.COMPLETE,
+        content=content,
+        created_at=at,
+    )
+
+
+def new_reply(*, message: Message, model: str, day: date, at: datetime) -> Message:
+    """Make a queued reply, which takes a slot of that day's quota."""
+    return Message(
+        chatroom_id=message.chatroom_id,
+        user_id=message.user_id,
+        parent_id=message.pk,
+        sender=Message.Sender.GEMINI,
+        status=Message.Status.QUEUED,
+        model=model or settings.GEMINI_MODEL,
+        created_at=at,
+        resend_at=at + resend_after(),
+        quota_day=day,
+    )
