@@ -18,13 +18,13 @@ from accounts.api.authentication import session_for
 from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
+from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.errors import DomainError
 from messaging.api.serializers import MessageSerializer
-from messaging.api.stream import read_only
 from messaging.history import branch
 from messaging.models import Message
 from messaging.streaming.hub import Hub
-from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.streaming.live_reads import LiveRead, SessionEnded
 
 BATCH = 200
 

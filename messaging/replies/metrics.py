@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Count, Min, Q
 from django.utils import timezone
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
@@ -33,9 +33,6 @@ REPLY_SECONDS = Histogram(
     "gemchat_reply_seconds", "From the prompt to the end of its reply.", ["status"], buckets=SECONDS
 )
 REPLY_FAILURES = Counter("gemchat_reply_failures", "Replies that failed.", ["code"])
-OPEN_STREAMS = Gauge(
-    "gemchat_open_streams", "Reads of replies that wait for more, in this process."
-)
 
 
 def count_end(reply: Message, *, status: str, error_code: str) -> None:

@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from prometheus_client import Gauge
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gemchat.stores.redis import async_client
-from messaging.replies.metrics import OPEN_STREAMS
 from messaging.streaming.buffer import LOOK, stream_key
 from messaging.streaming.live_reads import LiveReads
 
@@ -28,6 +28,10 @@ IDLE_CHANNEL = "reply-hub"
 RECONNECT_SECONDS = 0.5
 # Entries that a reader is kept; one whose client takes them more slowly looks at the buffer then.
 MOST_UNREAD = 64
+
+OPEN_STREAMS = Gauge(
+    "gemchat_open_streams", "Reads of replies that wait for more, in this process."
+)
 
 
 class Reader:

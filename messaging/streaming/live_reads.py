@@ -10,29 +10,23 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error
 from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.api.authentication import REFUSAL
 from accounts.auth.rate_limits import RateLimited
 from accounts.models import Session
+from gemchat.api.async_views import in_thread
 from gemchat.api.errors import DomainError
 from gemchat.monitoring.metrics import REFUSED_LIVE_READS
-from gemchat.stores.postgres import LIVE_THREADS
 
 logger = logging.getLogger(__name__)
 
 # How often the sessions of all open live reads are looked up.
 SESSION_CHECK_SECONDS = 15.0
 RETRY_AFTER_SECONDS = 5
-
-Result = TypeVar("Result")
-threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
 
 
 class TooManyLiveReads(RateLimited):
@@ -45,18 +39,6 @@ LIVE_PROBLEMS: list[str | type[DomainError]] = [TooManyLiveReads, "overloaded"]
 
 class SessionEnded(Exception):
     """The session of a download has ended; the connection ends in mid-file."""
-
-
-async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a function that uses the database, and give its connection back to the pool."""
-
-    def run() -> Result:
-        try:
-            return function(*args)
-        finally:
-            connection.close()
-
-    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
 
 
 class LiveRead:

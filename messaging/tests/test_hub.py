@@ -9,10 +9,11 @@ from typing import Any
 
 from accounts.models import User
 from gemchat.stores.redis import client
-from messaging.api.stream import PING_SECONDS, events
+from messaging.api.stream import described
 from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position, stream_key
+from messaging.streaming.events import PING_SECONDS, events
 from messaging.streaming.hub import MOST_UNREAD, Hub
 from messaging.tests.rooms import make_room
 from messaging.tests.working import post
@@ -29,12 +30,16 @@ def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
     pipe.execute(raise_on_error=False)
 
 
+def following(reply: Message, hub: Hub) -> AsyncGenerator[bytes]:
+    return events(reply, Position(0, 0), hub=hub, render=described)
+
+
 def read(reply: Message, reading: Reading) -> None:
     async def run() -> None:
         hub = Hub()
         hub.open()
         try:
-            async with aclosing(events(reply, Position(0, 0), hub)) as stream:
+            async with aclosing(following(reply, hub)) as stream:
                 await asyncio.wait_for(reading(hub, stream), PING_SECONDS - 1)
         finally:
             await hub.close()
@@ -121,10 +126,10 @@ def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: 
         reply = post(make_room(alice))
 
         async def reading(hub: Hub, stream: AsyncGenerator[bytes], reply: Message = reply) -> None:
-            following = asyncio.create_task(text_of_next(stream))
+            ahead = asyncio.create_task(text_of_next(stream))
             await until(lambda: hub._subscription.subscribed)
             append(reply.pk, 1, 3, "one")
-            assert await following == "one"
+            assert await ahead == "one"
             append(reply.pk, 1, 7, " two")
             assert await text_of_next(stream) == " two"
 
@@ -138,7 +143,7 @@ def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> 
     append(second.pk, 1, 3, "one")
 
     async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
-        async with aclosing(events(second, Position(0, 0), hub)) as other:
+        async with aclosing(following(second, hub)) as other:
             assert await text_of_next(stream) + await text_of_next(other) == "oneone"
             drop_subscription(hub)
             for reply in (first, second):
@@ -158,11 +163,11 @@ def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> N
         assert await text_of_next(stream) == "one"
         drop_subscription(hub)
         await until(lambda: not hub._subscription.subscribed)
-        async with aclosing(events(second, Position(0, 0), hub)) as other:
-            following = asyncio.create_task(text_of_next(other))
+        async with aclosing(following(second, hub)) as other:
+            ahead = asyncio.create_task(text_of_next(other))
             await until(lambda: hub._subscription.subscribed)
             append(second.pk, 1, 3, "two")
-            assert await following == "two"
+            assert await ahead == "two"
 
     read(first, reading)
 
@@ -173,7 +178,7 @@ def test_second_reader_of_a_reply_is_told_at_once(alice: User) -> None:
 
     async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
-        async with aclosing(events(reply, Position(0, 0), hub)) as other:
+        async with aclosing(following(reply, hub)) as other:
             assert await text_of_next(other) == "one"
 
     read(reply, reading)

@@ -13,10 +13,11 @@ from conftest import api_for
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
 from messaging.api import export
-from messaging.api.stream import events
+from messaging.api.stream import described
 from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position
+from messaging.streaming.events import events
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import SessionEnded
 from messaging.tests.rooms import make_room
@@ -44,7 +45,8 @@ class Reading:
 
     async def _read(self, session: Session, reply: Message) -> list[bytes]:
         read = self.hub.reads.open(session)
-        return [part async for part in events(reply, Position(0, 0), self.hub, read)]
+        stream = events(reply, Position(0, 0), hub=self.hub, render=described, read=read)
+        return [part async for part in stream]
 
     async def all_are_open(self) -> None:
         while sum(map(len, self.hub._readers.values())) < STREAMS * len(self.tasks):

@@ -16,11 +16,11 @@ from accounts.api.views import UserViewSet, envelope
 from accounts.auth.closing import close_account
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
+from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.client_address import Client, client_of
 from gemchat.api.errors import DomainError
-from messaging.api.stream import read_only
 from messaging.streaming.hub import Hub
-from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.streaming.live_reads import LiveRead, SessionEnded
 from messaging.tasks import send
 from privacy.models import DataExport, ExportPiece
 from privacy.tasks import build_export, erase_user

@@ -1,0 +1,54 @@
+"""What native async views share: a guard around the view, threads for the database."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import MethodNotAllowed, NotAcceptable
+
+from gemchat.api.errors import FORESEEN, problem_for
+from gemchat.stores.postgres import LIVE_THREADS
+
+Result = TypeVar("Result")
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
+
+
+def read_only(*media_types: str) -> Callable[[View], View]:
+    """What DRF does for the other views: GET alone, in a form that the caller accepts, and problem
+    documents for what is foreseen."""
+
+    def decorated(view: View) -> View:
+        @wraps(view)
+        async def guarded(request: ASGIRequest, **captured: str) -> HttpResponseBase:
+            if request.method != "GET":
+                return problem_for(MethodNotAllowed(request.method or ""))
+            if not any(map(request.accepts, media_types)):
+                return problem_for(NotAcceptable())
+            try:
+                return await view(request, **captured)
+            except FORESEEN as error:
+                return problem_for(error)
+
+        return guarded
+
+    return decorated
+
+
+async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    """Run a function that uses the database, and give its connection back to the pool."""
+
+    def run() -> Result:
+        try:
+            return function(*args)
+        finally:
+            connection.close()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
