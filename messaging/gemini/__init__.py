@@ -11,14 +11,18 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from messaging.gemini.base import (
+    SIGN_OF_LIFE,
     Backend,
     Cancellation,
     Cancelled,
+    Content,
+    Delta,
     Final,
     GeminiError,
+    OnDelta,
     Request,
-    Take,
-    Turn,
+    TextDelta,
+    TextPart,
     Usage,
 )
 from messaging.gemini.deadlines import Clock, Limits
@@ -28,12 +32,15 @@ __all__ = [
     "Backend",
     "Cancellation",
     "Cancelled",
+    "Content",
+    "Delta",
     "Final",
     "GeminiError",
+    "OnDelta",
     "Request",
     "Retries",
-    "Take",
-    "Turn",
+    "TextDelta",
+    "TextPart",
     "Usage",
     "get_backend",
     "stream_reply",
@@ -83,37 +90,37 @@ def get_backend() -> Backend:
 
 
 def stream_reply(
-    request: Request, *, cancelled: Cancellation, take: Take, retries: Retries = _RETRIES
+    request: Request, *, cancelled: Cancellation, on_delta: OnDelta, retries: Retries = _RETRIES
 ) -> Final:
-    """Stream one reply: each piece of its text goes to `take`, which must not block.
+    """Stream one reply: each of its deltas goes to `on_delta`, which must not block.
 
-    Until the first text, what may pass is tried again (408, 429, 5xx, broken connections);
+    Until the first delta, what may pass is tried again (408, 429, 5xx, broken connections);
     after it nothing is, since a second generation does not continue the first. A failure with a
     `retry_after` beyond what is waited for here is raised, for the caller to come back then.
 
-    Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A chunk without text (a
-    thought) shows life to the first-byte and idle clocks, but nothing puts off the total one.
+    Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
+    first-byte and idle clocks, but nothing puts off the total one.
     """
     limits = Limits.from_settings()
     ends_at = monotonic() + limits.total
     waited = 0.0
     tried = 0
-    has_text = False
+    has_begun = False
 
-    def take_text(text: str) -> None:
-        nonlocal has_text
-        has_text = True
-        take(text)
+    def pass_on(delta: Delta) -> None:
+        nonlocal has_begun
+        has_begun = True
+        on_delta(delta)
 
     while True:
         # Before Gemini has the prompt, a stop costs nothing.
         cancelled.raise_if_set()
         tried += 1
         try:
-            return _try_once(request, cancelled, take_text, limits=limits, ends_at=ends_at)
+            return _try_once(request, cancelled, pass_on, limits=limits, ends_at=ends_at)
         except GeminiError as error:
             wait = retries.wait_before_next(error, tried=tried, waited=waited)
-            if has_text or wait is None or monotonic() + wait >= ends_at:
+            if has_begun or wait is None or monotonic() + wait >= ends_at:
                 raise
         waited += wait
         if cancelled.wait(wait):
@@ -121,20 +128,20 @@ def stream_reply(
 
 
 def _try_once(
-    request: Request, cancelled: Cancellation, take: Take, *, limits: Limits, ends_at: float
+    request: Request, cancelled: Cancellation, on_delta: OnDelta, *, limits: Limits, ends_at: float
 ) -> Final:
     """One try under the clocks, which end it by a cancellation of its own."""
     attempt = Cancellation()
     clock = Clock(attempt, limits=limits, ends_at=ends_at)
 
-    def hear(text: str) -> None:
+    def hear(delta: Delta) -> None:
         clock.restart()
-        if text:
-            take(text)
+        if delta != SIGN_OF_LIFE:
+            on_delta(delta)
 
     try:
         with cancelled.calling(lambda: attempt.cancel(cancelled.reason)), clock.running():
-            return get_backend().stream(request, cancelled=attempt, take=hear)
+            return get_backend().stream(request, cancelled=attempt, on_delta=hear)
     except Cancelled as ended:
         if cancelled.is_set:
             raise

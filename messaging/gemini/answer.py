@@ -7,8 +7,9 @@ from messaging.gemini.base import (
     Cancelled,
     Final,
     GeminiError,
+    OnDelta,
     Request,
-    Take,
+    TextDelta,
     Usage,
 )
 from messaging.gemini.failures import unavailable
@@ -37,10 +38,10 @@ class Chunk:
 
 
 class Answer:
-    """One answer while its chunks come in; their texts go to `take`."""
+    """One answer while its chunks come in; their texts go to `on_delta`."""
 
-    def __init__(self, request: Request, take: Take) -> None:
-        self._give = take
+    def __init__(self, request: Request, on_delta: OnDelta) -> None:
+        self._on_delta = on_delta
         self._request = request
         self._reported: Usage | None = None
         self._is_geminis = False
@@ -49,14 +50,14 @@ class Answer:
         self._block_reason = ""
         self._model_version = ""
 
-    def take(self, chunk: Chunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
         self._text_bytes += len(chunk.text.encode(errors="replace"))
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
         self._model_version = chunk.model_version or self._model_version
         self._reported = chunk.usage or self._reported
-        self._give(chunk.text)
+        self._on_delta(TextDelta(chunk.text))
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Final:
         """How the answer ended; raises what it failed by.
@@ -120,7 +121,7 @@ class Answer:
         """As reported; without a report, four bytes of text for a token."""
         if self._reported is not None:
             return self._reported
-        sent = [self._request.system, *(turn.text for turn in self._request.turns)]
+        sent = [self._request.system, *(content.text for content in self._request.contents)]
         return Usage(
             prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_A_TOKEN,
             output_tokens=-(-self._text_bytes // BYTES_A_TOKEN),

@@ -1,34 +1,66 @@
-"""What every Gemini backend speaks: requests, pieces of text, the one error class, cancellation."""
+"""What each Gemini backend takes and gives: requests, deltas, one error class, cancellation."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of the conversation, in Gemini's words for who said it."""
+class TextPart:
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"text": self.text}
+
+
+# A file or a function call will be a class beside TextPart.
+Part = TextPart
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One message of the conversation; `role` and the parts are Gemini's terms."""
 
     role: Literal["user", "model"]
-    text: str
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the REST API and both SDKs take it. Their own classes cost twice the time."""
+        return {"role": self.role, "parts": [part.as_dict() for part in self.parts]}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One reply to ask for. `turns` ends with the prompt; `system` may be empty."""
+    """One reply to ask for. `contents` ends with the prompt; `system` may be empty."""
 
     model: str
     system: str
-    turns: tuple[Turn, ...]
+    contents: tuple[Content, ...]
     max_output_tokens: int
 
 
-# Is given each piece of an answer, exactly as upstream sent it. It must not block: the thread that
-# calls it may be reading hundreds of answers. An empty piece is a sign of life that carries no text
-# (a thought, a usage report); `stream_reply` keeps those to itself.
-Take = Callable[[str], None]
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Text of an answer, exactly as upstream sent it."""
+
+    text: str
+
+
+# Thoughts, steps, sources and function calls will be classes beside TextDelta.
+Delta = TextDelta
+
+# Upstream sent something that this program does not use, as a thought or a usage report.
+SIGN_OF_LIFE = TextDelta("")
+
+# Gets each delta of an answer. It must not block: the thread that calls it may be reading
+# hundreds of answers. `stream_reply` does not pass a SIGN_OF_LIFE on.
+OnDelta = Callable[[Delta], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +215,8 @@ class Backend:
     A subclass is made without arguments, once per process, and is used by many threads at once.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
-        """Give each piece of the answer to `take` as it comes, and return how it ended.
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
+        """Pass each delta of the answer to `on_delta` as it comes, and return how it ended.
 
         Raises `GeminiError`, and `Cancelled` soon after `cancelled` is set, even while upstream
         is silent; the connection is then really closed.

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from messaging.gemini.answer import Answer, Chunk
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.gemini.base import Cancellation, Final, GeminiError, OnDelta, Request, Usage
 from messaging.gemini.event_loop import run
 from messaging.gemini.failures import failure_of_status, unavailable
 from messaging.gemini.legacy.cancellation import CONNECT_SECONDS
@@ -34,8 +34,8 @@ _opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 class Backend(BaseBackend):
     """One try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
-        answer = Answer(request, take)
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
+        answer = Answer(request, on_delta)
         failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
         return answer.end(failed, cancelled)
 
@@ -57,14 +57,11 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | 
                 return _failure_of(error)
             if chunk is None:
                 return None
-            answer.take(chunk)
+            answer.add(chunk)
 
 
 async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:
-    # Dicts, as the SDK's own classes cost twice the time for a long conversation.
-    contents: list[Any] = [
-        {"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns
-    ]
+    contents: list[Any] = [content.as_dict() for content in request.contents]
     async for response in await client.aio.models.generate_content_stream(
         model=request.model,
         contents=contents,

@@ -22,7 +22,7 @@ from django.conf import settings
 
 from messaging.gemini.answer import Answer, Chunk
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.gemini.base import Cancellation, Final, GeminiError, OnDelta, Request, Usage
 from messaging.gemini.failures import failure_of_status, unavailable
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, reading_for
 from messaging.gemini.process import PerProcess
@@ -37,7 +37,7 @@ _clients: PerProcess[GenerativeServiceClient] = PerProcess()
 class Backend(BaseBackend):
     """One try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
         client = _client()
 
         import requests
@@ -48,7 +48,7 @@ class Backend(BaseBackend):
         # What the SDK makes of a body that is not Gemini's is any of the last four.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
         failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
-        answer = Answer(request, take)
+        answer = Answer(request, on_delta)
         failed = None
         with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
             while not cancelled.is_set:
@@ -59,7 +59,7 @@ class Backend(BaseBackend):
                     break
                 if chunk is None:
                     break
-                answer.take(chunk)
+                answer.add(chunk)
         # Not where it was caught: an SDK's exception quotes bodies and headers, and must not hang
         # on ours as its context.
         return answer.end(failed, cancelled)
@@ -76,7 +76,7 @@ def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chun
     model._client = client
     try:
         response = model.generate_content(
-            [{"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns],
+            [content.as_dict() for content in request.contents],
             generation_config={"max_output_tokens": request.max_output_tokens},
             stream=True,
             request_options={"retry": None, "timeout": BACKSTOP_SECONDS},

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from django.conf import settings
 
 from chatrooms.models import Chatroom
-from messaging.gemini import Request, Turn
+from messaging.gemini import Content, Request, TextPart
 from messaging.history import branch
 from messaging.history.branch import Said
 from messaging.models import Message
@@ -23,22 +24,22 @@ CALIBRATION_WEIGHT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The turns that fit, and what is told of them on the reply. `tokens` is an estimate."""
+    """The contents that fit, and the figures that the reply stores. `tokens` is an estimate."""
 
     system: str
-    turns: tuple[Turn, ...]
+    contents: tuple[Content, ...]
     tokens: int
     truncated: bool
 
     @property
     def characters(self) -> int:
-        return len(self.system) + sum(len(turn.text) for turn in self.turns)
+        return len(self.system) + sum(len(content.text) for content in self.contents)
 
     def request(self, model: str) -> Request:
         return Request(
             model=model,
             system=self.system,
-            turns=self.turns,
+            contents=self.contents,
             max_output_tokens=settings.GEMINI_MAX_OUTPUT_TOKENS,
         )
 
@@ -52,18 +53,23 @@ def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int)
     """
     room = reply.chatroom
     *page, prompt = newest
-    turns = [Turn("user", prompt.content)]
+    contents = [content_of("user", prompt)]
     tokens = estimated_tokens(room.system_prompt, room) + estimated_tokens(prompt.content, room)
     while page:
         older = page[0].parent_id
         for said, answered in reversed(pairs(page)):
             cost = estimated_tokens(said.content, room) + estimated_tokens(answered.content, room)
             if tokens + cost > budget_tokens:
-                return Context(room.system_prompt, tuple(turns), tokens, truncated=True)
+                return Context(room.system_prompt, tuple(contents), tokens, truncated=True)
             tokens += cost
-            turns[:0] = [Turn("user", said.content), Turn("model", answered.content)]
+            contents[:0] = [content_of("user", said), content_of("model", answered)]
         page = branch.said_upwards(older, limit=PAGE) if older else []
-    return Context(room.system_prompt, tuple(turns), tokens, truncated=False)
+    return Context(room.system_prompt, tuple(contents), tokens, truncated=False)
+
+
+def content_of(role: Literal["user", "model"], row: Said) -> Content:
+    """A row as Gemini gets it; its files will be parts after its text."""
+    return Content(role, (TextPart(row.content),))
 
 
 def pairs(page: list[Said]) -> list[tuple[Said, Said]]:
@@ -81,7 +87,7 @@ def estimated_tokens(text: str, room: Chatroom) -> int:
 
 def calibrated(room: Chatroom, context: Context, *, prompt_tokens: int) -> float:
     """The room's characters per token, after Gemini has counted a context."""
-    counted = prompt_tokens - TOKENS_A_MESSAGE * (len(context.turns) + bool(context.system))
+    counted = prompt_tokens - TOKENS_A_MESSAGE * (len(context.contents) + bool(context.system))
     seen = context.characters / max(counted, 1)
     seen = min(max(seen, SMALLEST_CHARACTERS_PER_TOKEN), LARGEST_CHARACTERS_PER_TOKEN)
     return room.characters_per_token + CALIBRATION_WEIGHT * (seen - room.characters_per_token)

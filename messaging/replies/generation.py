@@ -13,7 +13,7 @@ from django.utils import timezone
 from billing.ledger import RECORD, SETTLE
 from billing.models import UsageRecord
 from gemchat.stores.prepared import fetch
-from messaging.gemini import Cancelled, Final, GeminiError, Usage, stream_reply
+from messaging.gemini import Cancelled, Delta, Final, GeminiError, Usage, stream_reply
 from messaging.history.branch import Said
 from messaging.models import DATABASE_LOST, INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel, every_model, serving
@@ -146,19 +146,19 @@ def stream(
 
 
 def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
-    reply.context_messages = len(context.turns)
+    reply.context_messages = len(context.contents)
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
     connection.close()
 
-    def take(text: str) -> None:
-        if running.add(storable(text)):
+    def on_delta(delta: Delta) -> None:
+        if running.add(storable(delta.text)):
             reply.first_token_at = timezone.now()
             running_replies.publish_soon()
 
     try:
         asked = context.request(reply.model)
-        final = stream_reply(asked, cancelled=running.cancellation, take=take)
+        final = stream_reply(asked, cancelled=running.cancellation, on_delta=on_delta)
     except Cancelled as cancelled:
         return Ending(
             Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED,

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from messaging.gemini import (
     Cancellation,
     Cancelled,
+    Content,
+    Delta,
     Final,
     GeminiError,
     Request,
     Retries,
-    Turn,
+    TextPart,
     stream_reply,
 )
 
@@ -33,9 +35,9 @@ class Outcome:
         return "".join(self.deltas)
 
 
-def request_for(prompt: str, *, system: str = "", before: tuple[Turn, ...] = ()) -> Request:
-    turns = (*before, Turn("user", prompt))
-    return Request(model=MODEL, system=system, turns=turns, max_output_tokens=256)
+def request_for(prompt: str, *, system: str = "", before: tuple[Content, ...] = ()) -> Request:
+    contents = (*before, Content("user", (TextPart(prompt),)))
+    return Request(model=MODEL, system=system, contents=contents, max_output_tokens=256)
 
 
 def ask(
@@ -48,11 +50,16 @@ def ask(
     """Read one reply to its end. `outcome` may be looked at meanwhile by another thread."""
     request = request_for(prompt) if isinstance(prompt, str) else prompt
     outcome = outcome or Outcome()
+    deltas = outcome.deltas
+
+    def on_delta(delta: Delta) -> None:
+        deltas.append(delta.text)
+
     try:
         outcome.final = stream_reply(
             request,
             cancelled=cancelled or Cancellation(),
-            take=outcome.deltas.append,
+            on_delta=on_delta,
             retries=retries,
         )
     except GeminiError as error:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.gemini import Cancellation, Turn, stream_reply
+from messaging.gemini import Cancellation, Content, TextPart, stream_reply
 from messaging.tests.asking import KEY, MODEL, Asking, ask, request_for
 from tests.fakes.gemini import Answer
 
@@ -39,7 +39,10 @@ def test_each_delta_comes_before_the_next_chunk_is_sent(google):
 
 
 def test_request_carries_the_conversation_the_system_prompt_and_the_key(google):
-    before = (Turn("user", "Hi"), Turn("model", "Hello! 👋"))
+    before = (
+        Content("user", (TextPart("Hi"),)),
+        Content("model", (TextPart("Hello! "), TextPart("👋"))),
+    )
 
     ask(request_for("And now?", system="Answer in verse.", before=before))
 
@@ -47,10 +50,10 @@ def test_request_carries_the_conversation_the_system_prompt_and_the_key(google):
     assert received.path.startswith(f"/v1beta/models/{MODEL}:streamGenerateContent")
     assert received.headers["x-goog-api-key"] == KEY
     assert KEY not in received.path
-    assert [(turn["role"], turn["parts"][0]["text"]) for turn in received.body["contents"]] == [
-        ("user", "Hi"),
-        ("model", "Hello! 👋"),
-        ("user", "And now?"),
+    assert received.body["contents"] == [
+        {"role": "user", "parts": [{"text": "Hi"}]},
+        {"role": "model", "parts": [{"text": "Hello! "}, {"text": "👋"}]},
+        {"role": "user", "parts": [{"text": "And now?"}]},
     ]
     assert received.body["systemInstruction"]["parts"][0]["text"] == "Answer in verse."
     assert received.body["generationConfig"]["maxOutputTokens"] == 256
@@ -209,11 +212,11 @@ def test_fault_of_who_takes_the_text_is_not_taken_for_geminis(google):
     fault = TypeError("ours")
     google.script(Answer(chunks=["One"], ending="hang"))
 
-    def take(text):
+    def on_delta(delta):
         raise fault
 
     with pytest.raises(TypeError) as raised:
-        stream_reply(request_for("Hello"), cancelled=Cancellation(), take=take)
+        stream_reply(request_for("Hello"), cancelled=Cancellation(), on_delta=on_delta)
 
     assert raised.value is fault
     google.wait_for(lambda fake: fake.requests[0].client_closed)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.gemini import Backend, GeminiError, Retries
+from messaging.gemini import Backend, GeminiError, Retries, TextDelta
 from messaging.tests.asking import Asking, ask
 from tests.fakes.gemini import Answer
 
@@ -82,8 +82,8 @@ def test_lasting_error_in_the_stream_is_one_request_and_typed(google):
 class OverloadedAfterText(Backend):
     """A backend that takes a failure in mid-answer for one that passes."""
 
-    def stream(self, request, *, cancelled, take):
-        take("Half of ")
+    def stream(self, request, *, cancelled, on_delta):
+        on_delta(TextDelta("Half of "))
         raise OVERLOAD
 
 

@@ -88,4 +88,4 @@ def test_context_of_one_page_comes_with_the_claim(
     with django_assert_num_queries(0):
         context = build_context(claimed.reply, newest, budget_tokens=1000)
 
-    assert [turn.text for turn in context.turns] == ["One", "Fun", "Two"]
+    assert [content.text for content in context.contents] == ["One", "Fun", "Two"]
