@@ -5,9 +5,9 @@ import re
 from django.urls import URLPattern, URLResolver
 
 from gemchat.api import errors
+from gemchat.api.text import UUID
 from gemchat.monitoring.urls import urlpatterns as probes
 from messaging.api import async_urls
-from messaging.api.messages import UUID
 from privacy.api.urls import async_urlpatterns as downloads
 from privacy.api.views import DOWNLOAD_PATH
 

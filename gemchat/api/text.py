@@ -6,6 +6,9 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.utils.deconstruct import deconstructible
 
+# An id in the paths of the API.
+UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
 # Overrides, embeddings and isolates: they can make a title read as something else.
 BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 

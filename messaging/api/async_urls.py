@@ -2,8 +2,8 @@
 
 from django.urls import re_path
 
+from gemchat.api.text import UUID
 from messaging.api.export import export
-from messaging.api.messages import UUID
 from messaging.api.stream import stream, wait
 
 urlpatterns = [

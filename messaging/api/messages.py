@@ -21,6 +21,8 @@ from chatrooms.models import Chatroom
 from chatrooms.serializers import list_query
 from gemchat.api.client_address import client_of
 from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
+from gemchat.api.serializers import envelope, validated
+from gemchat.api.text import UUID
 from messaging.api.chatrooms import ChatroomViewSet
 from messaging.api.serializers import (
     ConversationSerializer,
@@ -39,7 +41,6 @@ from messaging.models import Message, MessageQuerySet
 from messaging.models.gemini_models import GeminiModel
 
 CURSOR_SALT = "messages"
-UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
 class ConversationViewSet(ChatroomViewSet):
@@ -136,13 +137,12 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @conversation.mapping.post
     @idempotent
     def send(self, request: Request, chatroom_id: str) -> Response:
-        fields = PromptSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        if model := fields.validated_data.get("model", ""):
+        fields = validated(PromptSerializer, request.data)
+        if model := fields.get("model", ""):
             GeminiModel.objects.chosen_by(caller(request), model)
         try:
             accepted = actions.post_message(
-                user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields.validated_data
+                user=caller(request), chatroom_id=uuid.UUID(chatroom_id), **fields
             )
         except Chatroom.DoesNotExist as error:
             raise Http404 from error
@@ -157,11 +157,8 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @idempotent
     def edit(self, request: Request, pk: str) -> Response:
         message = self.get_object()
-        fields = EditSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        return self.accepted(
-            actions.edit(message=message, user=caller(request), **fields.validated_data)
-        )
+        fields = validated(EditSerializer, request.data)
+        return self.accepted(actions.edit(message=message, user=caller(request), **fields))
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
@@ -176,9 +173,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["put"])
     def feedback(self, request: Request, pk: str) -> Response:
         message = self.get_object()
-        fields = FeedbackSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        actions.rate(reply=message, **fields.validated_data)
+        actions.rate(reply=message, **validated(FeedbackSerializer, request.data))
         return Response(self.described(message))
 
     def described(self, message: Message) -> Any:
@@ -195,11 +190,6 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         location = reverse("message-detail", args=[accepted.reply.pk], request=self.request)
         headers = {"Location": location, **quota.as_headers()}
         return Response(envelope("Message is being processed.", body), status=202, headers=headers)
-
-
-def envelope(message: str, body: Any) -> dict[str, Any]:
-    """The answer of an action."""
-    return {"success": True, "message": message, "data": body}
 
 
 def cursor_at(message: Message | Shown) -> str:

@@ -2,7 +2,8 @@ from django.urls import URLPattern, re_path
 from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
-from messaging.api.messages import UUID, ConversationViewSet, MessageViewSet
+from gemchat.api.text import UUID
+from messaging.api.messages import ConversationViewSet, MessageViewSet
 
 router = SimpleRouter()
 router.trailing_slash = "/?"

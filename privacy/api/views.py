@@ -12,13 +12,14 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts.api.authentication import AuthenticatedRequest
-from accounts.api.views import UserViewSet, envelope
+from accounts.api.views import UserViewSet
 from accounts.auth.closing import close_account
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
 from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.client_address import Client, client_of
 from gemchat.api.errors import DomainError
+from gemchat.api.serializers import envelope
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded
 from messaging.tasks import send
