@@ -11,7 +11,7 @@ import pytest
 from messaging.tests.asking import KEY, ask
 from tests.fakes.gemini import Answer, directive
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

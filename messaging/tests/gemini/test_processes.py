@@ -17,7 +17,7 @@ from messaging.gemini.process import PerProcess
 from messaging.tests.asking import KEY, Asking, ask
 from tests.fakes.gemini import Answer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 FORKING = """
     import os, threading
