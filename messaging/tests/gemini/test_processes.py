@@ -145,8 +145,8 @@ def test_two_keys_in_one_process_keep_their_own(google, settings):
     ],
     ids=["bad-key", "echo", "gateway", "garbage", "drop"],
 )
-def test_neither_key_nor_texts_are_in_errors_or_logs(google, caplog, capfd, answer):
-    google.script(*[answer] * 4)
+def test_neither_key_nor_texts_are_in_errors_or_logs(gemini, caplog, capfd, answer):
+    gemini.script(*[answer] * 4)
 
     with caplog.at_level(logging.DEBUG):
         error = ask("my secret diary").error
