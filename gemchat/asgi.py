@@ -30,7 +30,7 @@ from gemchat.serving.http_protocol import BoundedHttp  # noqa: E402, F401 named 
 from gemchat.serving.request_body import BodyIntake  # noqa: E402
 from gemchat.serving.sync_views import Lane, ThreadedHandler  # noqa: E402
 from messaging.replies.metrics import StoresCollector  # noqa: E402
-from messaging.streaming.hub import Hub  # noqa: E402
+from messaging.streaming.hub import StreamHub  # noqa: E402
 
 refuse_bad_settings()
 REGISTRY.register(StoresCollector())
@@ -49,6 +49,6 @@ application = WebProcess(
     is_stuck=threaded.is_stuck,
     live=LiveHandler(urlconf="gemchat.live_urls"),
     live_path=LIVE_PATH,
-    hub=Hub,
+    hub=StreamHub,
     on_start=[client.limit_for_web],
 )

@@ -20,7 +20,7 @@ from backoffice.roles import ROLES
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
 from gemchat.monitoring import health
 from messaging.gemini import GeminiError
-from messaging.gemini.failures import failure_of_status
+from messaging.gemini.failures import failure_for_status
 from messaging.replies.metrics import queue_lengths
 
 GEMINI_API = "https://generativelanguage.googleapis.com"
@@ -129,7 +129,7 @@ def _refusal(response: requests.Response) -> GeminiError:
         body = response.json()
     except ValueError:
         body = None
-    return failure_of_status(response.status_code, body)
+    return failure_for_status(response.status_code, body)
 
 
 def stripe_answers() -> str:

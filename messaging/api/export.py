@@ -23,7 +23,7 @@ from gemchat.api.errors import DomainError
 from messaging.api.serializers import MessageSerializer
 from messaging.history import branch
 from messaging.models import Message
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import StreamHub
 from messaging.streaming.live_reads import LiveRead, SessionEnded
 
 BATCH = 200
@@ -46,19 +46,19 @@ async def export(request: ASGIRequest, chatroom_id: str) -> HttpResponseBase:
     kind = request.GET.get("as", "json")
     if kind not in ("json", "markdown"):
         raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
-    hub: Hub = request.scope["state"]["hub"]
-    session, room = await in_thread(own_room, request, chatroom_id)
+    hub: StreamHub = request.scope["state"]["hub"]
+    session, room = await in_thread(get_own_room, request, chatroom_id)
     read = hub.reads.open(session)
     ending, media_type = ("json", "application/json") if kind == "json" else ("md", "text/markdown")
-    pieces = in_json(room) if kind == "json" else in_markdown(room)
+    parts = json_parts(room) if kind == "json" else markdown_parts(room)
     response = StreamingHttpResponse(
-        streamed(pieces, read), content_type=f"{media_type}; charset=utf-8"
+        send_parts(parts, read), content_type=f"{media_type}; charset=utf-8"
     )
     response["Content-Disposition"] = f'attachment; filename="chatroom-{room.pk}.{ending}"'
     return response
 
 
-def own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatroom]:
+def get_own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatroom]:
     """The caller's session and room.
 
     Raises AuthenticationFailed, Chatroom.DoesNotExist, TemporaryRoom.
@@ -71,23 +71,26 @@ def own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatroom]
     return session, room
 
 
-async def streamed(pieces: Iterator[str], read: LiveRead) -> AsyncGenerator[bytes]:
+async def send_parts(parts: Iterator[str], read: LiveRead) -> AsyncGenerator[bytes]:
     """Each piece is made in a thread, when the one before it has been taken.
 
     Raises SessionEnded.
     """
-    while (piece := await in_thread(next, pieces, None)) is not None:
+    while (part := await in_thread(next, parts, None)) is not None:
         if read.has_ended:
             raise SessionEnded
-        yield piece.encode()
+        yield part.encode()
 
 
-def in_json(room: Chatroom) -> Iterator[str]:
+def json_parts(room: Chatroom) -> Iterator[str]:
     """`{"chatroom": {...}, "messages": [...]}`, both as the API shows them."""
-    yield f'{{"chatroom":{as_json(ChatroomSerializer(room).data)},"messages":['
+    yield f'{{"chatroom":{render_json(ChatroomSerializer(room).data)},"messages":['
     comma = ""
     for batch in batches(room):
-        yield comma + as_json(MessageSerializer(branch.with_siblings(batch), many=True).data)[1:-1]
+        yield (
+            comma
+            + render_json(MessageSerializer(branch.with_siblings(batch), many=True).data)[1:-1]
+        )
         comma = ","
     yield "]}\n"
 
@@ -99,14 +102,14 @@ def batches(room: Chatroom) -> Iterator[list[Message]]:
     while batch:
         yield batch
         batch = list(messages.filter(pk__gt=batch[-1].pk)[:BATCH])
-    check_is_there(room)
+    check_exists(room)
 
 
-def in_markdown(room: Chatroom) -> Iterator[str]:
+def markdown_parts(room: Chatroom) -> Iterator[str]:
     """The title, then each message under a heading with its sender and time."""
     yield f"# {room.title}\n"
     for batch in branch_batches(room):
-        yield "".join(map(as_markdown, batch))
+        yield "".join(map(format_markdown, batch))
 
 
 def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
@@ -118,21 +121,21 @@ def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
     while batch:
         yield batch
         batch = branch.downwards(batch[-1].pk, limit=BATCH)
-    check_is_there(room)
+    check_exists(room)
 
 
-def as_markdown(message: Message) -> str:
+def format_markdown(message: Message) -> str:
     sender = "Gemini" if message.is_reply else "You"
     status = "" if message.status == Message.Status.COMPLETE else f" ({message.status})"
     at = f"{message.created_at:%Y-%m-%d %H:%M} UTC"
     return f"\n## {sender}, {at}{status}\n\n{message.content}\n"
 
 
-def as_json(value: Any) -> str:
+def render_json(value: Any) -> str:
     return JSONRenderer().render(value).decode()
 
 
-def check_is_there(room: Chatroom) -> None:
+def check_exists(room: Chatroom) -> None:
     """Raises RoomGone: with the room deleted in the meantime, the file would lack its end."""
     if not Chatroom.objects.filter(pk=room.pk, deleted_at=None).exists():
         raise RoomGone

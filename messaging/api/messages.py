@@ -97,7 +97,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         return Message.objects.owned_by(caller(self.request))
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(self.described(self.get_object()))
+        return Response(self.render(self.get_object()))
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:
@@ -163,20 +163,20 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         reply = actions.stop(reply=self.get_object())
-        return Response(envelope("The reply is being stopped.", self.described(reply)), status=202)
+        return Response(envelope("The reply is being stopped.", self.render(reply)), status=202)
 
     @action(detail=True, methods=["post"])
     def select(self, request: Request, pk: str) -> Response:
         message = actions.select(user=caller(request), message=self.get_object())
-        return Response(envelope("This branch is shown now.", self.described(message)))
+        return Response(envelope("This branch is shown now.", self.render(message)))
 
     @action(detail=True, methods=["put"])
     def feedback(self, request: Request, pk: str) -> Response:
         message = self.get_object()
         actions.rate(reply=message, **validated(FeedbackSerializer, request.data))
-        return Response(self.described(message))
+        return Response(self.render(message))
 
-    def described(self, message: Message) -> Any:
+    def render(self, message: Message) -> Any:
         [message] = branch.with_siblings([message])
         return self.get_serializer(message).data
 

@@ -28,8 +28,8 @@ from messaging.conversation.actions import NotAReply
 from messaging.history import branch
 from messaging.models import Message
 from messaging.streaming.buffer import Position
-from messaging.streaming.events import end_of, events, stored
-from messaging.streaming.hub import Hub
+from messaging.streaming.events import end_position, events, reload
+from messaging.streaming.hub import StreamHub
 
 LONGEST_WAIT_SECONDS = 30
 ACCEPTED_WAITS = {str(seconds) for seconds in range(LONGEST_WAIT_SECONDS + 1)}
@@ -44,21 +44,21 @@ class InvalidEventId(DomainError):
 @read_only("text/event-stream")
 async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after that event."""
-    hub: Hub = request.scope["state"]["hub"]
+    hub: StreamHub = request.scope["state"]["hub"]
     given = [request.headers.get("Last-Event-ID"), request.GET.get("last_event_id"), "0-0"]
     try:
         position, *_ = [Position.parse(event_id) for event_id in given if event_id]
     except ValueError as error:
         raise InvalidEventId from error
-    session, reply = await in_thread(own_message, request, message_id)
+    session, reply = await in_thread(get_own_message, request, message_id)
     read = hub.reads.open(session)
     if not reply.is_reply:
         raise NotAReply
-    if reply.has_ended and position == end_of(reply):
+    if reply.has_ended and position == end_position(reply):
         # The client has seen the end; this keeps an EventSource from asking again.
         return HttpResponse(status=204)
     response = StreamingHttpResponse(
-        events(reply, position, hub=hub, render=described, read=read),
+        events(reply, position, hub=hub, render=render, read=read),
         content_type="text/event-stream; charset=utf-8",
     )
     # A proxy that compresses would hold text back.
@@ -71,19 +71,19 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
 @read_only("application/json")
 async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}?wait=0..30: the message as soon as it has ended, or when time is up."""
-    hub: Hub = request.scope["state"]["hub"]
+    hub: StreamHub = request.scope["state"]["hub"]
     seconds = request.GET.get("wait", "")
     if seconds not in ACCEPTED_WAITS:
         message = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
         raise ValidationError({"wait": message})
-    session, found = await in_thread(own_message, request, message_id)
+    session, found = await in_thread(get_own_message, request, message_id)
     read = hub.reads.open(session)
     if not found.has_ended:
         try:
             async with (
                 asyncio.timeout(int(seconds)),
                 aclosing(
-                    events(found, Position(0, 0), hub=hub, render=described, read=read)
+                    events(found, Position(0, 0), hub=hub, render=render, read=read)
                 ) as until_end,
             ):
                 async for _ in until_end:
@@ -91,12 +91,12 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
         except TimeoutError:
             pass
         read.require_session()
-        found = await in_thread(stored, found)
-    body = JSONRenderer().render(await in_thread(described, found))
+        found = await in_thread(reload, found)
+    body = JSONRenderer().render(await in_thread(render, found))
     return HttpResponse(body, "application/json")
 
 
-def own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
+def get_own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
     """The caller's session and message; raises AuthenticationFailed or Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
@@ -113,6 +113,6 @@ def messages_of_users() -> Compiled[Message]:
     return Compiled(Message.objects.owned_by(user).filter(pk=uuid.UUID(int=2)))
 
 
-def described(message: Message) -> dict[str, Any]:
+def render(message: Message) -> dict[str, Any]:
     [message] = branch.with_siblings([message])
     return MessageSerializer(message).data

@@ -23,7 +23,7 @@ from gemchat.stores.prepared import fetch
 from messaging.history import branch
 from messaging.models import Message, resend_after
 from messaging.models.gemini_models import GeminiModel, ModelNotInPlan, UnknownModel
-from messaging.streaming.buffer import Position, mark_for_stop, tell_readers
+from messaging.streaming.buffer import Position, publish_end, publish_stop
 from messaging.tasks import send_next, send_to_eraser, send_to_queue
 
 # What the rows of a prompt and a reply take with their indexes, besides their texts.
@@ -267,10 +267,10 @@ def stop(*, reply: Message) -> Message:
     if not reply.is_reply:
         raise NotAReply
     if Message.objects.stop_queued(reply=reply):
-        tell_readers(reply.pk, Position(reply.attempt + 1, 0))
+        publish_end(reply.pk, Position(reply.attempt + 1, 0))
         send_next(reply.user_id)
     elif Message.objects.ask_to_stop(reply=reply):
-        mark_for_stop(reply.pk)
+        publish_stop(reply.pk)
     reply.refresh_from_db()
     return reply
 

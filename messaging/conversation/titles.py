@@ -63,8 +63,8 @@ def asked_of_gemini(prompt: Message, reply: Message) -> str:
     deltas: list[Delta] = []
     outcome, usage, version = UsageRecord.Outcome.COMPLETE, None, ""
     try:
-        final = stream_reply(request, cancelled=Cancellation(), on_delta=deltas.append)
-        usage, version = final.usage, final.model_version
+        completion = stream_reply(request, cancelled=Cancellation(), on_delta=deltas.append)
+        usage, version = completion.usage, completion.model_version
     except GeminiError as error:
         logger.info("No title from Gemini: %s", error)
         outcome, usage, version = UsageRecord.Outcome.FAILED, error.usage, error.model_version

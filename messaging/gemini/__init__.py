@@ -15,9 +15,9 @@ from messaging.gemini.base import (
     Backend,
     Cancellation,
     Cancelled,
+    Completion,
     Content,
     Delta,
-    Final,
     GeminiError,
     OnDelta,
     Request,
@@ -25,7 +25,7 @@ from messaging.gemini.base import (
     TextPart,
     Usage,
 )
-from messaging.gemini.deadlines import Clock, Limits
+from messaging.gemini.deadlines import Deadline, Limits
 from messaging.gemini.process import PerProcess
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "Cancelled",
     "Content",
     "Delta",
-    "Final",
+    "Completion",
     "GeminiError",
     "OnDelta",
     "Request",
@@ -91,7 +91,7 @@ def get_backend() -> Backend:
 
 def stream_reply(
     request: Request, *, cancelled: Cancellation, on_delta: OnDelta, retries: Retries = _RETRIES
-) -> Final:
+) -> Completion:
     """Stream one reply: each of its deltas goes to `on_delta`, which must not block.
 
     Until the first delta, what may pass is tried again (408, 429, 5xx, broken connections);
@@ -129,10 +129,10 @@ def stream_reply(
 
 def _try_once(
     request: Request, cancelled: Cancellation, on_delta: OnDelta, *, limits: Limits, ends_at: float
-) -> Final:
+) -> Completion:
     """One try under the clocks, which end it by a cancellation of its own."""
     attempt = Cancellation()
-    clock = Clock(attempt, limits=limits, ends_at=ends_at)
+    clock = Deadline(attempt, limits=limits, ends_at=ends_at)
 
     def hear(delta: Delta) -> None:
         clock.restart()
@@ -140,7 +140,7 @@ def _try_once(
             on_delta(delta)
 
     try:
-        with cancelled.calling(lambda: attempt.cancel(cancelled.reason)), clock.running():
+        with cancelled.on_cancel(lambda: attempt.cancel(cancelled.reason)), clock.running():
             return get_backend().stream(request, cancelled=attempt, on_delta=hear)
     except Cancelled as ended:
         if cancelled.is_set:

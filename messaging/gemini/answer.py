@@ -1,11 +1,11 @@
-"""Folds one streamed answer of Gemini into text and a `Final`, the same for both SDKs."""
+"""Folds one streamed answer of Gemini into text and a `Completion`, the same for both SDKs."""
 
 from dataclasses import dataclass
 
 from messaging.gemini.base import (
     Cancellation,
     Cancelled,
-    Final,
+    Completion,
     GeminiError,
     OnDelta,
     Request,
@@ -19,7 +19,7 @@ _BLOCKED = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
 )
 _FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
-BYTES_A_TOKEN = 4
+BYTES_PER_TOKEN = 4
 LONGEST_CODE = 40
 
 
@@ -37,7 +37,7 @@ class Chunk:
     model_version: str = ""
 
 
-class Answer:
+class StreamAccumulator:
     """One answer while its chunks come in; their texts go to `on_delta`."""
 
     def __init__(self, request: Request, on_delta: OnDelta) -> None:
@@ -59,7 +59,7 @@ class Answer:
         self._reported = chunk.usage or self._reported
         self._on_delta(TextDelta(chunk.text))
 
-    def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Final:
+    def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
         """How the answer ended; raises what it failed by.
 
         Once text has been seen every failure is `interrupted`, and once a finish reason has been
@@ -75,7 +75,7 @@ class Answer:
             if not error.provider_code:
                 error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
             raise error
-        return Final(
+        return Completion(
             _FINISHED.get(self._finish_reason, "other"),
             self._usage,
             self._model_version or self._request.model,
@@ -123,8 +123,8 @@ class Answer:
             return self._reported
         sent = [self._request.system, *(content.text for content in self._request.contents)]
         return Usage(
-            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_A_TOKEN,
-            output_tokens=-(-self._text_bytes // BYTES_A_TOKEN),
+            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_PER_TOKEN,
+            output_tokens=-(-self._text_bytes // BYTES_PER_TOKEN),
             cached_tokens=0,
             thinking_tokens=0,
             estimated=True,

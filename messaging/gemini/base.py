@@ -78,7 +78,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class Completion:
     """The end of a whole answer.
 
     `finish_reason` is `stop`, `max_tokens` or `other` (one that this program does not know).
@@ -194,7 +194,7 @@ class Cancellation:
             raise Cancelled(self.reason)
 
     @contextmanager
-    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
+    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
         """Run `callback` if cancelled within the block, or at once if that has been already."""
         key = object()
         with self._lock:
@@ -215,7 +215,7 @@ class Backend:
     A subclass is made without arguments, once per process, and is used by many threads at once.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         """Pass each delta of the answer to `on_delta` as it comes, and return how it ended.
 
         Raises `GeminiError`, and `Cancelled` soon after `cancelled` is set, even while upstream

@@ -38,14 +38,14 @@ class Limits:
         )
 
 
-class Clock:
+class Deadline:
     """Cancels one try when upstream takes too long, with the name of the deadline as reason."""
 
     def __init__(self, attempt: Cancellation, *, limits: Limits, ends_at: float) -> None:
         self._attempt = attempt
         self._limits = limits
         self._ends_at = ends_at
-        self._watch = _watches.get("watch", _Watch)
+        self._watcher = _watchers.get("watch", _DeadlineWatcher)
         self._reason = ""
         self.fires_at = math.inf
         self.queued_at = math.inf
@@ -56,7 +56,7 @@ class Clock:
         try:
             yield
         finally:
-            self._watch.move(self, math.inf)
+            self._watcher.move(self, math.inf)
 
     def restart(self) -> None:
         """Upstream has been heard of."""
@@ -67,13 +67,13 @@ class Clock:
         if self._ends_at <= fires_at:
             reason, fires_at = "total", self._ends_at
         self._reason = reason
-        self._watch.move(self, fires_at)
+        self._watcher.move(self, fires_at)
 
     def fire(self) -> None:
         self._attempt.cancel(self._reason)
 
 
-class _Watch:
+class _DeadlineWatcher:
     """A heap of the times at which to look at a clock again.
 
     A clock moves with every chunk, nearly always to a later time, so its place in the heap is
@@ -81,46 +81,46 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Clock]] = []
+        self._heap: list[tuple[float, int, Deadline]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="gemini-clocks", daemon=True).start()
 
-    def move(self, clock: Clock, fires_at: float) -> None:
+    def move(self, deadline: Deadline, fires_at: float) -> None:
         with self._changed:
-            clock.fires_at = fires_at
-            if fires_at < clock.queued_at:
-                self._queue(clock)
-                if self._heap[0][2] is clock:
+            deadline.fires_at = fires_at
+            if fires_at < deadline.queued_at:
+                self._queue(deadline)
+                if self._heap[0][2] is deadline:
                     self._changed.notify()
 
-    def _queue(self, clock: Clock) -> None:
-        clock.queued_at = clock.fires_at
-        heapq.heappush(self._heap, (clock.fires_at, next(self._order), clock))
+    def _queue(self, deadline: Deadline) -> None:
+        deadline.queued_at = deadline.fires_at
+        heapq.heappush(self._heap, (deadline.fires_at, next(self._order), deadline))
 
     def _run(self) -> None:
         while True:
             self._next_due().fire()
 
-    def _next_due(self) -> Clock:
+    def _next_due(self) -> Deadline:
         with self._changed:
             while True:
                 if not self._heap:
                     self._changed.wait()
                     continue
-                at, _, clock = self._heap[0]
+                at, _, deadline = self._heap[0]
                 if at > monotonic():
                     self._changed.wait(at - monotonic())
                     continue
                 heapq.heappop(self._heap)
-                if at != clock.queued_at:
+                if at != deadline.queued_at:
                     continue  # an earlier look took this one's place
-                clock.queued_at = math.inf
-                if clock.fires_at <= monotonic():
-                    clock.fires_at = math.inf
-                    return clock
-                if clock.fires_at < math.inf:
-                    self._queue(clock)
+                deadline.queued_at = math.inf
+                if deadline.fires_at <= monotonic():
+                    deadline.fires_at = math.inf
+                    return deadline
+                if deadline.fires_at < math.inf:
+                    self._queue(deadline)
 
 
-_watches: PerProcess[_Watch] = PerProcess()
+_watchers: PerProcess[_DeadlineWatcher] = PerProcess()

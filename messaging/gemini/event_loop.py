@@ -26,7 +26,7 @@ async def _until_cancelled(
 ) -> Result | None:
     loop = asyncio.get_running_loop()
     task = loop.create_task(reading)
-    with cancelled.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+    with cancelled.on_cancel(lambda: loop.call_soon_threadsafe(task.cancel)):
         await asyncio.wait([task])
     return None if task.cancelled() else task.result()
 

@@ -27,18 +27,18 @@ def unavailable(detail: str = "", *, retry_after: float | None = None) -> Gemini
     )
 
 
-def failure_of_status(
+def failure_for_status(
     status: int, body: object, headers: Mapping[str, str] | None = None
 ) -> GeminiError:
     """`body` is the parsed JSON of the error, or whatever came in its place."""
-    error = _error_of(body)
+    error = _error_in(body)
     failure = _failure(status, error, headers or {})
-    failure.provider_code = f"{status} {_name_of(error)}".strip()
+    failure.provider_code = f"{status} {_status_name(error)}".strip()
     return failure
 
 
 def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> GeminiError:
-    details = [each for each in _list(error.get("details")) if isinstance(each, dict)]
+    details = [each for each in _as_list(error.get("details")) if isinstance(each, dict)]
     retry_after = _retry_after(details, headers)
     if status == 429:
         return _rate_limited(details, retry_after)
@@ -80,7 +80,7 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
     quotas = [
         str(violation.get("quotaId", ""))
         for each in details
-        for violation in _list(each.get("violations"))
+        for violation in _as_list(each.get("violations"))
         if isinstance(violation, dict)
     ]
     if any("PerDay" in quota for quota in quotas):
@@ -98,13 +98,13 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
     )
 
 
-def _name_of(error: dict[str, Any]) -> str:
+def _status_name(error: dict[str, Any]) -> str:
     """Google's name of the status, if it is one."""
     name = str(error.get("status", ""))
     return name if _STATUS.fullmatch(name) else ""
 
 
-def _error_of(body: object) -> dict[str, Any]:
+def _error_in(body: object) -> dict[str, Any]:
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 
@@ -119,5 +119,5 @@ def _retry_after(details: list[dict[str, Any]], headers: Mapping[str, str]) -> f
     return None
 
 
-def _list(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from messaging.gemini.answer import Answer, Chunk
+from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
 from messaging.gemini.event_loop import run
-from messaging.gemini.failures import failure_of_status, unavailable
+from messaging.gemini.failures import failure_for_status, unavailable
 from messaging.gemini.legacy.cancellation import CONNECT_SECONDS
 from messaging.gemini.process import PerProcess
 
@@ -34,13 +34,13 @@ _opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 class Backend(BaseBackend):
     """One try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
-        answer = Answer(request, on_delta)
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
+        answer = StreamAccumulator(request, on_delta)
         failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
         return answer.end(failed, cancelled)
 
 
-async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | None:
+async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> GeminiError | None:
     """Read a whole answer; returns what was in the way of that."""
     import httpx2
     from google.genai import errors
@@ -54,7 +54,7 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | 
                 chunk = await anext(chunks, None)
             except (errors.APIError, httpx2.HTTPError, *garbage) as error:
                 # Not raised: an SDK's exception quotes bodies and headers, and would hang on ours.
-                return _failure_of(error)
+                return _failure_for(error)
             if chunk is None:
                 return None
             answer.add(chunk)
@@ -106,12 +106,12 @@ def _usage(reported: types.GenerateContentResponseUsageMetadata | None) -> Usage
     )
 
 
-def _failure_of(error: Exception) -> GeminiError:
+def _failure_for(error: Exception) -> GeminiError:
     from google.genai import errors
 
     if isinstance(error, errors.APIError) and isinstance(error.code, int):
         headers = getattr(error.response, "headers", None) or {}
-        return failure_of_status(error.code, error.details, headers)
+        return failure_for_status(error.code, error.details, headers)
     return unavailable()
 
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from messaging.gemini.answer import Answer, Chunk
+from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, GeminiError, OnDelta, Request, Usage
-from messaging.gemini.failures import failure_of_status, unavailable
-from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, reading_for
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.failures import failure_for_status, unavailable
+from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, cancellable
 from messaging.gemini.process import PerProcess
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _clients: PerProcess[GenerativeServiceClient] = PerProcess()
 class Backend(BaseBackend):
     """One try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         client = _client()
 
         import requests
@@ -48,14 +48,14 @@ class Backend(BaseBackend):
         # What the SDK makes of a body that is not Gemini's is any of the last four.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
         failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
-        answer = Answer(request, on_delta)
+        answer = StreamAccumulator(request, on_delta)
         failed = None
-        with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
+        with cancellable(cancelled), closing(_chunks(client, request)) as chunks:
             while not cancelled.is_set:
                 try:
                     chunk = next(chunks, None)
                 except failures as error:
-                    failed = _failure_of(error)
+                    failed = _failure_for(error)
                     break
                 if chunk is None:
                     break
@@ -122,16 +122,16 @@ def _usage(reported: Any) -> Usage:
     )
 
 
-def _failure_of(error: Exception) -> GeminiError:
+def _failure_for(error: Exception) -> GeminiError:
     from google.api_core.exceptions import GoogleAPICallError
 
-    from messaging.gemini.legacy.network import StreamedError, json_of
+    from messaging.gemini.legacy.network import StreamedError, json_or_none
 
     if isinstance(error, StreamedError):
-        return failure_of_status(error.status, error.body)
+        return failure_for_status(error.status, error.body)
     if isinstance(error, GoogleAPICallError) and error.response is not None:
         response = error.response
-        return failure_of_status(response.status_code, json_of(response), response.headers)
+        return failure_for_status(response.status_code, json_or_none(response), response.headers)
     return unavailable()
 
 
@@ -148,11 +148,11 @@ def _make_client(key: str, base: str) -> GenerativeServiceClient:
         import google.generativeai  # noqa: F401
     from google.ai.generativelanguage import GenerativeServiceClient
 
-    from messaging.gemini.legacy.network import mend_session
+    from messaging.gemini.legacy.network import patch_session
 
     client: Any = GenerativeServiceClient(
         transport="rest",
         client_options={"api_key": key, **({"api_endpoint": base} if base else {})},
     )
-    mend_session(client.transport._session)
+    patch_session(client.transport._session)
     return client

@@ -3,7 +3,7 @@
 import re
 
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, OnDelta, Request, TextDelta, Usage
+from messaging.gemini.base import Cancellation, Completion, OnDelta, Request, TextDelta, Usage
 
 MODEL_VERSION = "offline"
 _ECHOED_CHARACTERS = 120
@@ -16,11 +16,11 @@ class Backend(BaseBackend):
     backend ever falls back to it.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Final:
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         for piece in re.findall(r"\S+\s*|\s+", _reply_to(request.contents[-1].text)):
             cancelled.raise_if_set()
             on_delta(TextDelta(piece))
-        return Final("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
+        return Completion("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
 
 
 def _reply_to(prompt: str) -> str:

@@ -17,19 +17,19 @@ class PerProcess(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._forget()
+        self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+            os.register_at_fork(after_in_child=self._reset)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[object, T] = {}
+        self._instances: dict[object, T] = {}
 
     def get(self, key: object, make: Callable[[], T]) -> T:
-        made = self._made.get(key)
+        made = self._instances.get(key)
         if made is not None:
             return made
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            return self._made[key]
+            if key not in self._instances:
+                self._instances[key] = make()
+            return self._instances[key]

@@ -16,7 +16,7 @@ PAGE = 64
 # The prompt of `%(reply)s`, and a page of what precedes it.
 NEWEST_PAGE = branch.said_before_reply(limit=PAGE + 1)
 # What the wire format adds to each message, in tokens.
-TOKENS_A_MESSAGE = 4
+TOKENS_PER_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
 # How far one answer moves a room's figure.
 CALIBRATION_WEIGHT = 0.3
@@ -53,26 +53,26 @@ def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int)
     """
     room = reply.chatroom
     *page, prompt = newest
-    contents = [content_of("user", prompt)]
-    tokens = estimated_tokens(room.system_prompt, room) + estimated_tokens(prompt.content, room)
+    contents = [as_content("user", prompt)]
+    tokens = estimate_tokens(room.system_prompt, room) + estimate_tokens(prompt.content, room)
     while page:
         older = page[0].parent_id
-        for said, answered in reversed(pairs(page)):
-            cost = estimated_tokens(said.content, room) + estimated_tokens(answered.content, room)
+        for said, answered in reversed(whole_turns(page)):
+            cost = estimate_tokens(said.content, room) + estimate_tokens(answered.content, room)
             if tokens + cost > budget_tokens:
                 return Context(room.system_prompt, tuple(contents), tokens, truncated=True)
             tokens += cost
-            contents[:0] = [content_of("user", said), content_of("model", answered)]
+            contents[:0] = [as_content("user", said), as_content("model", answered)]
         page = branch.said_upwards(older, limit=PAGE) if older else []
     return Context(room.system_prompt, tuple(contents), tokens, truncated=False)
 
 
-def content_of(role: Literal["user", "model"], row: Said) -> Content:
+def as_content(role: Literal["user", "model"], row: Said) -> Content:
     """A row as Gemini gets it; its files will be parts after its text."""
     return Content(role, (TextPart(row.content),))
 
 
-def pairs(page: list[Said]) -> list[tuple[Said, Said]]:
+def whole_turns(page: list[Said]) -> list[tuple[Said, Said]]:
     """The whole turns of a page, which starts with a prompt and ends with a reply."""
     return [
         (said, answered)
@@ -81,13 +81,13 @@ def pairs(page: list[Said]) -> list[tuple[Said, Said]]:
     ]
 
 
-def estimated_tokens(text: str, room: Chatroom) -> int:
-    return round(len(text) / room.characters_per_token) + TOKENS_A_MESSAGE if text else 0
+def estimate_tokens(text: str, room: Chatroom) -> int:
+    return round(len(text) / room.characters_per_token) + TOKENS_PER_MESSAGE if text else 0
 
 
 def calibrated(room: Chatroom, context: Context, *, prompt_tokens: int) -> float:
     """The room's characters per token, after Gemini has counted a context."""
-    counted = prompt_tokens - TOKENS_A_MESSAGE * (len(context.contents) + bool(context.system))
+    counted = prompt_tokens - TOKENS_PER_MESSAGE * (len(context.contents) + bool(context.system))
     seen = context.characters / max(counted, 1)
     seen = min(max(seen, SMALLEST_CHARACTERS_PER_TOKEN), LARGEST_CHARACTERS_PER_TOKEN)
     return room.characters_per_token + CALIBRATION_WEIGHT * (seen - room.characters_per_token)

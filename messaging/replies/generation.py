@@ -13,7 +13,7 @@ from django.utils import timezone
 from billing.ledger import RECORD, SETTLE
 from billing.models import UsageRecord
 from gemchat.stores.prepared import fetch
-from messaging.gemini import Cancelled, Delta, Final, GeminiError, Usage, stream_reply
+from messaging.gemini import Cancelled, Completion, Delta, GeminiError, Usage, stream_reply
 from messaging.history.branch import Said
 from messaging.models import DATABASE_LOST, INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel, every_model, serving
@@ -22,7 +22,7 @@ from messaging.replies.ledger import entry, estimated_usage, record, waited_ms
 from messaging.replies.metrics import count_end
 from messaging.replies.requeue import requeue
 from messaging.replies.running import STOP, RunningReply, running_replies
-from messaging.streaming.buffer import tell_readers
+from messaging.streaming.buffer import publish_end
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ OUR_FAILURES = frozenset({"unavailable", "rate_limited", "misconfigured", "inter
 VAIN_FAILURES = frozenset({"empty", "timeout"})
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
 # A reply that takes its worker down each time, or is told to come later each time, ends here.
-MOST_ATTEMPTS = 10
+MAX_ATTEMPTS = 10
 # A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
@@ -108,7 +108,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     priced = None
     try:
         priced = serving(map(every_model().instance, models), reply.model, on=timezone.now().date())
-        ending = stream(reply, running, priced, newest=list(map(Said._make, newest)))
+        ending = _run_attempt(reply, running, priced, newest=list(map(Said._make, newest)))
     except DATABASE_LOST:
         # The lease runs out, and the sweep gives the reply to a worker that has a database.
         raise
@@ -128,37 +128,39 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     return reply
 
 
-def stream(
+def _run_attempt(
     reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[Said]
 ) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
-    if reply.tries > MOST_ATTEMPTS:
+    if reply.tries > MAX_ATTEMPTS:
         return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
     if priced:
         reply.model = priced.name
     budget = settings.GEMINI_CONTEXT_TOKENS
-    ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget))
+    ending = _call_gemini(reply, running, build_context(reply, newest, budget_tokens=budget))
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
-        ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget // 2))
+        ending = _call_gemini(
+            reply, running, build_context(reply, newest, budget_tokens=budget // 2)
+        )
     return replace(ending, priced=priced)
 
 
-def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
+def _call_gemini(reply: Message, running: RunningReply, context: Context) -> Ending:
     reply.context_messages = len(context.contents)
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
     connection.close()
 
     def on_delta(delta: Delta) -> None:
-        if running.add(storable(delta.text)):
+        if running.add(strip_unstorable(delta.text)):
             reply.first_token_at = timezone.now()
-            running_replies.publish_soon()
+            running_replies.flush_now()
 
     try:
-        asked = context.request(reply.model)
-        final = stream_reply(asked, cancelled=running.cancellation, on_delta=on_delta)
+        request = context.request(reply.model)
+        completion = stream_reply(request, cancelled=running.cancellation, on_delta=on_delta)
     except Cancelled as cancelled:
         return Ending(
             Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED,
@@ -167,20 +169,20 @@ def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
         )
     except GeminiError as error:
         return failure(error, reply, running)
-    return success(reply, context, final)
+    return success(reply, context, completion)
 
 
-def storable(text: str) -> str:
+def strip_unstorable(text: str) -> str:
     """Text as PostgreSQL, Redis and UTF-8 can hold it: no NUL, no half of a surrogate pair."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def success(reply: Message, context: Context, final: Final) -> Ending:
-    usage = final.usage
+def success(reply: Message, context: Context, completion: Completion) -> Ending:
+    usage = completion.usage
     return Ending(
         Message.Status.COMPLETE,
-        finish_reason=final.finish_reason,
-        model_version=final.model_version,
+        finish_reason=completion.finish_reason,
+        model_version=completion.model_version,
         usage=usage,
         characters_per_token=None
         if usage.estimated
@@ -191,7 +193,7 @@ def success(reply: Message, context: Context, final: Final) -> Ending:
 def failure(error: GeminiError, reply: Message, running: RunningReply) -> Ending:
     """A failure that names a time, before any text, is waited for in the queue and not here."""
     has_time = error.retry_after is not None and not error.permanent
-    if has_time and not running.content and reply.tries < MOST_ATTEMPTS:
+    if has_time and not running.content and reply.tries < MAX_ATTEMPTS:
         return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0)
     logger.warning("Reply %s failed: %s", running.reply_id, error)
     return Ending(
@@ -246,7 +248,7 @@ def end(reply: Message, running: RunningReply, ending: Ending) -> None:
     reply.status = ending.status
     count_end(reply, status=ending.status, error_code=ending.error_code)
     logger.info("Reply %s is %s", reply.pk, ending.status)
-    tell_readers(reply.pk, running.position)
+    publish_end(reply.pk, running.position)
 
 
 def store_end(reply: Message, *, content: str, ending: Ending) -> bool:

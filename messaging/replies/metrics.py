@@ -19,7 +19,7 @@ from messaging.models import Message, resend_after
 
 QUEUES = ["gemini", "default"]
 # Several Prometheuses, or impatient people, cost the stores one look.
-KEPT_SECONDS = 5.0
+CACHE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.5
 
 SECONDS = [0.25, 0.5, 1, 2, 3, 5, 8, 15, 30, 60, 120, 300]
@@ -94,9 +94,9 @@ class StoresCollector(Collector):
     """What lies in the stores. A store that does not answer in time is left out, and told."""
 
     def __init__(self) -> None:
-        self._backlog = Look(backlog, patience_seconds=PATIENCE_SECONDS, kept_seconds=KEPT_SECONDS)
+        self._backlog = Look(backlog, patience_seconds=PATIENCE_SECONDS, kept_seconds=CACHE_SECONDS)
         self._queues = Look(
-            queue_lengths, patience_seconds=PATIENCE_SECONDS, kept_seconds=KEPT_SECONDS
+            queue_lengths, patience_seconds=PATIENCE_SECONDS, kept_seconds=CACHE_SECONDS
         )
 
     def describe(self) -> list[GaugeMetricFamily]:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from gemchat.api.errors import DomainError
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
-from messaging.streaming.buffer import forget
+from messaging.streaming.buffer import delete_buffers
 from messaging.tasks import send_to_queue
 
 
@@ -28,12 +28,12 @@ def retry(*, reply_id: uuid.UUID) -> None:
     with transaction.atomic():
         if not Message.objects.make_again(reply_id=reply_id):
             raise NotFailed
-        transaction.on_commit(partial(_send, reply_id))
+        transaction.on_commit(partial(_enqueue, reply_id))
 
 
-def _send(reply_id: uuid.UUID) -> None:
+def _enqueue(reply_id: uuid.UUID) -> None:
     # The old end would keep readers from the text that comes.
-    forget([reply_id])
+    delete_buffers([reply_id])
     send_to_queue(reply_id)
 
 

@@ -27,7 +27,7 @@ from messaging.streaming.buffer import Position
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.05
-STOP_LOOK_SECONDS = 0.25
+STOP_POLL_SECONDS = 0.25
 
 STOP = "stop"
 LEASE_LOST = "lease_lost"
@@ -35,12 +35,12 @@ SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class PendingText:
     """Text of a reply that its readers have not been sent: where it ends, and its last piece."""
 
     end: Position
     text: str
-    pieces: int
+    deltas: int
 
 
 class RunningReply:
@@ -51,39 +51,39 @@ class RunningReply:
         self.attempt = attempt
         self.cancellation = Cancellation()
         self._lock = threading.Lock()
-        self._pieces: list[str] = []
+        self._deltas: list[str] = []
         self._length = 0
-        self._published_pieces = 0
+        self._published_deltas = 0
 
     @property
     def content(self) -> str:
-        return "".join(self._pieces)
+        return "".join(self._deltas)
 
     @property
     def position(self) -> Position:
         return Position(self.attempt, self._length)
 
     @property
-    def has_news(self) -> bool:
-        return self._published_pieces < len(self._pieces)
+    def has_pending(self) -> bool:
+        return self._published_deltas < len(self._deltas)
 
     def add(self, text: str) -> bool:
         """Take a delta; True if it is the first text of this attempt."""
         with self._lock:
-            self._pieces.append(text)
+            self._deltas.append(text)
             self._length += len(text)
-            return len(self._pieces) == 1
+            return len(self._deltas) == 1
 
-    def news(self, *, whole: bool = False) -> News:
+    def pending(self, *, whole: bool = False) -> PendingText:
         """The text since the last that was published, or all of it."""
         with self._lock:
-            first = 0 if whole else self._published_pieces
-            return News(self.position, "".join(self._pieces[first:]), len(self._pieces))
+            first = 0 if whole else self._published_deltas
+            return PendingText(self.position, "".join(self._deltas[first:]), len(self._deltas))
 
-    def mark_published(self, news: News) -> None:
+    def mark_published(self, pending: PendingText) -> None:
         with self._lock:
             # Two threads may have published at the same time; the later text stands.
-            self._published_pieces = max(self._published_pieces, news.pieces)
+            self._published_deltas = max(self._published_deltas, pending.deltas)
 
 
 class RunningReplies:
@@ -100,21 +100,21 @@ class RunningReplies:
         with self._lock:
             self._replies.add(running)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._look_after, daemon=True)
+                self._thread = threading.Thread(target=self._maintain, daemon=True)
                 self._thread.start()
         if attempt > 1:
             # The text of the attempt before is void.
-            self._tell_of_start(running)
+            self._publish_start(running)
         return running
 
     def finish(self, running: RunningReply) -> None:
         """Stop looking after a reply, its last text sent."""
         with self._lock:
             self._replies.discard(running)
-        if running.has_news:
+        if running.has_pending:
             self.publish([running])
 
-    def publish_soon(self) -> None:
+    def flush_now(self) -> None:
         """Do not let the first text of a reply wait for its turn."""
         self._has_first_text.set()
 
@@ -128,24 +128,24 @@ class RunningReplies:
         Text that is sent twice, by two threads or after a time-out, does no harm: each entry
         tells where it ends, and its id is refused or its overlap is skipped.
         """
-        sent = [(running, running.news()) for running in replies]
+        sent = [(running, running.pending()) for running in replies]
         try:
             lost = self._append(sent)
-            self._append([(running, running.news(whole=True)) for running in lost])
+            self._append([(running, running.pending(whole=True)) for running in lost])
         except RedisError as error:
             logger.warning("Live text is not going out; Redis is down: %s", error)
             return
-        for running, news in sent:
-            running.mark_published(news)
+        for running, pending in sent:
+            running.mark_published(pending)
 
     @staticmethod
-    def _append(entries: list[tuple[RunningReply, News]]) -> list[RunningReply]:
+    def _append(entries: list[tuple[RunningReply, PendingText]]) -> list[RunningReply]:
         """Returns those whose buffer Redis has lost."""
         if not entries:
             return []
         pipe = client().pipeline(transaction=False)
-        for running, news in entries:
-            buffer.append(pipe, running.reply_id, news.end, news.text)
+        for running, pending in entries:
+            buffer.append(pipe, running.reply_id, pending.end, pending.text)
         # Each entry is three commands, of which the first tells whether it was added.
         added = pipe.execute(raise_on_error=False)[::3]
         return [
@@ -153,7 +153,7 @@ class RunningReplies:
         ]
 
     @staticmethod
-    def _tell_of_start(running: RunningReply) -> None:
+    def _publish_start(running: RunningReply) -> None:
         pipe = client().pipeline(transaction=False)
         buffer.begin(pipe, running.reply_id, running.attempt)
         try:
@@ -165,8 +165,8 @@ class RunningReplies:
         with self._lock:
             return list(self._replies)
 
-    def _look_after(self) -> None:
-        looked_at = renewed_at = -math.inf
+    def _maintain(self) -> None:
+        polled_at = renewed_at = -math.inf
         while True:
             with self._lock:
                 if not self._replies:
@@ -175,18 +175,18 @@ class RunningReplies:
                 replies = list(self._replies)
             now = time.monotonic()
             self._has_first_text.clear()
-            if news := [running for running in replies if running.has_news]:
-                self.publish(news)
-            if now - looked_at >= STOP_LOOK_SECONDS:
-                looked_at = now
-                self._look_for_stops(replies)
+            if pending := [running for running in replies if running.has_pending]:
+                self.publish(pending)
+            if now - polled_at >= STOP_POLL_SECONDS:
+                polled_at = now
+                self._poll_stop_requests(replies)
             if now - renewed_at >= settings.REPLY_LEASE_SECONDS / 5:
                 renewed_at = now
                 self._renew_leases(replies)
             self._has_first_text.wait(FLUSH_SECONDS)
 
     @staticmethod
-    def _look_for_stops(replies: list[RunningReply]) -> None:
+    def _poll_stop_requests(replies: list[RunningReply]) -> None:
         try:
             marks = client().mget([buffer.stop_key(running.reply_id) for running in replies])
         except RedisError:

@@ -18,7 +18,7 @@ GRACE_SECONDS = 30.0
 
 
 @heartbeat_sent.connect
-def show_life(**kwargs: Any) -> None:
+def record_heartbeat(**kwargs: Any) -> None:
     """Celery's own heart beats every two seconds; GET /health looks at this mark."""
     try:
         client().set(HEARTBEAT_KEY, "1", ex=HEARTBEAT_SECONDS)
@@ -27,7 +27,7 @@ def show_life(**kwargs: Any) -> None:
 
 
 @worker_shutting_down.connect
-def bound_the_shutdown(**kwargs: Any) -> None:
+def limit_shutdown(**kwargs: Any) -> None:
     """Celery waits for its tasks as long as they take. After the grace the rest is put back, and
     another worker makes those replies anew."""
     timer = threading.Timer(GRACE_SECONDS, running_replies.cancel_all, [SHUTDOWN])

@@ -23,7 +23,7 @@ from gemchat.stores.redis import client
 logger = logging.getLogger(__name__)
 
 # Kept for readers that reconnect; after that the row answers.
-KEPT_SECONDS = 300
+BUFFER_SECONDS = 300
 
 
 def stream_key(reply_id: uuid.UUID) -> str:
@@ -59,11 +59,11 @@ class Position:
 
 
 # Published where there is more to know than an entry's text: readers look at the stream.
-LOOK = ""
+CHECK_BUFFER = ""
 
 
-def read_published(published: str) -> "Entry":
-    """The entry in a message that is not LOOK."""
+def parse_published(published: str) -> "Entry":
+    """The entry in a message that is not CHECK_BUFFER."""
     entry_id, _, text = published.partition(" ")
     return Position.parse(entry_id), {"text": text}
 
@@ -76,8 +76,8 @@ def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
     """Mark that an attempt starts anew, with no text yet."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": ""}, id=str(Position(attempt, 0)))
-    pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, LOOK)
+    pipe.expire(key, BUFFER_SECONDS)
+    pipe.publish(key, CHECK_BUFFER)
 
 
 def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str) -> None:
@@ -85,17 +85,17 @@ def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str) -> Non
     so that the writer knows to send the whole text again."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": text}, id=str(end), nomkstream=end.offset > len(text))
-    pipe.expire(key, KEPT_SECONDS)
+    pipe.expire(key, BUFFER_SECONDS)
     pipe.publish(key, f"{end} {text}")
 
 
-def tell_readers(reply_id: uuid.UUID, last: Position) -> None:
+def publish_end(reply_id: uuid.UUID, last: Position) -> None:
     """Announce that the row has the reply's end. `last` is where its text ends."""
     key = stream_key(reply_id)
     pipe = client().pipeline(transaction=False)
     pipe.xadd(key, {"end": "1"}, id=str(Position(last.attempt, last.offset + 1)))
-    pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, LOOK)
+    pipe.expire(key, BUFFER_SECONDS)
+    pipe.publish(key, CHECK_BUFFER)
     try:
         # An id that is there already is a second announcement, with nothing to add.
         pipe.execute(raise_on_error=False)
@@ -104,15 +104,15 @@ def tell_readers(reply_id: uuid.UUID, last: Position) -> None:
         logger.warning("The end of reply %s was not announced: %s", reply_id, error)
 
 
-def mark_for_stop(reply_id: uuid.UUID) -> None:
+def publish_stop(reply_id: uuid.UUID) -> None:
     """Ask the worker that has the reply to stop it. The row's flag stands in for a lost mark."""
     try:
-        client().set(stop_key(reply_id), "1", ex=KEPT_SECONDS)
+        client().set(stop_key(reply_id), "1", ex=BUFFER_SECONDS)
     except RedisError as error:
         logger.warning("The stop of reply %s was not announced: %s", reply_id, error)
 
 
-def forget(reply_ids: Collection[uuid.UUID]) -> None:
+def delete_buffers(reply_ids: Collection[uuid.UUID]) -> None:
     """Delete what is buffered of replies that were erased, or that are made again.
 
     Without Redis it expires by itself.
@@ -122,4 +122,4 @@ def forget(reply_ids: Collection[uuid.UUID]) -> None:
         if keys:
             client().unlink(*keys)
     except RedisError as error:
-        logger.warning("Erased replies stay buffered for %d s: %s", KEPT_SECONDS, error)
+        logger.warning("Erased replies stay buffered for %d s: %s", BUFFER_SECONDS, error)

@@ -12,13 +12,13 @@ from rest_framework.renderers import JSONRenderer
 from gemchat.api.async_views import in_thread
 from gemchat.stores.compiled import Compiled
 from messaging.models import DATABASE_LOST, Message
-from messaging.streaming.buffer import Entry, Position, read_published, stream_key
-from messaging.streaming.hub import Hub, Reader
+from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
+from messaging.streaming.hub import StreamHub, Subscriber
 from messaging.streaming.live_reads import LiveRead
 
 PING_SECONDS = 15.0
 LONGEST_STREAM_SECONDS = 600.0
-STORE_DOWN_LOOK_SECONDS = 1.0
+STORE_DOWN_POLL_SECONDS = 1.0
 
 # Gives the message of a terminal event as the API shows it. It runs in a thread.
 Render = Callable[[Message], dict[str, Any]]
@@ -30,7 +30,7 @@ TERMINAL_EVENTS = {
 }
 
 
-def end_of(reply: Message) -> Position:
+def end_position(reply: Message) -> Position:
     """The id of a reply's terminal event."""
     return Position(reply.attempt, len(reply.content) + 1)
 
@@ -39,7 +39,7 @@ async def events(
     reply: Message,
     position: Position,
     *,
-    hub: Hub,
+    hub: StreamHub,
     render: Render,
     read: LiveRead | None = None,
 ) -> AsyncGenerator[bytes]:
@@ -49,48 +49,50 @@ async def events(
     reply is deleted, or when the session of `read` ends.
     """
     if reply.has_ended:
-        for last in await ending(reply, position, render):
+        for last in await final_events(reply, position, render):
             yield last
         return
     loop = asyncio.get_running_loop()
     closes_at = loop.time() + LONGEST_STREAM_SECONDS
-    async with hub.listening(reply.pk) as reader:
+    async with hub.subscribe(reply.pk) as subscriber:
         if read is not None:
-            read.wake = reader.wake
-        look_at_row, patience = False, STORE_DOWN_LOOK_SECONDS
+            read.wake = subscriber.wake
+        look_at_row, patience = False, STORE_DOWN_POLL_SECONDS
         while loop.time() < closes_at and not hub.closing.is_set():
             try:
                 async with asyncio.timeout(patience):
-                    await reader.woken.wait()
+                    await subscriber.woken.wait()
             except TimeoutError:
-                look_at_row = reader.is_behind = True
+                look_at_row = subscriber.needs_buffer = True
                 yield b": ping\n\n"
             if read is not None and read.has_ended:
                 return
-            reader.woken.clear()
+            subscriber.woken.clear()
             patience = PING_SECONDS
             try:
-                entries = await entries_after(hub, reader, reply, position)
+                entries = await entries_after(hub, subscriber, reply, position)
             except RedisError:
-                entries, look_at_row, patience = [], True, STORE_DOWN_LOOK_SECONDS
+                entries, look_at_row, patience = [], True, STORE_DOWN_POLL_SECONDS
             for entry, fields in entries:
                 if "end" in fields:
                     look_at_row = True
                     break
-                text = unseen(entry, fields["text"], position)
+                text = new_text(entry, fields["text"], position)
                 if text is None:
                     break
                 if entry.attempt > position.attempt and position.offset:
-                    yield event("reply.restarted", Position(entry.attempt, 0), {})
+                    yield format_event("reply.restarted", Position(entry.attempt, 0), {})
                 position = entry
                 if text:
-                    yield event("reply.delta", position, {"text": text})
+                    yield format_event("reply.delta", position, {"text": text})
             if look_at_row:
                 try:
-                    reply = await in_thread(stored, reply)
-                    last_events = await ending(reply, position, render) if reply.has_ended else []
+                    reply = await in_thread(reload, reply)
+                    last_events = (
+                        await final_events(reply, position, render) if reply.has_ended else []
+                    )
                 except DATABASE_LOST:
-                    patience = STORE_DOWN_LOOK_SECONDS
+                    patience = STORE_DOWN_POLL_SECONDS
                 except Message.DoesNotExist:
                     return
                 else:
@@ -101,7 +103,7 @@ async def events(
                         return
 
 
-def stored(reply: Message) -> Message:
+def reload(reply: Message) -> Message:
     """The row as it is now; raises Message.DoesNotExist."""
     row = messages().first([reply.pk])
     if row is None:
@@ -115,25 +117,25 @@ def messages() -> Compiled[Message]:
 
 
 async def entries_after(
-    hub: Hub, reader: Reader, reply: Message, position: Position
+    hub: StreamHub, subscriber: Subscriber, reply: Message, position: Position
 ) -> list[Entry]:
     """As they were published, to a reader who has all before them; otherwise from the buffer."""
-    published = [read_published(each) for each in reader.take()]
-    if not reader.is_behind:
+    published = [parse_published(each) for each in subscriber.drain()]
+    if not subscriber.needs_buffer:
         new = [(entry, fields) for entry, fields in published if entry > position]
-        if not new or unseen(new[0][0], new[0][1]["text"], position) is not None:
+        if not new or new_text(new[0][0], new[0][1]["text"], position) is not None:
             return new
     # Before the look: what is published meanwhile may be more than it gives.
-    reader.is_behind = False
+    subscriber.needs_buffer = False
     try:
         found: Any = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
     except RedisError:
-        reader.is_behind = True
+        subscriber.needs_buffer = True
         raise
     return [(Position.parse(entry_id), fields) for entry_id, fields in found]
 
 
-def unseen(entry: Position, text: str, seen: Position) -> str | None:
+def new_text(entry: Position, text: str, seen: Position) -> str | None:
     """What a reader at `seen` has not got of an entry; None if text before it is missing.
 
     Entries may overlap, since a worker that was not sure that Redis had the text sends it again.
@@ -145,21 +147,23 @@ def unseen(entry: Position, text: str, seen: Position) -> str | None:
     return text[offset - start :]
 
 
-async def ending(reply: Message, position: Position, render: Render) -> list[bytes]:
+async def final_events(reply: Message, position: Position, render: Render) -> list[bytes]:
     """What is left of a reply that has ended, and the terminal event with the whole message."""
     last = []
     if position.attempt < reply.attempt:
         if position.offset:
-            last.append(event("reply.restarted", Position(reply.attempt, 0), {}))
+            last.append(format_event("reply.restarted", Position(reply.attempt, 0), {}))
         position = Position(reply.attempt, 0)
     if rest := reply.content[position.offset :]:
         until = Position(reply.attempt, len(reply.content))
-        last.append(event("reply.delta", until, {"text": rest}))
+        last.append(format_event("reply.delta", until, {"text": rest}))
     message = await in_thread(render, reply)
-    last.append(event(TERMINAL_EVENTS[Message.Status(reply.status)], end_of(reply), message))
+    last.append(
+        format_event(TERMINAL_EVENTS[Message.Status(reply.status)], end_position(reply), message)
+    )
     return last
 
 
-def event(name: str, position: Position, payload: Any) -> bytes:
+def format_event(name: str, position: Position, payload: Any) -> bytes:
     body = JSONRenderer().render(payload)
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(position).encode(), name.encode(), body)

@@ -68,7 +68,7 @@ class LiveReads:
 
     def __init__(self) -> None:
         self._by_session: dict[uuid.UUID, set[LiveRead]] = {}
-        self._of_user: Counter[uuid.UUID] = Counter()
+        self._count_by_user: Counter[uuid.UUID] = Counter()
 
     def open(self, session: Session) -> LiveRead:
         """Register the live read that the current task serves, until the task ends.
@@ -77,14 +77,14 @@ class LiveReads:
         """
         of_session = self._by_session.get(session.pk, ())
         if len(of_session) >= settings.LIVE_READS_PER_SESSION:
-            raise _refusal("session", settings.LIVE_READS_PER_SESSION)
-        if self._of_user[session.user_id] >= settings.LIVE_READS_PER_USER:
-            raise _refusal("user", settings.LIVE_READS_PER_USER)
+            raise _limit_error("session", settings.LIVE_READS_PER_SESSION)
+        if self._count_by_user[session.user_id] >= settings.LIVE_READS_PER_USER:
+            raise _limit_error("user", settings.LIVE_READS_PER_USER)
         task = asyncio.current_task()
         assert task is not None, "a live read is served by a task"  # noqa: S101
         read = LiveRead(session_id=session.pk, user_id=session.user_id)
         self._by_session.setdefault(session.pk, set()).add(read)
-        self._of_user[session.user_id] += 1
+        self._count_by_user[session.user_id] += 1
         task.add_done_callback(lambda _: self._close(read))
         return read
 
@@ -93,39 +93,39 @@ class LiveReads:
         of_session.discard(read)
         if not of_session:
             del self._by_session[read.session_id]
-        self._of_user[read.user_id] -= 1
-        if not self._of_user[read.user_id]:
-            del self._of_user[read.user_id]
+        self._count_by_user[read.user_id] -= 1
+        if not self._count_by_user[read.user_id]:
+            del self._count_by_user[read.user_id]
 
     async def watch(self) -> None:
         """End the live reads of ended sessions, for as long as the process runs."""
         while True:
             await asyncio.sleep(SESSION_CHECK_SECONDS)
             try:
-                await self.end_those_of_ended_sessions()
+                await self.end_reads_of_ended_sessions()
             except Error as error:
                 logger.warning("Sessions of live reads are not looked up: %s", error)
             # The edge of the task: an exception would end it, and so this check for good.
             except Exception:
                 logger.exception("Sessions of live reads are not looked up")
 
-    async def end_those_of_ended_sessions(self) -> None:
+    async def end_reads_of_ended_sessions(self) -> None:
         """Look all sessions up in one query. Raises django.db.Error, and then ends nothing."""
         known = set(self._by_session)
         if not known:
             return
-        for session_id in known - await in_thread(live_among, known):
+        for session_id in known - await in_thread(active_session_ids, known):
             for read in list(self._by_session.get(session_id, ())):
                 read.end()
 
 
-def live_among(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+def active_session_ids(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
     """The sessions among these that have not ended and whose user is active."""
     live = Session.objects.live().filter(pk__in=session_ids, user__is_active=True)
     return set(live.values_list("pk", flat=True))
 
 
-def _refusal(subject: str, maximum: int) -> TooManyLiveReads:
+def _limit_error(subject: str, maximum: int) -> TooManyLiveReads:
     REFUSED_LIVE_READS.labels(subject).inc()
     message = f"A {subject} may have {maximum} live reads open at once. Close one first."
     # A refused client would else keep its connection, idle, from others.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from messaging.gemini import (
     Cancellation,
     Cancelled,
+    Completion,
     Content,
     Delta,
-    Final,
     GeminiError,
     Request,
     Retries,
@@ -26,7 +26,7 @@ class Outcome:
     """What one stream gave: its deltas, and one of final, error and cancelled."""
 
     deltas: list[str] = field(default_factory=list)
-    final: Final | None = None
+    completion: Completion | None = None
     error: GeminiError | None = None
     cancelled: Cancelled | None = None
 
@@ -56,7 +56,7 @@ def ask(
         deltas.append(delta.text)
 
     try:
-        outcome.final = stream_reply(
+        outcome.completion = stream_reply(
             request,
             cancelled=cancelled or Cancellation(),
             on_delta=on_delta,

@@ -20,7 +20,7 @@ from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.client_address import Client, client_of
 from gemchat.api.errors import DomainError
 from gemchat.api.serializers import envelope
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import StreamHub
 from messaging.streaming.live_reads import LiveRead, SessionEnded
 from messaging.tasks import send
 from privacy.models import DataExport, ExportPiece
@@ -93,7 +93,7 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     it ends with the session that asked for it. A piece is read when the one before it has been
     taken: neither the file is in memory nor a thread held while a reader takes their time.
     """
-    hub: Hub = request.scope["state"]["hub"]
+    hub: StreamHub = request.scope["state"]["hub"]
     token = request.GET.get("token", "")
     session, export = await in_thread(linked_export, token, client_of(request))
     read = hub.reads.open(session)

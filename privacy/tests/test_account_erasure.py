@@ -24,7 +24,7 @@ from conftest import api_for
 from gemchat.stores.redis import client
 from messaging.conversation import actions, deletion
 from messaging.models import Message
-from messaging.streaming.buffer import KEPT_SECONDS, begin
+from messaging.streaming.buffer import BUFFER_SECONDS, begin
 from messaging.tests.rooms import exchange, make_room
 from privacy import erasure
 from privacy.erasure import erase_user
@@ -360,7 +360,7 @@ def test_buffered_text_of_a_deleted_room_goes_with_it(alice: User) -> None:
     begin(pipe, reply.pk, 1)
     pipe.execute()
     actions.delete(room=room)
-    assert 0 < client().ttl(f"reply:{reply.pk}") <= KEPT_SECONDS
+    assert 0 < client().ttl(f"reply:{reply.pk}") <= BUFFER_SECONDS
 
     deletion.erase_room(chatroom_id=room.pk)
 

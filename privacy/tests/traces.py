@@ -18,7 +18,7 @@ from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.streaming.buffer import Position, begin, tell_readers
+from messaging.streaming.buffer import Position, begin, publish_end
 from messaging.tests.rooms import exchange, make_room, url_of
 from privacy.export import build
 from privacy.models import DataExport
@@ -50,7 +50,7 @@ def leave_traces(stripe: FakeStripe) -> User:
     begin(pipe, reply.pk, 1)
     pipe.xadd(f"reply:{reply.pk}", {"text": f"{TEXT} answer"}, id="1-5")
     pipe.execute()
-    tell_readers(reply.pk, Position(1, 5))
+    publish_end(reply.pk, Position(1, 5))
     api.get("/api/v1/chatroom/")
     leave_traces_in_admin(user, room)
     export, _ = DataExport.objects.request(user)

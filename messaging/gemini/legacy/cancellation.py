@@ -20,7 +20,7 @@ _thread = threading.local()
 
 
 @contextmanager
-def reading_for(cancelled: Cancellation) -> Iterator[None]:
+def cancellable(cancelled: Cancellation) -> Iterator[None]:
     """Within the block, this thread's reads and writes end when `cancelled` is set."""
     _thread.cancelled = cancelled
     try:
@@ -30,17 +30,17 @@ def reading_for(cancelled: Cancellation) -> Iterator[None]:
 
 
 @contextmanager
-def cut_on_cancel(sock: socket.socket | None) -> Iterator[None]:
+def close_socket_on_cancel(sock: socket.socket | None) -> Iterator[None]:
     """Around one blocking call on `sock`, so that a pooled connection is never cut later."""
     cancelled: Cancellation | None = getattr(_thread, "cancelled", None)
     if cancelled is None or sock is None:
         yield
         return
-    with cancelled.calling(lambda: _shut(sock)):
+    with cancelled.on_cancel(lambda: _shut_down(sock)):
         yield
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     try:
         # Not SSLSocket's own shutdown: that takes the TLS state away under the reading thread.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)

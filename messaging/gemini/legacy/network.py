@@ -13,10 +13,14 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, CONNECT_SECONDS, cut_on_cancel
+from messaging.gemini.legacy.cancellation import (
+    BACKSTOP_SECONDS,
+    CONNECT_SECONDS,
+    close_socket_on_cancel,
+)
 
 # Idle connections that are kept; more streams than these may run, on connections of their own.
-_KEPT_CONNECTIONS = 200
+_POOL_SIZE = 200
 _BETWEEN_MESSAGES = "[], \r\n\t"
 
 
@@ -30,16 +34,16 @@ class StreamedError(Exception):
         self.status = code if isinstance(code, int) else 500
 
 
-def mend_session(session: AuthorizedSession) -> None:
-    adapter = _Adapter(pool_maxsize=_KEPT_CONNECTIONS)
+def patch_session(session: AuthorizedSession) -> None:
+    adapter = _Adapter(pool_maxsize=_POOL_SIZE)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    session.hooks["response"].append(_mend)
+    session.hooks["response"].append(_patch_response)
     # On a 401 it would refresh the key, which can't be refreshed, and ask twice more.
     session._refresh_status_codes = ()
 
 
-def json_of(response: requests.Response) -> Any:
+def json_or_none(response: requests.Response) -> Any:
     """The body, if it is JSON; else None."""
     try:
         return response.json()
@@ -47,9 +51,9 @@ def json_of(response: requests.Response) -> Any:
         return None
 
 
-def _mend(response: requests.Response, **_: Any) -> None:
+def _patch_response(response: requests.Response, **_: Any) -> None:
     if response.status_code >= 400:
-        body = json_of(response)
+        body = json_or_none(response)
         if not isinstance(body, dict):
             # An error on a stream is an array, on which the SDK's own reading of it fails.
             first = body[0] if isinstance(body, list) and body else None
@@ -57,15 +61,15 @@ def _mend(response: requests.Response, **_: Any) -> None:
         return
     # By chunks as they come: the SDK asks for one byte at a time.
     texts: Any = response.iter_content(chunk_size=None, decode_unicode=True)
-    mended = _mended_array(response, texts)
-    response.iter_content = lambda **_: mended  # type: ignore[method-assign,assignment]
+    patched = _patched_array(response, texts)
+    response.iter_content = lambda **_: patched  # type: ignore[method-assign,assignment]
 
 
-def _mended_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
+def _patched_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
     """The stream's array again, one message at a time, without thoughts."""
     opening = "["
     try:
-        for message in _messages(_cut_on_cancel(response, texts)):
+        for message in _messages(_close_on_cancel(response, texts)):
             if "error" in message:
                 raise StreamedError(message)
             yield opening + json.dumps(_without_thoughts(message), ensure_ascii=False)
@@ -76,10 +80,10 @@ def _mended_array(response: requests.Response, texts: Iterator[str]) -> Iterator
         response.close()
 
 
-def _cut_on_cancel(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
+def _close_on_cancel(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
     while True:
         connection = response.raw.connection
-        with cut_on_cancel(connection.sock if connection else None):
+        with close_socket_on_cancel(connection.sock if connection else None):
             text = next(texts, None)
         if text is None:
             return
@@ -115,13 +119,13 @@ def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
 
 class _Connection(HTTPConnection):
     def getresponse(self) -> Any:
-        with cut_on_cancel(self.sock):
+        with close_socket_on_cancel(self.sock):
             return super().getresponse()
 
 
 class _SecureConnection(HTTPSConnection):
     def getresponse(self) -> Any:
-        with cut_on_cancel(self.sock):
+        with close_socket_on_cancel(self.sock):
             return super().getresponse()
 
 

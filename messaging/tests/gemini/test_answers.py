@@ -18,8 +18,8 @@ def test_answer_is_streamed_in_the_chunks_that_upstream_sent(google):
     outcome = ask()
 
     assert outcome.deltas == ["One", " two", " three."]
-    assert outcome.final.finish_reason == "stop"
-    assert outcome.final.model_version == MODEL
+    assert outcome.completion.finish_reason == "stop"
+    assert outcome.completion.model_version == MODEL
 
 
 def test_text_is_byte_for_byte_what_upstream_sent(google):
@@ -28,7 +28,7 @@ def test_text_is_byte_for_byte_what_upstream_sent(google):
     outcome = ask()
 
     assert outcome.deltas == AWKWARD
-    assert outcome.final is not None
+    assert outcome.completion is not None
 
 
 def test_each_delta_comes_before_the_next_chunk_is_sent(google):
@@ -70,7 +70,7 @@ def test_empty_system_prompt_is_not_sent(google):
 def test_usage_is_what_upstream_reported(google):
     google.script(Answer(chunks=["12345678"]))
 
-    usage = ask().final.usage
+    usage = ask().completion.usage
 
     assert usage.output_tokens == 2
     assert usage.prompt_tokens > 0
@@ -80,7 +80,7 @@ def test_usage_is_what_upstream_reported(google):
 def test_usage_is_estimated_and_says_so_without_a_report(google):
     google.script(Answer(chunks=["12345678"], usage=False))
 
-    usage = ask("1234").final.usage
+    usage = ask("1234").completion.usage
 
     assert (usage.prompt_tokens, usage.output_tokens, usage.estimated) == (1, 2, True)
 
@@ -91,13 +91,13 @@ def test_thoughts_are_never_part_of_the_text(google):
     outcome = ask()
 
     assert outcome.text == "Roses are red."
-    assert outcome.final.finish_reason == "stop"
+    assert outcome.completion.finish_reason == "stop"
 
 
 def test_thinking_tokens_are_counted_apart(gemini):
     gemini.script(Answer(thoughts=["12345678"], chunks=["1234"]))
 
-    usage = ask().final.usage
+    usage = ask().completion.usage
 
     assert (usage.thinking_tokens, usage.output_tokens) == (2, 1)
 
@@ -105,7 +105,7 @@ def test_thinking_tokens_are_counted_apart(gemini):
 def test_answer_of_the_longest_length_is_final(google):
     google.script(Answer(chunks=["Once upon"], finish_reason="MAX_TOKENS"))
 
-    assert ask().final.finish_reason == "max_tokens"
+    assert ask().completion.finish_reason == "max_tokens"
 
 
 @pytest.mark.filterwarnings("ignore:NEVER_SEEN_BEFORE", "ignore:Unrecognized FinishReason")
@@ -115,7 +115,7 @@ def test_unknown_finish_reason_is_other(google):
     outcome = ask()
 
     assert outcome.text == "Fine."
-    assert outcome.final.finish_reason == "other"
+    assert outcome.completion.finish_reason == "other"
 
 
 def test_blocked_prompt_is_blocked_and_not_tried_again(google):

@@ -97,7 +97,7 @@ def test_answer_slower_than_the_first_byte_deadline_in_all_is_whole(google, sett
     outcome, took = timed()
 
     assert outcome.text == "abcdefgh"
-    assert outcome.final is not None
+    assert outcome.completion is not None
     assert took > 2.0
 
 

@@ -197,8 +197,8 @@ def test_offline_reply_says_that_it_is_no_ai_answer_and_what_to_do(settings):
     assert "not an AI answer" in outcome.text
     assert "GOOGLE_API_KEY" in outcome.text
     assert "capital of France" in outcome.text
-    assert outcome.final.model_version == "offline"
-    assert outcome.final.usage.estimated
+    assert outcome.completion.model_version == "offline"
+    assert outcome.completion.usage.estimated
 
 
 def test_error_says_what_a_person_and_what_a_program_may_do():

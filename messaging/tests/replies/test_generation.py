@@ -13,7 +13,7 @@ from billing.models import DailyQuota, UsageRecord
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import GeminiModel, Message
-from messaging.replies.generation import MOST_ATTEMPTS, storable
+from messaging.replies.generation import MAX_ATTEMPTS, strip_unstorable
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.streaming.buffer import stream_key
 from messaging.tasks import generate_reply, sweep_replies
@@ -265,7 +265,7 @@ def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
 
 def test_reply_that_takes_every_worker_down_ends_as_failed(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
-    Message.objects.filter(pk=reply.pk).update(attempt=MOST_ATTEMPTS)
+    Message.objects.filter(pk=reply.pk).update(attempt=MAX_ATTEMPTS)
 
     assert run(reply).error_code == "internal"
     assert used_today(alice) == 0
@@ -279,7 +279,7 @@ def test_text_that_cannot_be_stored_is_mended(alice: User, gemini: FakeGemini) -
 
     assert (reply.status, reply.content) == ("complete", "So be it")
     assert live_text(reply) == "So be it"
-    assert storable("half \ud83d of a pair") == "half ? of a pair"
+    assert strip_unstorable("half \ud83d of a pair") == "half ? of a pair"
 
 
 def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:

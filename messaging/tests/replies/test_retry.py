@@ -21,10 +21,10 @@ from gemchat.stores.redis import client
 from messaging.api import stream
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.replies.generation import MOST_ATTEMPTS
+from messaging.replies.generation import MAX_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
-from messaging.streaming.buffer import Position, mark_for_stop, stop_key
-from messaging.streaming.hub import Hub
+from messaging.streaming.buffer import Position, publish_stop, stop_key
+from messaging.streaming.hub import StreamHub
 from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
 from tests.desk import act, events, told, url
@@ -149,18 +149,18 @@ def test_reply_of_a_deleted_room_is_not_retried(alice: User) -> None:
 
 
 def test_tries_before_the_retry_do_not_count(alice: User, gemini: FakeGemini) -> None:
-    reply = failed_reply(alice, attempt=MOST_ATTEMPTS + 1, code="internal")
+    reply = failed_reply(alice, attempt=MAX_ATTEMPTS + 1, code="internal")
 
     retry(reply_id=reply.pk)
     reply = run(reply)
 
     assert reply.status == "complete"
-    assert (reply.attempt, reply.tries) == (MOST_ATTEMPTS + 2, 1)
+    assert (reply.attempt, reply.tries) == (MAX_ATTEMPTS + 2, 1)
 
 
 def test_old_wish_to_stop_does_not_stop_the_retry(alice: User, gemini: FakeGemini) -> None:
     reply = failed_reply(alice, stop_requested=True)
-    mark_for_stop(reply.pk)
+    publish_stop(reply.pk)
 
     retry(reply_id=reply.pk)
     reply = run(reply)
@@ -210,7 +210,7 @@ def test_retry_while_a_later_reply_is_being_made_waits_for_it(carol: User) -> No
 
 def read_from(reply: Message, position: Position) -> list[bytes]:
     async def read() -> list[bytes]:
-        hub = Hub()
+        hub = StreamHub()
         hub.open()
         try:
             return [part async for part in stream.events(reply, position, hub)]

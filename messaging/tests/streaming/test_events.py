@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from accounts.models import User
-from messaging.api.stream import described
+from messaging.api.stream import render
 from messaging.conversation import actions
 from messaging.models import Message
 from messaging.streaming import events
 from messaging.streaming.buffer import Position
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import StreamHub
 from messaging.tests.rooms import make_room
 from tests.marks import committed
 
@@ -18,10 +18,10 @@ pytestmark = committed
 
 def read_until_closed(reply: Message) -> list[bytes]:
     async def read() -> list[bytes]:
-        hub = Hub()
+        hub = StreamHub()
         hub.open()
         try:
-            stream = events.events(reply, Position(0, 0), hub=hub, render=described)
+            stream = events.events(reply, Position(0, 0), hub=hub, render=render)
             return [part async for part in stream]
         finally:
             await hub.close()

@@ -9,19 +9,19 @@ from typing import Any
 
 from accounts.models import User
 from gemchat.stores.redis import client
-from messaging.api.stream import described
+from messaging.api.stream import render
 from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position, stream_key
 from messaging.streaming.events import PING_SECONDS, events
-from messaging.streaming.hub import MOST_UNREAD, Hub
+from messaging.streaming.hub import MAX_UNREAD, StreamHub
 from messaging.tests.rooms import make_room
 from messaging.tests.working import post
 from tests.marks import committed
 
 pytestmark = committed
 
-Reading = Callable[[Hub, AsyncGenerator[bytes]], Awaitable[None]]
+Reading = Callable[[StreamHub, AsyncGenerator[bytes]], Awaitable[None]]
 
 
 def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
@@ -30,13 +30,13 @@ def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
     pipe.execute(raise_on_error=False)
 
 
-def following(reply: Message, hub: Hub) -> AsyncGenerator[bytes]:
-    return events(reply, Position(0, 0), hub=hub, render=described)
+def following(reply: Message, hub: StreamHub) -> AsyncGenerator[bytes]:
+    return events(reply, Position(0, 0), hub=hub, render=render)
 
 
 def read(reply: Message, reading: Reading) -> None:
     async def run() -> None:
-        hub = Hub()
+        hub = StreamHub()
         hub.open()
         try:
             async with aclosing(following(reply, hub)) as stream:
@@ -53,7 +53,7 @@ async def text_of_next(stream: AsyncGenerator[bytes]) -> str:
     return str(json.loads(data)["text"])
 
 
-def drop_subscription(hub: Hub) -> None:
+def drop_subscription(hub: StreamHub) -> None:
     host, port = hub._subscription.connection._writer.get_extra_info("sockname")
     assert client().client_kill_filter(addr=f"{host}:{port}") == 1
 
@@ -66,15 +66,15 @@ async def until(condition: Callable[[], Any]) -> None:
 def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 1, "0")
-    rest = [str(number % 10) for number in range(1, 2 * MOST_UNREAD)]
+    rest = [str(number % 10) for number in range(1, 2 * MAX_UNREAD)]
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         text = await text_of_next(stream)
-        [reader] = hub._readers[stream_key(reply.pk)]
+        [subscriber] = hub._subscribers[stream_key(reply.pk)]
         for offset, piece in enumerate(rest, start=2):
             append(reply.pk, 1, offset, piece)
-        await until(lambda: reader.is_behind)
-        while len(text) < 2 * MOST_UNREAD:
+        await until(lambda: subscriber.needs_buffer)
+        while len(text) < 2 * MAX_UNREAD:
             text += await text_of_next(stream)
         assert text == "0" + "".join(rest)
 
@@ -86,7 +86,7 @@ def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 2, 3, "new")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "new"
         append(reply.pk, 1, 9, "overtaken")
         append(reply.pk, 2, 6, "est")
@@ -99,7 +99,7 @@ def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         client().xadd(stream_key(reply.pk), {"text": " two"}, id="1-7")
         append(reply.pk, 1, 13, " three")
@@ -112,7 +112,7 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         client().publish(stream_key(reply.pk), "1-7  two")
         assert await text_of_next(stream) == " two"
@@ -125,7 +125,9 @@ def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: 
     for _ in range(20):
         reply = post(make_room(alice))
 
-        async def reading(hub: Hub, stream: AsyncGenerator[bytes], reply: Message = reply) -> None:
+        async def reading(
+            hub: StreamHub, stream: AsyncGenerator[bytes], reply: Message = reply
+        ) -> None:
             ahead = asyncio.create_task(text_of_next(stream))
             await until(lambda: hub._subscription.subscribed)
             append(reply.pk, 1, 3, "one")
@@ -142,7 +144,7 @@ def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> 
     append(first.pk, 1, 3, "one")
     append(second.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         async with aclosing(following(second, hub)) as other:
             assert await text_of_next(stream) + await text_of_next(other) == "oneone"
             drop_subscription(hub)
@@ -159,7 +161,7 @@ def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> N
     first, second = (post(make_room(alice)) for _ in range(2))
     append(first.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         drop_subscription(hub)
         await until(lambda: not hub._subscription.subscribed)
@@ -176,7 +178,7 @@ def test_second_reader_of_a_reply_is_told_at_once(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
-    async def reading(hub: Hub, stream: AsyncGenerator[bytes]) -> None:
+    async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
         async with aclosing(following(reply, hub)) as other:
             assert await text_of_next(other) == "one"
