@@ -15,7 +15,7 @@ from messaging.conversation import actions
 from messaging.models import GeminiModel, Message
 from messaging.replies.generation import MAX_ATTEMPTS, strip_unstorable
 from messaging.replies.running import SHUTDOWN, running_replies
-from messaging.streaming.buffer import stream_key
+from messaging.streaming.buffer import Position, stream_key
 from messaging.tasks import generate_reply, sweep_replies
 from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
@@ -218,7 +218,12 @@ def test_second_stop_answers_as_the_first(alice: User, gemini: FakeGemini) -> No
 
 
 def live_text(reply: Message) -> str:
-    return "".join(fields.get("text", "") for _, fields in client().xrange(stream_key(reply.pk)))
+    """The text in the buffer, whose entries may overlap."""
+    live = ""
+    for entry_id, fields in client().xrange(stream_key(reply.pk)):
+        if text := fields.get("text"):
+            live = live[: Position.parse(entry_id).offset - len(text)] + text
+    return live
 
 
 def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -> None:

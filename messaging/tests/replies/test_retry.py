@@ -18,12 +18,13 @@ from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from conftest import api_for
 from gemchat.stores.redis import client
-from messaging.api import stream
+from messaging.api.stream import render
 from messaging.conversation import actions
 from messaging.models import Message
 from messaging.replies.generation import MAX_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, publish_stop, stop_key
+from messaging.streaming.events import events as live_events
 from messaging.streaming.hub import StreamHub
 from messaging.tests.rooms import make_room
 from messaging.tests.working import in_thread, post, run
@@ -213,7 +214,8 @@ def read_from(reply: Message, position: Position) -> list[bytes]:
         hub = StreamHub()
         hub.open()
         try:
-            return [part async for part in stream.events(reply, position, hub)]
+            stream = live_events(reply, position, hub=hub, render=render)
+            return [part async for part in stream]
         finally:
             await hub.close()
 
