@@ -22,8 +22,8 @@ threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live"
 
 
 def read_only(*media_types: str) -> Callable[[View], View]:
-    """What DRF does for the other views: GET alone, in a form that the caller accepts, and problem
-    documents for what is foreseen."""
+    """Do what DRF does for other views: allow GET alone, negotiate the media type, and answer
+    handled exceptions with problem documents."""
 
     def decorated(view: View) -> View:
         @wraps(view)
@@ -43,7 +43,7 @@ def read_only(*media_types: str) -> Callable[[View], View]:
 
 
 async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a function that uses the database, and give its connection back to the pool."""
+    """Run a function that uses the database, and return its connection to the pool."""
 
     def run() -> Result:
         try:

@@ -1,4 +1,4 @@
-"""The reads that may last for minutes; `gemchat.asgi` gives them to native async views."""
+"""Paths of the reads that may last for minutes; `gemchat.asgi` serves them by async views."""
 
 from django.urls import re_path
 

@@ -44,10 +44,10 @@ CURSOR_SALT = "messages"
 
 
 class ConversationViewSet(ChatroomViewSet):
-    """Chatrooms, with what was said in them."""
+    """Chatrooms with their messages."""
 
     def list(self, request: Request) -> HttpResponse:
-        """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
+        """List rooms in order of activity; with `q` the matching rooms, with excerpts."""
         query, user = list_query(request), caller(request)
         if not query.get("q"):
             return super().list(request)
@@ -101,7 +101,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:
-        """A page of the active branch: the latest, or those before or after a cursor."""
+        """List a page of the active branch: the latest messages, or those around a cursor."""
         messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
             {
@@ -112,7 +112,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         )
 
     def page(self, request: Request, chatroom_id: str) -> tuple[list[Shown], bool, bool]:
-        """The messages of a page, and whether any precede and follow them."""
+        """Read the messages of a page, and whether others precede and follow them."""
         user, limit = caller(request), page_limit(request)
         before, after = (request.query_params.get(name) for name in ("before", "after"))
         if before and after:
@@ -197,7 +197,7 @@ def cursor_at(message: Message | Shown) -> str:
 
 
 def read_position(cursor: str, room_id: str) -> uuid.UUID:
-    """The message that a cursor stands at; 400 for one that was given out for another room."""
+    """Read the message id in a cursor; 400 for a cursor of another room."""
     chatroom_id, message_id = read_cursor(cursor, salt=CURSOR_SALT)
     if chatroom_id != str(uuid.UUID(room_id)):
         raise ParseError("This cursor is of another chatroom.", "invalid_cursor")

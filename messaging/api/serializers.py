@@ -30,7 +30,7 @@ class TokensUsed(TypedDict):
 
 
 class ContextSent(TypedDict):
-    """How much of the conversation was sent along."""
+    """How much of the conversation Gemini got."""
 
     messages: int
     tokens: int | None
@@ -43,9 +43,9 @@ class Feedback(TypedDict):
 
 
 class MessageSerializer(ReadSerializer[Message]):
-    """Wants messages with their `sibling_ids`, as `messaging.history.branch` gives them.
+    """Messages with `sibling_ids`, as `messaging.history.branch` reads them.
 
-    `branch.Shown` has all that is read here.
+    `branch.Shown` has all attributes that are read here.
     """
 
     chatroom_id = serializers.UUIDField(read_only=True)
@@ -112,7 +112,7 @@ class MessageSerializer(ReadSerializer[Message]):
 
 
 class ConversationSerializer(ChatroomSerializer):
-    """A chatroom with the latest of its active branch: wants `shown` and `previous_cursor` set."""
+    """A chatroom with the attributes `shown`, the latest messages, and `previous_cursor`."""
 
     messages = MessageSerializer(many=True, read_only=True, source="shown")
     previous_cursor = serializers.CharField(read_only=True, allow_null=True)
@@ -123,10 +123,10 @@ class ConversationSerializer(ChatroomSerializer):
 
 
 class HitSerializer(serializers.Serializer[Any]):
-    """A chatroom that a search has found: wants the `query` in its context.
+    """A chatroom that a search has found; the context has the `query`.
 
-    `excerpt` holds plain text in pieces, of which the words that were searched for are `marked`,
-    and the message that it is from; null for the title.
+    `excerpt` holds plain text in pieces, with the words of the query `marked`, and the id of its
+    message; null for the title.
     """
 
     def to_representation(self, hit: Hit) -> dict[str, Any]:

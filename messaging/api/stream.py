@@ -1,9 +1,9 @@
 """A reply as Server-Sent Events, and a read that waits for its end: native async views.
 
 The joined deltas of a stream are byte for byte the content of the row, over any number of
-reconnects: an event's id tells the place in the text, and what the buffer in Redis cannot give,
-the row gives once the reply has ended. A `reply.restarted` event says that a worker was lost and
-the reply is being made anew: what came before it is void.
+reconnects. An event's id is a position in the text. What the buffer in Redis has lost comes from
+the row once the reply has ended. `reply.restarted` means that a worker was lost and the reply
+starts again: earlier text is void.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
     if not reply.is_reply:
         raise NotAReply
     if reply.has_ended and position == end_position(reply):
-        # The client has seen the end; this keeps an EventSource from asking again.
+        # The client has the end; with 204 an EventSource does not reconnect.
         return HttpResponse(status=204)
     response = StreamingHttpResponse(
         events(reply, position, hub=hub, render=render, read=read),
@@ -70,7 +70,7 @@ async def stream(request: ASGIRequest, message_id: str) -> HttpResponseBase:
 
 @read_only("application/json")
 async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
-    """GET /message/{id}?wait=0..30: the message as soon as it has ended, or when time is up."""
+    """GET /message/{id}?wait=0..30: the message when it has ended, or when time is up."""
     hub: StreamHub = request.scope["state"]["hub"]
     seconds = request.GET.get("wait", "")
     if seconds not in ACCEPTED_WAITS:
@@ -97,7 +97,7 @@ async def wait(request: ASGIRequest, message_id: str) -> HttpResponseBase:
 
 
 def get_own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
-    """The caller's session and message; raises AuthenticationFailed or Message.DoesNotExist."""
+    """Get the user's session and message; raises AuthenticationFailed, Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
     message = messages_of_users().first([session.user_id, message_id])

@@ -1,6 +1,6 @@
-"""Gemini, behind one function: `stream_reply` retries, keeps the deadlines and can be stopped.
+"""Gemini behind one function: `stream_reply` retries, has deadlines and can be stopped.
 
-Which backend answers is set by dotted path in `GEMINI_BACKEND`, as Django's mail is.
+`GEMINI_BACKEND` names the backend that answers, as `EMAIL_BACKEND` does for mail.
 """
 
 import random
@@ -57,11 +57,11 @@ _TIMEOUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often one reply is tried and how long is waited in between, in seconds.
+    """The number of tries for one reply, and the waits between them in seconds.
 
-    A wait is drawn at random between `shortest` and a bound that doubles up to `longest`, so
-    that the replies an outage hit together do not come back together. `budget` bounds the waits
-    of one reply in all: beyond it the reply gives its place to another and is sent later.
+    A wait is random between `shortest` and a bound that doubles up to `longest`, so that replies
+    of one outage do not return together. `budget` bounds the sum of the waits of one reply. A
+    reply that needs more goes back to the queue, and another reply gets its slot.
     """
 
     tries: int = 4
@@ -70,7 +70,7 @@ class Retries:
     budget: float = 45.0
 
     def wait_before_next(self, error: GeminiError, *, tried: int, waited: float) -> float | None:
-        """Seconds to wait after try number `tried`; None if there shall be no other."""
+        """Seconds to wait after try number `tried`; None if that was the last try."""
         if error.permanent or tried >= self.tries:
             return None
         bound = min(self.longest, self.shortest * 2 ** (tried + 1))
@@ -84,7 +84,7 @@ _RETRIES = Retries()
 
 
 def get_backend() -> Backend:
-    """The backend that the settings name, made once per process."""
+    """The backend that the settings name; each process has one."""
     path = settings.GEMINI_BACKEND
     return _backends.get(path, lambda: import_string(path)())
 
@@ -94,9 +94,9 @@ def stream_reply(
 ) -> Completion:
     """Stream one reply: each of its deltas goes to `on_delta`, which must not block.
 
-    Until the first delta, what may pass is tried again (408, 429, 5xx, broken connections);
-    after it nothing is, since a second generation does not continue the first. A failure with a
-    `retry_after` beyond what is waited for here is raised, for the caller to come back then.
+    Temporary failures (408, 429, 5xx, broken connections) are retried until the first delta. After
+    it nothing is retried, since a second generation does not continue the first. A failure with a
+    `retry_after` beyond the budget is raised, and the caller waits.
 
     Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
     first-byte and idle clocks, but nothing puts off the total one.
@@ -130,18 +130,18 @@ def stream_reply(
 def _try_once(
     request: Request, cancelled: Cancellation, on_delta: OnDelta, *, limits: Limits, ends_at: float
 ) -> Completion:
-    """One try under the clocks, which end it by a cancellation of its own."""
+    """Make one try; a deadline ends the try by a second cancellation."""
     attempt = Cancellation()
-    clock = Deadline(attempt, limits=limits, ends_at=ends_at)
+    deadline = Deadline(attempt, limits=limits, ends_at=ends_at)
 
-    def hear(delta: Delta) -> None:
-        clock.restart()
+    def restart_and_pass_on(delta: Delta) -> None:
+        deadline.restart()
         if delta != SIGN_OF_LIFE:
             on_delta(delta)
 
     try:
-        with cancelled.on_cancel(lambda: attempt.cancel(cancelled.reason)), clock.running():
-            return get_backend().stream(request, cancelled=attempt, on_delta=hear)
+        with cancelled.on_cancel(lambda: attempt.cancel(cancelled.reason)), deadline.running():
+            return get_backend().stream(request, cancelled=attempt, on_delta=restart_and_pass_on)
     except Cancelled as ended:
         if cancelled.is_set:
             raise

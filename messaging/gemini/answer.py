@@ -1,4 +1,4 @@
-"""Folds one streamed answer of Gemini into text and a `Completion`, the same for both SDKs."""
+"""Collects one streamed answer of Gemini into text and a `Completion`, for both SDKs."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ LONGEST_CODE = 40
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One message of the stream, free of SDK types. Texts are without the model's thoughts.
+    """One message of the stream, free of SDK types. `text` is without the model's thoughts.
 
     `finish_reason` and `block_reason` are Google's names, or empty.
     """
@@ -60,13 +60,13 @@ class StreamAccumulator:
         self._on_delta(TextDelta(chunk.text))
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
-        """How the answer ended; raises what it failed by.
+        """Return how the answer ended; raises GeminiError or Cancelled.
 
-        Once text has been seen every failure is `interrupted`, and once a finish reason has been
-        seen there is none: the answer is whole, only the connection's end went wrong.
+        After text each failure is `interrupted`. After a finish reason there is no failure: the
+        answer is whole, and only the end of the connection went wrong.
         """
         if cancelled.is_set and not (self._finish_reason or self._block_reason):
-            # The request has been handed over, and Gemini may have read all of it.
+            # Gemini has the request, and may have read all of it.
             raise Cancelled(cancelled.reason, usage=self._usage, model_version=self._model_version)
         error = self._failure(failed)
         if error is not None:
@@ -113,12 +113,12 @@ class StreamAccumulator:
 
     @property
     def _cost(self) -> Usage | None:
-        """Of an answer that is not whole; None where Gemini refused to answer, or never began."""
+        """Usage of an incomplete answer; None where Gemini refused to answer or sent nothing."""
         return self._usage if self._is_geminis else None
 
     @property
     def _usage(self) -> Usage:
-        """As reported; without a report, four bytes of text for a token."""
+        """Reported usage; without a report, four bytes of text count as a token."""
         if self._reported is not None:
             return self._reported
         sent = [self._request.system, *(content.text for content in self._request.contents)]

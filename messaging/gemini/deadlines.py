@@ -1,8 +1,7 @@
-"""The deadlines of running replies, kept by one thread for the whole process.
+"""The deadlines of active replies, watched by one thread for the whole process.
 
-The SDKs' timeouts are per read: a trickle of one byte a second never trips them. And a thread
-that is blocked in a read can only be woken from outside, so the deadlines are watched by a
-thread of their own, for hundreds of replies at once.
+The SDKs' timeouts are per read: a trickle of one byte a second never reaches them. Only another
+thread can wake a thread that is blocked in a read. So one thread watches hundreds of deadlines.
 """
 
 import heapq
@@ -19,11 +18,14 @@ from django.conf import settings
 from messaging.gemini.base import Cancellation
 from messaging.gemini.process import PerProcess
 
+# For a host that does not answer at all. The older SDK cannot be interrupted here.
+CONNECT_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds. How long upstream may be silent at first, then between two chunks, and how
-    long a reply may take in all, its tries and the waits between them included."""
+    """Limits in seconds: silence before the first chunk, silence between two chunks, and the
+    whole reply with its tries and the waits between them."""
 
     first_byte: float
     idle: float
@@ -39,7 +41,7 @@ class Limits:
 
 
 class Deadline:
-    """Cancels one try when upstream takes too long, with the name of the deadline as reason."""
+    """Cancels one try when upstream takes too long; the reason is the name of the limit."""
 
     def __init__(self, attempt: Cancellation, *, limits: Limits, ends_at: float) -> None:
         self._attempt = attempt
@@ -59,7 +61,7 @@ class Deadline:
             self._watcher.move(self, math.inf)
 
     def restart(self) -> None:
-        """Upstream has been heard of."""
+        """Start the idle limit again: upstream has sent something."""
         self._expect("idle", self._limits.idle)
 
     def _expect(self, reason: str, seconds: float) -> None:
@@ -74,10 +76,10 @@ class Deadline:
 
 
 class _DeadlineWatcher:
-    """A heap of the times at which to look at a clock again.
+    """A heap of the times at which to check a deadline again.
 
-    A clock moves with every chunk, nearly always to a later time, so its place in the heap is
-    left alone until it comes up, and is then corrected. Only a move to an earlier time pushes.
+    A deadline moves with each chunk, nearly always to a later time. So its entry in the heap stays
+    until its time comes, and is then corrected. Only a move to an earlier time adds an entry.
     """
 
     def __init__(self) -> None:
@@ -114,7 +116,7 @@ class _DeadlineWatcher:
                     continue
                 heapq.heappop(self._heap)
                 if at != deadline.queued_at:
-                    continue  # an earlier look took this one's place
+                    continue  # an earlier entry has replaced this one
                 deadline.queued_at = math.inf
                 if deadline.fires_at <= monotonic():
                     deadline.fires_at = math.inf

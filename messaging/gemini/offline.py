@@ -1,4 +1,4 @@
-"""The backend of an installation without a key: honest about being no AI."""
+"""The backend of an installation without a key; it says that it is no AI."""
 
 import re
 
@@ -10,10 +10,10 @@ _ECHOED_CHARACTERS = 120
 
 
 class Backend(BaseBackend):
-    """Streams a fixed reply that says that it is no AI answer and how to get one.
+    """Streams a fixed reply: that this is no AI answer, and how to get one.
 
-    It needs no network and costs nothing. It is chosen by settings only; no failure of another
-    backend ever falls back to it.
+    The backend needs no network and costs nothing. Only settings choose it; no failure of another
+    backend falls back to it.
     """
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:

@@ -1,4 +1,4 @@
-"""What is sent to Gemini with a prompt: whole turns of the branch, newest first, in a budget."""
+"""The context of a prompt for Gemini: whole turns of the branch, newest first, in a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from messaging.models import Message
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of what precedes it.
 NEWEST_PAGE = branch.said_before_reply(limit=PAGE + 1)
-# What the wire format adds to each message, in tokens.
+# Tokens that the wire format adds to each message.
 TOKENS_PER_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
-# How far one answer moves a room's figure.
+# How far one answer moves the figure of a room.
 CALIBRATION_WEIGHT = 0.3
 
 
@@ -45,11 +45,11 @@ class Context:
 
 
 def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int) -> Context:
-    """The context of a reply: the room's system prompt and the newest prompt always, and before
-    them as many whole turns as the budget holds. `newest` is what NEWEST_PAGE found.
+    """Build the context of a reply. `newest` holds the rows of NEWEST_PAGE.
 
-    A turn whose reply has no text (it failed, or was stopped at once) is left out: it would put
-    two prompts in a row, of which the first was asked again or given up.
+    The room's system prompt and the newest prompt are always in it; before them as many whole
+    turns as the budget holds. A turn without reply text (failed, or stopped at once) is left out:
+    two prompts would follow each other.
     """
     room = reply.chatroom
     *page, prompt = newest
@@ -57,26 +57,26 @@ def build_context(reply: Message, newest: Sequence[Said], *, budget_tokens: int)
     tokens = estimate_tokens(room.system_prompt, room) + estimate_tokens(prompt.content, room)
     while page:
         older = page[0].parent_id
-        for said, answered in reversed(whole_turns(page)):
-            cost = estimate_tokens(said.content, room) + estimate_tokens(answered.content, room)
+        for asked, answered in reversed(whole_turns(page)):
+            cost = estimate_tokens(asked.content, room) + estimate_tokens(answered.content, room)
             if tokens + cost > budget_tokens:
                 return Context(room.system_prompt, tuple(contents), tokens, truncated=True)
             tokens += cost
-            contents[:0] = [as_content("user", said), as_content("model", answered)]
+            contents[:0] = [as_content("user", asked), as_content("model", answered)]
         page = branch.said_upwards(older, limit=PAGE) if older else []
     return Context(room.system_prompt, tuple(contents), tokens, truncated=False)
 
 
 def as_content(role: Literal["user", "model"], row: Said) -> Content:
-    """A row as Gemini gets it; its files will be parts after its text."""
+    """A row as Gemini gets it. Files will be further parts."""
     return Content(role, (TextPart(row.content),))
 
 
 def whole_turns(page: list[Said]) -> list[tuple[Said, Said]]:
-    """The whole turns of a page, which starts with a prompt and ends with a reply."""
+    """List the whole turns of a page, which starts with a prompt and ends with a reply."""
     return [
-        (said, answered)
-        for said, answered in zip(page[::2], page[1::2], strict=True)
+        (asked, answered)
+        for asked, answered in zip(page[::2], page[1::2], strict=True)
         if answered.content
     ]
 
@@ -86,7 +86,7 @@ def estimate_tokens(text: str, room: Chatroom) -> int:
 
 
 def calibrated(room: Chatroom, context: Context, *, prompt_tokens: int) -> float:
-    """The room's characters per token, after Gemini has counted a context."""
+    """Compute the room's characters per token from Gemini's count of a context."""
     counted = prompt_tokens - TOKENS_PER_MESSAGE * (len(context.contents) + bool(context.system))
     seen = context.characters / max(counted, 1)
     seen = min(max(seen, SMALLEST_CHARACTERS_PER_TOKEN), LARGEST_CHARACTERS_PER_TOKEN)

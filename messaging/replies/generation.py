@@ -33,7 +33,7 @@ OUR_FAILURES = frozenset({"unavailable", "rate_limited", "misconfigured", "inter
 # failures lie in what the user sent, and give nothing back.
 VAIN_FAILURES = frozenset({"empty", "timeout"})
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
-# A reply that takes its worker down each time, or is told to come later each time, ends here.
+# Ends a reply that crashes its worker each time, or that has to wait each time.
 MAX_ATTEMPTS = 10
 # A restart of PostgreSQL takes seconds; a longer outage is left to the lease and the sweep.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
@@ -113,7 +113,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
         # The lease runs out, and the sweep gives the reply to a worker that has a database.
         raise
     except Exception:
-        # The edge of the task: whatever it was, the reply must not stay under way for ever.
+        # The edge of the task: the reply must not stay active for ever.
         usage = (
             estimated_usage(prompt_tokens=reply.context_tokens or 0, text=running.content)
             if running.content
@@ -173,7 +173,7 @@ def _call_gemini(reply: Message, running: RunningReply, context: Context) -> End
 
 
 def strip_unstorable(text: str) -> str:
-    """Text as PostgreSQL, Redis and UTF-8 can hold it: no NUL, no half of a surrogate pair."""
+    """Remove what PostgreSQL, Redis and UTF-8 cannot store: NUL and lone surrogates."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Failed replies made again, by staff: as the same rows, at no cost to the user's quota."""
+"""Retries of failed replies by staff: in the same rows, at no cost to the user's quota."""
 
 import uuid
 from datetime import datetime
@@ -21,9 +21,9 @@ class NotFailed(DomainError):
 
 
 def retry(*, reply_id: uuid.UUID) -> None:
-    """Have a failed reply made again. However many ask at once, it is made once.
+    """Queue a failed reply again; of several calls at once, one does.
 
-    Raises NotFailed for whoever comes second.
+    Raises NotFailed in the others.
     """
     with transaction.atomic():
         if not Message.objects.make_again(reply_id=reply_id):
@@ -32,13 +32,13 @@ def retry(*, reply_id: uuid.UUID) -> None:
 
 
 def _enqueue(reply_id: uuid.UUID) -> None:
-    # The old end would keep readers from the text that comes.
+    # The old end in the buffer would hide the new text from readers.
     delete_buffers([reply_id])
     send_to_queue(reply_id)
 
 
 def failed_replies(*, since: datetime | None, code: str) -> QuerySet[Message]:
-    """Those that can be made again, oldest first; `since` is when they were asked for."""
+    """List failed replies that can be retried, oldest first; `since` is a time of creation."""
     failed = Message.objects.filter(status=Message.Status.FAILED, chatroom__deleted_at=None)
     if since:
         failed = failed.filter(pk__gte=uuid7_at(since))

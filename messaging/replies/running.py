@@ -1,9 +1,9 @@
-"""The replies that this worker process is generating, and the one thread that looks after them.
+"""The replies that this worker process generates, and the one thread that maintains them.
 
-Every 50 ms it sends their new text to Redis, all of it in one round trip, and the first text of a
-reply at once; every quarter of a second it looks for stop marks; every few seconds it renews their
-leases. Who reads from Gemini only puts text into memory, so hundreds of replies cost Redis and
-PostgreSQL little more than one.
+Every 50 ms the thread sends new text of all replies to Redis in one round trip; the first text of a
+reply goes at once. Every quarter of a second it polls for stop requests, and every few seconds it
+renews the leases. Threads that read from Gemini only put text into memory. So hundreds of replies
+cost Redis and PostgreSQL little more than one.
 """
 
 import logging
@@ -36,7 +36,7 @@ SHUTDOWN = "shutdown"
 
 @dataclass(frozen=True, slots=True)
 class PendingText:
-    """Text of a reply that its readers have not been sent: where it ends, and its last piece."""
+    """Text of a reply that is not published yet, and the number of deltas up to its end."""
 
     end: Position
     text: str
@@ -44,7 +44,7 @@ class PendingText:
 
 
 class RunningReply:
-    """One attempt at a reply: its text so far, and how much of that readers have been sent."""
+    """One attempt at a reply: its text so far, and how much of the text is published."""
 
     def __init__(self, reply_id: uuid.UUID, attempt: int) -> None:
         self.reply_id = reply_id
@@ -75,14 +75,14 @@ class RunningReply:
             return len(self._deltas) == 1
 
     def pending(self, *, whole: bool = False) -> PendingText:
-        """The text since the last that was published, or all of it."""
+        """The text that is not published yet, or the whole text."""
         with self._lock:
             first = 0 if whole else self._published_deltas
             return PendingText(self.position, "".join(self._deltas[first:]), len(self._deltas))
 
     def mark_published(self, pending: PendingText) -> None:
         with self._lock:
-            # Two threads may have published at the same time; the later text stands.
+            # Two threads may have published at the same time; the later text counts.
             self._published_deltas = max(self._published_deltas, pending.deltas)
 
 
@@ -103,19 +103,19 @@ class RunningReplies:
                 self._thread = threading.Thread(target=self._maintain, daemon=True)
                 self._thread.start()
         if attempt > 1:
-            # The text of the attempt before is void.
+            # The text of the earlier attempt is void.
             self._publish_start(running)
         return running
 
     def finish(self, running: RunningReply) -> None:
-        """Stop looking after a reply, its last text sent."""
+        """Publish the last text of a reply, and maintain it no longer."""
         with self._lock:
             self._replies.discard(running)
         if running.has_pending:
             self.publish([running])
 
     def flush_now(self) -> None:
-        """Do not let the first text of a reply wait for its turn."""
+        """Publish the first text of a reply without delay."""
         self._has_first_text.set()
 
     def cancel_all(self, reason: str) -> None:
@@ -123,10 +123,10 @@ class RunningReplies:
             running.cancellation.cancel(reason)
 
     def publish(self, replies: list[RunningReply]) -> None:
-        """Send the new text of replies to their readers. Redis being down delays that, no more.
+        """Publish the new text of replies. While Redis is down the text waits.
 
-        Text that is sent twice, by two threads or after a time-out, does no harm: each entry
-        tells where it ends, and its id is refused or its overlap is skipped.
+        Text that two threads publish, or that goes out again after a timeout, does no harm: each
+        entry has its end as its id, so Redis refuses the entry or readers skip the overlap.
         """
         sent = [(running, running.pending()) for running in replies]
         try:
@@ -140,13 +140,13 @@ class RunningReplies:
 
     @staticmethod
     def _append(entries: list[tuple[RunningReply, PendingText]]) -> list[RunningReply]:
-        """Returns those whose buffer Redis has lost."""
+        """Append entries; returns the replies whose buffer Redis has lost."""
         if not entries:
             return []
         pipe = client().pipeline(transaction=False)
         for running, pending in entries:
             buffer.append(pipe, running.reply_id, pending.end, pending.text)
-        # Each entry is three commands, of which the first tells whether it was added.
+        # Each entry is three commands; the first one returns None where the entry was not added.
         added = pipe.execute(raise_on_error=False)[::3]
         return [
             running for (running, _), answer in zip(entries, added, strict=True) if answer is None
@@ -197,13 +197,13 @@ class RunningReplies:
 
     @staticmethod
     def _renew_leases(replies: list[RunningReply]) -> None:
-        """Also finds stops whose mark Redis has lost, and replies that another attempt has."""
+        """Renew leases. Also find stops that Redis has lost, and replies of another attempt."""
         attempts = [(running.reply_id, running.attempt) for running in replies]
         try:
             held = Message.objects.renew_leases(attempts=attempts, now=timezone.now())
         except Error as error:
-            # The lease outlives several renewals; if none comes through, another worker takes
-            # the reply up, and the attempt number keeps this one from writing.
+            # The lease outlives several renewals. If all fail, another worker claims the reply, and
+            # the attempt number prevents writes of this one.
             logger.warning("Leases could not be renewed: %s", error)
             return
         finally:

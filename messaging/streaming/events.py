@@ -43,10 +43,10 @@ async def events(
     render: Render,
     read: LiveRead | None = None,
 ) -> AsyncGenerator[bytes]:
-    """The rest of a reply after `position`, then its terminal event.
+    """Yield the rest of a reply after `position`, then its terminal event.
 
-    Ends without one after ten minutes, when the server shuts down (the client resumes), when the
-    reply is deleted, or when the session of `read` ends.
+    The terminal event is missing after ten minutes, at a shutdown of the server (the client
+    resumes), when the reply is deleted, and when the session of `read` ends.
     """
     if reply.has_ended:
         for last in await final_events(reply, position, render):
@@ -104,7 +104,7 @@ async def events(
 
 
 def reload(reply: Message) -> Message:
-    """The row as it is now; raises Message.DoesNotExist."""
+    """Read the row again; raises Message.DoesNotExist."""
     row = messages().first([reply.pk])
     if row is None:
         raise Message.DoesNotExist
@@ -119,13 +119,13 @@ def messages() -> Compiled[Message]:
 async def entries_after(
     hub: StreamHub, subscriber: Subscriber, reply: Message, position: Position
 ) -> list[Entry]:
-    """As they were published, to a reader who has all before them; otherwise from the buffer."""
+    """Get published entries for a reader with all earlier text; else read the buffer."""
     published = [parse_published(each) for each in subscriber.drain()]
     if not subscriber.needs_buffer:
         new = [(entry, fields) for entry, fields in published if entry > position]
         if not new or new_text(new[0][0], new[0][1]["text"], position) is not None:
             return new
-    # Before the look: what is published meanwhile may be more than it gives.
+    # Before the read: entries that are published meanwhile may be missing in its answer.
     subscriber.needs_buffer = False
     try:
         found: Any = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
@@ -136,9 +136,9 @@ async def entries_after(
 
 
 def new_text(entry: Position, text: str, seen: Position) -> str | None:
-    """What a reader at `seen` has not got of an entry; None if text before it is missing.
+    """Cut the text of an entry at `seen`; None if earlier text is missing.
 
-    Entries may overlap, since a worker that was not sure that Redis had the text sends it again.
+    Entries may overlap: a worker that does not know whether Redis has a text sends it again.
     """
     start = entry.offset - len(text)
     offset = seen.offset if entry.attempt == seen.attempt else 0
@@ -148,7 +148,7 @@ def new_text(entry: Position, text: str, seen: Position) -> str | None:
 
 
 async def final_events(reply: Message, position: Position, render: Render) -> list[bytes]:
-    """What is left of a reply that has ended, and the terminal event with the whole message."""
+    """List the rest of an ended reply, and the terminal event with the whole message."""
     last = []
     if position.attempt < reply.attempt:
         if position.offset:

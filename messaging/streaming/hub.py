@@ -1,7 +1,7 @@
-"""Tells the readers of one web process what there is new of a reply.
+"""Passes published entries to the streams of one web process.
 
-All streams of a process share one subscription to Redis, so that two thousand idle ones cost two
-thousand small objects and not as many connections.
+All streams of a process share one connection to Redis. So two thousand idle streams cost two
+thousand small objects, and not as many connections.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from messaging.streaming.live_reads import LiveReads
 
 logger = logging.getLogger(__name__)
 
-# Keeps the subscription open while nobody reads.
+# Holds the subscription open while no stream is.
 IDLE_CHANNEL = "reply-hub"
 RECONNECT_SECONDS = 0.5
-# Entries that a reader is kept; one whose client takes them more slowly looks at the buffer then.
+# Entries in memory for one subscriber; with a slow client it reads the buffer instead.
 MAX_UNREAD = 64
 
 OPEN_STREAMS = Gauge(
@@ -35,11 +35,11 @@ OPEN_STREAMS = Gauge(
 
 
 class Subscriber:
-    """One who reads a reply: what was published of it since the last look."""
+    """One stream of a reply: the entries published since its last `drain`."""
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
-        # There may be more in the buffer than was published here.
+        # The buffer may have more than was published here.
         self.needs_buffer = True
         self._published: list[str] = []
 
@@ -54,7 +54,7 @@ class Subscriber:
         self.woken.set()
 
     def drain(self) -> list[str]:
-        """What was published since; in order, and without a gap unless the reader is behind."""
+        """Return entries in order; without a gap unless `needs_buffer`."""
         taken, self._published = self._published, []
         return taken
 
@@ -67,7 +67,7 @@ class StreamHub:
         self.reads = LiveReads()
         self.closing = asyncio.Event()
         self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
-        # It does not connect again by itself, so that `_listen` alone opens connections.
+        # Without retries, so that `_listen` alone opens connections.
         self._pubsub_client = async_client(retry=Retry(NoBackoff(), 0, supported_errors=()))
         self._subscription = self._pubsub_client.pubsub()
         self._tasks: list[asyncio.Task[None]] = []
@@ -76,7 +76,7 @@ class StreamHub:
         self._tasks = [asyncio.create_task(run()) for run in (self._listen, self.reads.watch)]
 
     def end_streams(self) -> None:
-        """Tell every reader to finish; clients go on where they were, at another process."""
+        """End all streams; clients resume at another process."""
         self.closing.set()
         for channel in list(self._subscribers):
             self._notify(channel, CHECK_BUFFER)
@@ -90,9 +90,9 @@ class StreamHub:
 
     @asynccontextmanager
     async def subscribe(self, reply_id: uuid.UUID) -> AsyncIterator[Subscriber]:
-        """A reader that is told what is new of the reply, until the block is left.
+        """Subscribe to a reply within the block.
 
-        It is told to look as soon as nothing new can be missed.
+        The subscriber gets CHECK_BUFFER as soon as it can miss no new entry.
         """
         channel = stream_key(reply_id)
         subscriber = Subscriber()
@@ -116,12 +116,12 @@ class StreamHub:
         try:
             await self._send_if_connected(*command)
         except RedisError:
-            # `_listen` hears of it too, and subscribes to all channels again.
+            # `_listen` gets the error too, and subscribes to all channels again.
             logger.warning("Redis is down; streams wait for it")
 
     async def _send_if_connected(self, *command: str) -> None:
-        """On the open connection only: PubSub's own methods would open a second one where `_listen`
-        is just opening the first, and one of the two would never be read."""
+        """Send on the open connection only. PubSub's methods would open a second connection while
+        `_listen` opens the first, and one of them would never be read."""
         connection = self._subscription.connection
         if connection and connection.is_connected and self._subscription.subscribed:
             await connection.send_command(*command, check_health=False)
@@ -145,10 +145,10 @@ class StreamHub:
             self._notify(channel, message["data"])
         elif message["type"] == "subscribe":
             if channel != IDLE_CHANNEL:
-                # What came before is in the buffer, and all that comes now will be heard.
+                # Earlier entries are in the buffer, and later ones will arrive.
                 self._notify(channel, CHECK_BUFFER)
             elif self._subscribers:
-                # The connection is a new one.
+                # This is a new connection.
                 await self._send_if_connected("SUBSCRIBE", *self._subscribers)
 
     def _notify(self, channel: str, published: str) -> None:

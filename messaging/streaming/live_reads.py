@@ -1,8 +1,8 @@
 """Open live reads of one web process: counted by session and person, ended with the session.
 
 A live read is a stream, a `?wait=`, or a download of a room or of an account. The registry is in
-memory: each web process counts its own. One query for all sessions finds those that have ended,
-so that an idle stream costs neither a query nor a connection.
+memory: each web process counts its live reads. One query finds all ended sessions, so an idle
+stream costs neither a query nor a connection.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from gemchat.monitoring.metrics import REFUSED_LIVE_READS
 
 logger = logging.getLogger(__name__)
 
-# How often the sessions of all open live reads are looked up.
+# Interval of the check of all sessions with live reads.
 SESSION_CHECK_SECONDS = 15.0
 RETRY_AFTER_SECONDS = 5
 
@@ -33,7 +33,7 @@ class TooManyLiveReads(RateLimited):
     message = "Too many live reads are open. Close one first."
 
 
-# Of every live read, for its description.
+# Problems of every live read, for the description of the API.
 LIVE_PROBLEMS: list[str | type[DomainError]] = [TooManyLiveReads, "overloaded"]
 
 
@@ -104,13 +104,13 @@ class LiveReads:
             try:
                 await self.end_reads_of_ended_sessions()
             except Error as error:
-                logger.warning("Sessions of live reads are not looked up: %s", error)
-            # The edge of the task: an exception would end it, and so this check for good.
+                logger.warning("Sessions of live reads are not checked: %s", error)
+            # The edge of the task: an exception would end the check for good.
             except Exception:
-                logger.exception("Sessions of live reads are not looked up")
+                logger.exception("Sessions of live reads are not checked")
 
     async def end_reads_of_ended_sessions(self) -> None:
-        """Look all sessions up in one query. Raises django.db.Error, and then ends nothing."""
+        """Check all sessions in one query. Raises django.db.Error, and then ends nothing."""
         known = set(self._by_session)
         if not known:
             return
@@ -120,7 +120,7 @@ class LiveReads:
 
 
 def active_session_ids(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """The sessions among these that have not ended and whose user is active."""
+    """Return the ids of active sessions of active users."""
     live = Session.objects.live().filter(pk__in=session_ids, user__is_active=True)
     return set(live.values_list("pk", flat=True))
 
@@ -128,7 +128,7 @@ def active_session_ids(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
 def _limit_error(subject: str, maximum: int) -> TooManyLiveReads:
     REFUSED_LIVE_READS.labels(subject).inc()
     message = f"A {subject} may have {maximum} live reads open at once. Close one first."
-    # A refused client would else keep its connection, idle, from others.
+    # A refused client would else hold an idle connection that others need.
     return TooManyLiveReads(
         message, retry_after=RETRY_AFTER_SECONDS, headers={"Connection": "close"}
     )
