@@ -215,8 +215,8 @@ def test_garbage_every_time_ends_as_unavailable(google):
     assert len(google.requests) == 4
 
 
-def test_fault_of_who_takes_the_text_is_not_taken_for_geminis(google):
-    """Of a kind that the SDKs raise, too, on what is not Gemini's."""
+def test_fault_of_on_delta_is_no_fault_of_gemini(google):
+    """The SDKs raise TypeError for a body that is not Gemini's."""
     fault = TypeError("ours")
     google.script(Answer(chunks=["One"], ending="hang"))
 

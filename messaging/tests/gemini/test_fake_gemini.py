@@ -1,4 +1,4 @@
-"""The fake Gemini that runs as a process of its own, for benchmarks and for walks by hand."""
+"""The fake Gemini as a separate process, for benchmarks and manual tests."""
 
 import json
 import subprocess
@@ -50,9 +50,9 @@ def test_fake_in_another_process_is_steered_and_asked_over_http(apart):
 
 
 def test_directive_in_the_prompt_answers_that_prompt_alone(gemini):
-    told = directive(Answer.unavailable(), Answer(chunks=["Second time lucky"]))
+    script = directive(Answer.unavailable(), Answer(chunks=["Second time lucky"]))
 
-    steered, plain = ask(f"first {told}"), ask("second")
+    steered, plain = ask(f"first {script}"), ask("second")
 
     assert steered.text == "Second time lucky"
     assert "second" in plain.text

@@ -27,7 +27,7 @@ def legacy(gemini, settings):
     ],
     ids=["overload", "no-body", "no-message", "cut-message", "gateway"],
 )
-def test_failure_that_passes_is_tried_again(legacy, answer):
+def test_temporary_failure_is_retried(legacy, answer):
     legacy.script(answer, Answer(chunks=["Right."]))
 
     outcome = ask()
@@ -46,7 +46,7 @@ def test_failure_that_passes_is_tried_again(legacy, answer):
     ],
     ids=["day-quota", "bad-key", "401", "too-long"],
 )
-def test_failure_that_lasts_is_one_request_and_typed(legacy, answer, code):
+def test_permanent_failure_is_one_request_and_typed(legacy, answer, code):
     legacy.script(answer)
 
     outcome = ask()

@@ -1,4 +1,4 @@
-"""Many streams in one process, many processes from one parent, and nothing told that is secret."""
+"""Many streams in one process, many processes of one parent, and no secret in errors or logs."""
 
 import logging
 import os
@@ -54,13 +54,13 @@ FORKING = """
 
 
 def run_python(code, settings):
-    told = {
+    environment = {
         name: getattr(settings, name)
         for name in ("GOOGLE_API_KEY", "GEMINI_API_BASE", "GEMINI_BACKEND")
     }
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **told},
+        env={**os.environ, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -152,10 +152,10 @@ def test_neither_key_nor_texts_are_in_errors_or_logs(gemini, caplog, capfd, answ
         error = ask("my secret diary").error
     captured = capfd.readouterr()
 
-    told = "".join(traceback.format_exception(error)) + repr(vars(error)) + caplog.text
-    told += captured.out + captured.err
-    assert KEY not in told
-    assert "secret" not in told
+    written = "".join(traceback.format_exception(error)) + repr(vars(error)) + caplog.text
+    written += captured.out + captured.err
+    assert KEY not in written
+    assert "secret" not in written
     assert error.__context__ is None
     assert error.__cause__ is None
 

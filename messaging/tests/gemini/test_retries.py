@@ -1,4 +1,4 @@
-"""What is tried again, how often and when; what is not."""
+"""Which failures are retried, how often and when."""
 
 import pytest
 
@@ -10,7 +10,7 @@ OVERLOAD = GeminiError("unavailable", "Overloaded.", permanent=False)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_passing_failure_is_tried_again_until_one_reply_comes(gemini, status):
+def test_temporary_failure_is_retried_until_one_reply_comes(gemini, status):
     gemini.script(*[Answer.unavailable(status)] * 2, Answer(chunks=["Right", "."]))
 
     outcome = ask()
@@ -19,7 +19,7 @@ def test_passing_failure_is_tried_again_until_one_reply_comes(gemini, status):
     assert len(gemini.requests) == 3
 
 
-def test_passing_failure_is_tried_four_times_at_most(gemini):
+def test_temporary_failure_is_tried_at_most_four_times(gemini):
     gemini.script(*[Answer.unavailable()] * 5)
 
     outcome = ask()
@@ -59,7 +59,7 @@ def test_error_in_the_stream_before_any_text_is_tried_again(google):
     ],
     ids=["day-quota", "bad-key", "401", "403", "404", "region", "too-long", "400"],
 )
-def test_lasting_failure_is_one_request_and_typed(gemini, answer, code):
+def test_permanent_failure_is_one_request_and_typed(gemini, answer, code):
     gemini.script(answer, Answer(chunks=["never asked for"]))
 
     outcome = ask()
@@ -70,7 +70,7 @@ def test_lasting_failure_is_one_request_and_typed(gemini, answer, code):
     assert len(gemini.requests) == 1
 
 
-def test_lasting_error_in_the_stream_is_one_request_and_typed(google):
+def test_permanent_error_in_the_stream_is_one_request_and_typed(google):
     google.script(Answer(chunks=[], ending="error", streamed_status=404))
 
     outcome = ask()
@@ -80,7 +80,7 @@ def test_lasting_error_in_the_stream_is_one_request_and_typed(google):
 
 
 class OverloadedAfterText(Backend):
-    """A backend that takes a failure in mid-answer for one that passes."""
+    """A backend that calls a failure in mid-answer temporary."""
 
     def stream(self, request, *, cancelled, on_delta):
         on_delta(TextDelta("Half of "))
@@ -96,7 +96,7 @@ def test_nothing_is_tried_again_after_text_whatever_the_backend_says(settings):
     assert outcome.error is OVERLOAD
 
 
-def test_quota_of_the_day_is_told_from_that_of_the_minute(gemini):
+def test_daily_quota_differs_from_the_quota_of_a_minute(gemini):
     gemini.script(Answer.rate_limited(day=True), Answer.rate_limited(3600))
 
     of_day, of_minute = ask().error, ask().error

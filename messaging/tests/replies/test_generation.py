@@ -1,4 +1,4 @@
-"""What becomes of a reply: claimed once, streamed, ended once, and paid for only if it is due."""
+"""A reply is claimed once, streamed, ended once, and charged only when it is due."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -127,7 +127,7 @@ def test_interrupted_reply_keeps_its_partial_text(alice: User, gemini: FakeGemin
     assert len(gemini.requests) == 1
 
 
-def test_unforeseen_error_fails_the_reply_and_is_raised(
+def test_unexpected_error_fails_the_reply_and_is_raised(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
     settings.GEMINI_BACKEND = "messaging.gemini.nowhere.Backend"
@@ -226,7 +226,7 @@ def live_text(reply: Message) -> str:
     return live
 
 
-def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -> None:
+def test_reply_whose_worker_died_is_made_again(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
     Message.objects.claim(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
 
@@ -256,7 +256,7 @@ def test_worker_that_ends_gives_its_reply_back_to_the_queue_at_once(
     assert used_today(alice) == 1
 
 
-def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
+def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_again(
     alice: User, gemini: FakeGemini
 ) -> None:
     reply = post(make_room(alice))
@@ -339,7 +339,7 @@ def test_end_of_a_reply_sends_the_next_one(alice: User, gemini: FakeGemini) -> N
     assert run(second).status == "complete"
 
 
-def test_sweep_sends_what_the_queue_never_heard_of(alice: User, gemini: FakeGemini) -> None:
+def test_sweep_enqueues_replies_that_the_queue_never_got(alice: User, gemini: FakeGemini) -> None:
     post(make_room(alice))
     client().delete("gemini")
     assert sweep_replies()["unsent"] == 0

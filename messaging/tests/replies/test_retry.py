@@ -1,4 +1,4 @@
-"""Failed replies made again by staff: once, at no cost, and as if they had not failed."""
+"""Staff retry failed replies: once, at no cost, and as if they had not failed."""
 
 import asyncio
 import io
@@ -254,8 +254,8 @@ def test_api_shows_a_retried_reply_as_under_way(alice: User) -> None:
 
     retry(reply_id=reply.pk)
 
-    shown = api_for(alice).get(f"/api/v1/message/{reply.pk}").json()
-    assert (shown["status"], shown["error"], shown["content"]) == ("queued", None, "")
+    read = api_for(alice).get(f"/api/v1/message/{reply.pk}").json()
+    assert (read["status"], read["error"], read["content"]) == ("queued", None, "")
 
 
 def test_staff_retry_a_reply_twice_clicked_is_once_retried(desk: Any, alice: User) -> None:

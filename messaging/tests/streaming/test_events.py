@@ -1,4 +1,4 @@
-"""How long a stream stays open, seen from within."""
+"""How long a stream stays open."""
 
 import asyncio
 from typing import Any
@@ -43,7 +43,7 @@ def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
     assert len(parts) >= 3
 
 
-def test_end_that_redis_never_heard_of_is_found_in_the_row(alice: User, monkeypatch: Any) -> None:
+def test_end_that_redis_never_got_is_found_in_the_row(alice: User, monkeypatch: Any) -> None:
     monkeypatch.setattr(events, "PING_SECONDS", 0.1)
     room = make_room(alice)
     reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply

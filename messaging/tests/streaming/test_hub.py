@@ -1,4 +1,4 @@
-"""Readers that are told of entries as they are published: in order, each once, and none missed."""
+"""Published entries reach every subscriber in order, each once."""
 
 import asyncio
 import json
@@ -63,7 +63,7 @@ async def until(condition: Callable[[], Any]) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
+def test_subscriber_with_a_slow_client_misses_nothing(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 1, "0")
     rest = [str(number % 10) for number in range(1, 2 * MAX_UNREAD)]
@@ -81,8 +81,8 @@ def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
     read(reply, reading)
 
 
-def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
-    """An attempt that was overtaken goes on publishing until it hears of that."""
+def test_entry_that_redis_refused_is_not_sent(alice: User) -> None:
+    """An overtaken attempt publishes until it learns that it is overtaken."""
     reply = post(make_room(alice))
     append(reply.pk, 2, 3, "new")
 
@@ -95,7 +95,7 @@ def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
     read(reply, reading)
 
 
-def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None:
+def test_entry_after_a_missed_one_is_read_from_the_buffer(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
@@ -108,7 +108,7 @@ def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None
     read(reply, reading)
 
 
-def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
+def test_published_text_is_not_read_from_the_buffer(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
@@ -120,7 +120,7 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
     read(reply, reading)
 
 
-def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: Any) -> None:
+def test_subscriber_during_the_connect_gets_the_text(alice: User, settings: Any) -> None:
     settings.BASIC_SENDS_PER_MINUTE = 20
     for _ in range(20):
         reply = post(make_room(alice))
@@ -139,7 +139,7 @@ def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: 
         Message.objects.stop_queued(reply=reply)
 
 
-def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> None:
+def test_subscribers_get_text_after_a_lost_connection(alice: User) -> None:
     first, second = (post(make_room(alice)) for _ in range(2))
     append(first.pk, 1, 3, "one")
     append(second.pk, 1, 3, "one")
@@ -157,7 +157,7 @@ def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> 
     read(first, reading)
 
 
-def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> None:
+def test_subscriber_during_a_reconnect_gets_the_text(alice: User) -> None:
     first, second = (post(make_room(alice)) for _ in range(2))
     append(first.pk, 1, 3, "one")
 
@@ -174,7 +174,7 @@ def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> N
     read(first, reading)
 
 
-def test_second_reader_of_a_reply_is_told_at_once(alice: User) -> None:
+def test_second_subscriber_of_a_reply_gets_the_text_at_once(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 

@@ -1,4 +1,4 @@
-"""Which live reads end with their session, seen from within the web process."""
+"""Live reads end with their session."""
 
 import asyncio
 import threading
