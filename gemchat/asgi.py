@@ -24,17 +24,17 @@ from accounts.api.urls import CODE_PATH  # noqa: E402
 from billing.api.urls import WEBHOOK_PATH  # noqa: E402
 from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
-from gemchat.serving.application import WebProcess  # noqa: E402
-from gemchat.serving.async_views import LiveHandler  # noqa: E402
-from gemchat.serving.request_body import BodyIntake  # noqa: E402
-from gemchat.serving.sync_views import Lane, ThreadedHandler  # noqa: E402
+from gemchat.serving.application import Application  # noqa: E402
+from gemchat.serving.async_views import AsyncViewHandler  # noqa: E402
+from gemchat.serving.request_body import RequestBodyMiddleware  # noqa: E402
+from gemchat.serving.sync_views import Lane, SyncViewHandler  # noqa: E402
 from messaging.replies.metrics import StoresCollector  # noqa: E402
-from messaging.streaming.hub import Hub  # noqa: E402
+from messaging.streaming.hub import StreamHub  # noqa: E402
 
 refuse_bad_settings()
 REGISTRY.register(StoresCollector())
 
-threaded = ThreadedHandler(
+threaded = SyncViewHandler(
     threads=settings.WEB_THREADS,
     # A webhook waits for Stripe, which sends several at once. Requests for codes need no account.
     # A flood of either leaves threads to other requests.
@@ -43,20 +43,20 @@ threaded = ThreadedHandler(
         Lane(CODE_PATH, threads=max(1, settings.WEB_THREADS // 4)),
     ],
 )
-application = WebProcess(
-    sync_views=BodyIntake(threaded),
-    async_views=LiveHandler(),
+application = Application(
+    sync_views=RequestBodyMiddleware(threaded),
+    async_views=AsyncViewHandler(),
     is_stuck=threaded.is_stuck,
-    hub=Hub,
+    hub=StreamHub,
     on_start=[client.limit_for_web],
 )
 
 
 def __getattr__(name: str) -> Any:
     """Give uvicorn the class that `--http` names, and note that its limits hold."""
-    if name != "BoundedHttp":
+    if name != "LimitedHttpProtocol":
         raise AttributeError(name)
-    from gemchat.serving.http_protocol import BoundedHttp
+    from gemchat.serving.http_protocol import LimitedHttpProtocol
 
     application.has_http_limits = True
-    return BoundedHttp
+    return LimitedHttpProtocol

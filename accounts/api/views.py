@@ -9,7 +9,6 @@ from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from accounts.api.authentication import AuthenticatedRequest
@@ -31,22 +30,12 @@ from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import Session
 from gemchat.api.client_address import client_from_request
 from gemchat.api.pagination import next_link, page_limit, read_cursor, sign_cursor
+from gemchat.api.serializers import envelope, validated
+from gemchat.api.text import UUID
 from gemchat.celery import enqueue
 
 CODE_SENT = "If this number can receive messages, a code is on its way."
 ACCOUNT_CLOSED = "The account is closed, and all that is kept about you is being erased."
-UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-
-
-def envelope(message: str, data: Any = None) -> dict[str, Any]:
-    return {"success": True, "message": message, "data": data}
-
-
-def validated(serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
-    """What was sent, checked; raises ValidationError."""
-    fields = serializer(data=request.data)
-    fields.is_valid(raise_exception=True)
-    return fields.validated_data
 
 
 class SignInViewSet(ViewSet):
@@ -57,7 +46,7 @@ class SignInViewSet(ViewSet):
 
     @action(detail=False, methods=["post"])
     def signup(self, request: Request) -> Response:
-        fields = validated(SignUpSerializer, request)
+        fields = validated(SignUpSerializer, request.data)
         token = sign_in.sign_up(
             mobile=fields["mobile"],
             password=fields.get("password") or "",
@@ -79,7 +68,7 @@ class SignInViewSet(ViewSet):
         return self.send_code(request)
 
     def send_code(self, request: Request) -> Response:
-        fields = validated(SendCodeSerializer, request)
+        fields = validated(SendCodeSerializer, request.data)
         issued = sign_in.send_code(
             mobile=fields["mobile"],
             client=client_from_request(request),
@@ -95,7 +84,7 @@ class SignInViewSet(ViewSet):
 
     @action(detail=False, methods=["post"], url_path="verify-otp")
     def verify_otp(self, request: Request) -> Response:
-        fields = validated(VerifyCodeSerializer, request)
+        fields = validated(VerifyCodeSerializer, request.data)
         signed_in = sign_in.sign_in_with_code(
             mobile=fields["mobile"],
             digits=fields["otp"],
@@ -106,13 +95,13 @@ class SignInViewSet(ViewSet):
 
     @action(detail=False, methods=["post"])
     def login(self, request: Request) -> Response:
-        fields = validated(LoginSerializer, request)
+        fields = validated(LoginSerializer, request.data)
         signed_in = sign_in.sign_in_with_password(**fields, client=client_from_request(request))
         return Response(describe_sign_in(signed_in, "Signed in."))
 
     @action(detail=False, methods=["post"])
     def refresh(self, request: Request) -> Response:
-        fields = validated(RefreshSerializer, request)
+        fields = validated(RefreshSerializer, request.data)
         signed_in = sessions.refresh(**fields, client=client_from_request(request))
         return Response(describe_sign_in(signed_in, "Refreshed."))
 
@@ -122,7 +111,7 @@ class SessionViewSet(ViewSet):
 
     @action(detail=False, methods=["post"], url_path="change-password")
     def change_password(self, request: AuthenticatedRequest) -> Response:
-        fields = validated(ChangePasswordSerializer, request)
+        fields = validated(ChangePasswordSerializer, request.data)
         change_password(
             session=request.auth,
             new_password=fields["new_password"],

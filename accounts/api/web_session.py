@@ -18,12 +18,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.serializers import VerifyCodeSerializer, describe_sign_in
-from accounts.api.views import validated
 from accounts.auth import sessions, sign_in
 from accounts.auth.sessions import SignedIn
 from accounts.models import Session
 from gemchat.api.client_address import client_from_request
 from gemchat.api.errors import DomainError
+from gemchat.api.serializers import validated
 
 COOKIE = settings.REFRESH_COOKIE_NAME
 # The prefix `__Host-` wants the path of the whole site.
@@ -50,7 +50,7 @@ class WebSessionView(APIView):
             raise OriginRefused
 
     def post(self, request: Request) -> Response:
-        fields = validated(VerifyCodeSerializer, request)
+        fields = validated(VerifyCodeSerializer, request.data)
         signed_in = sign_in.sign_in_with_code(
             mobile=fields["mobile"],
             digits=fields["otp"],

@@ -6,6 +6,9 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.utils.deconstruct import deconstructible
 
+# An id in the paths of the API.
+UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
 # Overrides, embeddings and isolates: they can make a title read as something else.
 BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -42,6 +45,6 @@ class OneLine:
             )
 
 
-def as_rfc3339(at: datetime | str) -> str:
+def rfc3339(at: datetime | str) -> str:
     """Format a time in UTC as DRF's field does, ending in `Z`. Text is returned unchanged."""
     return at if isinstance(at, str) else at.isoformat().replace("+00:00", "Z")

@@ -22,11 +22,13 @@ from chatrooms.serializers import (
     list_query,
 )
 from gemchat.api.pagination import page_limit
+from gemchat.api.serializers import validated
+from gemchat.api.text import UUID
 
 
 class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]):
     serializer_class = ChatroomSerializer
-    lookup_value_regex = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+    lookup_value_regex = UUID
 
     # Of the first page of a list, where that is asked for.
     version: FirstRead
@@ -48,9 +50,8 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         return Chatroom.objects.owned_by(authenticated_user(self.request))
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        fields = OpenChatroomSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        room = self.open_room(user=authenticated_user(request), **fields.validated_data)
+        fields = validated(OpenChatroomSerializer, request.data)
+        room = self.open_room(user=authenticated_user(request), **fields)
         return Response(self.get_serializer(room).data, status=201)
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
@@ -71,7 +72,5 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
-        fields = ChangeChatroomSerializer(data=request.data, partial=True)
-        fields.is_valid(raise_exception=True)
-        room.update_fields(**fields.validated_data)
+        room.update_fields(**validated(ChangeChatroomSerializer, request.data, partial=True))
         return Response(self.get_serializer(room).data)

@@ -1,8 +1,7 @@
 """GET /chatroom/{id}/export: a room as a file, streamed by a native async view.
 
-A batch is read in a thread and sent before the next one is read: however large the room and
-however slow the reader, that is one batch in memory, and neither a thread nor a database
-connection is held while a reader takes their time.
+A thread reads a batch, and the batch is sent before the next one is read. So one batch is in memory
+for a room of any size, and a slow reader holds neither a thread nor a database connection.
 """
 
 from collections.abc import AsyncGenerator, Iterator
@@ -17,13 +16,13 @@ from accounts.api.authentication import session_for
 from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
+from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.errors import DomainError
 from messaging.api.serializers import MessageSerializer
-from messaging.api.stream import read_only
 from messaging.history import branch
 from messaging.models import Message
 from messaging.streaming.hub import hub_of
-from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.streaming.live_reads import LiveRead, SessionEnded
 
 BATCH = 200
 
@@ -40,8 +39,8 @@ class RoomGone(Exception):
 
 @read_only("application/json", "text/markdown")
 async def export(request: HttpRequest, chatroom_id: str) -> HttpResponseBase:
-    """`?as=json` (if left out) has every message with its place in the tree, oldest first;
-    `?as=markdown` the branch that is shown, to be read."""
+    """Stream a room. `?as=json`, the default, has every message with its position in the tree,
+    oldest first; `?as=markdown` has the active branch, for people."""
     kind = request.GET.get("as", "json")
     if kind not in ("json", "markdown"):
         raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
@@ -57,7 +56,7 @@ async def export(request: HttpRequest, chatroom_id: str) -> HttpResponseBase:
 
 
 def get_own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatroom]:
-    """The caller's session and room.
+    """Get the user's session and room.
 
     Raises AuthenticationFailed, Chatroom.DoesNotExist, TemporaryRoom.
     """
@@ -70,10 +69,7 @@ def get_own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatr
 
 
 async def send_parts(parts: Iterator[str], read: LiveRead) -> AsyncGenerator[bytes]:
-    """Each piece is made in a thread, when the one before it has been taken.
-
-    Raises SessionEnded.
-    """
+    """Yield parts, each made in a thread after the earlier one was sent. Raises SessionEnded."""
     while (part := await in_thread(next, parts, None)) is not None:
         if read.has_ended:
             raise SessionEnded
@@ -81,7 +77,7 @@ async def send_parts(parts: Iterator[str], read: LiveRead) -> AsyncGenerator[byt
 
 
 def json_parts(room: Chatroom) -> Iterator[str]:
-    """`{"chatroom": {...}, "messages": [...]}`, both as the API shows them."""
+    """Yield `{"chatroom": {...}, "messages": [...]}`, in the form of the API."""
     yield f'{{"chatroom":{render_json(ChatroomSerializer(room).data)},"messages":['
     comma = ""
     for batch in batches(room):
@@ -94,7 +90,7 @@ def json_parts(room: Chatroom) -> Iterator[str]:
 
 
 def batches(room: Chatroom) -> Iterator[list[Message]]:
-    """All messages of a room, oldest first."""
+    """Yield all messages of a room in batches, oldest first."""
     messages = Message.objects.filter(chatroom=room).order_by("id")
     batch = list(messages[:BATCH])
     while batch:
@@ -104,14 +100,14 @@ def batches(room: Chatroom) -> Iterator[list[Message]]:
 
 
 def markdown_parts(room: Chatroom) -> Iterator[str]:
-    """The title, then each message under a heading with its sender and time."""
+    """Yield the title, then each message under a heading with its sender and time."""
     yield f"# {room.title}\n"
     for batch in branch_batches(room):
         yield "".join(map(format_markdown, batch))
 
 
 def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
-    """The active branch of a room, from its first message on."""
+    """Yield the active branch of a room in batches, from its first message on."""
     first = branch.root_of(room)
     if first is None:
         return
@@ -134,6 +130,6 @@ def render_json(value: Any) -> str:
 
 
 def check_exists(room: Chatroom) -> None:
-    """Raises RoomGone: with the room deleted in the meantime, the file would lack its end."""
+    """Raise RoomGone if the room was deleted meanwhile: its file is incomplete."""
     if not Chatroom.objects.filter(pk=room.pk, deleted_at=None).exists():
         raise RoomGone

@@ -21,6 +21,8 @@ from chatrooms.models import Chatroom
 from chatrooms.serializers import list_query
 from gemchat.api.client_address import client_from_request
 from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_cursor
+from gemchat.api.serializers import envelope, validated
+from gemchat.api.text import UUID
 from messaging.api.chatrooms import ChatroomViewSet
 from messaging.api.serializers import (
     ConversationSerializer,
@@ -40,14 +42,13 @@ from messaging.models.audit import MessagingAction
 from messaging.models.gemini_models import GeminiModel
 
 CURSOR_SALT = "messages"
-UUID = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
 class ConversationViewSet(ChatroomViewSet):
-    """Chatrooms, with what was said in them."""
+    """Chatrooms with their messages."""
 
     def list(self, request: Request) -> HttpResponse:
-        """The rooms in order of activity; with `q` those that it is found in, with an excerpt."""
+        """List rooms in order of activity; with `q` the matching rooms, with excerpts."""
         query, user = list_query(request), authenticated_user(request)
         if not query.get("q"):
             return super().list(request)
@@ -98,7 +99,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:
-        """A page of the active branch: the latest, or those before or after a cursor."""
+        """List a page of the active branch: the latest messages, or those around a cursor."""
         messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
             {
@@ -109,7 +110,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         )
 
     def page(self, request: Request, chatroom_id: str) -> tuple[list[MessageRow], bool, bool]:
-        """The messages of a page, and whether any precede and follow them."""
+        """Read the messages of a page, and whether others precede and follow them."""
         user, limit = authenticated_user(request), page_limit(request)
         before, after = (request.query_params.get(name) for name in ("before", "after"))
         if before and after:
@@ -136,15 +137,12 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @conversation.mapping.post
     @idempotent
     def send(self, request: Request, chatroom_id: str) -> Response:
-        fields = PromptSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        if model := fields.validated_data.get("model", ""):
+        fields = validated(PromptSerializer, request.data)
+        if model := fields.get("model", ""):
             GeminiModel.objects.get_for_user(authenticated_user(request), model)
         try:
             accepted = actions.post_message(
-                user=authenticated_user(request),
-                chatroom_id=uuid.UUID(chatroom_id),
-                **fields.validated_data,
+                user=authenticated_user(request), chatroom_id=uuid.UUID(chatroom_id), **fields
             )
         except Chatroom.DoesNotExist as error:
             raise Http404 from error
@@ -161,10 +159,9 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @idempotent
     def edit(self, request: Request, pk: str) -> Response:
         message = self.get_object()
-        fields = EditSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
+        fields = validated(EditSerializer, request.data)
         return self.accepted(
-            actions.edit(message=message, user=authenticated_user(request), **fields.validated_data)
+            actions.edit(message=message, user=authenticated_user(request), **fields)
         )
 
     @action(detail=True, methods=["post"])
@@ -180,9 +177,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["put"])
     def feedback(self, request: Request, pk: str) -> Response:
         message = self.get_object()
-        fields = FeedbackSerializer(data=request.data)
-        fields.is_valid(raise_exception=True)
-        actions.rate(reply=message, **fields.validated_data)
+        actions.rate(reply=message, **validated(FeedbackSerializer, request.data))
         return Response(self.render(message))
 
     def render(self, message: Message) -> Any:
@@ -201,17 +196,12 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         return Response(envelope("Message is being processed.", body), status=202, headers=headers)
 
 
-def envelope(message: str, body: Any) -> dict[str, Any]:
-    """The answer of an action."""
-    return {"success": True, "message": message, "data": body}
-
-
 def cursor_at(message: Message | MessageRow) -> str:
     return sign_cursor([str(message.chatroom_id), str(message.id)], salt=CURSOR_SALT)
 
 
 def read_position(cursor: str, room_id: str) -> uuid.UUID:
-    """The message that a cursor stands at; 400 for one that was given out for another room."""
+    """Read the message id in a cursor; 400 for a cursor of another room."""
     chatroom_id, message_id = read_cursor(cursor, salt=CURSOR_SALT)
     if chatroom_id != str(uuid.UUID(room_id)):
         raise ParseError("This cursor is of another chatroom.", "invalid_cursor")

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
 from gemchat.api.fields import NumberChoiceField, TextField
-from gemchat.api.text import as_rfc3339
+from gemchat.api.serializers import ReadSerializer
 from messaging.gemini.base import RETRYABLE_CODES
 from messaging.history.excerpts import excerpt
 from messaging.history.search import Hit
@@ -30,7 +30,7 @@ class TokensUsed(TypedDict):
 
 
 class ContextSent(TypedDict):
-    """How much of the conversation was sent along."""
+    """How much of the conversation Gemini got."""
 
     messages: int
     tokens: int | None
@@ -42,22 +42,15 @@ class Feedback(TypedDict):
     comment: str
 
 
-class MessageSerializer(serializers.ModelSerializer[Message]):
-    """Wants messages with their `sibling_ids`, as `messaging.history.branch` gives them.
+class MessageSerializer(ReadSerializer[Message]):
+    """Messages with `sibling_ids`, as `messaging.history.branch` reads them.
 
-    `branch.MessageRow` has all that is read here.
+    `branch.MessageRow` has all attributes that are read here.
     """
 
     chatroom_id = serializers.UUIDField(read_only=True)
     parent_id = serializers.UUIDField(read_only=True, allow_null=True)
     sibling_ids = serializers.ListField(child=serializers.UUIDField(), read_only=True)
-    model = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField()
-    usage = serializers.SerializerMethodField()
-    # The name is the API's; a serializer has an attribute of that name too.
-    context = serializers.SerializerMethodField()  # type: ignore[assignment]
-    finish_reason = serializers.SerializerMethodField()
-    feedback = serializers.SerializerMethodField()
 
     class Meta:
         model = Message
@@ -77,26 +70,6 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "finish_reason",
             "feedback",
         ]
-        read_only_fields = fields
-
-    def to_representation(self, message: Message) -> dict[str, Any]:
-        """By hand, as in ChatroomSerializer."""
-        return {
-            "id": str(message.id),
-            "chatroom_id": str(message.chatroom_id),
-            "sender": message.sender,
-            "content": message.content,
-            "created_at": as_rfc3339(message.created_at),
-            "status": message.status,
-            "parent_id": str(message.parent_id) if message.parent_id else None,
-            "sibling_ids": [str(sibling) for sibling in message.sibling_ids],
-            "error": self.get_error(message),
-            "model": self.get_model(message),
-            "usage": self.get_usage(message),
-            "context": self.get_context(message),
-            "finish_reason": self.get_finish_reason(message),
-            "feedback": self.get_feedback(message),
-        }
 
     def get_model(self, message: Message) -> str | None:
         return message.model_version or message.model or None
@@ -139,7 +112,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
 
 class ConversationSerializer(ChatroomSerializer):
-    """A chatroom with the latest of its active branch: wants `shown` and `previous_cursor` set."""
+    """A chatroom with the attributes `shown`, the latest messages, and `previous_cursor`."""
 
     messages = MessageSerializer(many=True, read_only=True, source="shown")
     previous_cursor = serializers.CharField(read_only=True, allow_null=True)
@@ -147,21 +120,13 @@ class ConversationSerializer(ChatroomSerializer):
     class Meta(ChatroomSerializer.Meta):
         model = Chatroom
         fields = [*ChatroomSerializer.Meta.fields, "messages", "previous_cursor"]
-        read_only_fields = fields
-
-    def to_representation(self, room: Any) -> dict[str, Any]:
-        return {
-            **super().to_representation(room),
-            "messages": MessageSerializer(room.shown, many=True).data,
-            "previous_cursor": room.previous_cursor,
-        }
 
 
 class HitSerializer(serializers.Serializer[Any]):
-    """A chatroom that a search has found: wants the `query` in its context.
+    """A chatroom that a search has found; the context has the `query`.
 
-    `excerpt` holds plain text in pieces, of which the words that were searched for are `marked`,
-    and the message that it is from; null for the title.
+    `excerpt` holds plain text in pieces, with the words of the query `marked`, and the id of its
+    message; null for the title.
     """
 
     def to_representation(self, hit: Hit) -> dict[str, Any]:

@@ -1,78 +1,41 @@
 """A message, with a wait for its end, and a reply as Server-Sent Events: native async views.
 
 The joined deltas of a stream are byte for byte the content of the row, over any number of
-reconnects: an event's id tells the place in the text, and what the buffer in Redis cannot give,
-the row gives once the reply has ended. A `reply.restarted` event says that a worker was lost and
-the reply is being made anew: what came before it is void.
+reconnects. An event's id is a position in the text. What the buffer in Redis has lost comes from
+the row once the reply has ended. `reply.restarted` means that a worker was lost and the reply
+starts again: earlier text is void.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.views.decorators.csrf import csrf_exempt
-from redis.exceptions import RedisError
-from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 
 from accounts.api.authentication import session_for
 from accounts.models import Session
-from gemchat.api.errors import HANDLED_EXCEPTIONS, DomainError, problem_response_for
+from gemchat.api.async_views import in_thread, read_only
+from gemchat.api.errors import DomainError
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
 from messaging.history import branch
-from messaging.models import DATABASE_ERRORS, Message
-from messaging.models.reads import message_or_raise, own_message_or_raise
-from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
-from messaging.streaming.hub import Reader, StreamHub, hub_of
-from messaging.streaming.live_reads import LiveRead, in_thread
+from messaging.models import Message
+from messaging.models.reads import own_message_or_raise
+from messaging.streaming.buffer import Position
+from messaging.streaming.events import end_position, events, reload
+from messaging.streaming.hub import hub_of
 
-PING_SECONDS = 15.0
-LONGEST_STREAM_SECONDS = 600.0
 LONGEST_WAIT_SECONDS = 30
 ACCEPTED_WAITS = {str(seconds) for seconds in range(LONGEST_WAIT_SECONDS + 1)}
-STORE_DOWN_POLL_SECONDS = 1.0
-
-TERMINAL_EVENTS = {
-    Message.Status.COMPLETE: "reply.completed",
-    Message.Status.FAILED: "reply.failed",
-    Message.Status.STOPPED: "reply.stopped",
-}
 
 
 class InvalidEventId(DomainError):
     code = "invalid_event_id"
     message = "Last-Event-ID is not one of this stream."
     status = 400
-
-
-View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
-
-
-def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
-    """What DRF does for the other views: reads alone, in a form that the caller accepts, and
-    problem documents for what is foreseen."""
-
-    def decorated(view: View) -> View:
-        @csrf_exempt
-        @wraps(view)
-        async def guarded(request: HttpRequest, **captured: str) -> HttpResponseBase:
-            if request.method not in methods:
-                return problem_response_for(MethodNotAllowed(request.method or ""))
-            if not any(map(request.accepts, media_types)):
-                return problem_response_for(NotAcceptable())
-            try:
-                return await view(request, **captured)
-            except HANDLED_EXCEPTIONS as error:
-                return problem_response_for(error)
-
-        return guarded
-
-    return decorated
 
 
 @read_only("text/event-stream")
@@ -89,10 +52,11 @@ async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
     if not reply.is_reply:
         raise NotAReply
     if reply.has_ended and position == end_position(reply):
-        # The client has seen the end; this keeps an EventSource from asking again.
+        # The client has the end; with 204 an EventSource does not reconnect.
         return HttpResponse(status=204)
     response = StreamingHttpResponse(
-        events(reply, position, hub, read), content_type="text/event-stream; charset=utf-8"
+        events(reply, position, hub=hub, render=render, read=read),
+        content_type="text/event-stream; charset=utf-8",
     )
     # A proxy that compresses would hold text back.
     response["Cache-Control"] = "no-store, no-transform"
@@ -125,7 +89,9 @@ async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Mes
     try:
         async with (
             asyncio.timeout(int(seconds)),
-            aclosing(events(found, Position(0, 0), hub, read)) as until_end,
+            aclosing(
+                events(found, Position(0, 0), hub=hub, render=render, read=read)
+            ) as until_end,
         ):
             async for _ in until_end:
                 pass
@@ -136,133 +102,12 @@ async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Mes
 
 
 def get_own_message(request: HttpRequest, message_id: str) -> tuple[Session, Message]:
-    """The caller's session and message; raises AuthenticationFailed or Message.DoesNotExist."""
+    """Get the user's session and message; raises AuthenticationFailed, Message.DoesNotExist."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
     return session, own_message_or_raise(user_id=session.user_id, message_id=message_id)
 
 
-def reload(reply: Message) -> Message:
-    return message_or_raise(reply.pk)
-
-
-def render(message: Message) -> Any:
+def render(message: Message) -> dict[str, Any]:
     [message] = branch.with_siblings([message])
     return MessageSerializer(message).data
-
-
-def end_position(reply: Message) -> Position:
-    """The id of a reply's terminal event."""
-    return Position(reply.attempt, len(reply.content) + 1)
-
-
-async def events(
-    reply: Message, position: Position, hub: StreamHub, read: LiveRead | None = None
-) -> AsyncGenerator[bytes]:
-    """The rest of a reply after `position`, then its terminal event.
-
-    Ends without one after ten minutes, when the server shuts down (the client resumes), when the
-    reply is deleted, or when the session of `read` ends.
-    """
-    if reply.has_ended:
-        for last in await ending(reply, position):
-            yield last
-        return
-    loop = asyncio.get_running_loop()
-    closes_at = loop.time() + LONGEST_STREAM_SECONDS
-    async with hub.opened(), hub.listening(reply.pk) as reader:
-        if read is not None:
-            read.wake = reader.wake
-        look_at_row, patience = False, STORE_DOWN_POLL_SECONDS
-        while loop.time() < closes_at and not hub.closing.is_set():
-            try:
-                async with asyncio.timeout(patience):
-                    await reader.woken.wait()
-            except TimeoutError:
-                look_at_row = reader.is_behind = True
-                yield b": ping\n\n"
-            if read is not None and read.has_ended:
-                return
-            reader.woken.clear()
-            patience = PING_SECONDS
-            try:
-                entries = await entries_after(hub, reader, reply, position)
-            except RedisError:
-                entries, look_at_row, patience = [], True, STORE_DOWN_POLL_SECONDS
-            for entry, fields in entries:
-                if "end" in fields:
-                    look_at_row = True
-                    break
-                text = unseen(entry, fields["text"], position)
-                if text is None:
-                    break
-                if entry.attempt > position.attempt and position.offset:
-                    yield event("reply.restarted", Position(entry.attempt, 0), {})
-                position = entry
-                if text:
-                    yield event("reply.delta", position, {"text": text})
-            if look_at_row:
-                try:
-                    reply = await in_thread(reload, reply)
-                    last_events = await ending(reply, position) if reply.has_ended else []
-                except DATABASE_ERRORS:
-                    patience = STORE_DOWN_POLL_SECONDS
-                except Message.DoesNotExist:
-                    return
-                else:
-                    look_at_row = False
-                    for last in last_events:
-                        yield last
-                    if last_events:
-                        return
-
-
-async def entries_after(
-    hub: StreamHub, reader: Reader, reply: Message, position: Position
-) -> list[Entry]:
-    """As they were published, to a reader who has all before them; otherwise from the buffer."""
-    published = [parse_published(each) for each in reader.take()]
-    if not reader.is_behind:
-        new = [(entry, fields) for entry, fields in published if entry > position]
-        if not new or unseen(new[0][0], new[0][1]["text"], position) is not None:
-            return new
-    # Before the look: what is published meanwhile may be more than it gives.
-    reader.is_behind = False
-    try:
-        found: Any = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
-    except RedisError:
-        reader.is_behind = True
-        raise
-    return [(Position.parse(entry_id), fields) for entry_id, fields in found]
-
-
-def unseen(entry: Position, text: str, seen: Position) -> str | None:
-    """What a reader at `seen` has not got of an entry; None if text before it is missing.
-
-    Entries may overlap, since a worker that was not sure that Redis had the text sends it again.
-    """
-    start = entry.offset - len(text)
-    offset = seen.offset if entry.attempt == seen.attempt else 0
-    if start > offset:
-        return None
-    return text[offset - start :]
-
-
-async def ending(reply: Message, position: Position) -> list[bytes]:
-    """What is left of a reply that has ended, and the terminal event with the whole message."""
-    last = []
-    if position.attempt < reply.attempt:
-        if position.offset:
-            last.append(event("reply.restarted", Position(reply.attempt, 0), {}))
-        position = Position(reply.attempt, 0)
-    if rest := reply.content[position.offset :]:
-        until = Position(reply.attempt, len(reply.content))
-        last.append(event("reply.delta", until, {"text": rest}))
-    message = await in_thread(render, reply)
-    last.append(event(TERMINAL_EVENTS[Message.Status(reply.status)], end_position(reply), message))
-    return last
-
-
-def event(name: str, position: Position, payload: Any) -> bytes:
-    body = JSONRenderer().render(payload)
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(position).encode(), name.encode(), body)

@@ -3,8 +3,9 @@ from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
 from chatrooms.models import DEFAULT_TITLE
+from gemchat.api.text import UUID
 from messaging.api.export import export
-from messaging.api.messages import UUID, ConversationViewSet, MessageViewSet
+from messaging.api.messages import ConversationViewSet, MessageViewSet
 from messaging.api.stream import message, stream
 
 router = SimpleRouter()

@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 from chatrooms.models import Chatroom
 from messaging.models import Message, MessageQuerySet
-from messaging.streaming.buffer import Position, forget, mark_for_stop, tell_readers
+from messaging.streaming.buffer import Position, delete_buffers, publish_end, publish_stop
 
 # A fraction of a second's work, so that nobody waits long for a lock or for the task to end.
 BATCH = 2_000
@@ -38,9 +38,9 @@ def stop_replies(messages: MessageQuerySet) -> None:
     """End those that are under way, or ask their workers to."""
     for reply in messages.active():
         if Message.objects.stop_queued(reply=reply):
-            tell_readers(reply.pk, Position(reply.attempt + 1, 0))
+            publish_end(reply.pk, Position(reply.attempt + 1, 0))
         elif Message.objects.request_stop(reply=reply):
-            mark_for_stop(reply.pk)
+            publish_stop(reply.pk)
 
 
 def erase_batch(chatroom_id: uuid.UUID) -> bool:
@@ -56,5 +56,5 @@ def erase_batch(chatroom_id: uuid.UUID) -> bool:
             erased = [message_id for (message_id,) in cursor.fetchall()]
         if not erased:
             room.delete()
-    forget(erased)
+    delete_buffers(erased)
     return bool(erased)

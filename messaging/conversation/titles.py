@@ -12,9 +12,11 @@ from chatrooms.models import DEFAULT_TITLE, Chatroom
 from gemchat.api.text import UNFIT
 from messaging.gemini import (
     Cancellation,
+    Content,
+    Delta,
     GeminiError,
     Request,
-    Turn,
+    TextPart,
     stream_reply,
 )
 from messaging.gemini.offline import MODEL_VERSION as OFFLINE
@@ -57,16 +59,16 @@ def suggest_title(prompt: Message, reply: Message) -> str:
     priced = model_in_service(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
     model = priced.name if priced else reply.model
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
-    request = Request(model, INSTRUCTION, (Turn("user", said),), TITLE_TOKENS)
-    pieces: list[str] = []
+    request = Request(model, INSTRUCTION, (Content("user", (TextPart(said),)),), TITLE_TOKENS)
+    deltas: list[Delta] = []
     outcome, usage, version = UsageRecord.Outcome.COMPLETE, None, ""
     try:
-        final = stream_reply(request, cancelled=Cancellation(), take=pieces.append)
-        usage, version = final.usage, final.model_version
+        completion = stream_reply(request, cancelled=Cancellation(), on_delta=deltas.append)
+        usage, version = completion.usage, completion.model_version
     except GeminiError as error:
         logger.info("No title from Gemini: %s", error)
         outcome, usage, version = UsageRecord.Outcome.FAILED, error.usage, error.model_version
-        pieces.clear()
+        deltas.clear()
     if usage is not None:
         record(
             reply,
@@ -76,7 +78,7 @@ def suggest_title(prompt: Message, reply: Message) -> str:
             priced=priced,
             model_version=version,
         )
-    return "".join(pieces)
+    return "".join(delta.text for delta in deltas)
 
 
 def has_title_record(reply: Message) -> bool:

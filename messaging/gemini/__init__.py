@@ -1,4 +1,4 @@
-"""Gemini, behind one function: `stream_reply` retries, keeps the deadlines and can be stopped.
+"""Gemini behind one function: `stream_reply` retries, has deadlines and can be stopped.
 
 `GEMINI_BACKEND` names the backend that answers, or gives its dotted path.
 """
@@ -11,29 +11,36 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from messaging.gemini.base import (
+    SIGN_OF_LIFE,
     Backend,
     Cancellation,
     Cancelled,
-    Final,
+    Completion,
+    Content,
+    Delta,
     GeminiError,
+    OnDelta,
     Request,
-    Take,
-    Turn,
+    TextDelta,
+    TextPart,
     Usage,
 )
-from messaging.gemini.deadlines import Clock, Limits
+from messaging.gemini.deadlines import Deadline, Limits
 from messaging.gemini.process import PerProcess
 
 __all__ = [
     "Backend",
     "Cancellation",
     "Cancelled",
-    "Final",
+    "Content",
+    "Delta",
+    "Completion",
     "GeminiError",
+    "OnDelta",
     "Request",
     "Retries",
-    "Take",
-    "Turn",
+    "TextDelta",
+    "TextPart",
     "Usage",
     "get_backend",
     "stream_reply",
@@ -50,11 +57,11 @@ _TIMEOUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often one reply is tried and how long is waited in between, in seconds.
+    """The number of tries for one reply, and the waits between them in seconds.
 
-    A wait is drawn at random between `shortest` and a bound that doubles up to `longest`, so
-    that the replies an outage hit together do not come back together. `budget` bounds the waits
-    of one reply in all: beyond it the reply gives its place to another and is sent later.
+    A wait is random between `shortest` and a bound that doubles up to `longest`, so that replies
+    of one outage do not return together. `budget` bounds the sum of the waits of one reply. A
+    reply that needs more goes back to the queue, and another reply gets its slot.
     """
 
     tries: int = 4
@@ -63,7 +70,7 @@ class Retries:
     budget: float = 45.0
 
     def wait_before_next(self, error: GeminiError, *, tried: int, waited: float) -> float | None:
-        """Seconds to wait after try number `tried`; None if there shall be no other."""
+        """Seconds to wait after try number `tried`; None if that was the last try."""
         if error.permanent or tried >= self.tries:
             return None
         bound = min(self.longest, self.shortest * 2 ** (tried + 1))
@@ -77,43 +84,43 @@ _RETRIES = Retries()
 
 
 def get_backend() -> Backend:
-    """The backend that the settings name, made once per process."""
+    """The backend that the settings name; each process has one."""
     path = settings.GEMINI_BACKEND
     return _backends.get(path, lambda: import_string(path)())
 
 
 def stream_reply(
-    request: Request, *, cancelled: Cancellation, take: Take, retries: Retries = _RETRIES
-) -> Final:
-    """Stream one reply: each piece of its text goes to `take`, which must not block.
+    request: Request, *, cancelled: Cancellation, on_delta: OnDelta, retries: Retries = _RETRIES
+) -> Completion:
+    """Stream one reply: each of its deltas goes to `on_delta`, which must not block.
 
-    Until the first text, what may pass is tried again (408, 429, 5xx, broken connections);
-    after it nothing is, since a second generation does not continue the first. A failure with a
-    `retry_after` beyond what is waited for here is raised, for the caller to come back then.
+    Temporary failures (408, 429, 5xx, broken connections) are retried until the first delta. After
+    it nothing is retried, since a second generation does not continue the first. A failure with a
+    `retry_after` beyond the budget is raised, and the caller waits.
 
-    Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A chunk without text (a
-    thought) shows life to the first-byte and idle clocks, but nothing puts off the total one.
+    Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
+    first-byte and idle clocks, but nothing puts off the total one.
     """
     limits = Limits.from_settings()
     ends_at = monotonic() + limits.total
     waited = 0.0
     tried = 0
-    has_text = False
+    has_begun = False
 
-    def take_text(text: str) -> None:
-        nonlocal has_text
-        has_text = True
-        take(text)
+    def pass_on(delta: Delta) -> None:
+        nonlocal has_begun
+        has_begun = True
+        on_delta(delta)
 
     while True:
         # Before Gemini has the prompt, a stop costs nothing.
         cancelled.raise_if_set()
         tried += 1
         try:
-            return _try_once(request, cancelled, take_text, limits=limits, ends_at=ends_at)
+            return _try_once(request, cancelled, pass_on, limits=limits, ends_at=ends_at)
         except GeminiError as error:
             wait = retries.wait_before_next(error, tried=tried, waited=waited)
-            if has_text or wait is None or monotonic() + wait >= ends_at:
+            if has_begun or wait is None or monotonic() + wait >= ends_at:
                 raise
         waited += wait
         if cancelled.wait(wait):
@@ -121,20 +128,20 @@ def stream_reply(
 
 
 def _try_once(
-    request: Request, cancelled: Cancellation, take: Take, *, limits: Limits, ends_at: float
-) -> Final:
-    """One try under the clocks, which end it by a cancellation of its own."""
+    request: Request, cancelled: Cancellation, on_delta: OnDelta, *, limits: Limits, ends_at: float
+) -> Completion:
+    """Make one try; a deadline ends the try by a second cancellation."""
     attempt = Cancellation()
-    clock = Clock(attempt, limits=limits, ends_at=ends_at)
+    deadline = Deadline(attempt, limits=limits, ends_at=ends_at)
 
-    def hear(text: str) -> None:
-        clock.restart()
-        if text:
-            take(text)
+    def restart_and_pass_on(delta: Delta) -> None:
+        deadline.restart()
+        if delta != SIGN_OF_LIFE:
+            on_delta(delta)
 
     try:
-        with cancelled.calling(lambda: attempt.cancel(cancelled.reason)), clock.running():
-            return get_backend().stream(request, cancelled=attempt, take=hear)
+        with cancelled.on_cancel(lambda: attempt.cancel(cancelled.reason)), deadline.running():
+            return get_backend().stream(request, cancelled=attempt, on_delta=restart_and_pass_on)
     except Cancelled as ended:
         if cancelled.is_set:
             raise

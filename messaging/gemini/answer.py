@@ -1,14 +1,15 @@
-"""Folds one streamed answer of Gemini into text and a `Final`, the same for both SDKs."""
+"""Collects one streamed answer of Gemini into text and a `Completion`, for both SDKs."""
 
 from dataclasses import dataclass
 
 from messaging.gemini.base import (
     Cancellation,
     Cancelled,
-    Final,
+    Completion,
     GeminiError,
+    OnDelta,
     Request,
-    Take,
+    TextDelta,
     Usage,
 )
 from messaging.gemini.failures import unavailable
@@ -18,13 +19,13 @@ _BLOCKED = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
 )
 _FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
-BYTES_A_TOKEN = 4
+BYTES_PER_TOKEN = 4
 LONGEST_CODE = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One message of the stream, free of SDK types. Texts are without the model's thoughts.
+    """One message of the stream, free of SDK types. `text` is without the model's thoughts.
 
     `finish_reason` and `block_reason` are Google's names, or empty.
     """
@@ -36,11 +37,11 @@ class Chunk:
     model_version: str = ""
 
 
-class Answer:
-    """One answer while its chunks come in; their texts go to `take`."""
+class StreamAccumulator:
+    """One answer while its chunks come in; their texts go to `on_delta`."""
 
-    def __init__(self, request: Request, take: Take) -> None:
-        self._give = take
+    def __init__(self, request: Request, on_delta: OnDelta) -> None:
+        self._on_delta = on_delta
         self._request = request
         self._reported: Usage | None = None
         self._is_geminis = False
@@ -49,23 +50,23 @@ class Answer:
         self._block_reason = ""
         self._model_version = ""
 
-    def take(self, chunk: Chunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
         self._text_bytes += len(chunk.text.encode(errors="replace"))
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
         self._model_version = chunk.model_version or self._model_version
         self._reported = chunk.usage or self._reported
-        self._give(chunk.text)
+        self._on_delta(TextDelta(chunk.text))
 
-    def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Final:
-        """How the answer ended; raises what it failed by.
+    def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
+        """Return how the answer ended; raises GeminiError or Cancelled.
 
-        Once text has been seen every failure is `interrupted`, and once a finish reason has been
-        seen there is none: the answer is whole, only the connection's end went wrong.
+        After text each failure is `interrupted`. After a finish reason there is no failure: the
+        answer is whole, and only the end of the connection went wrong.
         """
         if cancelled.is_set and not (self._finish_reason or self._block_reason):
-            # The request has been handed over, and Gemini may have read all of it.
+            # Gemini has the request, and may have read all of it.
             raise Cancelled(cancelled.reason, usage=self._usage, model_version=self._model_version)
         error = self._failure(failed)
         if error is not None:
@@ -74,7 +75,7 @@ class Answer:
             if not error.provider_code:
                 error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
             raise error
-        return Final(
+        return Completion(
             _FINISHED.get(self._finish_reason, "other"),
             self._usage,
             self._model_version or self._request.model,
@@ -112,18 +113,18 @@ class Answer:
 
     @property
     def _cost(self) -> Usage | None:
-        """Of an answer that is not whole; None where Gemini refused to answer, or never began."""
+        """Usage of an incomplete answer; None where Gemini refused to answer or sent nothing."""
         return self._usage if self._is_geminis else None
 
     @property
     def _usage(self) -> Usage:
-        """As reported; without a report, four bytes of text for a token."""
+        """Reported usage; without a report, four bytes of text count as a token."""
         if self._reported is not None:
             return self._reported
-        sent = [self._request.system, *(turn.text for turn in self._request.turns)]
+        sent = [self._request.system, *(content.text for content in self._request.contents)]
         return Usage(
-            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_A_TOKEN,
-            output_tokens=-(-self._text_bytes // BYTES_A_TOKEN),
+            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_PER_TOKEN,
+            output_tokens=-(-self._text_bytes // BYTES_PER_TOKEN),
             cached_tokens=0,
             thinking_tokens=0,
             estimated=True,

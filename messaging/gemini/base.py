@@ -1,41 +1,73 @@
-"""What every Gemini backend speaks: requests, pieces of text, the one error class, cancellation."""
+"""What each Gemini backend takes and gives: requests, deltas, one error class, cancellation."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of the conversation, in Gemini's words for who said it."""
+class TextPart:
+    text: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"text": self.text}
+
+
+# A file or a function call will be a class beside TextPart.
+Part = TextPart
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One message of the conversation; `role` and the parts are Gemini's terms."""
 
     role: Literal["user", "model"]
-    text: str
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the REST API and both SDKs take it. Their own classes cost twice the time."""
+        return {"role": self.role, "parts": [part.as_dict() for part in self.parts]}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One reply to ask for. `turns` ends with the prompt; `system` may be empty."""
+    """One reply to ask for. `contents` ends with the prompt; `system` may be empty."""
 
     model: str
     system: str
-    turns: tuple[Turn, ...]
+    contents: tuple[Content, ...]
     max_output_tokens: int
 
 
-# Is given each piece of an answer, exactly as upstream sent it. It must not block: the thread that
-# calls it may be reading hundreds of answers. An empty piece is a sign of life that carries no text
-# (a thought, a usage report); `stream_reply` keeps those to itself.
-Take = Callable[[str], None]
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Text of an answer, exactly as upstream sent it."""
+
+    text: str
+
+
+# Thoughts, steps, sources and function calls will be classes beside TextDelta.
+Delta = TextDelta
+
+# Upstream sent something that this program does not use, as a thought or a usage report.
+SIGN_OF_LIFE = TextDelta("")
+
+# Gets each delta of an answer. It must not block: the thread that calls it may be reading
+# hundreds of answers. `stream_reply` does not pass a SIGN_OF_LIFE on.
+OnDelta = Callable[[Delta], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one generation; `output_tokens` does not include `thinking_tokens`.
 
-    `estimated` says that the provider sent no usage and the figures come from text lengths.
+    `estimated` means that the provider sent no usage; the figures come from text lengths.
     """
 
     prompt_tokens: int
@@ -46,7 +78,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class Completion:
     """The end of a whole answer.
 
     `finish_reason` is `stop`, `max_tokens` or `other` (one that this program does not know).
@@ -69,20 +101,20 @@ ErrorCode = Literal[
     "empty",
 ]
 
-# Which failures the same request, sent again by a person a little later, may survive.
+# Failures after which a person may send the same request again.
 RETRYABLE_CODES = frozenset({"rate_limited", "unavailable", "timeout", "interrupted", "empty"})
 
 
 class GeminiError(Exception):
     """The one error of every backend. Holds no key, no provider text and no user's text.
 
-    `detail` is a sentence that a person can act on. `permanent` says that the program shall
-    not send the request again by itself; `retryable` that a person may, a little later.
-    `retry_after` is in seconds, when the provider named a time. `scope` is set for
-    `rate_limited`: "minute" or "day". `clock` is set for `timeout`: "first_byte", "idle" or
-    "total". `usage` and `model_version` are what the provider reported before it failed. Without a
-    report `usage` is estimated; it is None where the request did not reach a model.
-    `provider_code` is its name for what went wrong, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
+    `detail` is a sentence that a person can act on. `permanent` means that the program does not
+    retry; `retryable` means that a person may try again later. `retry_after` is the provider's
+    time in seconds. `scope` is set for `rate_limited`: "minute" or "day". `clock` is set for
+    `timeout`: "first_byte", "idle" or "total". `usage` and `model_version` are the provider's
+    report before the failure. Without a report `usage` is estimated; it is None where the request
+    did not reach a model. `provider_code` is the provider's name for the failure, as "429
+    RESOURCE_EXHAUSTED" or "SAFETY".
     """
 
     def __init__(
@@ -112,10 +144,10 @@ class GeminiError(Exception):
 
 
 class Cancelled(Exception):
-    """The stream was ended by our own side; what was streamed until then stands.
+    """This program ended the stream; the text until then is valid.
 
-    `usage` and `model_version` are as on `GeminiError`: a stopped generation has its cost too.
-    `usage` is None where the request was not handed to the provider.
+    `usage` and `model_version` are as on `GeminiError`: a stopped generation has a cost too.
+    `usage` is None where the request was not sent to the provider.
     """
 
     def __init__(self, reason: str, *, usage: Usage | None = None, model_version: str = "") -> None:
@@ -126,15 +158,15 @@ class Cancelled(Exception):
 
 
 class Cancellation:
-    """A thread-safe request to end one stream, which can wake a thread that waits on a socket.
+    """A thread-safe request to end one stream; it can wake a thread that waits on a socket.
 
-    The first `cancel` wins. A callback runs at most once, in the thread that cancels, so it must
-    be quick and must not block; it may not touch this object.
+    The first `cancel` wins. A callback runs at most once, in the thread that cancels. The callback
+    must not block and must not use this object.
     """
 
     def __init__(self) -> None:
-        # One lock around both the callbacks' run and their removal: once `calling` is left, its
-        # callback can no longer run, so it never shuts a socket that went on to serve another.
+        # One lock for running and removing callbacks: after `on_cancel` its callback cannot run,
+        # so the callback never closes a socket that serves another stream by then.
         self._lock = threading.Lock()
         self._set = threading.Event()
         self._callbacks: dict[object, Callable[[], object]] = {}
@@ -162,8 +194,8 @@ class Cancellation:
             raise Cancelled(self.reason)
 
     @contextmanager
-    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Run `callback` if cancelled within the block, or at once if that has been already."""
+    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Run `callback` on a cancellation within the block, or at once after an earlier one."""
         key = object()
         with self._lock:
             if self._set.is_set():
@@ -178,15 +210,15 @@ class Cancellation:
 
 
 class Backend:
-    """Streams one reply by one try; retries and deadlines are `stream_reply`'s.
+    """Streams one reply in one try; `stream_reply` has the retries and the deadlines.
 
-    A subclass is made without arguments, once per process, and is used by many threads at once.
+    A subclass takes no arguments. Each process has one instance, which many threads use.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
-        """Give each piece of the answer to `take` as it comes, and return how it ended.
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
+        """Pass each delta of the answer to `on_delta` at once, and return how the answer ended.
 
-        Raises `GeminiError`, and `Cancelled` soon after `cancelled` is set, even while upstream
-        is silent; the connection is then really closed.
+        Raises `GeminiError`. Soon after `cancelled` is set the backend closes the connection and
+        raises `Cancelled`, even while upstream is silent.
         """
         raise NotImplementedError

@@ -1,8 +1,7 @@
-"""The deadlines of running replies, kept by one thread for the whole process.
+"""The deadlines of active replies, watched by one thread for the whole process.
 
-The SDKs' timeouts are per read: a trickle of one byte a second never trips them. And a thread
-that is blocked in a read can only be woken from outside, so the deadlines are watched by a
-thread of their own, for hundreds of replies at once.
+The SDKs' timeouts are per read: a trickle of one byte a second never reaches them. Only another
+thread can wake a thread that is blocked in a read. So one thread watches hundreds of deadlines.
 """
 
 import heapq
@@ -19,11 +18,14 @@ from django.conf import settings
 from messaging.gemini.base import Cancellation
 from messaging.gemini.process import PerProcess
 
+# For a host that does not answer at all. The older SDK cannot be interrupted here.
+CONNECT_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds. How long upstream may be silent at first, then between two chunks, and how
-    long a reply may take in all, its tries and the waits between them included."""
+    """Limits in seconds: silence before the first chunk, silence between two chunks, and the
+    whole reply with its tries and the waits between them."""
 
     first_byte: float
     idle: float
@@ -38,14 +40,14 @@ class Limits:
         )
 
 
-class Clock:
-    """Cancels one try when upstream takes too long, with the name of the deadline as reason."""
+class Deadline:
+    """Cancels one try when upstream takes too long; the reason is the name of the limit."""
 
     def __init__(self, attempt: Cancellation, *, limits: Limits, ends_at: float) -> None:
         self._attempt = attempt
         self._limits = limits
         self._ends_at = ends_at
-        self._watch = _watches.get("watch", _Watch)
+        self._watcher = _watchers.get("watch", _DeadlineWatcher)
         self._reason = ""
         self.fires_at = math.inf
         self.queued_at = math.inf
@@ -56,10 +58,10 @@ class Clock:
         try:
             yield
         finally:
-            self._watch.move(self, math.inf)
+            self._watcher.move(self, math.inf)
 
     def restart(self) -> None:
-        """Upstream has been heard of."""
+        """Start the idle limit again: upstream has sent something."""
         self._expect("idle", self._limits.idle)
 
     def _expect(self, reason: str, seconds: float) -> None:
@@ -67,60 +69,60 @@ class Clock:
         if self._ends_at <= fires_at:
             reason, fires_at = "total", self._ends_at
         self._reason = reason
-        self._watch.move(self, fires_at)
+        self._watcher.move(self, fires_at)
 
     def fire(self) -> None:
         self._attempt.cancel(self._reason)
 
 
-class _Watch:
-    """A heap of the times at which to look at a clock again.
+class _DeadlineWatcher:
+    """A heap of the times at which to check a deadline again.
 
-    A clock moves with every chunk, nearly always to a later time, so its place in the heap is
-    left alone until it comes up, and is then corrected. Only a move to an earlier time pushes.
+    A deadline moves with each chunk, nearly always to a later time. So its entry in the heap stays
+    until its time comes, and is then corrected. Only a move to an earlier time adds an entry.
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Clock]] = []
+        self._heap: list[tuple[float, int, Deadline]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="gemini-clocks", daemon=True).start()
 
-    def move(self, clock: Clock, fires_at: float) -> None:
+    def move(self, deadline: Deadline, fires_at: float) -> None:
         with self._changed:
-            clock.fires_at = fires_at
-            if fires_at < clock.queued_at:
-                self._queue(clock)
-                if self._heap[0][2] is clock:
+            deadline.fires_at = fires_at
+            if fires_at < deadline.queued_at:
+                self._queue(deadline)
+                if self._heap[0][2] is deadline:
                     self._changed.notify()
 
-    def _queue(self, clock: Clock) -> None:
-        clock.queued_at = clock.fires_at
-        heapq.heappush(self._heap, (clock.fires_at, next(self._order), clock))
+    def _queue(self, deadline: Deadline) -> None:
+        deadline.queued_at = deadline.fires_at
+        heapq.heappush(self._heap, (deadline.fires_at, next(self._order), deadline))
 
     def _run(self) -> None:
         while True:
             self._next_due().fire()
 
-    def _next_due(self) -> Clock:
+    def _next_due(self) -> Deadline:
         with self._changed:
             while True:
                 if not self._heap:
                     self._changed.wait()
                     continue
-                at, _, clock = self._heap[0]
+                at, _, deadline = self._heap[0]
                 if at > monotonic():
                     self._changed.wait(at - monotonic())
                     continue
                 heapq.heappop(self._heap)
-                if at != clock.queued_at:
-                    continue  # an earlier look took this one's place
-                clock.queued_at = math.inf
-                if clock.fires_at <= monotonic():
-                    clock.fires_at = math.inf
-                    return clock
-                if clock.fires_at < math.inf:
-                    self._queue(clock)
+                if at != deadline.queued_at:
+                    continue  # an earlier entry has replaced this one
+                deadline.queued_at = math.inf
+                if deadline.fires_at <= monotonic():
+                    deadline.fires_at = math.inf
+                    return deadline
+                if deadline.fires_at < math.inf:
+                    self._queue(deadline)
 
 
-_watches: PerProcess[_Watch] = PerProcess()
+_watchers: PerProcess[_DeadlineWatcher] = PerProcess()

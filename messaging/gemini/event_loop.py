@@ -1,7 +1,7 @@
-"""The event loop that reads all streams of a process, in a thread of its own.
+"""The event loop that reads all streams of a process, in one thread.
 
-Hundreds of threads that each wait for the next chunk of a stream wake up thousands of times a
-second, and take turns at the interpreter's lock each time: it doubles the CPU of a reply.
+Hundreds of threads that wait for the next chunk of a stream wake up thousands of times a second.
+Each time they compete for the interpreter's lock, which doubles the CPU of a reply.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def run(reading: Coroutine[Any, Any, Result], *, cancelled: Cancellation) -> Result | None:
-    """What the coroutine returns; None if it was ended by `cancelled`."""
+    """Return the coroutine's result; None if `cancelled` ended the coroutine."""
     loop = _loops.get("loop", _start)
     return asyncio.run_coroutine_threadsafe(_until_cancelled(reading, cancelled), loop).result()
 
@@ -26,7 +26,7 @@ async def _until_cancelled(
 ) -> Result | None:
     loop = asyncio.get_running_loop()
     task = loop.create_task(reading)
-    with cancelled.calling(lambda: loop.call_soon_threadsafe(task.cancel)):
+    with cancelled.on_cancel(lambda: loop.call_soon_threadsafe(task.cancel)):
         await asyncio.wait([task])
     return None if task.cancelled() else task.result()
 

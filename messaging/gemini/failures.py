@@ -1,8 +1,7 @@
 """Google's HTTP errors as `GeminiError`s, the same for both SDKs.
 
-The shapes are those of https://google.aip.dev/193 and
-https://ai.google.dev/gemini-api/docs/troubleshooting. Only figures and reasons are taken from a
-body: its message may quote the request.
+https://google.aip.dev/193 and https://ai.google.dev/gemini-api/docs/troubleshooting describe the
+bodies. Only figures and reasons are used: a message may quote the request.
 """
 
 import re
@@ -18,7 +17,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
 def unavailable(detail: str = "", *, retry_after: float | None = None) -> GeminiError:
-    """Worth another try: an overload, a broken connection, an answer that is none."""
+    """A temporary failure: an overload, a broken connection, a body that is not Gemini's."""
     return GeminiError(
         "unavailable",
         detail or "Gemini could not be reached or is overloaded. Try again in a moment.",
@@ -27,18 +26,18 @@ def unavailable(detail: str = "", *, retry_after: float | None = None) -> Gemini
     )
 
 
-def failure_of_status(
+def failure_for_status(
     status: int, body: object, headers: Mapping[str, str] | None = None
 ) -> GeminiError:
-    """`body` is the parsed JSON of the error, or whatever came in its place."""
-    error = _error_of(body)
+    """Map an HTTP error; `body` is its parsed JSON, or any other value."""
+    error = _error_in(body)
     failure = _failure(status, error, headers or {})
-    failure.provider_code = f"{status} {_name_of(error)}".strip()
+    failure.provider_code = f"{status} {_status_name(error)}".strip()
     return failure
 
 
 def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> GeminiError:
-    details = [each for each in _list(error.get("details")) if isinstance(each, dict)]
+    details = [each for each in _as_list(error.get("details")) if isinstance(each, dict)]
     retry_after = _retry_after(details, headers)
     if status == 429:
         return _rate_limited(details, retry_after)
@@ -76,11 +75,11 @@ def _refusal(status: int, error: dict[str, Any], reasons: set[str]) -> GeminiErr
 
 
 def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> GeminiError:
-    """A daily quota comes with a RetryInfo of seconds as well, which is of no use."""
+    """Map a 429. A daily quota has a RetryInfo of some seconds too, which is useless."""
     quotas = [
         str(violation.get("quotaId", ""))
         for each in details
-        for violation in _list(each.get("violations"))
+        for violation in _as_list(each.get("violations"))
         if isinstance(violation, dict)
     ]
     if any("PerDay" in quota for quota in quotas):
@@ -98,19 +97,19 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
     )
 
 
-def _name_of(error: dict[str, Any]) -> str:
-    """Google's name of the status, if it is one."""
+def _status_name(error: dict[str, Any]) -> str:
+    """Google's name of the status; empty for any other text."""
     name = str(error.get("status", ""))
     return name if _STATUS.fullmatch(name) else ""
 
 
-def _error_of(body: object) -> dict[str, Any]:
+def _error_in(body: object) -> dict[str, Any]:
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 
 
 def _retry_after(details: list[dict[str, Any]], headers: Mapping[str, str]) -> float | None:
-    """Seconds, of RetryInfo's "3.5s" or of the Retry-After header."""
+    """Seconds from RetryInfo ("3.5s") or from the Retry-After header."""
     delays = [each["retryDelay"] for each in details if "retryDelay" in each]
     for delay in (*delays, headers.get("retry-after", "")):
         match = _DURATION.fullmatch(str(delay).strip())
@@ -119,5 +118,5 @@ def _retry_after(details: list[dict[str, Any]], headers: Mapping[str, str]) -> f
     return None
 
 
-def _list(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []

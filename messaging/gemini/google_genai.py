@@ -1,7 +1,7 @@
 """Gemini through google-genai, Google's current SDK: the default backend with a key.
 
-The SDK is imported when it is first used, since it costs 0.4 s and 50 MB that the web processes
-and the management commands shall not pay.
+The SDK is imported at its first use: it costs 0.4 s and 50 MB, which web processes and management
+commands do not need.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from messaging.gemini.answer import Answer, Chunk
+from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, GeminiError, Request, Take, Usage
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.deadlines import CONNECT_SECONDS
 from messaging.gemini.event_loop import run
-from messaging.gemini.failures import failure_of_status, unavailable
-from messaging.gemini.legacy.cancellation import CONNECT_SECONDS
+from messaging.gemini.failures import failure_for_status, unavailable
 from messaging.gemini.process import PerProcess
 
 if TYPE_CHECKING:
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from google.genai import types
 
 _clients: PerProcess[genai.Client] = PerProcess()
-# Closes the responses that were opened for the answer which is being read: a generator of the
-# SDK's that is let go keeps its connection until the garbage is looked for.
+# Closes the responses of the current answer: an abandoned generator of the SDK holds its
+# connection until garbage collection.
 _opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 
 
 class Backend(BaseBackend):
     """One try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
-        answer = Answer(request, take)
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
+        answer = StreamAccumulator(request, on_delta)
         failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
         return answer.end(failed, cancelled)
 
 
-async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | None:
-    """Read a whole answer; returns what was in the way of that."""
+async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> GeminiError | None:
+    """Read a whole answer; returns the failure that ended it early."""
     import httpx2
     from google.genai import errors
 
-    # What the SDK makes of a body that is not Gemini's is any of the last four.
+    # The SDK raises any of these for a body that is not Gemini's.
     garbage = (ValueError, TypeError, AttributeError, KeyError)
     async with AsyncExitStack() as opened, aclosing(chunks):
         _opened.set(opened)
@@ -53,18 +53,16 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: Answer) -> GeminiError | 
             try:
                 chunk = await anext(chunks, None)
             except (errors.APIError, httpx2.HTTPError, *garbage) as error:
-                # Not raised: an SDK's exception quotes bodies and headers, and would hang on ours.
-                return _failure_of(error)
+                # Returned, not raised: the SDK's exception, which quotes bodies and headers, would
+                # be the context of ours.
+                return _failure_for(error)
             if chunk is None:
                 return None
-            answer.take(chunk)
+            answer.add(chunk)
 
 
 async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:
-    # Dicts, as the SDK's own classes cost twice the time for a long conversation.
-    contents: list[Any] = [
-        {"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns
-    ]
+    contents: list[Any] = [content.as_dict() for content in request.contents]
     async for response in await client.aio.models.generate_content_stream(
         model=request.model,
         contents=contents,
@@ -93,7 +91,7 @@ def _chunk(response: types.GenerateContentResponse) -> Chunk:
 
 
 def _name(reason: Any, unspecified: str) -> str:
-    """An enum's name; one that the SDK does not know is kept as it came."""
+    """An enum's name; a name that the SDK does not know stays as it is."""
     name = str(getattr(reason, "value", reason) or "")
     return "" if name == unspecified else name
 
@@ -109,12 +107,12 @@ def _usage(reported: types.GenerateContentResponseUsageMetadata | None) -> Usage
     )
 
 
-def _failure_of(error: Exception) -> GeminiError:
+def _failure_for(error: Exception) -> GeminiError:
     from google.genai import errors
 
     if isinstance(error, errors.APIError) and isinstance(error.code, int):
         headers = getattr(error.response, "headers", None) or {}
-        return failure_of_status(error.code, error.details, headers)
+        return failure_for_status(error.code, error.details, headers)
     return unavailable()
 
 
@@ -133,19 +131,19 @@ def _make_client(key: str, base: str) -> genai.Client:
     tls = httpx2.create_ssl_context()  # made once: each costs 40 ms
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS).as_dict()
 
-    async def bound(request: httpx2.Request) -> None:
-        # The SDK asks for none. A silent read is ended by the clocks.
+    async def limit_connect(request: httpx2.Request) -> None:
+        # The SDK sets no timeout. The deadlines end a silent read.
         request.extensions["timeout"] = timeout
 
-    async def keep(response: httpx2.Response) -> None:
+    async def close_with_answer(response: httpx2.Response) -> None:
         _opened.get().push_async_callback(response.aclose)
 
     http_client = httpx2.AsyncClient(
         verify=tls,
-        # Without limits: the worker's concurrency bounds the streams, and the pool's default of
-        # 100 would keep the 101st waiting unseen.
+        # Without limits: the worker's concurrency bounds the streams. The pool's default of 100
+        # would block the 101st.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-        event_hooks={"request": [bound], "response": [keep]},
+        event_hooks={"request": [limit_connect], "response": [close_with_answer]},
     )
     return genai.Client(
         vertexai=False,

@@ -3,12 +3,12 @@
 Its support ended on 2025-11-30; google_genai is the better choice. What this backend cannot do:
 
 - count thinking tokens: the SDK's messages have no field for them, `thinking_tokens` is 0;
-- tell an unknown finish reason by name, or any option that Google added after 2024;
+- name an unknown finish reason, or use an option that Google added after 2024;
 - gRPC, which the SDK allows over TLS only, so not to a fake or a gateway on loopback.
 
-What the SDK gets wrong on its own is mended in google_generativeai_network: errors inside an
-array, errors in mid-stream, thoughts joined to the answer. The SDK is imported when it is first
-used, since it costs 0.5 s and 78 MB.
+messaging.gemini.legacy.network corrects what the SDK gets wrong: errors inside an array, errors in
+mid-stream, thoughts joined to the answer. The SDK is imported at its first use: it costs 0.5 s and
+78 MB.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from messaging.gemini.answer import Answer, Chunk
+from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, GeminiError, Request, Take, Usage
-from messaging.gemini.failures import failure_of_status, unavailable
-from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, reading_for
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.failures import failure_for_status, unavailable
+from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, cancellable
 from messaging.gemini.process import PerProcess
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _clients: PerProcess[GenerativeServiceClient] = PerProcess()
 class Backend(BaseBackend):
     """One try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         client = _client()
 
         import requests
@@ -45,46 +45,46 @@ class Backend(BaseBackend):
 
         from messaging.gemini.legacy.network import StreamedError
 
-        # What the SDK makes of a body that is not Gemini's is any of the last four.
+        # The SDK raises any of these for a body that is not Gemini's.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
         failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
-        answer = Answer(request, take)
+        answer = StreamAccumulator(request, on_delta)
         failed = None
-        with reading_for(cancelled), closing(_chunks(client, request)) as chunks:
+        with cancellable(cancelled), closing(_chunks(client, request)) as chunks:
             while not cancelled.is_set:
                 try:
                     chunk = next(chunks, None)
                 except failures as error:
-                    failed = _failure_of(error)
+                    failed = _failure_for(error)
                     break
                 if chunk is None:
                     break
-                answer.take(chunk)
-        # Not where it was caught: an SDK's exception quotes bodies and headers, and must not hang
-        # on ours as its context.
+                answer.add(chunk)
+        # Outside the except block: an SDK's exception quotes bodies and headers, and must not be
+        # the context of ours.
         return answer.end(failed, cancelled)
 
 
 def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chunk]:
     from google import generativeai
 
-    # Any, as the SDK's own annotations do not say what its attributes hold at run time.
+    # Any: the SDK's annotations do not match its attributes at run time.
     model: Any = generativeai.GenerativeModel(
         request.model, system_instruction=request.system or None
     )
-    # `configure` is global and lazy, and would send every key's requests with the last one.
+    # `configure` is global and lazy: requests of all keys would go out with the last key.
     model._client = client
     try:
         response = model.generate_content(
-            [{"role": turn.role, "parts": [{"text": turn.text}]} for turn in request.turns],
+            [content.as_dict() for content in request.contents],
             generation_config={"max_output_tokens": request.max_output_tokens},
             stream=True,
             request_options={"retry": None, "timeout": BACKSTOP_SECONDS},
         )
     except StopIteration:
         return  # an empty stream
-    # Not by iterating the response: that gives each chunk when the next one has come. These
-    # two attributes are the first chunk and the rest, and the SDK gets no more releases.
+    # Iterating the response gives each chunk only when the next one has come. These two attributes
+    # are the first chunk and the rest; the SDK gets no more releases.
     try:
         yield _chunk(response._result)
         for message in response._iterator:
@@ -107,7 +107,7 @@ def _chunk(message: GenerateContentResponse) -> Chunk:
 
 
 def _name(message: Any, field: str) -> str:
-    """The name of an enum's value; one that the SDK does not know stays a number."""
+    """The name of an enum's value; a value that the SDK does not know stays a number."""
     number = getattr(message, field)
     known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
     return (known.name if known else str(number)) if number else ""
@@ -122,16 +122,16 @@ def _usage(reported: Any) -> Usage:
     )
 
 
-def _failure_of(error: Exception) -> GeminiError:
+def _failure_for(error: Exception) -> GeminiError:
     from google.api_core.exceptions import GoogleAPICallError
 
-    from messaging.gemini.legacy.network import StreamedError, json_of
+    from messaging.gemini.legacy.network import StreamedError, json_or_none
 
     if isinstance(error, StreamedError):
-        return failure_of_status(error.status, error.body)
+        return failure_for_status(error.status, error.body)
     if isinstance(error, GoogleAPICallError) and error.response is not None:
         response = error.response
-        return failure_of_status(response.status_code, json_of(response), response.headers)
+        return failure_for_status(response.status_code, json_or_none(response), response.headers)
     return unavailable()
 
 
@@ -144,15 +144,15 @@ def _client() -> GenerativeServiceClient:
 
 def _make_client(key: str, base: str) -> GenerativeServiceClient:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # that its support has ended
+        warnings.simplefilter("ignore", FutureWarning)  # the end of its support
         import google.generativeai  # noqa: F401
     from google.ai.generativelanguage import GenerativeServiceClient
 
-    from messaging.gemini.legacy.network import mend_session
+    from messaging.gemini.legacy.network import patch_session
 
     client: Any = GenerativeServiceClient(
         transport="rest",
         client_options={"api_key": key, **({"api_endpoint": base} if base else {})},
     )
-    mend_session(client.transport._session)
+    patch_session(client.transport._session)
     return client

@@ -1,26 +1,26 @@
-"""The backend of an installation without a key: honest about being no AI."""
+"""The backend of an installation without a key; it says that it is no AI."""
 
 import re
 
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Final, Request, Take, Usage
+from messaging.gemini.base import Cancellation, Completion, OnDelta, Request, TextDelta, Usage
 
 MODEL_VERSION = "offline"
 _ECHOED_CHARACTERS = 120
 
 
 class Backend(BaseBackend):
-    """Streams a fixed reply that says that it is no AI answer and how to get one.
+    """Streams a fixed reply: that this is no AI answer, and how to get one.
 
-    It needs no network and costs nothing. It is chosen by settings only; no failure of another
-    backend ever falls back to it.
+    The backend needs no network and costs nothing. Only settings choose it; no failure of another
+    backend falls back to it.
     """
 
-    def stream(self, request: Request, *, cancelled: Cancellation, take: Take) -> Final:
-        for piece in re.findall(r"\S+\s*|\s+", _reply_to(request.turns[-1].text)):
+    def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
+        for piece in re.findall(r"\S+\s*|\s+", _reply_to(request.contents[-1].text)):
             cancelled.raise_if_set()
-            take(piece)
-        return Final("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
+            on_delta(TextDelta(piece))
+        return Completion("stop", Usage(0, 0, 0, 0, estimated=True), MODEL_VERSION)
 
 
 def _reply_to(prompt: str) -> str:

@@ -1,4 +1,4 @@
-"""Things made once per process. A fork starts with none, so no socket is shared by two."""
+"""Objects that exist once per process. A fork starts without them, so no socket is shared."""
 
 import os
 import threading
@@ -9,27 +9,26 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """A cache, by key, of what must be made under a lock and must not survive a fork.
+    """A cache by key. Objects are created under a lock and do not survive a fork.
 
-    A Gemini client that a parent had used gave one child's reply to another child's user: both
-    read the same socket. The lock is replaced as well: a thread that is not in the child may
-    have held it.
+    A Gemini client of a parent process gave one child's reply to another child's user: both read
+    the same socket. A fork replaces the lock too, since a thread of the parent may have held it.
     """
 
     def __init__(self) -> None:
-        self._forget()
+        self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+            os.register_at_fork(after_in_child=self._reset)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._made: dict[object, T] = {}
+        self._instances: dict[object, T] = {}
 
     def get(self, key: object, make: Callable[[], T]) -> T:
-        made = self._made.get(key)
+        made = self._instances.get(key)
         if made is not None:
             return made
         with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            return self._made[key]
+            if key not in self._instances:
+                self._instances[key] = make()
+            return self._instances[key]

@@ -1,12 +1,13 @@
-"""What is sent to Gemini with a prompt: whole turns of the branch, newest first, in a budget."""
+"""The context of a prompt for Gemini: whole turns of the branch, newest first, in a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from django.conf import settings
 
 from chatrooms.models import Chatroom
-from messaging.gemini import Request, Turn
+from messaging.gemini import Content, Request, TextPart
 from messaging.history import branch
 from messaging.history.branch import ContextRow
 from messaging.models import Message
@@ -14,74 +15,79 @@ from messaging.models import Message
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of what precedes it.
 CONTEXT_SQL = branch.context_sql(limit=PAGE + 1)
-# What the wire format adds to each message, in tokens.
-TOKENS_A_MESSAGE = 4
+# Tokens that the wire format adds to each message.
+TOKENS_PER_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
-# How far one answer moves a room's figure.
+# How far one answer moves the figure of a room.
 CALIBRATION_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The turns that fit, and what is told of them on the reply. `tokens` is an estimate."""
+    """The contents that fit, and the figures that the reply stores. `tokens` is an estimate."""
 
     system: str
-    turns: tuple[Turn, ...]
+    contents: tuple[Content, ...]
     tokens: int
     truncated: bool
 
     @property
     def characters(self) -> int:
-        return len(self.system) + sum(len(turn.text) for turn in self.turns)
+        return len(self.system) + sum(len(content.text) for content in self.contents)
 
     def request(self, model: str) -> Request:
         return Request(
             model=model,
             system=self.system,
-            turns=self.turns,
+            contents=self.contents,
             max_output_tokens=settings.GEMINI_MAX_OUTPUT_TOKENS,
         )
 
 
 def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens: int) -> Context:
-    """The context of a reply: the room's system prompt and the newest prompt always, and before
-    them as many whole turns as the budget holds. `newest` is what CONTEXT_SQL found.
+    """Build the context of a reply. `newest` holds the rows of CONTEXT_SQL.
 
-    A turn whose reply has no text (it failed, or was stopped at once) is left out: it would put
-    two prompts in a row, of which the first was asked again or given up.
+    The room's system prompt and the newest prompt are always in it; before them as many whole
+    turns as the budget holds. A turn without reply text (failed, or stopped at once) is left out:
+    two prompts would follow each other.
     """
     room = reply.chatroom
     *page, prompt = newest
-    turns = [Turn("user", prompt.content)]
-    tokens = estimated_tokens(room.system_prompt, room) + estimated_tokens(prompt.content, room)
+    contents = [as_content("user", prompt)]
+    tokens = estimate_tokens(room.system_prompt, room) + estimate_tokens(prompt.content, room)
     while page:
         older = page[0].parent_id
-        for said, answered in reversed(pairs(page)):
-            cost = estimated_tokens(said.content, room) + estimated_tokens(answered.content, room)
+        for asked, answered in reversed(whole_turns(page)):
+            cost = estimate_tokens(asked.content, room) + estimate_tokens(answered.content, room)
             if tokens + cost > budget_tokens:
-                return Context(room.system_prompt, tuple(turns), tokens, truncated=True)
+                return Context(room.system_prompt, tuple(contents), tokens, truncated=True)
             tokens += cost
-            turns[:0] = [Turn("user", said.content), Turn("model", answered.content)]
+            contents[:0] = [as_content("user", asked), as_content("model", answered)]
         page = branch.context_rows(older, limit=PAGE) if older else []
-    return Context(room.system_prompt, tuple(turns), tokens, truncated=False)
+    return Context(room.system_prompt, tuple(contents), tokens, truncated=False)
 
 
-def pairs(page: list[ContextRow]) -> list[tuple[ContextRow, ContextRow]]:
-    """The whole turns of a page, which starts with a prompt and ends with a reply."""
+def as_content(role: Literal["user", "model"], row: ContextRow) -> Content:
+    """A row as Gemini gets it. Files will be further parts."""
+    return Content(role, (TextPart(row.content),))
+
+
+def whole_turns(page: list[ContextRow]) -> list[tuple[ContextRow, ContextRow]]:
+    """List the whole turns of a page, which starts with a prompt and ends with a reply."""
     return [
-        (said, answered)
-        for said, answered in zip(page[::2], page[1::2], strict=True)
+        (asked, answered)
+        for asked, answered in zip(page[::2], page[1::2], strict=True)
         if answered.content
     ]
 
 
-def estimated_tokens(text: str, room: Chatroom) -> int:
-    return round(len(text) / room.characters_per_token) + TOKENS_A_MESSAGE if text else 0
+def estimate_tokens(text: str, room: Chatroom) -> int:
+    return round(len(text) / room.characters_per_token) + TOKENS_PER_MESSAGE if text else 0
 
 
 def calibrated(room: Chatroom, context: Context, *, prompt_tokens: int) -> float:
-    """The room's characters per token, after Gemini has counted a context."""
-    counted = prompt_tokens - TOKENS_A_MESSAGE * (len(context.turns) + bool(context.system))
+    """Compute the room's characters per token from Gemini's count of a context."""
+    counted = prompt_tokens - TOKENS_PER_MESSAGE * (len(context.contents) + bool(context.system))
     seen = context.characters / max(counted, 1)
     seen = min(max(seen, SMALLEST_CHARACTERS_PER_TOKEN), LARGEST_CHARACTERS_PER_TOKEN)
     return room.characters_per_token + CALIBRATION_WEIGHT * (seen - room.characters_per_token)

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from messaging.gemini import Cancelled, Final, GeminiError, stream_reply
+from messaging.gemini import Cancelled, Completion, Delta, GeminiError, stream_reply
 from messaging.history.branch import ContextRow
-from messaging.models import DATABASE_LOST, INTERNAL, Message
+from messaging.models import DATABASE_ERRORS, INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
@@ -21,8 +21,8 @@ from messaging.replies.running import RunningReply, running_replies
 logger = logging.getLogger(__name__)
 
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
-# A reply that takes its worker down each time, or is told to come later each time, ends here.
-MOST_ATTEMPTS = 10
+# Ends a reply that crashes its worker each time, or that has to wait each time.
+MAX_ATTEMPTS = 10
 
 
 def generate(*, reply_id: uuid.UUID) -> Message | None:
@@ -38,12 +38,12 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     priced = None
     try:
         priced = model_in_service(claimed.models, reply.model, on=timezone.now().date())
-        ending = stream(reply, running, priced, newest=claimed.newest)
-    except DATABASE_LOST:
+        ending = _run_attempt(reply, running, priced, newest=claimed.newest)
+    except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the reply to a worker that has a database.
         raise
     except Exception:
-        # The edge of the task: whatever it was, the reply must not stay under way for ever.
+        # The edge of the task: the reply must not stay active for ever.
         usage = (
             estimated_usage(prompt_tokens=reply.context_tokens or 0, text=running.content)
             if running.content
@@ -58,63 +58,65 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     return reply
 
 
-def stream(
+def _run_attempt(
     reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[ContextRow]
 ) -> Ending:
     """Ask Gemini for the reply, once more with half the context if that was too long."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
-    if reply.tries > MOST_ATTEMPTS:
+    if reply.tries > MAX_ATTEMPTS:
         return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
     if priced:
         reply.model = priced.name
     budget = settings.GEMINI_CONTEXT_TOKENS
-    ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget))
+    ending = _call_gemini(reply, running, build_context(reply, newest, budget_tokens=budget))
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
-        ending = ask(reply, running, build_context(reply, newest, budget_tokens=budget // 2))
+        ending = _call_gemini(
+            reply, running, build_context(reply, newest, budget_tokens=budget // 2)
+        )
     return replace(ending, priced=priced)
 
 
-def ask(reply: Message, running: RunningReply, context: Context) -> Ending:
-    reply.context_messages = len(context.turns)
+def _call_gemini(reply: Message, running: RunningReply, context: Context) -> Ending:
+    reply.context_messages = len(context.contents)
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
     connection.close()
 
-    def take(text: str) -> None:
-        if running.add(storable(text)):
+    def on_delta(delta: Delta) -> None:
+        if running.add(strip_unstorable(delta.text)):
             reply.first_token_at = timezone.now()
-            running_replies.publish_soon()
+            running_replies.flush_now()
 
     try:
-        asked = context.request(reply.model)
-        final = stream_reply(asked, cancelled=running.cancellation, take=take)
+        request = context.request(reply.model)
+        completion = stream_reply(request, cancelled=running.cancellation, on_delta=on_delta)
     except Cancelled as cancelled:
         return Ending.cancelled(cancelled)
     except GeminiError as error:
         return failure(error, reply, running)
-    return success(reply, context, final)
+    return success(reply, context, completion)
 
 
-def storable(text: str) -> str:
-    """Text as PostgreSQL, Redis and UTF-8 can hold it: no NUL, no half of a surrogate pair."""
+def strip_unstorable(text: str) -> str:
+    """Remove what PostgreSQL, Redis and UTF-8 cannot store: NUL and lone surrogates."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def success(reply: Message, context: Context, final: Final) -> Ending:
-    usage = final.usage
+def success(reply: Message, context: Context, completion: Completion) -> Ending:
+    usage = completion.usage
     characters_per_token = (
         None
         if usage.estimated
         else calibrated(reply.chatroom, context, prompt_tokens=usage.prompt_tokens)
     )
-    return Ending.complete(final, characters_per_token=characters_per_token)
+    return Ending.complete(completion, characters_per_token=characters_per_token)
 
 
 def failure(error: GeminiError, reply: Message, running: RunningReply) -> Ending:
     """A failure that names a time, before any text, is waited for in the queue and not here."""
     has_time = error.retry_after is not None and not error.permanent
-    if has_time and not running.content and reply.tries < MOST_ATTEMPTS:
+    if has_time and not running.content and reply.tries < MAX_ATTEMPTS:
         return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0)
     logger.warning("Reply %s failed: %s", running.reply_id, error)
     return Ending.failed(error)

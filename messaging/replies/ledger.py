@@ -16,7 +16,7 @@ from billing.models import UsageRecord
 from billing.statements import Settlement, record_usage
 from chatrooms.models import Chatroom
 from messaging.gemini import Usage
-from messaging.gemini.answer import BYTES_A_TOKEN
+from messaging.gemini.answer import BYTES_PER_TOKEN
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel
 
@@ -101,7 +101,7 @@ def estimated_usage(*, prompt_tokens: int, text: str = "", characters: int = 0) 
     output_bytes = len(text.encode(errors="replace")) or characters
     return Usage(
         prompt_tokens=prompt_tokens,
-        output_tokens=-(-output_bytes // BYTES_A_TOKEN),
+        output_tokens=-(-output_bytes // BYTES_PER_TOKEN),
         cached_tokens=0,
         thinking_tokens=0,
         estimated=True,

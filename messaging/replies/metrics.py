@@ -1,4 +1,4 @@
-"""Figures about replies. `gemchat.monitoring.metrics` says which process tells what."""
+"""Metrics about replies. `gemchat.monitoring.metrics` lists which process exports what."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Count, Min, Q
 from django.utils import timezone
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
@@ -18,7 +18,7 @@ from gemchat.stores.redis import broker
 from messaging.models import Message, resend_after
 
 QUEUES = ["gemini", "default"]
-# Several Prometheuses, or impatient people, cost the stores one look.
+# Several scrapers cost the stores one read.
 CACHE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.5
 
@@ -33,13 +33,10 @@ REPLY_SECONDS = Histogram(
     "gemchat_reply_seconds", "From the prompt to the end of its reply.", ["status"], buckets=SECONDS
 )
 REPLY_FAILURES = Counter("gemchat_reply_failures", "Replies that failed.", ["code"])
-OPEN_STREAMS = Gauge(
-    "gemchat_open_streams", "Reads of replies that wait for more, in this process."
-)
 
 
 def count_end(reply: Message, *, status: str, error_code: str) -> None:
-    """Count a reply that has ended just now."""
+    """Count a reply that has just ended."""
     REPLY_SECONDS.labels(status).observe((timezone.now() - reply.created_at).total_seconds())
     if reply.first_token_at:
         FIRST_TOKEN_SECONDS.observe((reply.first_token_at - reply.created_at).total_seconds())
@@ -49,7 +46,7 @@ def count_end(reply: Message, *, status: str, error_code: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Replies under way, as the database has them."""
+    """Active replies in the database."""
 
     queued: int
     generating: int
@@ -58,15 +55,15 @@ class Backlog:
 
 
 def backlog() -> Backlog | None:
-    """None without a database. Each count is served by an index on just the rows under way."""
+    """Count active replies; None without a database. Partial indexes serve each count."""
     now = timezone.now()
     try:
         queued = Message.objects.filter(status=Message.Status.QUEUED)
-        # What staff sent again was written long ago, and nobody is waiting at the other end.
+        # A reply that staff retried was created long ago, and nobody waits for it.
         by_users = Q(attempts_reset=0)
         waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at", filter=by_users))
         generating = Message.objects.filter(status=Message.Status.GENERATING)
-        # By now the sweep should have seen to them, twice.
+        # By then the sweep should have requeued them, twice.
         overdue = now - resend_after() - timedelta(seconds=settings.REPLY_LEASE_SECONDS)
         return Backlog(
             queued=waiting["count"],
@@ -86,7 +83,7 @@ def _seconds_since(time: datetime | None, now: datetime) -> float:
 
 
 def queue_lengths() -> dict[str, int] | None:
-    """Tasks that wait in the broker for a worker; None without a broker."""
+    """Count tasks that wait in the broker for a worker; None without a broker."""
     try:
         return {name: int(broker().llen(name)) for name in QUEUES}
     except RedisError:
@@ -94,7 +91,7 @@ def queue_lengths() -> dict[str, int] | None:
 
 
 class StoresCollector(Collector):
-    """What lies in the stores. A store that does not answer in time is left out, and told."""
+    """Collects metrics from the stores; reports a store that does not answer in time."""
 
     def __init__(self) -> None:
         self._backlog = SingleFlight(

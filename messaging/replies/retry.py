@@ -1,4 +1,4 @@
-"""Failed replies made again, by staff: as the same rows, at no cost to the user's quota."""
+"""Retries of failed replies by staff: in the same rows, at no cost to the user's quota."""
 
 import uuid
 from datetime import datetime
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from gemchat.api.errors import DomainError
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
-from messaging.streaming.buffer import forget
+from messaging.streaming.buffer import delete_buffers
 from messaging.tasks import enqueue_reply
 
 
@@ -21,24 +21,24 @@ class NotFailed(DomainError):
 
 
 def retry(*, reply_id: uuid.UUID) -> None:
-    """Have a failed reply made again. However many ask at once, it is made once.
+    """Queue a failed reply again; of several calls at once, one does.
 
-    Raises NotFailed for whoever comes second.
+    Raises NotFailed in the others.
     """
     with transaction.atomic():
         if not Message.objects.requeue_failed(reply_id=reply_id):
             raise NotFailed
-        transaction.on_commit(partial(_send, reply_id))
+        transaction.on_commit(partial(_enqueue, reply_id))
 
 
-def _send(reply_id: uuid.UUID) -> None:
-    # The old end would keep readers from the text that comes.
-    forget([reply_id])
+def _enqueue(reply_id: uuid.UUID) -> None:
+    # The old end in the buffer would hide the new text from readers.
+    delete_buffers([reply_id])
     enqueue_reply(reply_id)
 
 
 def failed_replies(*, since: datetime | None, code: str) -> QuerySet[Message]:
-    """Those that can be made again, oldest first; `since` is when they were asked for."""
+    """List failed replies that can be retried, oldest first; `since` is a time of creation."""
     failed = Message.objects.filter(status=Message.Status.FAILED, chatroom__deleted_at=None)
     if since:
         failed = failed.filter(pk__gte=uuid7_at(since))

@@ -1,9 +1,9 @@
-"""The replies that this worker process is generating, and the one thread that looks after them.
+"""The replies that this worker process generates, and the one thread that maintains them.
 
-Every 50 ms it sends their new text to Redis, all of it in one round trip, and the first text of a
-reply at once; every quarter of a second it looks for stop marks; every few seconds it renews their
-leases. Who reads from Gemini only puts text into memory, so hundreds of replies cost Redis and
-PostgreSQL little more than one.
+Every 50 ms the thread sends new text of all replies to Redis in one round trip; the first text of a
+reply goes at once. Every quarter of a second it polls for stop requests, and every few seconds it
+renews the leases. Threads that read from Gemini only put text into memory. So hundreds of replies
+cost Redis and PostgreSQL little more than one.
 """
 
 import logging
@@ -27,7 +27,7 @@ from messaging.streaming.buffer import Position
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.05
-STOP_LOOK_SECONDS = 0.25
+STOP_POLL_SECONDS = 0.25
 
 STOP = "stop"
 LEASE_LOST = "lease_lost"
@@ -35,55 +35,55 @@ SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """Text of a reply that its readers have not been sent: where it ends, and its last piece."""
+class PendingText:
+    """Text of a reply that is not published yet, and the number of deltas up to its end."""
 
     end: Position
     text: str
-    pieces: int
+    deltas: int
 
 
 class RunningReply:
-    """One attempt at a reply: its text so far, and how much of that readers have been sent."""
+    """One attempt at a reply: its text so far, and how much of the text is published."""
 
     def __init__(self, reply_id: uuid.UUID, attempt: int) -> None:
         self.reply_id = reply_id
         self.attempt = attempt
         self.cancellation = Cancellation()
         self._lock = threading.Lock()
-        self._pieces: list[str] = []
+        self._deltas: list[str] = []
         self._length = 0
-        self._published_pieces = 0
+        self._published_deltas = 0
 
     @property
     def content(self) -> str:
-        return "".join(self._pieces)
+        return "".join(self._deltas)
 
     @property
     def position(self) -> Position:
         return Position(self.attempt, self._length)
 
     @property
-    def has_news(self) -> bool:
-        return self._published_pieces < len(self._pieces)
+    def has_pending(self) -> bool:
+        return self._published_deltas < len(self._deltas)
 
     def add(self, text: str) -> bool:
         """Take a delta; True if it is the first text of this attempt."""
         with self._lock:
-            self._pieces.append(text)
+            self._deltas.append(text)
             self._length += len(text)
-            return len(self._pieces) == 1
+            return len(self._deltas) == 1
 
-    def news(self, *, whole: bool = False) -> News:
-        """The text since the last that was published, or all of it."""
+    def pending(self, *, whole: bool = False) -> PendingText:
+        """The text that is not published yet, or the whole text."""
         with self._lock:
-            first = 0 if whole else self._published_pieces
-            return News(self.position, "".join(self._pieces[first:]), len(self._pieces))
+            first = 0 if whole else self._published_deltas
+            return PendingText(self.position, "".join(self._deltas[first:]), len(self._deltas))
 
-    def mark_published(self, news: News) -> None:
+    def mark_published(self, pending: PendingText) -> None:
         with self._lock:
-            # Two threads may have published at the same time; the later text stands.
-            self._published_pieces = max(self._published_pieces, news.pieces)
+            # Two threads may have published at the same time; the later text counts.
+            self._published_deltas = max(self._published_deltas, pending.deltas)
 
 
 class RunningReplies:
@@ -100,22 +100,22 @@ class RunningReplies:
         with self._lock:
             self._replies.add(running)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._look_after, daemon=True)
+                self._thread = threading.Thread(target=self._maintain, daemon=True)
                 self._thread.start()
         if attempt > 1:
-            # The text of the attempt before is void.
-            self._tell_of_start(running)
+            # The text of the earlier attempt is void.
+            self._publish_start(running)
         return running
 
     def finish(self, running: RunningReply) -> None:
-        """Stop looking after a reply, its last text sent."""
+        """Publish the last text of a reply, and maintain it no longer."""
         with self._lock:
             self._replies.discard(running)
-        if running.has_news:
+        if running.has_pending:
             self.publish([running])
 
-    def publish_soon(self) -> None:
-        """Do not let the first text of a reply wait for its turn."""
+    def flush_now(self) -> None:
+        """Publish the first text of a reply without delay."""
         self._has_first_text.set()
 
     def cancel_all(self, reason: str) -> None:
@@ -123,37 +123,37 @@ class RunningReplies:
             running.cancellation.cancel(reason)
 
     def publish(self, replies: list[RunningReply]) -> None:
-        """Send the new text of replies to their readers. Redis being down delays that, no more.
+        """Publish the new text of replies. While Redis is down the text waits.
 
-        Text that is sent twice, by two threads or after a time-out, does no harm: each entry
-        tells where it ends, and its id is refused or its overlap is skipped.
+        Text that two threads publish, or that goes out again after a timeout, does no harm: each
+        entry has its end as its id, so Redis refuses the entry or readers skip the overlap.
         """
-        sent = [(running, running.news()) for running in replies]
+        sent = [(running, running.pending()) for running in replies]
         try:
             lost = self._append(sent)
-            self._append([(running, running.news(whole=True)) for running in lost])
+            self._append([(running, running.pending(whole=True)) for running in lost])
         except RedisError as error:
             logger.warning("Live text is not going out; Redis is down: %s", error)
             return
-        for running, news in sent:
-            running.mark_published(news)
+        for running, pending in sent:
+            running.mark_published(pending)
 
     @staticmethod
-    def _append(entries: list[tuple[RunningReply, News]]) -> list[RunningReply]:
-        """Returns those whose buffer Redis has lost."""
+    def _append(entries: list[tuple[RunningReply, PendingText]]) -> list[RunningReply]:
+        """Append entries; returns the replies whose buffer Redis has lost."""
         if not entries:
             return []
         pipe = client().pipeline(transaction=False)
-        for running, news in entries:
-            buffer.append(pipe, running.reply_id, news.end, news.text)
-        # Each entry is three commands, of which the first tells whether it was added.
+        for running, pending in entries:
+            buffer.append(pipe, running.reply_id, pending.end, pending.text)
+        # Each entry is three commands; the first one returns None where the entry was not added.
         added = pipe.execute(raise_on_error=False)[::3]
         return [
             running for (running, _), answer in zip(entries, added, strict=True) if answer is None
         ]
 
     @staticmethod
-    def _tell_of_start(running: RunningReply) -> None:
+    def _publish_start(running: RunningReply) -> None:
         pipe = client().pipeline(transaction=False)
         buffer.begin(pipe, running.reply_id, running.attempt)
         try:
@@ -165,8 +165,8 @@ class RunningReplies:
         with self._lock:
             return list(self._replies)
 
-    def _look_after(self) -> None:
-        looked_at = renewed_at = -math.inf
+    def _maintain(self) -> None:
+        polled_at = renewed_at = -math.inf
         while True:
             with self._lock:
                 if not self._replies:
@@ -175,18 +175,18 @@ class RunningReplies:
                 replies = list(self._replies)
             now = time.monotonic()
             self._has_first_text.clear()
-            if news := [running for running in replies if running.has_news]:
-                self.publish(news)
-            if now - looked_at >= STOP_LOOK_SECONDS:
-                looked_at = now
-                self._look_for_stops(replies)
+            if pending := [running for running in replies if running.has_pending]:
+                self.publish(pending)
+            if now - polled_at >= STOP_POLL_SECONDS:
+                polled_at = now
+                self._poll_stop_requests(replies)
             if now - renewed_at >= settings.REPLY_LEASE_SECONDS / 5:
                 renewed_at = now
                 self._renew_leases(replies)
             self._has_first_text.wait(FLUSH_SECONDS)
 
     @staticmethod
-    def _look_for_stops(replies: list[RunningReply]) -> None:
+    def _poll_stop_requests(replies: list[RunningReply]) -> None:
         try:
             marks = client().mget([buffer.stop_key(running.reply_id) for running in replies])
         except RedisError:
@@ -197,13 +197,13 @@ class RunningReplies:
 
     @staticmethod
     def _renew_leases(replies: list[RunningReply]) -> None:
-        """Also finds stops whose mark Redis has lost, and replies that another attempt has."""
+        """Renew leases. Also find stops that Redis has lost, and replies of another attempt."""
         attempts = [(running.reply_id, running.attempt) for running in replies]
         try:
             held = Message.objects.renew_leases(attempts=attempts, now=timezone.now())
         except Error as error:
-            # The lease outlives several renewals; if none comes through, another worker takes
-            # the reply up, and the attempt number keeps this one from writing.
+            # The lease outlives several renewals. If all fail, another worker claims the reply, and
+            # the attempt number prevents writes of this one.
             logger.warning("Leases could not be renewed: %s", error)
             return
         finally:

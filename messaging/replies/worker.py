@@ -1,4 +1,4 @@
-"""What a worker process does besides its tasks: it shows that it is alive, and it ends well."""
+"""Duties of a worker process besides its tasks: the heartbeat and a bounded shutdown."""
 
 import logging
 import threading
@@ -13,13 +13,13 @@ from messaging.replies.running import SHUTDOWN, running_replies
 
 logger = logging.getLogger(__name__)
 
-# What a reply that is being generated is given to end by itself when the worker is told to.
+# Time for active replies to end by themselves at the shutdown of the worker.
 GRACE_SECONDS = 30.0
 
 
 @heartbeat_sent.connect
-def show_life(**kwargs: Any) -> None:
-    """Celery's own heart beats every two seconds; GET /health looks at this mark."""
+def record_heartbeat(**kwargs: Any) -> None:
+    """Set the mark that GET /health reads. Celery sends its heartbeat every two seconds."""
     try:
         client().set(HEARTBEAT_KEY, "1", ex=HEARTBEAT_SECONDS)
     except RedisError as error:
@@ -27,9 +27,8 @@ def show_life(**kwargs: Any) -> None:
 
 
 @worker_shutting_down.connect
-def bound_the_shutdown(**kwargs: Any) -> None:
-    """Celery waits for its tasks as long as they take. After the grace the rest is put back, and
-    another worker makes those replies anew."""
+def limit_shutdown(**kwargs: Any) -> None:
+    """Requeue replies that are active after the grace period; Celery alone would wait for them."""
     timer = threading.Timer(GRACE_SECONDS, running_replies.cancel_all, [SHUTDOWN])
     timer.daemon = True
     timer.start()

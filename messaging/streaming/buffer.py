@@ -1,13 +1,12 @@
 """The live text of a reply: a Redis Stream that workers write and web processes read.
 
-What stands here may be lost, the row may not. An entry's id is `attempt-offset`: the attempt that
-made the text, and the number of characters (code points) of the reply up to and with this entry.
-So an event's id tells a reader just where it stands, whoever serves it and whether Redis still
-has the buffer or not; and Redis itself refuses an entry of an attempt that was overtaken, since
-ids must grow.
+The buffer may be lost, the row may not. An entry's id is `attempt-offset`: the attempt that made
+the text, and the number of characters (code points) of the reply up to the end of this entry. So
+an event's id is a position in the reply for any web process, with or without the buffer. Ids must
+grow, so Redis refuses an entry of an overtaken attempt.
 
-Each entry is also published to those who read the reply just then, so that a reader who has all
-that came before it need not ask for it.
+Each entry is also published to the current readers of the reply. A reader that has all earlier text
+need not read the buffer.
 """
 
 import logging
@@ -22,23 +21,23 @@ from gemchat.stores.redis import client
 
 logger = logging.getLogger(__name__)
 
-# Kept for readers that reconnect; after that the row answers.
-KEPT_SECONDS = 300
+# For readers that reconnect; later the row answers.
+BUFFER_SECONDS = 300
 
 
 def stream_key(reply_id: uuid.UUID) -> str:
-    """The stream's key, and the channel on which its readers are told of entries."""
+    """The key of the stream, and the channel on which its entries are published."""
     return f"reply:{reply_id}"
 
 
 def stop_key(reply_id: uuid.UUID) -> str:
-    """The mark that asks the worker to stop a reply."""
+    """The key of the mark that asks the worker to stop a reply."""
     return f"stop:{reply_id}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a reply, and the id of the event that ends there."""
+    """A position in a reply, and the id of the event that ends there."""
 
     attempt: int
     offset: int
@@ -48,7 +47,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> "Position":
-        """Raises ValueError for what is no event id of ours."""
+        """Parse an event id; raises ValueError."""
         attempt, separator, offset = text.partition("-")
         is_number = all(
             part.isascii() and part.isdigit() and len(part) <= 10 for part in (attempt, offset)
@@ -58,68 +57,65 @@ class Position:
         return cls(int(attempt), int(offset))
 
 
-# Published where there is more to know than an entry's text: readers look at the stream.
-LOOK = ""
+# Published where an entry is more than text: readers then read the buffer.
+CHECK_BUFFER = ""
 
 
-def read_published(published: str) -> "Entry":
-    """The entry in a message that is not LOOK."""
+def parse_published(published: str) -> "Entry":
+    """Parse the entry in a message that is not CHECK_BUFFER."""
     entry_id, _, text = published.partition(" ")
     return Position.parse(entry_id), {"text": text}
 
 
-# Where an entry ends, and its fields: its `text`, or `end` once the row has the reply's end.
+# The end of an entry, and its fields: `text`, or `end` when the row has the end of the reply.
 Entry = tuple[Position, dict[str, str]]
 
 
 def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
-    """Mark that an attempt starts anew, with no text yet."""
+    """Mark the start of an attempt, which has no text yet."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": ""}, id=str(Position(attempt, 0)))
-    pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, LOOK)
+    pipe.expire(key, BUFFER_SECONDS)
+    pipe.publish(key, CHECK_BUFFER)
 
 
 def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str) -> None:
-    """Add `text`, which ends at `end`. The answer of XADD is None where the text before it is lost,
-    so that the writer knows to send the whole text again."""
+    """Add `text`, which ends at `end`. XADD answers None where the earlier text is lost; the writer
+    then sends the whole text again."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": text}, id=str(end), nomkstream=end.offset > len(text))
-    pipe.expire(key, KEPT_SECONDS)
+    pipe.expire(key, BUFFER_SECONDS)
     pipe.publish(key, f"{end} {text}")
 
 
-def tell_readers(reply_id: uuid.UUID, last: Position) -> None:
+def publish_end(reply_id: uuid.UUID, last: Position) -> None:
     """Announce that the row has the reply's end. `last` is where its text ends."""
     key = stream_key(reply_id)
     pipe = client().pipeline(transaction=False)
     pipe.xadd(key, {"end": "1"}, id=str(Position(last.attempt, last.offset + 1)))
-    pipe.expire(key, KEPT_SECONDS)
-    pipe.publish(key, LOOK)
+    pipe.expire(key, BUFFER_SECONDS)
+    pipe.publish(key, CHECK_BUFFER)
     try:
-        # An id that is there already is a second announcement, with nothing to add.
+        # A repeated id is a second announcement, which changes nothing.
         pipe.execute(raise_on_error=False)
     except RedisError as error:
-        # Readers look at the row now and then, and find the end there.
+        # Readers poll the row, and find the end there.
         logger.warning("The end of reply %s was not announced: %s", reply_id, error)
 
 
-def mark_for_stop(reply_id: uuid.UUID) -> None:
-    """Ask the worker that has the reply to stop it. The row's flag stands in for a lost mark."""
+def publish_stop(reply_id: uuid.UUID) -> None:
+    """Ask the worker of a reply to stop it. The flag in the row replaces a lost mark."""
     try:
-        client().set(stop_key(reply_id), "1", ex=KEPT_SECONDS)
+        client().set(stop_key(reply_id), "1", ex=BUFFER_SECONDS)
     except RedisError as error:
         logger.warning("The stop of reply %s was not announced: %s", reply_id, error)
 
 
-def forget(reply_ids: Collection[uuid.UUID]) -> None:
-    """Delete what is buffered of replies that were erased, or that are made again.
-
-    Without Redis it expires by itself.
-    """
+def delete_buffers(reply_ids: Collection[uuid.UUID]) -> None:
+    """Delete the buffers of replies that are erased or retried. Without Redis they expire."""
     keys = [key(reply_id) for reply_id in reply_ids for key in (stream_key, stop_key)]
     try:
         if keys:
             client().unlink(*keys)
     except RedisError as error:
-        logger.warning("Erased replies stay buffered for %d s: %s", KEPT_SECONDS, error)
+        logger.warning("Erased replies stay buffered for %d s: %s", BUFFER_SECONDS, error)

@@ -1,7 +1,7 @@
-"""Tells the readers of one web process what there is new of a reply.
+"""Passes published entries to the streams of one web process.
 
-All streams of a process share one subscription to Redis, so that two thousand idle ones cost two
-thousand small objects and not as many connections.
+All streams of a process share one connection to Redis. So two thousand idle streams cost two
+thousand small objects, and not as many connections.
 """
 
 import asyncio
@@ -13,66 +13,70 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from django.http import HttpRequest
+from prometheus_client import Gauge
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gemchat.stores.redis import async_client
-from messaging.replies.metrics import OPEN_STREAMS
-from messaging.streaming.buffer import LOOK, stream_key
+from messaging.streaming.buffer import CHECK_BUFFER, stream_key
 from messaging.streaming.live_reads import LiveReads
 
 logger = logging.getLogger(__name__)
 
-# Keeps the subscription open while nobody reads.
+# Holds the subscription open while no stream is.
 IDLE_CHANNEL = "reply-hub"
 RECONNECT_SECONDS = 0.5
-# Entries that a reader is kept; one whose client takes them more slowly looks at the buffer then.
-MOST_UNREAD = 64
+# Entries in memory for one subscriber; with a slow client it reads the buffer instead.
+MAX_UNREAD = 64
+
+OPEN_STREAMS = Gauge(
+    "gemchat_open_streams", "Reads of replies that wait for more, in this process."
+)
 
 
-class Reader:
-    """One who reads a reply: what was published of it since the last look."""
+class Subscriber:
+    """One stream of a reply: the entries published since its last `drain`."""
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
-        # There may be more in the buffer than was published here.
-        self.is_behind = True
+        # The buffer may have more than was published here.
+        self.needs_buffer = True
         self._published: list[str] = []
 
-    def tell(self, published: str) -> None:
-        if published == LOOK or len(self._published) == MOST_UNREAD:
-            self.is_behind = True
-        if not self.is_behind:
+    def notify(self, published: str) -> None:
+        if published == CHECK_BUFFER or len(self._published) == MAX_UNREAD:
+            self.needs_buffer = True
+        if not self.needs_buffer:
             self._published.append(published)
         self.woken.set()
 
     def wake(self) -> None:
         self.woken.set()
 
-    def take(self) -> list[str]:
-        """What was published since; in order, and without a gap unless the reader is behind."""
+    def drain(self) -> list[str]:
+        """Return entries in order; without a gap unless `needs_buffer`."""
         taken, self._published = self._published, []
         return taken
 
 
-def hub_of(request: HttpRequest) -> "Hub":
+def hub_of(request: HttpRequest) -> "StreamHub":
     """The hub of the web process; of the request alone under another server, such as runserver."""
     state = getattr(request, "scope", {}).get("state", {})
-    return state.get("hub") or Hub()
+    return state.get("hub") or StreamHub()
 
 
-class Hub:
+class StreamHub:
     """Lives in one event loop, from the server's start to its shutdown."""
 
     def __init__(self) -> None:
         self.redis = async_client()
         self.reads = LiveReads()
         self.closing = asyncio.Event()
-        self._readers: dict[str, set[Reader]] = defaultdict(set)
-        # It does not connect again by itself, so that `_listen` alone opens connections.
-        self._subscriber = async_client(retry=Retry(NoBackoff(), 0, supported_errors=()))
-        self._subscription = self._subscriber.pubsub()
+        self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
+        # Without retries, so that `_listen` alone opens connections.
+        self._pubsub_client = async_client(retry=Retry(NoBackoff(), 0, supported_errors=()))
+        self._subscription = self._pubsub_client.pubsub()
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
@@ -91,52 +95,52 @@ class Hub:
             await self.close()
 
     def end_streams(self) -> None:
-        """Tell every reader to finish; clients go on where they were, at another process."""
+        """End all streams; clients resume at another process."""
         self.closing.set()
-        for channel in list(self._readers):
-            self._tell(channel, LOOK)
+        for channel in list(self._subscribers):
+            self._notify(channel, CHECK_BUFFER)
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await self._subscription.aclose()
-        await self._subscriber.aclose()
+        await self._pubsub_client.aclose()
         await self.redis.aclose()
 
     @asynccontextmanager
-    async def listening(self, reply_id: uuid.UUID) -> AsyncIterator[Reader]:
-        """A reader that is told what is new of the reply, until the block is left.
+    async def subscribe(self, reply_id: uuid.UUID) -> AsyncIterator[Subscriber]:
+        """Subscribe to a reply within the block.
 
-        It is told to look as soon as nothing new can be missed.
+        The subscriber gets CHECK_BUFFER as soon as it can miss no new entry.
         """
         channel = stream_key(reply_id)
-        reader = Reader()
-        readers = self._readers[channel]
-        readers.add(reader)
+        subscriber = Subscriber()
+        subscribers = self._subscribers[channel]
+        subscribers.add(subscriber)
         OPEN_STREAMS.inc()
         try:
-            if len(readers) == 1:
-                await self._ask("SUBSCRIBE", channel)
+            if len(subscribers) == 1:
+                await self._send_command("SUBSCRIBE", channel)
             else:
-                reader.tell(LOOK)
-            yield reader
+                subscriber.notify(CHECK_BUFFER)
+            yield subscriber
         finally:
             OPEN_STREAMS.dec()
-            readers.discard(reader)
-            if not readers and self._readers.get(channel) is readers:
-                del self._readers[channel]
-                await self._ask("UNSUBSCRIBE", channel)
+            subscribers.discard(subscriber)
+            if not subscribers and self._subscribers.get(channel) is subscribers:
+                del self._subscribers[channel]
+                await self._send_command("UNSUBSCRIBE", channel)
 
-    async def _ask(self, *command: str) -> None:
+    async def _send_command(self, *command: str) -> None:
         try:
-            await self._send(*command)
+            await self._send_if_connected(*command)
         except RedisError:
-            # `_listen` hears of it too, and subscribes to all channels again.
+            # `_listen` gets the error too, and subscribes to all channels again.
             logger.warning("Redis is down; streams wait for it")
 
-    async def _send(self, *command: str) -> None:
-        """On the open connection only: PubSub's own methods would open a second one where `_listen`
-        is just opening the first, and one of the two would never be read."""
+    async def _send_if_connected(self, *command: str) -> None:
+        """Send on the open connection only. PubSub's methods would open a second connection while
+        `_listen` opens the first, and one of them would never be read."""
         connection = self._subscription.connection
         if connection and connection.is_connected and self._subscription.subscribed:
             await connection.send_command(*command, check_health=False)
@@ -146,26 +150,26 @@ class Hub:
             try:
                 await self._subscription.subscribe(IDLE_CHANNEL)
                 while True:
-                    await self._hear(await self._subscription.get_message(timeout=None))
+                    await self._on_message(await self._subscription.get_message(timeout=None))
             except (RedisError, OSError) as error:
                 logger.warning("The hub lost Redis: %s", error)
                 await self._subscription.aclose()
                 await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _hear(self, message: dict[str, Any] | None) -> None:
+    async def _on_message(self, message: dict[str, Any] | None) -> None:
         if message is None:
             return
         channel = message["channel"]
         if message["type"] == "message":
-            self._tell(channel, message["data"])
+            self._notify(channel, message["data"])
         elif message["type"] == "subscribe":
             if channel != IDLE_CHANNEL:
-                # What came before is in the buffer, and all that comes now will be heard.
-                self._tell(channel, LOOK)
-            elif self._readers:
-                # The connection is a new one.
-                await self._send("SUBSCRIBE", *self._readers)
+                # Earlier entries are in the buffer, and later ones will arrive.
+                self._notify(channel, CHECK_BUFFER)
+            elif self._subscribers:
+                # This is a new connection.
+                await self._send_if_connected("SUBSCRIBE", *self._subscribers)
 
-    def _tell(self, channel: str, published: str) -> None:
-        for reader in self._readers.get(channel, ()):
-            reader.tell(published)
+    def _notify(self, channel: str, published: str) -> None:
+        for subscriber in self._subscribers.get(channel, ()):
+            subscriber.notify(published)

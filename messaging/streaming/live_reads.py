@@ -1,8 +1,8 @@
 """Open live reads of one web process: counted by session and person, ended with the session.
 
 A live read is a stream, a `?wait=`, or a download of a room or of an account. The registry is in
-memory: each web process counts its own. One query for all sessions finds those that have ended,
-so that an idle stream costs neither a query nor a connection.
+memory: each web process counts its live reads. One query finds all ended sessions, so an idle
+stream costs neither a query nor a connection.
 """
 
 import asyncio
@@ -10,24 +10,21 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error
 from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.api.authentication import REFUSAL
 from accounts.auth.rate_limits import RateLimited
 from accounts.models import Session
+from gemchat.api.async_views import in_thread
 from gemchat.api.errors import DomainError
 from gemchat.monitoring.metrics import LIVE_READS, REFUSED_LIVE_READS
-from gemchat.stores.postgres import ASYNC_VIEW_THREADS
 
 logger = logging.getLogger(__name__)
 
-# How often the sessions of all open live reads are looked up.
+# Interval of the check of all sessions with live reads.
 SESSION_CHECK_SECONDS = 15.0
 RETRY_AFTER_SECONDS = 5
 # The part of WEB_CONNECTIONS that live reads may take; the rest is for all other requests.
@@ -36,15 +33,12 @@ LIVE_SHARE = 0.75
 # A refused client would else keep its connection, idle, from others.
 CLOSE = {"Connection": "close"}
 
-Result = TypeVar("Result")
-threads = ThreadPoolExecutor(max_workers=ASYNC_VIEW_THREADS, thread_name_prefix="live")
-
 
 class TooManyLiveReads(RateLimited):
     message = "Too many live reads are open. Close one first."
 
 
-# Of every live read, for its description.
+# Problems of every live read, for the description of the API.
 LIVE_PROBLEMS: list[str | type[DomainError]] = [TooManyLiveReads, "overloaded"]
 
 
@@ -56,18 +50,6 @@ class TooManyClients(DomainError):
 
 class SessionEnded(Exception):
     """The session of a download has ended; the connection ends in mid-file."""
-
-
-async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a function that uses the database, and give its connection back to the pool."""
-
-    def run() -> Result:
-        try:
-            return function(*args)
-        finally:
-            connection.close()
-
-    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
 
 
 class LiveRead:
@@ -141,13 +123,13 @@ class LiveReads:
             try:
                 await self.end_reads_of_ended_sessions()
             except Error as error:
-                logger.warning("Sessions of live reads are not looked up: %s", error)
-            # The edge of the task: an exception would end it, and so this check for good.
+                logger.warning("Sessions of live reads are not checked: %s", error)
+            # The edge of the task: an exception would end the check for good.
             except Exception:
-                logger.exception("Sessions of live reads are not looked up")
+                logger.exception("Sessions of live reads are not checked")
 
     async def end_reads_of_ended_sessions(self) -> None:
-        """SingleFlight all sessions up in one query. Raises django.db.Error, and then ends nothing."""
+        """Check all sessions in one query. Raises django.db.Error, and then ends nothing."""
         known = set(self._by_session)
         if not known:
             return
@@ -157,7 +139,7 @@ class LiveReads:
 
 
 def active_session_ids(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """The sessions among these that have not ended and whose user is active."""
+    """Return the ids of active sessions of active users."""
     active = Session.objects.active().filter(pk__in=session_ids, user__is_active=True)
     return set(active.values_list("pk", flat=True))
 

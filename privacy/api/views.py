@@ -15,11 +15,11 @@ from rest_framework.viewsets import ViewSet
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
+from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
-from messaging.api.stream import read_only
 from messaging.streaming.hub import hub_of
-from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
+from messaging.streaming.live_reads import LiveRead, SessionEnded
 from messaging.tasks import enqueue
 from privacy.models import DataExport, ExportPart, PrivacyAction
 from privacy.tasks import build_export

@@ -1,7 +1,7 @@
-"""Lets a cancellation cut the connection that a thread waits on, below the older SDK.
+"""Lets a cancellation close the connection that a thread waits on, below the older SDK.
 
-It cannot be told from another thread to stop, and a thread inside `recv` sees no flag. So the
-socket is shut down under it: `recv` then returns at once, and upstream sees the end.
+The SDK has no way to stop a call from another thread, and a thread inside `recv` sees no flag. So
+the socket is shut down: `recv` returns at once, and upstream sees the end.
 """
 
 import socket
@@ -11,17 +11,15 @@ from contextlib import contextmanager
 
 from messaging.gemini.base import Cancellation
 
-# A host that does not answer at all; the older SDK can't be cut short there, so it is kept brief.
-CONNECT_SECONDS = 5.0
-# The clocks of `stream_reply` end a silent read long before; this is for when they do not run.
+# The deadlines of `stream_reply` end a silent read long before this.
 BACKSTOP_SECONDS = 600.0
 
 _thread = threading.local()
 
 
 @contextmanager
-def reading_for(cancelled: Cancellation) -> Iterator[None]:
-    """Within the block, this thread's reads and writes end when `cancelled` is set."""
+def cancellable(cancelled: Cancellation) -> Iterator[None]:
+    """End this thread's reads and writes within the block when `cancelled` is set."""
     _thread.cancelled = cancelled
     try:
         yield
@@ -30,19 +28,19 @@ def reading_for(cancelled: Cancellation) -> Iterator[None]:
 
 
 @contextmanager
-def cut_on_cancel(sock: socket.socket | None) -> Iterator[None]:
-    """Around one blocking call on `sock`, so that a pooled connection is never cut later."""
+def close_socket_on_cancel(sock: socket.socket | None) -> Iterator[None]:
+    """Surround one blocking call on `sock`, so that a pooled connection is never closed later."""
     cancelled: Cancellation | None = getattr(_thread, "cancelled", None)
     if cancelled is None or sock is None:
         yield
         return
-    with cancelled.calling(lambda: _shut(sock)):
+    with cancelled.on_cancel(lambda: _shut_down(sock)):
         yield
 
 
-def _shut(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     try:
-        # Not SSLSocket's own shutdown: that takes the TLS state away under the reading thread.
+        # Not SSLSocket's shutdown, which removes the TLS state that the reading thread uses.
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
-        return  # upstream was faster
+        return  # upstream has closed it

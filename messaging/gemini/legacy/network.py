@@ -1,6 +1,6 @@
-"""The older SDK's HTTP session, mended: cut by a cancellation, true about errors and thoughts.
+"""Patches for the older SDK's HTTP session: cancellation, errors and thoughts.
 
-Imported together with the SDK, and as late.
+This module is imported together with the SDK, at its first use.
 """
 
 import json
@@ -13,15 +13,16 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, CONNECT_SECONDS, cut_on_cancel
+from messaging.gemini.deadlines import CONNECT_SECONDS
+from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, close_socket_on_cancel
 
-# Idle connections that are kept; more streams than these may run, on connections of their own.
-_KEPT_CONNECTIONS = 200
+# Idle connections in the pool; more streams than these open further connections.
+_POOL_SIZE = 200
 _BETWEEN_MESSAGES = "[], \r\n\t"
 
 
 class StreamedError(Exception):
-    """An error inside a stream that began with 200; the SDK would end the stream as if whole."""
+    """An error inside a stream that began with 200; the SDK would take the stream for whole."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__("an error in mid-stream")
@@ -30,16 +31,16 @@ class StreamedError(Exception):
         self.status = code if isinstance(code, int) else 500
 
 
-def mend_session(session: AuthorizedSession) -> None:
-    adapter = _Adapter(pool_maxsize=_KEPT_CONNECTIONS)
+def patch_session(session: AuthorizedSession) -> None:
+    adapter = _Adapter(pool_maxsize=_POOL_SIZE)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    session.hooks["response"].append(_mend)
-    # On a 401 it would refresh the key, which can't be refreshed, and ask twice more.
+    session.hooks["response"].append(_patch_response)
+    # On a 401 the session would try to refresh the key, and send the request twice more.
     session._refresh_status_codes = ()
 
 
-def json_of(response: requests.Response) -> Any:
+def json_or_none(response: requests.Response) -> Any:
     """The body, if it is JSON; else None."""
     try:
         return response.json()
@@ -47,25 +48,25 @@ def json_of(response: requests.Response) -> Any:
         return None
 
 
-def _mend(response: requests.Response, **_: Any) -> None:
+def _patch_response(response: requests.Response, **_: Any) -> None:
     if response.status_code >= 400:
-        body = json_of(response)
+        body = json_or_none(response)
         if not isinstance(body, dict):
-            # An error on a stream is an array, on which the SDK's own reading of it fails.
+            # An error on a stream is an array, which the SDK cannot read.
             first = body[0] if isinstance(body, list) and body else None
             response._content = json.dumps(first if isinstance(first, dict) else {}).encode()
         return
-    # By chunks as they come: the SDK asks for one byte at a time.
+    # In chunks as they come: the SDK reads one byte at a time.
     texts: Any = response.iter_content(chunk_size=None, decode_unicode=True)
-    mended = _mended_array(response, texts)
-    response.iter_content = lambda **_: mended  # type: ignore[method-assign,assignment]
+    patched = _patched_array(response, texts)
+    response.iter_content = lambda **_: patched  # type: ignore[method-assign,assignment]
 
 
-def _mended_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
-    """The stream's array again, one message at a time, without thoughts."""
+def _patched_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
+    """Yield the stream's array one message at a time, without thoughts."""
     opening = "["
     try:
-        for message in _messages(_cut_on_cancel(response, texts)):
+        for message in _messages(_close_on_cancel(response, texts)):
             if "error" in message:
                 raise StreamedError(message)
             yield opening + json.dumps(_without_thoughts(message), ensure_ascii=False)
@@ -76,10 +77,10 @@ def _mended_array(response: requests.Response, texts: Iterator[str]) -> Iterator
         response.close()
 
 
-def _cut_on_cancel(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
+def _close_on_cancel(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
     while True:
         connection = response.raw.connection
-        with cut_on_cancel(connection.sock if connection else None):
+        with close_socket_on_cancel(connection.sock if connection else None):
             text = next(texts, None)
         if text is None:
             return
@@ -87,7 +88,7 @@ def _cut_on_cancel(response: requests.Response, texts: Iterator[str]) -> Iterato
 
 
 def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON array, each as soon as it is whole. Raises ValueError on others."""
+    """Yield the objects of a JSON array, each as soon as it is whole; raises ValueError."""
     decoder = json.JSONDecoder()
     held = ""
     for text in texts:
@@ -96,7 +97,7 @@ def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
             try:
                 message, end = decoder.raw_decode(held)
             except json.JSONDecodeError:
-                break  # the rest of it is still to come
+                break  # the rest of the message has not come yet
             yield message
             held = held[end:].lstrip(_BETWEEN_MESSAGES)
         if held and not held.startswith("{"):
@@ -115,13 +116,13 @@ def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
 
 class _Connection(HTTPConnection):
     def getresponse(self) -> Any:
-        with cut_on_cancel(self.sock):
+        with close_socket_on_cancel(self.sock):
             return super().getresponse()
 
 
 class _SecureConnection(HTTPSConnection):
     def getresponse(self) -> Any:
-        with cut_on_cancel(self.sock):
+        with close_socket_on_cancel(self.sock):
             return super().getresponse()
 
 
@@ -134,7 +135,7 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connections that can be cut, to Gemini or to the proxy that the environment names."""
+    """Opens connections that a cancellation can close, to Gemini or to a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -142,7 +143,7 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # those have pools of their own
+        if not proxy.lower().startswith("socks"):  # SOCKS proxies have other pools
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts.models import User
 from gemchat.asgi import application
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import StreamHub
 from tests.support.plugins.cast import api_for
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -24,7 +24,7 @@ def ask(
         "path": path,
         "query_string": query.encode(),
         "headers": [(b"host", b"testserver"), (b"authorization", authorization.encode())],
-        "state": {"hub": Hub()},
+        "state": {"hub": StreamHub()},
     }
     messages: list[dict[str, Any]] = []
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from messaging.gemini import (
     Cancellation,
     Cancelled,
-    Final,
+    Completion,
+    Content,
+    Delta,
     GeminiError,
     Request,
     Retries,
-    Turn,
+    TextPart,
     stream_reply,
 )
 
@@ -24,7 +26,7 @@ class Outcome:
     """The result of one stream: its deltas, and one of final, error and cancelled."""
 
     deltas: list[str] = field(default_factory=list)
-    final: Final | None = None
+    completion: Completion | None = None
     error: GeminiError | None = None
     cancelled: Cancelled | None = None
 
@@ -33,9 +35,9 @@ class Outcome:
         return "".join(self.deltas)
 
 
-def request_for(prompt: str, *, system: str = "", before: tuple[Turn, ...] = ()) -> Request:
-    turns = (*before, Turn("user", prompt))
-    return Request(model=MODEL, system=system, turns=turns, max_output_tokens=256)
+def request_for(prompt: str, *, system: str = "", before: tuple[Content, ...] = ()) -> Request:
+    contents = (*before, Content("user", (TextPart(prompt),)))
+    return Request(model=MODEL, system=system, contents=contents, max_output_tokens=256)
 
 
 def ask(
@@ -48,11 +50,16 @@ def ask(
     """Read one reply to its end. Another thread may read `outcome` in the meantime."""
     request = request_for(prompt) if isinstance(prompt, str) else prompt
     outcome = outcome or Outcome()
+    deltas = outcome.deltas
+
+    def on_delta(delta: Delta) -> None:
+        deltas.append(delta.text)
+
     try:
-        outcome.final = stream_reply(
+        outcome.completion = stream_reply(
             request,
             cancelled=cancelled or Cancellation(),
-            take=outcome.deltas.append,
+            on_delta=on_delta,
             retries=retries,
         )
     except GeminiError as error:

@@ -16,8 +16,8 @@ from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.streaming.buffer import Position, begin, tell_readers
-from privacy.export import build
+from messaging.streaming.buffer import Position, begin, publish_end
+from privacy.export import build_export
 from privacy.models import DataExport
 from tests.support.accounts.sign_in import NUMBER, api_with, code_for, post, sign_in
 from tests.support.fakes.stripe_api import FakeStripe
@@ -50,11 +50,11 @@ def leave_traces(stripe: FakeStripe) -> User:
     begin(pipe, reply.pk, 1)
     pipe.xadd(f"reply:{reply.pk}", {"text": f"{TEXT} answer"}, id="1-5")
     pipe.execute()
-    tell_readers(reply.pk, Position(1, 5))
+    publish_end(reply.pk, Position(1, 5))
     api.get("/api/v1/chatroom/")
     leave_traces_in_admin(user, room)
     export, _ = DataExport.objects.request(user)
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
     post("auth/login", {"mobile": NUMBER, "password": "wrong one"})
     code_for(NUMBER)
     user.refresh_from_db()

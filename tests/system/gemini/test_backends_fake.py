@@ -1,4 +1,4 @@
-"""The fake Gemini that runs as a process of its own, for benchmarks and for walks by hand."""
+"""The fake Gemini as a separate process, for benchmarks and manual tests."""
 
 import json
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakes.gemini import Answer, directive
-from tests.support.messaging.gemini_calls import KEY, ask
+from messaging.tests.asking import KEY, ask
+from tests.fakes.gemini import Answer, directive
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def apart(settings):
     """The URL of a fake in another process, which the backends ask."""
-    command = [sys.executable, "-m", "tests.support.fakes.gemini", "--port", "0", "--tokens", "3"]
+    command = [sys.executable, "-m", "tests.fakes.gemini", "--port", "0", "--tokens", "3"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         settings.GEMINI_API_BASE = process.stdout.readline().split()[-1]
         settings.GOOGLE_API_KEY = KEY
@@ -50,9 +50,9 @@ def test_fake_in_another_process_is_steered_and_asked_over_http(apart):
 
 
 def test_directive_in_the_prompt_answers_that_prompt_alone(gemini):
-    told = directive(Answer.unavailable(), Answer(chunks=["Second time lucky"]))
+    script = directive(Answer.unavailable(), Answer(chunks=["Second time lucky"]))
 
-    steered, plain = ask(f"first {told}"), ask("second")
+    steered, plain = ask(f"first {script}"), ask("second")
 
     assert steered.text == "Second time lucky"
     assert "second" in plain.text

@@ -1,4 +1,4 @@
-"""Many streams in one process, many processes from one parent, and nothing told that is secret."""
+"""Many streams in one process, many processes of one parent, and no secret in errors or logs."""
 
 import logging
 import os
@@ -14,8 +14,8 @@ import pytest
 
 from messaging.gemini import GeminiError, get_backend
 from messaging.gemini.process import PerProcess
-from tests.support.fakes.gemini import Answer
-from tests.support.messaging.gemini_calls import KEY, Asking, ask
+from messaging.tests.asking import KEY, Asking, ask
+from tests.fakes.gemini import Answer
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,13 +54,13 @@ FORKING = """
 
 
 def run_python(code, settings):
-    told = {
+    environment = {
         name: getattr(settings, name)
         for name in ("GOOGLE_API_KEY", "GEMINI_API_BASE", "GEMINI_BACKEND")
     }
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **told},
+        env={**os.environ, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -145,17 +145,17 @@ def test_two_keys_in_one_process_keep_their_own(google, settings):
     ],
     ids=["bad-key", "echo", "gateway", "garbage", "drop"],
 )
-def test_neither_key_nor_texts_are_in_errors_or_logs(google, caplog, capfd, answer):
-    google.script(*[answer] * 4)
+def test_neither_key_nor_texts_are_in_errors_or_logs(gemini, caplog, capfd, answer):
+    gemini.script(*[answer] * 4)
 
     with caplog.at_level(logging.DEBUG):
         error = ask("my secret diary").error
     captured = capfd.readouterr()
 
-    told = "".join(traceback.format_exception(error)) + repr(vars(error)) + caplog.text
-    told += captured.out + captured.err
-    assert KEY not in told
-    assert "secret" not in told
+    written = "".join(traceback.format_exception(error)) + repr(vars(error)) + caplog.text
+    written += captured.out + captured.err
+    assert KEY not in written
+    assert "secret" not in written
     assert error.__context__ is None
     assert error.__cause__ is None
 
@@ -197,8 +197,8 @@ def test_offline_reply_says_that_it_is_no_ai_answer_and_what_to_do(settings):
     assert "not an AI answer" in outcome.text
     assert "GOOGLE_API_KEY" in outcome.text
     assert "capital of France" in outcome.text
-    assert outcome.final.model_version == "offline"
-    assert outcome.final.usage.estimated
+    assert outcome.completion.model_version == "offline"
+    assert outcome.completion.usage.estimated
 
 
 def test_error_says_what_a_person_and_what_a_program_may_do():

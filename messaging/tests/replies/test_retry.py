@@ -1,4 +1,4 @@
-"""Failed replies made again by staff: once, at no cost, and as if they had not failed."""
+"""Staff retry failed replies: once, at no cost, and as if they had not failed."""
 
 import asyncio
 import io
@@ -16,13 +16,14 @@ from accounts.models import AuditEvent, User
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
-from messaging.api import stream
+from messaging.api.stream import render
 from messaging.conversation import actions
 from messaging.models import Message
 from messaging.replies.claims import claim_reply
 from messaging.replies.generation import MAX_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, publish_stop, stop_key
+from messaging.streaming.events import events as live_events
 from messaging.streaming.hub import StreamHub
 from tests.support.backoffice.staff_client import act, events, flash_messages, url
 from tests.support.backoffice.staff_rows import failed_reply
@@ -214,7 +215,8 @@ def read_from(reply: Message, position: Position) -> list[bytes]:
         hub = StreamHub()
         hub.open()
         try:
-            return [part async for part in stream.events(reply, position, hub)]
+            stream = live_events(reply, position, hub=hub, render=render)
+            return [part async for part in stream]
         finally:
             await hub.close()
 
@@ -253,8 +255,8 @@ def test_api_shows_a_retried_reply_as_under_way(alice: User) -> None:
 
     retry(reply_id=reply.pk)
 
-    shown = api_for(alice).get(f"/api/v1/message/{reply.pk}").json()
-    assert (shown["status"], shown["error"], shown["content"]) == ("queued", None, "")
+    read = api_for(alice).get(f"/api/v1/message/{reply.pk}").json()
+    assert (read["status"], read["error"], read["content"]) == ("queued", None, "")
 
 
 def test_staff_retry_a_reply_twice_clicked_is_once_retried(staff_client: Any, alice: User) -> None:

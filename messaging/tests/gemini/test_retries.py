@@ -1,8 +1,8 @@
-"""What is tried again, how often and when; what is not."""
+"""Which failures are retried, how often and when."""
 
 import pytest
 
-from messaging.gemini import Backend, GeminiError, Retries
+from messaging.gemini import Backend, GeminiError, Retries, TextDelta
 from tests.support.fakes.gemini import Answer
 from tests.support.messaging.gemini_calls import Asking, ask
 
@@ -10,26 +10,26 @@ OVERLOAD = GeminiError("unavailable", "Overloaded.", permanent=False)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_passing_failure_is_tried_again_until_one_reply_comes(google, status):
-    google.script(*[Answer.unavailable(status)] * 2, Answer(chunks=["Right", "."]))
+def test_temporary_failure_is_retried_until_one_reply_comes(gemini, status):
+    gemini.script(*[Answer.unavailable(status)] * 2, Answer(chunks=["Right", "."]))
 
     outcome = ask()
 
     assert outcome.deltas == ["Right", "."]
-    assert len(google.requests) == 3
+    assert len(gemini.requests) == 3
 
 
-def test_passing_failure_is_tried_four_times_at_most(google):
-    google.script(*[Answer.unavailable()] * 5)
+def test_temporary_failure_is_tried_at_most_four_times(gemini):
+    gemini.script(*[Answer.unavailable()] * 5)
 
     outcome = ask()
 
     assert outcome.error.code == "unavailable"
-    assert len(google.requests) == 4
+    assert len(gemini.requests) == 4
 
 
-def test_failure_after_the_first_thought_is_tried_again(google):
-    google.script(Answer(thoughts=["Hm."], chunks=[], ending="drop"), Answer(chunks=["Right."]))
+def test_failure_after_the_first_thought_is_tried_again(gemini):
+    gemini.script(Answer(thoughts=["Hm."], chunks=[], ending="drop"), Answer(chunks=["Right."]))
 
     outcome = ask()
 
@@ -59,18 +59,18 @@ def test_error_in_the_stream_before_any_text_is_tried_again(google):
     ],
     ids=["day-quota", "bad-key", "401", "403", "404", "region", "too-long", "400"],
 )
-def test_lasting_failure_is_one_request_and_typed(google, answer, code):
-    google.script(answer, Answer(chunks=["never asked for"]))
+def test_permanent_failure_is_one_request_and_typed(gemini, answer, code):
+    gemini.script(answer, Answer(chunks=["never asked for"]))
 
     outcome = ask()
 
     assert outcome.error.code == code
     assert outcome.error.permanent
     assert outcome.deltas == []
-    assert len(google.requests) == 1
+    assert len(gemini.requests) == 1
 
 
-def test_lasting_error_in_the_stream_is_one_request_and_typed(google):
+def test_permanent_error_in_the_stream_is_one_request_and_typed(google):
     google.script(Answer(chunks=[], ending="error", streamed_status=404))
 
     outcome = ask()
@@ -80,10 +80,10 @@ def test_lasting_error_in_the_stream_is_one_request_and_typed(google):
 
 
 class OverloadedAfterText(Backend):
-    """A backend that takes a failure in mid-answer for one that passes."""
+    """A backend that calls a failure in mid-answer temporary."""
 
-    def stream(self, request, *, cancelled, take):
-        take("Half of ")
+    def stream(self, request, *, cancelled, on_delta):
+        on_delta(TextDelta("Half of "))
         raise OVERLOAD
 
 
@@ -96,8 +96,8 @@ def test_nothing_is_tried_again_after_text_whatever_the_backend_says(settings):
     assert outcome.error is OVERLOAD
 
 
-def test_quota_of_the_day_is_told_from_that_of_the_minute(google):
-    google.script(Answer.rate_limited(day=True), Answer.rate_limited(3600))
+def test_daily_quota_differs_from_the_quota_of_a_minute(gemini):
+    gemini.script(Answer.rate_limited(day=True), Answer.rate_limited(3600))
 
     of_day, of_minute = ask().error, ask().error
 
@@ -105,25 +105,25 @@ def test_quota_of_the_day_is_told_from_that_of_the_minute(google):
     assert (of_minute.scope, of_minute.retry_after) == ("minute", 3600)
 
 
-@pytest.mark.parametrize("seconds", [0.7, 3])
-def test_second_request_waits_as_long_as_retry_info_asks(google, seconds):
-    google.script(Answer.rate_limited(seconds), Answer(chunks=["Right."]))
+@pytest.mark.parametrize("seconds", [0.7, 1])
+def test_second_request_waits_as_long_as_retry_info_asks(gemini, seconds):
+    gemini.script(Answer.rate_limited(seconds), Answer(chunks=["Right."]))
 
     outcome = ask()
 
-    first, second = google.requests
+    first, second = gemini.requests
     assert outcome.text == "Right."
     assert second.at - first.at >= seconds
 
 
-def test_retry_info_beyond_the_budget_is_left_to_the_caller(google):
-    google.script(Answer.rate_limited(46), Answer(chunks=["never asked for"]))
+def test_retry_info_beyond_the_budget_is_left_to_the_caller(gemini):
+    gemini.script(Answer.rate_limited(46), Answer(chunks=["never asked for"]))
 
     outcome = ask()
 
     assert (outcome.error.code, outcome.error.retry_after) == ("rate_limited", 46)
     assert not outcome.error.permanent
-    assert len(google.requests) == 1
+    assert len(gemini.requests) == 1
 
 
 def test_connection_that_closes_when_used_again_is_tried_again(google):
@@ -144,16 +144,16 @@ def test_refused_connection_is_unavailable(google, settings):
     assert google.requests == []
 
 
-def test_wait_between_tries_ends_at_once_when_stopped(google):
-    google.script(Answer.rate_limited(30))
+def test_wait_between_tries_ends_at_once_when_stopped(gemini):
+    gemini.script(Answer.rate_limited(30))
     asking = Asking()
-    google.wait_for(lambda fake: fake.requests)
+    gemini.wait_for(lambda fake: fake.requests)
 
     asking.cancelled.cancel("stopped")
     outcome = asking.finish(seconds=1)
 
     assert outcome.cancelled.reason == "stopped"
-    assert len(google.requests) == 1
+    assert len(gemini.requests) == 1
 
 
 @pytest.mark.parametrize(("tried", "longest"), [(1, 2.0), (2, 4.0), (3, 8.0)])

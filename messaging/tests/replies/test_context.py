@@ -25,8 +25,8 @@ def test_context_is_the_branch_with_the_system_prompt_apart(
     reply = run(post(room, "Two"))
 
     asked = gemini.requests[0].body
-    said = [(turn["role"], turn["parts"][0]["text"]) for turn in asked["contents"]]
-    assert said == [("user", "One"), ("model", "Fun"), ("user", "Two")]
+    sent = [(turn["role"], turn["parts"][0]["text"]) for turn in asked["contents"]]
+    assert sent == [("user", "One"), ("model", "Fun"), ("user", "Two")]
     assert asked["systemInstruction"]["parts"][0]["text"] == "Answer in rhyme."
     assert (reply.context_messages, reply.context_truncated) == (3, False)
 
@@ -41,8 +41,8 @@ def test_context_leaves_out_older_turns_whole(
 
     reply = run(post(room, "Now"))
 
-    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
-    assert said == ["Lately", "Yes", "Now"]
+    sent = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
+    assert sent == ["Lately", "Yes", "Now"]
     assert reply.context_truncated is True
 
 
@@ -54,8 +54,8 @@ def test_context_reaches_over_many_pages(carol: User, gemini: FakeGemini, settin
 
     run(post(room, "Last"))
 
-    said = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
-    assert said == [text for n in range(70) for text in (f"Q{n}", f"A{n}")] + ["Last"]
+    sent = [turn["parts"][0]["text"] for turn in gemini.requests[0].body["contents"]]
+    assert sent == [text for n in range(70) for text in (f"Q{n}", f"A{n}")] + ["Last"]
 
 
 def test_context_that_is_too_long_is_halved_once(carol: User, gemini: FakeGemini) -> None:
@@ -85,4 +85,4 @@ def test_context_of_one_page_comes_with_the_claim(
     with django_assert_num_queries(0):
         context = build_context(claimed.reply, claimed.newest, budget_tokens=1000)
 
-    assert [turn.text for turn in context.turns] == ["One", "Fun", "Two"]
+    assert [content.text for content in context.contents] == ["One", "Fun", "Two"]

@@ -1,4 +1,4 @@
-"""What becomes of a reply: claimed once, streamed, ended once, and paid for only if it is due."""
+"""A reply is claimed once, streamed, ended once, and charged only when it is due."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from messaging.models import GeminiModel, Message
 from messaging.replies.claims import claim_reply
 from messaging.replies.generation import MAX_ATTEMPTS, strip_unstorable
 from messaging.replies.running import SHUTDOWN, running_replies
-from messaging.streaming.buffer import stream_key
+from messaging.streaming.buffer import Position, stream_key
 from messaging.tasks import generate_reply, sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
@@ -128,7 +128,7 @@ def test_interrupted_reply_keeps_its_partial_text(alice: User, gemini: FakeGemin
     assert len(gemini.requests) == 1
 
 
-def test_unforeseen_error_fails_the_reply_and_is_raised(
+def test_unexpected_error_fails_the_reply_and_is_raised(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
     settings.GEMINI_BACKEND = "messaging.gemini.nowhere.Backend"
@@ -219,10 +219,15 @@ def test_second_stop_answers_as_the_first(alice: User, gemini: FakeGemini) -> No
 
 
 def live_text(reply: Message) -> str:
-    return "".join(fields.get("text", "") for _, fields in client().xrange(stream_key(reply.pk)))
+    """The text in the buffer, whose entries may overlap."""
+    live = ""
+    for entry_id, fields in client().xrange(stream_key(reply.pk)):
+        if text := fields.get("text"):
+            live = live[: Position.parse(entry_id).offset - len(text)] + text
+    return live
 
 
-def test_reply_whose_worker_died_is_made_anew(alice: User, gemini: FakeGemini) -> None:
+def test_reply_whose_worker_died_is_made_again(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
     claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
 
@@ -252,7 +257,7 @@ def test_worker_that_ends_gives_its_reply_back_to_the_queue_at_once(
     assert used_today(alice) == 1
 
 
-def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_anew(
+def test_reply_that_was_to_stop_when_its_worker_died_is_not_made_again(
     alice: User, gemini: FakeGemini
 ) -> None:
     reply = post(make_room(alice))
@@ -335,7 +340,7 @@ def test_end_of_a_reply_sends_the_next_one(alice: User, gemini: FakeGemini) -> N
     assert run(second).status == "complete"
 
 
-def test_sweep_sends_what_the_queue_never_heard_of(alice: User, gemini: FakeGemini) -> None:
+def test_sweep_enqueues_replies_that_the_queue_never_got(alice: User, gemini: FakeGemini) -> None:
     post(make_room(alice))
     client().delete("gemini")
     assert sweep_replies()["unsent"] == 0

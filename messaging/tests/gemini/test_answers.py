@@ -1,8 +1,11 @@
-"""What comes of Gemini's answers, good and bad, through either of Google's SDKs."""
+"""What comes of Gemini's answers, good and bad.
+
+A test with `google` runs through each of Google's SDKs: what it checks depends on the SDK.
+"""
 
 import pytest
 
-from messaging.gemini import Cancellation, Turn, stream_reply
+from messaging.gemini import Cancellation, Content, TextPart, stream_reply
 from tests.support.fakes.gemini import Answer
 from tests.support.messaging.gemini_calls import KEY, MODEL, Asking, ask, request_for
 
@@ -15,18 +18,17 @@ def test_answer_is_streamed_in_the_chunks_that_upstream_sent(google):
     outcome = ask()
 
     assert outcome.deltas == ["One", " two", " three."]
-    assert outcome.final.finish_reason == "stop"
-    assert outcome.final.model_version == MODEL
+    assert outcome.completion.finish_reason == "stop"
+    assert outcome.completion.model_version == MODEL
 
 
-@pytest.mark.parametrize("fragment_bytes", [0, 1, 7])
-def test_text_is_byte_for_byte_what_upstream_sent(google, fragment_bytes):
-    google.script(Answer(chunks=AWKWARD, fragment_bytes=fragment_bytes))
+def test_text_is_byte_for_byte_what_upstream_sent(google):
+    google.script(Answer(chunks=AWKWARD, fragment_bytes=1))
 
     outcome = ask()
 
     assert outcome.deltas == AWKWARD
-    assert outcome.final is not None
+    assert outcome.completion is not None
 
 
 def test_each_delta_comes_before_the_next_chunk_is_sent(google):
@@ -39,7 +41,10 @@ def test_each_delta_comes_before_the_next_chunk_is_sent(google):
 
 
 def test_request_carries_the_conversation_the_system_prompt_and_the_key(google):
-    before = (Turn("user", "Hi"), Turn("model", "Hello! 👋"))
+    before = (
+        Content("user", (TextPart("Hi"),)),
+        Content("model", (TextPart("Hello! "), TextPart("👋"))),
+    )
 
     ask(request_for("And now?", system="Answer in verse.", before=before))
 
@@ -47,10 +52,10 @@ def test_request_carries_the_conversation_the_system_prompt_and_the_key(google):
     assert received.path.startswith(f"/v1beta/models/{MODEL}:streamGenerateContent")
     assert received.headers["x-goog-api-key"] == KEY
     assert KEY not in received.path
-    assert [(turn["role"], turn["parts"][0]["text"]) for turn in received.body["contents"]] == [
-        ("user", "Hi"),
-        ("model", "Hello! 👋"),
-        ("user", "And now?"),
+    assert received.body["contents"] == [
+        {"role": "user", "parts": [{"text": "Hi"}]},
+        {"role": "model", "parts": [{"text": "Hello! "}, {"text": "👋"}]},
+        {"role": "user", "parts": [{"text": "And now?"}]},
     ]
     assert received.body["systemInstruction"]["parts"][0]["text"] == "Answer in verse."
     assert received.body["generationConfig"]["maxOutputTokens"] == 256
@@ -65,7 +70,7 @@ def test_empty_system_prompt_is_not_sent(google):
 def test_usage_is_what_upstream_reported(google):
     google.script(Answer(chunks=["12345678"]))
 
-    usage = ask().final.usage
+    usage = ask().completion.usage
 
     assert usage.output_tokens == 2
     assert usage.prompt_tokens > 0
@@ -75,7 +80,7 @@ def test_usage_is_what_upstream_reported(google):
 def test_usage_is_estimated_and_says_so_without_a_report(google):
     google.script(Answer(chunks=["12345678"], usage=False))
 
-    usage = ask("1234").final.usage
+    usage = ask("1234").completion.usage
 
     assert (usage.prompt_tokens, usage.output_tokens, usage.estimated) == (1, 2, True)
 
@@ -86,13 +91,13 @@ def test_thoughts_are_never_part_of_the_text(google):
     outcome = ask()
 
     assert outcome.text == "Roses are red."
-    assert outcome.final.finish_reason == "stop"
+    assert outcome.completion.finish_reason == "stop"
 
 
 def test_thinking_tokens_are_counted_apart(gemini):
     gemini.script(Answer(thoughts=["12345678"], chunks=["1234"]))
 
-    usage = ask().final.usage
+    usage = ask().completion.usage
 
     assert (usage.thinking_tokens, usage.output_tokens) == (2, 1)
 
@@ -100,7 +105,7 @@ def test_thinking_tokens_are_counted_apart(gemini):
 def test_answer_of_the_longest_length_is_final(google):
     google.script(Answer(chunks=["Once upon"], finish_reason="MAX_TOKENS"))
 
-    assert ask().final.finish_reason == "max_tokens"
+    assert ask().completion.finish_reason == "max_tokens"
 
 
 @pytest.mark.filterwarnings("ignore:NEVER_SEEN_BEFORE", "ignore:Unrecognized FinishReason")
@@ -110,7 +115,7 @@ def test_unknown_finish_reason_is_other(google):
     outcome = ask()
 
     assert outcome.text == "Fine."
-    assert outcome.final.finish_reason == "other"
+    assert outcome.completion.finish_reason == "other"
 
 
 def test_blocked_prompt_is_blocked_and_not_tried_again(google):
@@ -123,15 +128,21 @@ def test_blocked_prompt_is_blocked_and_not_tried_again(google):
     assert len(google.requests) == 1
 
 
-@pytest.mark.parametrize("reason", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT"])
-def test_blocked_answer_keeps_the_text_before_it(google, reason):
-    google.script(Answer(chunks=["It begins", " well"], finish_reason=reason))
+def test_blocked_answer_keeps_the_text_before_it(google):
+    google.script(Answer(chunks=["It begins", " well"], finish_reason="SAFETY"))
 
     outcome = ask()
 
     assert outcome.text == "It begins well"
     assert outcome.error.code == "blocked"
     assert outcome.error.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize("reason", ["RECITATION", "PROHIBITED_CONTENT"])
+def test_answer_that_ends_for_its_content_is_blocked(gemini, reason):
+    gemini.script(Answer(chunks=["It begins"], finish_reason=reason))
+
+    assert ask().error.code == "blocked"
 
 
 def test_answer_without_content_is_empty(google):
@@ -143,8 +154,8 @@ def test_answer_without_content_is_empty(google):
     assert len(google.requests) == 1
 
 
-def test_answer_of_thoughts_alone_is_empty(google):
-    google.script(Answer(chunks=[], thoughts=["Hm."], finish_reason="MAX_TOKENS"))
+def test_answer_of_thoughts_alone_is_empty(gemini):
+    gemini.script(Answer(chunks=[], thoughts=["Hm."], finish_reason="MAX_TOKENS"))
 
     outcome = ask()
 
@@ -163,8 +174,8 @@ def test_stream_that_breaks_off_is_interrupted_and_nothing_is_joined_on(google, 
     assert len(google.requests) == 1
 
 
-def test_stream_without_a_finish_reason_is_interrupted(google):
-    google.script(Answer(chunks=["One", " two"], finish_reason=""))
+def test_stream_without_a_finish_reason_is_interrupted(gemini):
+    gemini.script(Answer(chunks=["One", " two"], finish_reason=""))
 
     outcome = ask()
 
@@ -186,13 +197,13 @@ def test_stream_without_a_finish_reason_is_interrupted(google):
     ],
     ids=lambda answer: f"{answer.status}-{answer.raw_body[:12]!r}",
 )
-def test_body_that_is_not_geminis_is_unavailable_and_tried_again(google, answer):
-    google.script(answer, Answer(chunks=["Right."]))
+def test_body_that_is_not_geminis_is_unavailable_and_tried_again(gemini, answer):
+    gemini.script(answer, Answer(chunks=["Right."]))
 
     outcome = ask()
 
     assert outcome.text == "Right."
-    assert len(google.requests) == 2
+    assert len(gemini.requests) == 2
 
 
 def test_garbage_every_time_ends_as_unavailable(google):
@@ -204,16 +215,16 @@ def test_garbage_every_time_ends_as_unavailable(google):
     assert len(google.requests) == 4
 
 
-def test_fault_of_who_takes_the_text_is_not_taken_for_geminis(google):
-    """Of a kind that the SDKs raise, too, on what is not Gemini's."""
+def test_fault_of_on_delta_is_no_fault_of_gemini(google):
+    """The SDKs raise TypeError for a body that is not Gemini's."""
     fault = TypeError("ours")
     google.script(Answer(chunks=["One"], ending="hang"))
 
-    def take(text):
+    def on_delta(delta):
         raise fault
 
     with pytest.raises(TypeError) as raised:
-        stream_reply(request_for("Hello"), cancelled=Cancellation(), take=take)
+        stream_reply(request_for("Hello"), cancelled=Cancellation(), on_delta=on_delta)
 
     assert raised.value is fault
     google.wait_for(lambda fake: fake.requests[0].client_closed)

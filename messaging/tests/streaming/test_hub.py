@@ -1,4 +1,4 @@
-"""Readers that are told of entries as they are published: in order, each once, and none missed."""
+"""Published entries reach every subscriber in order, each once."""
 
 import asyncio
 import json
@@ -10,10 +10,11 @@ from typing import Any
 from accounts.models import User
 from billing.tests.plans import with_plan
 from gemchat.stores.redis import client
-from messaging.api.stream import PING_SECONDS, events
+from messaging.api.stream import render
 from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position, stream_key
+from messaging.streaming.events import PING_SECONDS, events
 from messaging.streaming.hub import MAX_UNREAD, StreamHub
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
@@ -30,12 +31,16 @@ def append(reply_id: uuid.UUID, attempt: int, offset: int, text: str) -> None:
     pipe.execute(raise_on_error=False)
 
 
+def following(reply: Message, hub: StreamHub) -> AsyncGenerator[bytes]:
+    return events(reply, Position(0, 0), hub=hub, render=render)
+
+
 def read(reply: Message, reading: Reading) -> None:
     async def run() -> None:
         hub = StreamHub()
         hub.open()
         try:
-            async with aclosing(events(reply, Position(0, 0), hub)) as stream:
+            async with aclosing(following(reply, hub)) as stream:
                 await asyncio.wait_for(reading(hub, stream), PING_SECONDS - 1)
         finally:
             await hub.close()
@@ -59,17 +64,17 @@ async def until(condition: Callable[[], Any]) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
+def test_subscriber_with_a_slow_client_misses_nothing(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 1, "0")
     rest = [str(number % 10) for number in range(1, 2 * MAX_UNREAD)]
 
     async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         text = await text_of_next(stream)
-        [reader] = hub._readers[stream_key(reply.pk)]
+        [subscriber] = hub._subscribers[stream_key(reply.pk)]
         for offset, piece in enumerate(rest, start=2):
             append(reply.pk, 1, offset, piece)
-        await until(lambda: reader.is_behind)
+        await until(lambda: subscriber.needs_buffer)
         while len(text) < 2 * MAX_UNREAD:
             text += await text_of_next(stream)
         assert text == "0" + "".join(rest)
@@ -77,8 +82,8 @@ def test_reader_whose_client_is_slow_misses_nothing(alice: User) -> None:
     read(reply, reading)
 
 
-def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
-    """An attempt that was overtaken goes on publishing until it hears of that."""
+def test_entry_that_redis_refused_is_not_sent(alice: User) -> None:
+    """An overtaken attempt publishes until it learns that it is overtaken."""
     reply = post(make_room(alice))
     append(reply.pk, 2, 3, "new")
 
@@ -91,7 +96,7 @@ def test_entry_that_redis_refused_is_not_shown(alice: User) -> None:
     read(reply, reading)
 
 
-def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None:
+def test_entry_after_a_missed_one_is_read_from_the_buffer(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
@@ -104,7 +109,7 @@ def test_entry_after_one_that_was_not_heard_is_read_with_it(alice: User) -> None
     read(reply, reading)
 
 
-def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
+def test_published_text_is_not_read_from_the_buffer(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
@@ -116,7 +121,7 @@ def test_text_that_is_heard_is_not_asked_for(alice: User) -> None:
     read(reply, reading)
 
 
-def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: Any) -> None:
+def test_subscriber_during_the_connect_gets_the_text(alice: User, settings: Any) -> None:
     with_plan(settings, "basic", sends_per_minute=20)
     for _ in range(20):
         reply = post(make_room(alice))
@@ -124,10 +129,10 @@ def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: 
         async def reading(
             hub: StreamHub, stream: AsyncGenerator[bytes], reply: Message = reply
         ) -> None:
-            following = asyncio.create_task(text_of_next(stream))
+            ahead = asyncio.create_task(text_of_next(stream))
             await until(lambda: hub._subscription.subscribed)
             append(reply.pk, 1, 3, "one")
-            assert await following == "one"
+            assert await ahead == "one"
             append(reply.pk, 1, 7, " two")
             assert await text_of_next(stream) == " two"
 
@@ -135,13 +140,13 @@ def test_reader_who_comes_while_the_hub_connects_is_told(alice: User, settings: 
         Message.objects.stop_queued(reply=reply)
 
 
-def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> None:
+def test_subscribers_get_text_after_a_lost_connection(alice: User) -> None:
     first, second = (post(make_room(alice)) for _ in range(2))
     append(first.pk, 1, 3, "one")
     append(second.pk, 1, 3, "one")
 
     async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
-        async with aclosing(events(second, Position(0, 0), hub)) as other:
+        async with aclosing(following(second, hub)) as other:
             assert await text_of_next(stream) + await text_of_next(other) == "oneone"
             drop_subscription(hub)
             for reply in (first, second):
@@ -153,7 +158,7 @@ def test_readers_are_told_again_after_the_subscription_was_lost(alice: User) -> 
     read(first, reading)
 
 
-def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> None:
+def test_subscriber_during_a_reconnect_gets_the_text(alice: User) -> None:
     first, second = (post(make_room(alice)) for _ in range(2))
     append(first.pk, 1, 3, "one")
 
@@ -161,22 +166,22 @@ def test_reader_who_comes_while_the_hub_connects_again_is_told(alice: User) -> N
         assert await text_of_next(stream) == "one"
         drop_subscription(hub)
         await until(lambda: not hub._subscription.subscribed)
-        async with aclosing(events(second, Position(0, 0), hub)) as other:
-            following = asyncio.create_task(text_of_next(other))
+        async with aclosing(following(second, hub)) as other:
+            ahead = asyncio.create_task(text_of_next(other))
             await until(lambda: hub._subscription.subscribed)
             append(second.pk, 1, 3, "two")
-            assert await following == "two"
+            assert await ahead == "two"
 
     read(first, reading)
 
 
-def test_second_reader_of_a_reply_is_told_at_once(alice: User) -> None:
+def test_second_subscriber_of_a_reply_gets_the_text_at_once(alice: User) -> None:
     reply = post(make_room(alice))
     append(reply.pk, 1, 3, "one")
 
     async def reading(hub: StreamHub, stream: AsyncGenerator[bytes]) -> None:
         assert await text_of_next(stream) == "one"
-        async with aclosing(events(reply, Position(0, 0), hub)) as other:
+        async with aclosing(following(reply, hub)) as other:
             assert await text_of_next(other) == "one"
 
     read(reply, reading)

@@ -1,4 +1,4 @@
-"""What serializers write by hand is what DRF makes of their fields."""
+"""ReadSerializer writes what DRF makes of the same fields."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which live reads end with their session, seen from within the web process."""
+"""Live reads end with their session."""
 
 import asyncio
 import threading
@@ -12,11 +12,12 @@ from accounts.models import Session, User
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
 from messaging.api import export
-from messaging.api.stream import events
+from messaging.api.stream import render
 from messaging.models import Message
 from messaging.streaming import buffer
 from messaging.streaming.buffer import Position
-from messaging.streaming.hub import Hub
+from messaging.streaming.events import events
+from messaging.streaming.hub import StreamHub
 from messaging.streaming.live_reads import SessionEnded
 from privacy.api import views
 from tests.support.marks import transactional
@@ -34,7 +35,7 @@ class Reading:
     """Streams that tasks read, as the web process serves them."""
 
     def __init__(self) -> None:
-        self.hub = Hub()
+        self.hub = StreamHub()
         self.tasks: dict[Session, list[asyncio.Task[list[bytes]]]] = {}
 
     def open(self, session: Session, reply: Message) -> None:
@@ -44,10 +45,11 @@ class Reading:
 
     async def _read(self, session: Session, reply: Message) -> list[bytes]:
         read = self.hub.reads.open(session)
-        return [part async for part in events(reply, Position(0, 0), self.hub, read)]
+        stream = events(reply, Position(0, 0), hub=self.hub, render=render, read=read)
+        return [part async for part in stream]
 
     async def all_are_open(self) -> None:
-        while sum(map(len, self.hub._readers.values())) < STREAMS * len(self.tasks):
+        while sum(map(len, self.hub._subscribers.values())) < STREAMS * len(self.tasks):
             await asyncio.sleep(0.01)
 
     async def parts_of(self, session: Session) -> list[list[bytes]]:
@@ -107,7 +109,7 @@ def test_streams_end_with_their_session_by_one_query_for_all(
         await asyncio.to_thread(signed_out.end, Session.Ending.LOGOUT)
         await asyncio.to_thread(User.objects.filter(pk=bob.pk).update, is_active=False)
         statements.clear()
-        await reading.hub.reads.end_those_of_ended_sessions()
+        await reading.hub.reads.end_reads_of_ended_sessions()
 
         assert len([sql for sql in statements if "accounts_session" in sql]) == 1
         assert len(await reading.parts_of(signed_out)) == STREAMS
@@ -137,7 +139,7 @@ def test_busy_stream_ends_with_its_session(alice: User) -> None:
         publishing = asyncio.create_task(asyncio.to_thread(go_on_publishing))
         try:
             await asyncio.to_thread(session.end, Session.Ending.ENDED_BY_STAFF)
-            await reading.hub.reads.end_those_of_ended_sessions()
+            await reading.hub.reads.end_reads_of_ended_sessions()
             parts = await reading.parts_of(session)
         finally:
             is_over.set()
@@ -161,7 +163,7 @@ def test_read_whose_task_has_ended_counts_no_more(alice: User, settings: Any) ->
             for task in reading.tasks.pop(session):
                 await end_task(task)
         assert not reading.hub.reads._by_session
-        assert not reading.hub.reads._of_user
+        assert not reading.hub.reads._count_by_user
         await reading.close()
 
     asyncio.run(asyncio.wait_for(run(), 20))
@@ -173,9 +175,9 @@ def test_download_is_cut_when_its_session_has_ended(kind: str, alice: User) -> N
     made = make(alice)
 
     async def run() -> None:
-        read = Hub().reads.open(session)
+        read = StreamHub().reads.open(session)
         downloads: dict[str, AsyncGenerator[bytes]] = {
-            "room": export.streamed(iter(["one", "two"]), read),
+            "room": export.send_parts(iter(["one", "two"]), read),
             "account": views.pieces(made, read),
         }
         read.end()

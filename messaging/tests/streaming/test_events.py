@@ -1,14 +1,15 @@
-"""How long a stream stays open, seen from within."""
+"""How long a stream stays open."""
 
 import asyncio
 from typing import Any
 
 from accounts.models import User
-from messaging.api import stream
+from messaging.api.stream import render
 from messaging.conversation import actions
 from messaging.models import Message
+from messaging.streaming import events
 from messaging.streaming.buffer import Position
-from messaging.streaming.hub import Hub
+from messaging.streaming.hub import StreamHub
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
 
@@ -17,10 +18,11 @@ pytestmark = transactional
 
 def read_until_closed(reply: Message) -> list[bytes]:
     async def read() -> list[bytes]:
-        hub = Hub()
+        hub = StreamHub()
         hub.open()
         try:
-            return [part async for part in stream.events(reply, Position(0, 0), hub)]
+            stream = events.events(reply, Position(0, 0), hub=hub, render=render)
+            return [part async for part in stream]
         finally:
             await hub.close()
 
@@ -30,8 +32,8 @@ def read_until_closed(reply: Message) -> list[bytes]:
 def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
     alice: User, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(stream, "PING_SECONDS", 0.02)
-    monkeypatch.setattr(stream, "LONGEST_STREAM_SECONDS", 1.0)
+    monkeypatch.setattr(events, "PING_SECONDS", 0.02)
+    monkeypatch.setattr(events, "LONGEST_STREAM_SECONDS", 1.0)
     room = make_room(alice)
     reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
 
@@ -41,8 +43,8 @@ def test_silent_stream_is_pinged_and_closed_for_the_client_to_resume(
     assert len(parts) >= 3
 
 
-def test_end_that_redis_never_heard_of_is_found_in_the_row(alice: User, monkeypatch: Any) -> None:
-    monkeypatch.setattr(stream, "PING_SECONDS", 0.1)
+def test_end_that_redis_never_got_is_found_in_the_row(alice: User, monkeypatch: Any) -> None:
+    monkeypatch.setattr(events, "PING_SECONDS", 0.1)
     room = make_room(alice)
     reply = actions.post_message(user=alice, chatroom_id=room.pk, prompt="Hello").reply
     assert Message.objects.stop_queued(reply=reply)

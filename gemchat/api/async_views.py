@@ -1,0 +1,56 @@
+"""What native async views share: a guard around the view, threads for the database."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import wraps
+from typing import Any, TypeVar
+
+from django.db import connection
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import MethodNotAllowed, NotAcceptable
+
+from gemchat.api.errors import FORESEEN, problem_for
+from gemchat.stores.postgres import LIVE_THREADS
+
+Result = TypeVar("Result")
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
+
+
+def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
+    """Do what DRF does for other views: check the method, negotiate the media type, and answer
+    handled exceptions with problem documents."""
+
+    def decorated(view: View) -> View:
+        @csrf_exempt
+        @wraps(view)
+        async def guarded(request: HttpRequest, **captured: str) -> HttpResponseBase:
+            if request.method not in methods:
+                return problem_for(MethodNotAllowed(request.method or ""))
+            if not any(map(request.accepts, media_types)):
+                return problem_for(NotAcceptable())
+            try:
+                return await view(request, **captured)
+            except FORESEEN as error:
+                return problem_for(error)
+
+        return guarded
+
+    return decorated
+
+
+async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    """Run a function that uses the database, and return its connection to the pool."""
+
+    def run() -> Result:
+        try:
+            return function(*args)
+        finally:
+            connection.close()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)

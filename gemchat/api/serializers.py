@@ -1,0 +1,83 @@
+"""Serializers that only write, and the small steps that most views share."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+from django.db.models import Model
+from rest_framework import serializers
+
+from gemchat.api.text import as_rfc3339
+
+Row = TypeVar("Row", bound=Model)
+
+UNCHANGED = (
+    serializers.BooleanField,
+    serializers.CharField,
+    serializers.ChoiceField,
+    serializers.IntegerField,
+)
+
+
+class ReadSerializer(serializers.ModelSerializer[Row]):
+    """Writes rows by `Meta.fields`, ten times as fast as DRF does.
+
+    `get_<name>` gives a field that the model does not have, or has in another form; its return
+    type is in the description of the API. A row may be any object with the attributes that are
+    read. Fields in nested serializers have no `context`.
+    """
+
+    def build_field(self, field_name: str, *args: Any) -> tuple[type[serializers.Field], Any]:
+        if hasattr(self, f"get_{field_name}"):
+            return serializers.SerializerMethodField, {}
+        return super().build_field(field_name, *args)
+
+    def get_extra_kwargs(self) -> dict[str, Any]:
+        return {name: {"read_only": True} for name in self.Meta.fields}
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        return writer_for(type(self))(self, row)
+
+
+@cache
+def writer_for(serializer: type[ReadSerializer[Any]]) -> Callable[[Any, Any], dict[str, Any]]:
+    """Compile `{"id": str(row.id), …}` for a serializer: a loop over its fields is slower by half.
+
+    The source consists of names in the program's own code.
+    """
+    names: dict[str, Any] = {"as_rfc3339": as_rfc3339}
+    items = []
+    for name, field in serializer().fields.items():
+        names[f"field_{name}"] = field
+        items.append(f'"{name}": {expression_for(field, f"row.{field.source}", f"field_{name}")}')
+    return eval(f"lambda self, row: {{{', '.join(items)}}}", names)  # noqa: S307
+
+
+def expression_for(field: Any, value: str, itself: str) -> str:
+    if isinstance(field, serializers.SerializerMethodField):
+        return f"self.{field.method_name}(row)"
+    if isinstance(field, UNCHANGED):
+        return value
+    if isinstance(field, serializers.UUIDField):
+        written = f"str({value})"
+    elif isinstance(field, serializers.DateTimeField):
+        written = f"as_rfc3339({value})"
+    elif isinstance(field, serializers.ListField):
+        written = f"[{expression_for(field.child, 'item', f'{itself}.child')} for item in {value}]"
+    else:
+        written = f"{itself}.to_representation({value})"
+    return f"None if {value} is None else {written}" if field.allow_null else written
+
+
+def envelope(message: str, data: Any = None) -> dict[str, Any]:
+    """The answer of an action."""
+    return {"success": True, "message": message, "data": data}
+
+
+def validated(
+    serializer: type[serializers.BaseSerializer[Any]], data: Any, **options: Any
+) -> dict[str, Any]:
+    """Check what a client sent; raises ValidationError."""
+    fields = serializer(data=data, **options)
+    fields.is_valid(raise_exception=True)
+    return fields.validated_data
