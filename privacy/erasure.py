@@ -22,8 +22,9 @@ from billing.stripe.checkout import cancel_for_erasure
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
 from chatrooms import list_cache
 from chatrooms.models import Chatroom
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.conversation.deletion import erase_batch, stop_replies
-from messaging.models import DATABASE_LOST, Message
+from messaging.models import Message
 from privacy.models import DataExport
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def erase_user(*, erasure_id: uuid.UUID) -> bool:
         logger.error("Erasure %s waits: %s", erasure.pk, error)
         put_off(erasure, error=str(error))
         return False
-    except DATABASE_LOST:
+    except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the erasure to a worker that has a database.
         raise
     except Exception:

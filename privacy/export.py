@@ -21,8 +21,8 @@ from accounts.models import User
 from accounts.personal_data import Section
 from billing import personal_data as billing
 from chatrooms import personal_data as chatrooms
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging import personal_data as messaging
-from messaging.models import DATABASE_LOST
 from privacy.models import MOST_ATTEMPTS, DataExport, Superseded
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def build(*, export_id: uuid.UUID) -> None:
         export.finish(size=pieces.size)
     except Superseded:
         logger.warning("Export %s was taken up by another worker, or is gone", export.pk)
-    except DATABASE_LOST:
+    except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the export to a worker that has a database.
         raise
     except Exception:

@@ -1,7 +1,5 @@
 """What is kept for a time only, in all apps: the one place that a night's cleaning starts from."""
 
-import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -10,6 +8,7 @@ from django.utils import timezone
 from accounts import personal_data as accounts
 from billing import personal_data as billing
 from chatrooms.models import Chatroom, ChatroomQuerySet
+from gemchat.stores.batches import in_key_order
 from privacy.models import DataExport
 
 BATCH = 1_000
@@ -45,15 +44,7 @@ def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:
     if dry_run:
         return rooms.count()
     deleted = 0
-    for batch in batches(rooms):
+    for batch in in_key_order(rooms.values_list("pk", flat=True), BATCH):
         # Looked at once more: something may have been said in a room meanwhile.
         deleted += rooms.filter(pk__in=batch).mark_deleted(now=now)
     return deleted
-
-
-def batches(rooms: ChatroomQuerySet) -> Iterator[list[uuid.UUID]]:
-    ids = rooms.order_by("pk").values_list("pk", flat=True)
-    batch = list(ids[:BATCH])
-    while batch:
-        yield batch
-        batch = list(ids.filter(pk__gt=batch[-1])[:BATCH])

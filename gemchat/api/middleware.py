@@ -24,7 +24,6 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from gemchat.api.errors import (
-    DEPENDENCY_LOST,
     FORESEEN,
     bad_request,
     problem_for,
@@ -33,6 +32,7 @@ from gemchat.api.errors import (
 )
 from gemchat.api.request_id import answer_id, begin_request, end_request
 from gemchat.monitoring.access_log import record
+from gemchat.stores.errors import STORE_ERRORS
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -183,7 +183,7 @@ def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None
 
     None where Django may answer by itself: a developer sees its debug page in a browser.
     """
-    if isinstance(exception, DEPENDENCY_LOST):
+    if isinstance(exception, STORE_ERRORS):
         return problem_for(exception)
     is_api = request.path_info.startswith("/api/")
     if settings.DEBUG and not is_api and "text/html" in request.headers.get("Accept", ""):

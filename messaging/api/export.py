@@ -19,6 +19,7 @@ from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
 from gemchat.api.errors import DomainError
+from gemchat.stores.batches import in_key_order
 from messaging.api.serializers import MessageSerializer
 from messaging.api.stream import read_only
 from messaging.history import branch
@@ -94,11 +95,7 @@ def in_json(room: Chatroom) -> Iterator[str]:
 
 def batches(room: Chatroom) -> Iterator[list[Message]]:
     """All messages of a room, oldest first."""
-    messages = Message.objects.filter(chatroom=room).order_by("id")
-    batch = list(messages[:BATCH])
-    while batch:
-        yield batch
-        batch = list(messages.filter(pk__gt=batch[-1].pk)[:BATCH])
+    yield from in_key_order(Message.objects.filter(chatroom=room), BATCH)
     check_is_there(room)
 
 

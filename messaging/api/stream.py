@@ -24,10 +24,11 @@ from accounts.api.authentication import session_for
 from accounts.models import Session, User
 from gemchat.api.errors import FORESEEN, DomainError, problem_for
 from gemchat.stores.compiled import Compiled
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
 from messaging.history import branch
-from messaging.models import DATABASE_LOST, Message
+from messaging.models import Message
 from messaging.streaming.buffer import Entry, Position, read_published, stream_key
 from messaging.streaming.hub import Hub, Reader
 from messaging.streaming.live_reads import LiveRead, in_thread
@@ -215,7 +216,7 @@ async def events(
                 try:
                     reply = await in_thread(stored, reply)
                     last_events = await ending(reply, position) if reply.has_ended else []
-                except DATABASE_LOST:
+                except DATABASE_ERRORS:
                     patience = STORE_DOWN_LOOK_SECONDS
                 except Message.DoesNotExist:
                     return

@@ -2,7 +2,6 @@
 
 from messaging.models.gemini_models import GeminiModel
 from messaging.models.messages import (
-    DATABASE_LOST,
     ERROR_CODES,
     INTERNAL,
     UNDER_WAY,
@@ -13,7 +12,6 @@ from messaging.models.messages import (
 )
 
 __all__ = [
-    "DATABASE_LOST",
     "ERROR_CODES",
     "INTERNAL",
     "UNDER_WAY",

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple, get_args
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, models, transaction
+from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from psycopg.types.json import Jsonb
@@ -30,8 +30,6 @@ from messaging.replies.claims import CLAIM, LOCK, NEXT
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
 ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
-# What a restart of PostgreSQL raises; it passes.
-DATABASE_LOST = (OperationalError, InterfaceError)
 
 
 def resend_after() -> timedelta:

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from billing.ledger import RECORD, SETTLE
 from billing.models import UsageRecord
+from gemchat.stores.errors import DATABASE_ERRORS
 from gemchat.stores.prepared import fetch
 from messaging.gemini import Cancelled, Final, GeminiError, Usage, stream_reply
 from messaging.history.branch import Said
-from messaging.models import DATABASE_LOST, INTERNAL, Message
+from messaging.models import INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel, every_model, serving
 from messaging.replies.context import NEWEST_PAGE, Context, build_context, calibrated
 from messaging.replies.ledger import entry, estimated_usage, record, waited_ms
@@ -109,7 +110,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     try:
         priced = serving(map(every_model().instance, models), reply.model, on=timezone.now().date())
         ending = stream(reply, running, priced, newest=list(map(Said._make, newest)))
-    except DATABASE_LOST:
+    except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the reply to a worker that has a database.
         raise
     except Exception:
@@ -212,7 +213,7 @@ def end_in_spite_of_outages(reply: Message, running: RunningReply, ending: Endin
     for wait in OUTAGE_WAITS_SECONDS:
         try:
             return end(reply, running, ending)
-        except DATABASE_LOST as error:
+        except DATABASE_ERRORS as error:
             logger.warning("The end of reply %s waits for the database: %s", reply.pk, error)
             connection.close()
             time.sleep(wait)
