@@ -13,7 +13,7 @@ CLOSES_AFTER = timedelta(hours=1)
 DAYS = 31
 
 
-class DailyFiguresQuerySet(models.QuerySet["DailyFigures"]):
+class DailyMetricsQuerySet(models.QuerySet["DailyMetrics"]):
     def due(self, *, now: datetime) -> list[date]:
         """The days of the past month that are not counted for good, oldest first."""
         today = now.date()
@@ -22,7 +22,7 @@ class DailyFiguresQuerySet(models.QuerySet["DailyFigures"]):
         return [day for day in days if day not in counted or counted[day] < closing_of(day)]
 
 
-class DailyFigures(models.Model):
+class DailyMetrics(models.Model):
     """One day (UTC). What is known of a moment only is null for days that nobody looked at."""
 
     day = models.DateField(primary_key=True)
@@ -45,10 +45,10 @@ class DailyFigures(models.Model):
     revenue = models.JSONField(null=True)
     computed_at = models.DateTimeField()
 
-    objects = DailyFiguresQuerySet.as_manager()
+    objects = DailyMetricsQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "daily figures"
+        verbose_name_plural = "daily metrics"
 
     def __str__(self) -> str:
         return f"{self.day:%Y-%m-%d}"
@@ -56,7 +56,7 @@ class DailyFigures(models.Model):
     def store(self, *, keep: tuple[str, ...] = ()) -> None:
         """Write this over the day's row that is there, but for the columns to keep."""
         columns = [field.attname for field in self._meta.fields if field.name != "day"]
-        DailyFigures.objects.bulk_create(
+        DailyMetrics.objects.bulk_create(
             [self],
             update_conflicts=True,
             unique_fields=["day"],

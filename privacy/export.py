@@ -57,7 +57,7 @@ class PieceWriter(io.RawIOBase):
             self._store(len(self._waiting))
 
     def _store(self, size: int) -> None:
-        self.export.add_piece(self._number, bytes(self._waiting[:size]))
+        self.export.add_part(self._number, bytes(self._waiting[:size]))
         del self._waiting[:size]
         self._number += 1
         self.size += size

@@ -34,7 +34,7 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
         export = self.filter(user=user).first()
         return None if export is None or export.has_expired else export
 
-    def request(self, user: User) -> "tuple[DataExport, bool]":
+    def get_or_start(self, user: User) -> "tuple[DataExport, bool]":
         """The export that is under way or was made lately, or a new one in place of an older.
 
         With it, whether it is new.
@@ -44,14 +44,14 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
             # The lock keeps two requests from both making one.
             User.objects.select_for_update(no_key=True).get(pk=user.pk)
             export = self.filter(user=user).first()
-            if export is not None and (export.is_under_way or export.is_recent):
+            if export is not None and (export.is_active or export.is_recent):
                 return export, False
             self.filter(user=user).delete()
             return self.create(user=user, requested_at=now, next_try_at=now), True
 
     def due(self) -> "DataExportQuerySet":
         """Exports that nobody is making, or whose worker has died."""
-        return self.filter(status__in=UNDER_WAY, next_try_at__lte=timezone.now())
+        return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=timezone.now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
         """Take an export up, empty again; None when it is another's, or over."""
@@ -67,7 +67,7 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
             )
             if not claimed:
                 return None
-            ExportPiece.objects.filter(export=export_id).delete()
+            ExportPart.objects.filter(export=export_id).delete()
             return self.select_related("user").get(pk=export_id)
 
     def expired(self) -> "DataExportQuerySet":
@@ -98,7 +98,7 @@ class DataExport(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="export_is_under_way_or_ended",
+                name="export_is_active_or_ended",
                 condition=Q(
                     status__in=["queued", "building"],
                     next_try_at__isnull=False,
@@ -137,8 +137,8 @@ class DataExport(models.Model):
         return f"export {self.id}"
 
     @property
-    def is_under_way(self) -> bool:
-        return self.status in UNDER_WAY
+    def is_active(self) -> bool:
+        return self.status in ACTIVE_STATUSES
 
     @property
     def is_recent(self) -> bool:
@@ -149,12 +149,12 @@ class DataExport(models.Model):
     def has_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
-    def add_piece(self, number: int, content: bytes) -> None:
+    def add_part(self, number: int, content: bytes) -> None:
         """Store the next piece of the file and keep the lease. Raises Superseded."""
         with transaction.atomic():
             if not self._own().update(next_try_at=timezone.now() + LEASE):
                 raise Superseded
-            ExportPiece.objects.create(export=self, number=number, content=content)
+            ExportPart.objects.create(export=self, number=number, content=content)
 
     def finish(self, *, size: int) -> None:
         """The file is whole. Raises Superseded."""
@@ -164,7 +164,7 @@ class DataExport(models.Model):
         """Give up, and let what there is of the file go. Raises Superseded."""
         with transaction.atomic():
             self._end(self.Status.FAILED, size=None)
-            ExportPiece.objects.filter(export=self).delete()
+            ExportPart.objects.filter(export=self).delete()
 
     def _own(self) -> DataExportQuerySet:
         """The row, as long as this attempt has it."""
@@ -181,18 +181,18 @@ class DataExport(models.Model):
             raise Superseded
 
 
-UNDER_WAY = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]
+ACTIVE_STATUSES = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]
 
 
-class ExportPiece(models.Model):
-    export = models.ForeignKey(DataExport, models.CASCADE, related_name="pieces", db_index=False)
+class ExportPart(models.Model):
+    export = models.ForeignKey(DataExport, models.CASCADE, related_name="parts", db_index=False)
     number = models.PositiveIntegerField()
     content = models.BinaryField()
 
     class Meta:
         constraints = [
             # Its index serves the download, which reads the pieces one by one.
-            models.UniqueConstraint(name="one_piece_a_number", fields=["export", "number"]),
+            models.UniqueConstraint(name="unique_export_part", fields=["export", "number"]),
         ]
 
     def __str__(self) -> str:

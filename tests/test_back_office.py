@@ -57,7 +57,7 @@ from accounts.models import Session, User
 from billing.models import UsageRecord
 from chatrooms.models import Chatroom
 from messaging.conversation import actions as conversation
-from backoffice.models import DailyFigures
+from backoffice.models import DailyMetrics
 from backoffice.dashboard.rollup import roll_up
 chance = random.Random(7)
 User.objects.create_superuser({STAFF!r}, {PASSWORD!r})
@@ -80,9 +80,9 @@ with connection.cursor() as cursor:
         "UPDATE billing_usagerecord SET created_at = now() - interval '1 day'"
         " * floor(30 * (1 - sqrt(random())))"
     )
-DailyFigures.objects.all().delete()
+DailyMetrics.objects.all().delete()
 roll_up(now=timezone.now())
-for number, row in enumerate(DailyFigures.objects.order_by("day")[1:30]):
+for number, row in enumerate(DailyMetrics.objects.order_by("day")[1:30]):
     row.sends = row.outcomes.get("complete", 0) + chance.randrange(9)
     row.new_users, row.pro_users = chance.randrange(4), 8 + number // 2
     row.revenue = {{"usd": 1990 * row.pro_users}}

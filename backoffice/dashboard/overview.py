@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from backoffice.dashboard.charts import Chart, shown
 from backoffice.dashboard.rollup import Waiting, waiting
-from backoffice.models import DailyFigures
+from backoffice.models import DailyMetrics
 
 DAYS_SHOWN = 30
 # Beat counts every minute; a few late ones are no news.
 STALE_AFTER = timedelta(minutes=5)
 SHOWN_MODELS = 5
 
-Figure = Callable[[DailyFigures], float | None]
+Figure = Callable[[DailyMetrics], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Overview:
 def overview() -> Overview:
     now = timezone.now()
     days = [now.date() - timedelta(days=back) for back in range(DAYS_SHOWN - 1, -1, -1)]
-    counted = {row.day: row for row in DailyFigures.objects.filter(day__gte=days[0])}
+    counted = {row.day: row for row in DailyMetrics.objects.filter(day__gte=days[0])}
     as_of = max((row.computed_at for row in counted.values()), default=None)
     return Overview(
         as_of=as_of,
@@ -68,8 +68,8 @@ FIGURES: list[tuple[str, Figure, str]] = [
 ]
 
 
-def comparisons(today: DailyFigures | None, yesterday: DailyFigures | None) -> list[Comparison]:
-    def cell(row: DailyFigures | None, figure: Figure, unit: str) -> str:
+def comparisons(today: DailyMetrics | None, yesterday: DailyMetrics | None) -> list[Comparison]:
+    def cell(row: DailyMetrics | None, figure: Figure, unit: str) -> str:
         value = figure(row) if row else None
         return "–" if value is None else f"{shown(value)}{unit}"
 
@@ -80,7 +80,7 @@ def comparisons(today: DailyFigures | None, yesterday: DailyFigures | None) -> l
     revenues = [row.revenue or {} for row in (today, yesterday) if row]
     for currency in sorted({currency for revenue in revenues for currency in revenue}):
 
-        def earned(row: DailyFigures, currency: str = currency) -> float | None:
+        def earned(row: DailyMetrics, currency: str = currency) -> float | None:
             return money(row, currency)
 
         unit = f" {currency.upper()}"
@@ -89,7 +89,7 @@ def comparisons(today: DailyFigures | None, yesterday: DailyFigures | None) -> l
     return compared
 
 
-def charts(days: list[date], counted: dict[date, DailyFigures]) -> list[Chart]:
+def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
     def series(figure: Figure) -> list[float | None]:
         return [figure(counted[day]) if day in counted else None for day in days]
 
@@ -188,6 +188,6 @@ def dollars(micro: int) -> float:
     return micro / 1_000_000
 
 
-def money(row: DailyFigures, currency: str) -> float | None:
+def money(row: DailyMetrics, currency: str) -> float | None:
     """In hundredths of most currencies; staff know those that have none."""
     return None if row.revenue is None else row.revenue.get(currency, 0) / 100

@@ -1,4 +1,4 @@
-"""Counts the days that `DailyFigures` keeps."""
+"""Counts the days that `DailyMetrics` keeps."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.models import DailyFigures, start_of
+from backoffice.models import DailyMetrics, start_of
 from billing.models import ENDED, UsageRecord
 from billing.stripe.revenue import monthly_revenue
 from gemchat.stores.uuid7 import uuid7_at
@@ -29,7 +29,7 @@ OF_THE_MOMENT = ("pro_users", "revenue")
 
 def roll_up(*, now: datetime) -> list[date]:
     """Count the days that are due; which they were."""
-    due = DailyFigures.objects.due(now=now)
+    due = DailyMetrics.objects.due(now=now)
     for day in due:
         is_today = day == now.date()
         figures = figures_of(day, now=now)
@@ -40,14 +40,14 @@ def roll_up(*, now: datetime) -> list[date]:
     return due
 
 
-def figures_of(day: date, *, now: datetime) -> DailyFigures:
+def figures_of(day: date, *, now: datetime) -> DailyMetrics:
     start, end = start_of(day), start_of(day + timedelta(days=1))
     # Ids sort by time, and the primary key serves.
     ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
     recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
     ended = recorded.filter(ENDED)
     first_token, reply = percentiles(start, end)
-    return DailyFigures(
+    return DailyMetrics(
         day=day,
         new_users=User.objects.filter(**ids).count(),
         active_users=ended.aggregate(users=Count("user", distinct=True))["users"],

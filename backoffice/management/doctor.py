@@ -15,7 +15,7 @@ from accounts import sms
 from accounts.models import User
 from backoffice.dashboard.overview import STALE_AFTER
 from backoffice.dashboard.rollup import QUEUE
-from backoffice.models import DailyFigures
+from backoffice.models import DailyMetrics
 from backoffice.roles import ROLES
 from billing.plans import plan_of
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
@@ -101,7 +101,7 @@ def worker_is_alive() -> str:
 
 def beat_is_alive() -> str:
     try:
-        latest = DailyFigures.objects.order_by("-computed_at").first()
+        latest = DailyMetrics.objects.order_by("-computed_at").first()
     except Error as error:
         raise Ill("Unknown, as the database does not answer.") from error
     if latest is None or timezone.now() - latest.computed_at > STALE_AFTER:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from backoffice.dashboard.rollup import roll_up
-from backoffice.models import DailyFigures
+from backoffice.models import DailyMetrics
 from billing.stripe import client as stripe_client
 from billing.tests.plans import with_plan
 from gemchat.monitoring.health import HEARTBEAT_KEY
@@ -61,7 +61,7 @@ def test_doctor_ends_with_a_failure_and_names_what_is_ill(well: None) -> None:
 
 
 def test_doctor_finds_that_beat_has_stopped(well: None) -> None:
-    DailyFigures.objects.update(computed_at=timezone.now() - timedelta(hours=1))
+    DailyMetrics.objects.update(computed_at=timezone.now() - timedelta(hours=1))
 
     findings = doctor()
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from backoffice.dashboard.charts import Chart, shown
 from backoffice.dashboard.rollup import roll_up, waiting
-from backoffice.models import DAYS, DailyFigures
+from backoffice.models import DAYS, DailyMetrics
 from backoffice.tests.desk_rows import customer, failed_reply, make_user
 from billing.models import UsageRecord
 from billing.stripe.revenue import monthly_revenue
@@ -42,8 +42,8 @@ def used(user: User, *, at: datetime, **fields: Any) -> UsageRecord:
     return record
 
 
-def counted(day_offset: int = 0) -> DailyFigures:
-    return DailyFigures.objects.get(day=timezone.now().date() - timedelta(days=day_offset))
+def counted(day_offset: int = 0) -> DailyMetrics:
+    return DailyMetrics.objects.get(day=timezone.now().date() - timedelta(days=day_offset))
 
 
 def test_today_is_counted(alice: User, bob: User, carol: User) -> None:
@@ -78,7 +78,7 @@ def test_counting_again_counts_nothing_twice(alice: User) -> None:
         roll_up(now=now)
 
     assert counted().outcomes == {"complete": 1}
-    assert DailyFigures.objects.count() == DAYS
+    assert DailyMetrics.objects.count() == DAYS
 
 
 def test_day_that_is_over_is_counted_for_good_once_and_kept() -> None:
@@ -91,7 +91,7 @@ def test_day_that_is_over_is_counted_for_good_once_and_kept() -> None:
     due = roll_up(now=noon)
 
     assert due == [noon.date()]
-    assert DailyFigures.objects.get(day="2026-05-04").outcomes == {"complete": 1}
+    assert DailyMetrics.objects.get(day="2026-05-04").outcomes == {"complete": 1}
 
 
 def test_replies_that_end_at_midnight_are_still_counted_for_an_hour() -> None:
@@ -101,13 +101,13 @@ def test_replies_that_end_at_midnight_are_still_counted_for_an_hour() -> None:
 
     roll_up(now=midnight + timedelta(minutes=2))
 
-    assert DailyFigures.objects.get(day="2026-05-04").outcomes == {"complete": 1}
+    assert DailyMetrics.objects.get(day="2026-05-04").outcomes == {"complete": 1}
 
 
 def test_days_that_beat_missed_are_counted_later(alice: User) -> None:
     now = timezone.now()
     roll_up(now=now)
-    DailyFigures.objects.filter(day__gte=now.date() - timedelta(days=4)).delete()
+    DailyMetrics.objects.filter(day__gte=now.date() - timedelta(days=4)).delete()
     used(alice, at=now - timedelta(days=3))
 
     roll_up(now=now)
@@ -124,8 +124,8 @@ def test_what_is_known_of_a_moment_is_kept_when_its_day_is_counted_again() -> No
 
     roll_up(now=midnight + timedelta(minutes=2))
 
-    assert DailyFigures.objects.get(day="2026-05-04").pro_users == 1
-    assert DailyFigures.objects.get(day="2026-05-05").pro_users == 0
+    assert DailyMetrics.objects.get(day="2026-05-04").pro_users == 1
+    assert DailyMetrics.objects.get(day="2026-05-05").pro_users == 0
 
 
 @pytest.mark.parametrize(

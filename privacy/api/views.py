@@ -21,7 +21,7 @@ from messaging.api.stream import read_only
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
 from messaging.tasks import send
-from privacy.models import DataExport, ExportPiece, PrivacyAction
+from privacy.models import DataExport, ExportPart, PrivacyAction
 from privacy.tasks import build_export
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"
@@ -54,7 +54,7 @@ class ExportViewSet(ViewSet):
     @export.mapping.post
     def request_export(self, request: AuthenticatedRequest) -> Response:
         require_recent_sign_in(request.auth)
-        current, is_new = DataExport.objects.request(request.user)
+        current, is_new = DataExport.objects.get_or_start(request.user)
         if is_new:
             AuditEvent.objects.record(
                 PrivacyAction.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
@@ -65,7 +65,7 @@ class ExportViewSet(ViewSet):
 
 def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": export.status, "requested_at": export.requested_at}
-    if not export.is_under_way:
+    if not export.is_active:
         answer["expires_at"] = export.expires_at
     if export.status == DataExport.Status.READY:
         token = signing.dumps([str(export.pk), str(request.auth.pk)], salt=LINK_SALT)
@@ -130,6 +130,6 @@ async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
 
 def piece(export_id: uuid.UUID, number: int) -> bytes:
     try:
-        return bytes(ExportPiece.objects.get(export=export_id, number=number).content)
-    except ExportPiece.DoesNotExist as error:
+        return bytes(ExportPart.objects.get(export=export_id, number=number).content)
+    except ExportPart.DoesNotExist as error:
         raise PieceMissing from error

@@ -28,7 +28,7 @@ from messaging.tests.live import ask
 from messaging.tests.rooms import exchange, make_room
 from privacy.api.views import PieceMissing
 from privacy.export import build, sections_of
-from privacy.models import KEPT, RECENT, DataExport, ExportPiece
+from privacy.models import KEPT, RECENT, DataExport, ExportPart
 from privacy.tests.exports import let_pass, make, stored, unzipped
 from privacy.tests.traces import use
 from tests.marks import committed
@@ -124,14 +124,14 @@ def test_asking_again_gives_the_export_that_was_made_lately(
 
     assert (again["status"], later["status"]) == ("ready", "queued")
     assert DataExport.objects.get().pk != first.pk
-    assert not ExportPiece.objects.exists()
+    assert not ExportPart.objects.exists()
 
 
 @committed
 def test_two_that_ask_at_once_get_one_export(carol: User) -> None:
     with transaction.atomic():
-        export, _ = DataExport.objects.request(carol)
-        other = in_background(lambda: DataExport.objects.request(carol))
+        export, _ = DataExport.objects.get_or_start(carol)
+        other = in_background(lambda: DataExport.objects.get_or_start(carol))
         wait_until_blocked(1)
 
     assert other.result(20) == (export, False)
@@ -276,14 +276,14 @@ def test_download_reads_a_piece_when_the_one_before_is_taken(
     monkeypatch.setattr("privacy.export.PIECE_BYTES", 500)
     exchange(make_room(carol))
     export = make(carol)
-    first, *others = (bytes(piece.content) for piece in export.pieces.order_by("number"))
+    first, *others = (bytes(piece.content) for piece in export.parts.order_by("number"))
     link = urlsplit(api_for(carol).get(URL).json()["download_url"])
     sent: list[bytes] = []
 
     async def send(message: dict[str, Any]) -> None:
         if body := message.get("body"):
             sent.append(body)
-            await asyncio.to_thread(lambda: export.pieces.filter(number__gt=1).delete())
+            await asyncio.to_thread(lambda: export.parts.filter(number__gt=1).delete())
 
     with pytest.raises(PieceMissing):
         ask(f"{link.path}?{link.query}", send=send)

@@ -17,7 +17,7 @@ from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from privacy import export
 from privacy.export import build, write_archive
-from privacy.models import MOST_ATTEMPTS, DataExport, ExportPiece, Superseded
+from privacy.models import MOST_ATTEMPTS, DataExport, ExportPart, Superseded
 from privacy.tasks import sweep_accounts
 from privacy.tests.exports import let_pass, make, stored
 from tests.dying import die_in
@@ -53,7 +53,7 @@ def test_pieces_of_any_size_join_to_the_whole(
     export = make(carol)
 
     assert stored(export)["account"][0]["name"] == "Carol"
-    sizes = [len(piece.content) for piece in export.pieces.order_by("number")]
+    sizes = [len(piece.content) for piece in export.parts.order_by("number")]
     assert set(sizes[:-1]) <= {size}
     assert export.size == sum(sizes)
 
@@ -69,7 +69,7 @@ def peak_of_export(user: User) -> int:
 def test_memory_does_not_grow_with_the_export(carol: User) -> None:
     chance = random.Random(3)
     room = make_room(carol)
-    export, _ = DataExport.objects.request(carol)
+    export, _ = DataExport.objects.get_or_start(carol)
     DataExport.objects.claim(export.pk)
 
     def add(count: int) -> None:
@@ -88,14 +88,14 @@ def test_memory_does_not_grow_with_the_export(carol: User) -> None:
 
     add(200)
     peak_of_export(carol)
-    ExportPiece.objects.all().delete()
+    ExportPart.objects.all().delete()
     few = peak_of_export(carol)
-    ExportPiece.objects.all().delete()
+    ExportPart.objects.all().delete()
     add(1_400)
 
     many = peak_of_export(carol)
 
-    assert ExportPiece.objects.count() > 10
+    assert ExportPart.objects.count() > 10
     assert many < 1.3 * few
 
 
@@ -105,15 +105,15 @@ def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -
     room = make_room(carol)
     for _ in range(4):
         exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
-    export, _ = DataExport.objects.request(carol)
+    export, _ = DataExport.objects.get_or_start(carol)
 
     die_in(
         "privacy.export:build",
         {"export_id": export.pk},
-        "privacy.models:DataExport.add_piece",
+        "privacy.models:DataExport.add_part",
         calls=2,
     )
-    died = ExportPiece.objects.count()
+    died = ExportPart.objects.count()
     build(export_id=export.pk)
     status_meanwhile = DataExport.objects.get().status
     let_pass(timedelta(seconds=61))
@@ -128,13 +128,13 @@ def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -
 
 
 def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
-    export, _ = DataExport.objects.request(alice)
+    export, _ = DataExport.objects.get_or_start(alice)
     slow = DataExport.objects.claim(export.pk)
     let_pass(timedelta(seconds=61))
     build(export_id=export.pk)
     whole = stored(export)
 
-    for late in (lambda: slow.add_piece(9, b"x"), lambda: slow.finish(size=1), slow.fail):
+    for late in (lambda: slow.add_part(9, b"x"), lambda: slow.finish(size=1), slow.fail):
         with pytest.raises(Superseded), transaction.atomic():
             late()
 
@@ -145,7 +145,7 @@ def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
 def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
     alice: User, alice_api: APIClient
 ) -> None:
-    export, _ = DataExport.objects.request(alice)
+    export, _ = DataExport.objects.get_or_start(alice)
     DataExport.objects.update(attempt=MOST_ATTEMPTS)
 
     build(export_id=export.pk)

@@ -18,7 +18,7 @@ from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from privacy import retention
 from privacy.export import build
-from privacy.models import DataExport, ExportPiece
+from privacy.models import DataExport, ExportPart
 from privacy.retention import purge_expired
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +76,7 @@ def test_room_with_a_new_message_is_kept_however_old_it_is(alice: User, settings
 
 def test_expired_exports_go_with_their_files(alice: User, carol: User) -> None:
     for user in (alice, carol):
-        export, _ = DataExport.objects.request(user)
+        export, _ = DataExport.objects.get_or_start(user)
         build(export_id=export.pk)
     DataExport.objects.filter(user=alice).update(expires_at=timezone.now())
 
@@ -84,7 +84,7 @@ def test_expired_exports_go_with_their_files(alice: User, carol: User) -> None:
 
     assert report["exports"] == 1
     assert DataExport.objects.get().user == carol
-    assert set(ExportPiece.objects.values_list("export", flat=True)) == {export.pk}
+    assert set(ExportPart.objects.values_list("export", flat=True)) == {export.pk}
 
 
 def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
