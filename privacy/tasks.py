@@ -7,7 +7,7 @@ from celery import shared_task
 from django.db import connection
 
 from accounts.models import Erasure
-from messaging.tasks import send
+from gemchat.celery import enqueue
 from privacy import erasure, export, retention
 from privacy.models import DataExport
 
@@ -28,7 +28,9 @@ def erase_user(erasure_id: str) -> None:
     """Erase a user whose account is closed."""
     try:
         if erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
-            send(erase_user, erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS)
+            enqueue(
+                "privacy.tasks.erase_user", erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS
+            )
     finally:
         connection.close()
 
@@ -37,9 +39,9 @@ def erase_user(erasure_id: str) -> None:
 def sweep_accounts() -> None:
     """Send the exports and erasures that the queue has lost, or a worker died over."""
     for export_id in DataExport.objects.due().values_list("pk", flat=True):
-        send(build_export, export_id)
+        enqueue("privacy.tasks.build_export", export_id)
     for erasure_id in Erasure.objects.due().values_list("pk", flat=True):
-        send(erase_user, erasure_id)
+        enqueue("privacy.tasks.erase_user", erasure_id)
 
 
 @shared_task(name="privacy.tasks.purge_expired")

@@ -11,10 +11,9 @@ from django.http.response import HttpResponseBase
 from accounts.auth.closing import close_account
 from backoffice.actions.base import Deed, ReasonForm, StaffAction
 from gemchat.api.client_address import client_of
-from messaging.tasks import send
+from gemchat.celery import enqueue
 from privacy.export import write_archive
 from privacy.models import PrivacyAction
-from privacy.tasks import erase_user
 
 
 class EraseForm(ReasonForm):
@@ -34,7 +33,7 @@ def export(deed: Deed) -> HttpResponseBase:
 def erase(deed: Deed) -> str:
     """Close the account now; a worker erases it, after Stripe has been told."""
     erasure = close_account(user=deed.row, client=client_of(deed.request), actor=deed.actor)
-    transaction.on_commit(partial(send, erase_user, erasure.pk))
+    transaction.on_commit(partial(enqueue, "privacy.tasks.erase_user", erasure.pk))
     return "The account is closed, and being erased."
 
 

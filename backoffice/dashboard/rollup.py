@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection
-from django.db.models import Count, Sum
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Aggregate, Count, FloatField, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import User
@@ -17,12 +17,6 @@ from messaging.models import Message
 from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
-PERCENTILES = """
-SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_token_ms),
-       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reply_ms)
-FROM billing_usagerecord
-WHERE created_at >= %s AND created_at < %s AND outcome = 'complete' AND purpose = 'reply'
-"""
 # Known of the moment only; a day that is over keeps what it had last.
 OF_THE_MOMENT = ("pro_users", "revenue")
 
@@ -46,7 +40,7 @@ def figures_of(day: date, *, now: datetime) -> DailyMetrics:
     ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
     recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
     ended = recorded.filter(ENDED)
-    first_token, reply = percentiles(start, end)
+    first_token, reply = percentiles(ended.filter(outcome=UsageRecord.Outcome.COMPLETE))
     return DailyMetrics(
         day=day,
         new_users=User.objects.filter(**ids).count(),
@@ -63,12 +57,22 @@ def figures_of(day: date, *, now: datetime) -> DailyMetrics:
     )
 
 
-def percentiles(start: datetime, end: datetime) -> list[list[int | None]]:
-    """The median and the 95th, of the first token and of the whole reply."""
-    with connection.cursor() as cursor:
-        cursor.execute(PERCENTILES, [start, end])
-        row = cursor.fetchone()
-    return [[None if each is None else round(each) for each in of or (None, None)] for of in row]
+class Percentiles(Aggregate):
+    """The median and the 95th percentile of a column, or None without rows."""
+
+    template = "percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = ArrayField(FloatField())
+
+
+def percentiles(records: QuerySet[UsageRecord]) -> list[list[int | None]]:
+    """Return the percentiles of the first token and of the whole reply, in milliseconds."""
+    columns = records.aggregate(
+        first_token=Percentiles("first_token_ms"), reply=Percentiles("reply_ms")
+    )
+    return [
+        [None if value is None else round(value) for value in values or (None, None)]
+        for values in (columns["first_token"], columns["reply"])
+    ]
 
 
 def counted(records: Any, column: str) -> dict[str, int]:

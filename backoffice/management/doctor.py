@@ -49,12 +49,11 @@ def settings_go_together() -> str:
 
 def database_answers() -> str:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            [version] = cursor.fetchone()
+        health.check_database()
     except Error as error:
         reason = " ".join(str(error).split())
         raise Ill(f"It does not answer; see DATABASE_URL or DB_HOST: {reason}") from error
+    version = connection.connection.info.parameter_status("server_version")
     return f"PostgreSQL {version} answers."
 
 

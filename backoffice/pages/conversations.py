@@ -1,23 +1,16 @@
-"""Rooms, messages, models and failed tasks as staff see them; what people wrote is not shown."""
+"""Rooms, messages and models as staff see them; what people wrote is not shown."""
 
-import json
-import re
 import uuid
-from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django_celery_results.admin import GroupResult, TaskResult
 
 from backoffice.actions.base import Deed, StaffAction
-from backoffice.pages import users  # noqa: F401 registers the page of users
 from backoffice.pages.base import (
     BackOfficeAdmin,
     FixedFilter,
-    ReadOnlyAdmin,
     SinceFilter,
     as_uuid,
     of_user,
@@ -31,12 +24,7 @@ from messaging.models import ERROR_CODES, GeminiModel, Message
 from messaging.models.audit import MessagingAction
 from messaging.replies.retry import retry
 
-# django-celery-results counts and sorts all rows, and shows what an exception said.
-admin.site.unregister(TaskResult)
-admin.site.unregister(GroupResult)
-
 ATTEMPTS_SHOWN = 50
-FRAME = re.compile(r'^  File ".*", line \d+, in \S+$', re.MULTILINE)
 
 
 @admin.register(Chatroom)
@@ -191,30 +179,3 @@ class GeminiModelAdmin(BackOfficeAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: GeminiModel | None = None) -> bool:
         return False
-
-
-@admin.register(TaskResult)
-class TaskResultAdmin(ReadOnlyAdmin):
-    """Tasks that failed; the others leave nothing. What an exception said may be a person's."""
-
-    columns = ("task_id", "task_name", "status", "exception", "worker", "date_done")
-    list_display = columns
-    fields = (*columns, "date_created", "where")
-    readonly_fields = ["exception", "where"]
-    search_help_text = "The whole id of a task."
-
-    def found_by(self, term: str) -> Q:
-        return Q(task_id=term)
-
-    @admin.display(description="Exception")
-    def exception(self, task: TaskResult) -> str:
-        try:
-            told: Any = json.loads(task.result or "null")
-        except ValueError:
-            return ""
-        return str(told.get("exc_type", "")) if isinstance(told, dict) else ""
-
-    @admin.display(description="Where")
-    def where(self, task: TaskResult) -> SafeString:
-        frames = "\n".join(FRAME.findall(task.traceback or ""))
-        return format_html('<pre class="frames">{}</pre>', frames)

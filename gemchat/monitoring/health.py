@@ -24,10 +24,15 @@ HEARTBEAT_KEY = "worker:gemini:alive"
 HEARTBEAT_SECONDS = 30
 
 
+def check_database() -> None:
+    """Raises Error, with the reason, where the database does not answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
 def database_answers() -> bool:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        check_database()
     except Error:
         return False
     finally:

@@ -17,12 +17,11 @@ from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
 from gemchat.api.client_address import Client, client_of
 from gemchat.api.errors import DomainError
+from gemchat.celery import enqueue
 from messaging.api.stream import read_only
 from messaging.streaming.hub import Hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded, in_thread
-from messaging.tasks import send
 from privacy.models import DataExport, ExportPart, PrivacyAction
-from privacy.tasks import build_export
 
 DOWNLOAD_PATH = "/api/v1/user/me/export/file"
 LINK_SALT = "account-export"
@@ -59,7 +58,7 @@ class ExportViewSet(ViewSet):
             AuditEvent.objects.record(
                 PrivacyAction.USER_EXPORTED, user_id=request.user.pk, client=client_of(request)
             )
-            send(build_export, current.pk)
+            enqueue("privacy.tasks.build_export", current.pk)
         return Response(described(current, request), status=202)
 
 
