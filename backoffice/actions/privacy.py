@@ -21,11 +21,12 @@ class EraseForm(ReasonForm):
 
 
 def export(deed: Deed) -> HttpResponseBase:
+    user = deed.row
     # Closed with the response.
     file = TemporaryFile()  # noqa: SIM115
-    write_archive(deed.row, file)
+    write_archive(user, file)
     file.seek(0)
-    response = FileResponse(file, as_attachment=True, filename=f"gemchatroom-{deed.row.pk}.zip")
+    response = FileResponse(file, as_attachment=True, filename=f"gemchatroom-{user.pk}.zip")
     response["Cache-Control"] = "no-store"
     return response
 

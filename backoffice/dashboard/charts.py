@@ -109,7 +109,7 @@ class Chart:
     def described(self) -> str:
         """The gist, for those who can't see it."""
         latest = [
-            f"{name} {shown(values[-1])}{self.unit}"
+            name + " " + shown(values[-1]) + self.unit
             for name, values in self.series.items()
             if values and values[-1] is not None
         ]

@@ -72,7 +72,7 @@ class ContentAdmin(ReadOnlyAdmin):
             return csv_download(f"room-{room.pk}", HEADS, file_rows(room))
         page = self.messages_of(row, before=before)
         more = page[-1].pk if len(page) == PAGE else None
-        context.update(room=room, said=page[::-1], more=more, reason=reason)
+        context.update(room=room, room_messages=page[::-1], more=more, reason=reason)
         return TemplateResponse(request, "admin/content.html", context)
 
 

@@ -108,7 +108,7 @@ def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -
     export, _ = DataExport.objects.get_or_start(carol)
 
     die_in(
-        "privacy.export:build",
+        "privacy.export:build_export",
         {"export_id": export.pk},
         "privacy.models:DataExport.add_part",
         calls=2,

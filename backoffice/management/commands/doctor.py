@@ -22,7 +22,7 @@ class Command(BaseCommand):
         else:
             for each in findings:
                 mark = "ok " if each.is_well else "BAD"
-                self.stdout.write(f"{mark} {each.name}: {each.sentence}")
+                self.stdout.write(mark + " " + each.name + ": " + each.sentence)
         ill = [each.name for each in findings if not each.is_well]
         if ill:
             raise CommandError(f"Not well: {', '.join(ill)}.")
