@@ -14,12 +14,12 @@ DAYS = 31
 
 
 class DailyMetricsQuerySet(models.QuerySet["DailyMetrics"]):
-    def due(self, *, now: datetime) -> list[date]:
+    def stale_days(self, *, now: datetime) -> list[date]:
         """The days of the past month that are not counted for good, oldest first."""
         today = now.date()
         days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
         counted = dict(self.filter(day__gte=days[0]).values_list("day", "computed_at"))
-        return [day for day in days if day not in counted or counted[day] < closing_of(day)]
+        return [day for day in days if day not in counted or counted[day] < day_closing(day)]
 
 
 class DailyMetrics(models.Model):
@@ -72,12 +72,12 @@ class DailyMetrics(models.Model):
         return sum(of["cost_micro_usd"] for of in self.by_model.values())
 
 
-def start_of(day: date) -> datetime:
+def day_start(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def closing_of(day: date) -> datetime:
-    return start_of(day) + timedelta(days=1) + CLOSES_AFTER
+def day_closing(day: date) -> datetime:
+    return day_start(day) + timedelta(days=1) + CLOSES_AFTER
 
 
 class BackofficeAction(models.TextChoices):

@@ -3,10 +3,10 @@
 from celery import shared_task
 from django.utils import timezone
 
-from backoffice.dashboard.rollup import roll_up
+from backoffice.dashboard.rollup import update_daily_metrics
 
 
 @shared_task(name="backoffice.tasks.count_days")
 def count_days() -> None:
     """Keep the figures of the back office."""
-    roll_up(now=timezone.now())
+    update_daily_metrics(now=timezone.now())

@@ -23,19 +23,19 @@ from billing import personal_data as billing
 from chatrooms import personal_data as chatrooms
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging import personal_data as messaging
-from privacy.models import MOST_ATTEMPTS, DataExport, Superseded
+from privacy.models import MOST_ATTEMPTS, AttemptSuperseded, DataExport
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 256 * 1024
-LEFT_OUT = (
+PART_BYTES = 256 * 1024
+EXCLUDED_NOTE = (
     "Temporary chatrooms are not here: they are erased a day after they were opened. Nor are"
     " passwords, codes and tokens, of which this server keeps no more than digests."
 )
 
 
-class PieceWriter(io.RawIOBase):
-    """What is written goes into pieces of an export. Raises Superseded."""
+class ExportPartWriter(io.RawIOBase):
+    """What is written goes into pieces of an export. Raises AttemptSuperseded."""
 
     def __init__(self, export: DataExport) -> None:
         self.export = export
@@ -48,8 +48,8 @@ class PieceWriter(io.RawIOBase):
 
     def write(self, content: Any) -> int:
         self._waiting += content
-        while len(self._waiting) >= PIECE_BYTES:
-            self._store(PIECE_BYTES)
+        while len(self._waiting) >= PART_BYTES:
+            self._store(PART_BYTES)
         return len(content)
 
     def finish(self) -> None:
@@ -63,7 +63,7 @@ class PieceWriter(io.RawIOBase):
         self.size += size
 
 
-def build(*, export_id: uuid.UUID) -> None:
+def build_export(*, export_id: uuid.UUID) -> None:
     """Claim an export and make its file. A worker that dies over it leaves it to the sweep."""
     export = DataExport.objects.claim(export_id)
     if export is None:
@@ -73,11 +73,11 @@ def build(*, export_id: uuid.UUID) -> None:
             logger.error("Export %s was given up: no attempt came to its end", export.pk)
             export.fail()
             return
-        pieces = PieceWriter(export)
-        write_archive(export.user, pieces)
-        pieces.finish()
-        export.finish(size=pieces.size)
-    except Superseded:
+        parts = ExportPartWriter(export)
+        write_archive(export.user, parts)
+        parts.finish()
+        export.finish(size=parts.size)
+    except AttemptSuperseded:
         logger.warning("Export %s was taken up by another worker, or is gone", export.pk)
     except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the export to a worker that has a database.
@@ -86,14 +86,14 @@ def build(*, export_id: uuid.UUID) -> None:
         # The edge of the task: whatever it was, the user must not wait for ever.
         try:
             export.fail()
-        except Superseded:
+        except AttemptSuperseded:
             # The user was erased meanwhile, and rows went that were being read.
             logger.warning("Export %s is gone with its user, or is another worker's", export.pk)
             return
         raise
 
 
-def sections_of(user: User) -> list[Section]:
+def all_sections(user: User) -> list[Section]:
     """Every row about the user, and none that is about anybody else."""
     return [
         *accounts.export_sections(user),
@@ -104,17 +104,17 @@ def sections_of(user: User) -> list[Section]:
     ]
 
 
-def write_archive(user: User, file: IO[bytes] | PieceWriter) -> dict[str, int]:
+def write_archive(user: User, file: IO[bytes] | ExportPartWriter) -> dict[str, int]:
     """Write the ZIP, which needs no more than to be written on; how many rows are in each file."""
     made_at = timezone.now()
     rows: dict[str, int] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for section in sections_of(user):
+        for section in all_sections(user):
             entry = zipfile.ZipInfo(f"{section.name}.json", made_at.timetuple()[:6])
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as written:
                 rows[section.name] = write_section(section, written)
-        about = {"user_id": user.pk, "made_at": made_at, "rows": rows, "left_out": LEFT_OUT}
+        about = {"user_id": user.pk, "made_at": made_at, "rows": rows, "left_out": EXCLUDED_NOTE}
         archive.writestr("about.json", as_json(about))
     return rows
 

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models.users import User
 
-KEPT = timedelta(days=7)
+EXPORT_LIFETIME = timedelta(days=7)
 # A worker that has added no piece for so long is dead. A piece takes a second or two at most.
 LEASE = timedelta(seconds=60)
 # Asked again so soon, the export that has just been made is the answer.
@@ -24,7 +24,7 @@ RECENT = timedelta(hours=1)
 MOST_ATTEMPTS = 5
 
 
-class Superseded(Exception):
+class AttemptSuperseded(Exception):
     """Another worker has taken the export up, or it is gone."""
 
 
@@ -150,18 +150,18 @@ class DataExport(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def add_part(self, number: int, content: bytes) -> None:
-        """Store the next piece of the file and keep the lease. Raises Superseded."""
+        """Store the next piece of the file and keep the lease. Raises AttemptSuperseded."""
         with transaction.atomic():
             if not self._own().update(next_try_at=timezone.now() + LEASE):
-                raise Superseded
+                raise AttemptSuperseded
             ExportPart.objects.create(export=self, number=number, content=content)
 
     def finish(self, *, size: int) -> None:
-        """The file is whole. Raises Superseded."""
+        """The file is whole. Raises AttemptSuperseded."""
         self._end(self.Status.READY, size=size)
 
     def fail(self) -> None:
-        """Give up, and let what there is of the file go. Raises Superseded."""
+        """Give up, and let what there is of the file go. Raises AttemptSuperseded."""
         with transaction.atomic():
             self._end(self.Status.FAILED, size=None)
             ExportPart.objects.filter(export=self).delete()
@@ -175,10 +175,14 @@ class DataExport(models.Model):
     def _end(self, status: Status, *, size: int | None) -> None:
         now = timezone.now()
         ended = self._own().update(
-            status=status, next_try_at=None, ended_at=now, expires_at=now + KEPT, size=size
+            status=status,
+            next_try_at=None,
+            ended_at=now,
+            expires_at=now + EXPORT_LIFETIME,
+            size=size,
         )
         if not ended:
-            raise Superseded
+            raise AttemptSuperseded
 
 
 ACTIVE_STATUSES = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]

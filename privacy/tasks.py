@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 def build_export(export_id: str) -> None:
     """Make the file of an export that was asked for."""
     try:
-        export.build(export_id=uuid.UUID(export_id))
+        export.build_export(export_id=uuid.UUID(export_id))
     finally:
         connection.close()
 

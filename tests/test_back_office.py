@@ -58,7 +58,7 @@ from billing.models import UsageRecord
 from chatrooms.models import Chatroom
 from messaging.conversation import actions as conversation
 from backoffice.models import DailyMetrics
-from backoffice.dashboard.rollup import roll_up
+from backoffice.dashboard.rollup import update_daily_metrics
 chance = random.Random(7)
 User.objects.create_superuser({STAFF!r}, {PASSWORD!r})
 alice = User.objects.create_user({ALICE!r}, name="<script>alert(1)</script>", is_verified=True)
@@ -81,7 +81,7 @@ with connection.cursor() as cursor:
         " * floor(30 * (1 - sqrt(random())))"
     )
 DailyMetrics.objects.all().delete()
-roll_up(now=timezone.now())
+update_daily_metrics(now=timezone.now())
 for number, row in enumerate(DailyMetrics.objects.order_by("day")[1:30]):
     row.sends = row.outcomes.get("complete", 0) + chance.randrange(9)
     row.new_users, row.pro_users = chance.randrange(4), 8 + number // 2

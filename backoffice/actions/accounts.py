@@ -4,7 +4,7 @@ from accounts.auth import rate_limits
 from accounts.auth.sign_in import send_code
 from accounts.models import Session
 from accounts.models.audit import AccountAction
-from backoffice.actions.base import Deed, StaffAction
+from backoffice.actions.base import ActionContext, StaffAction
 from gemchat.api.errors import DomainError
 
 
@@ -14,28 +14,28 @@ class BeingErased(DomainError):
     status = 409
 
 
-def disable(deed: Deed) -> None:
-    deed.row.disable()
+def disable(context: ActionContext) -> None:
+    context.row.disable()
 
 
-def enable(deed: Deed) -> None:
-    if not deed.row.enable():
+def enable(context: ActionContext) -> None:
+    if not context.row.enable():
         raise BeingErased
 
 
-def end_sessions(deed: Deed) -> str:
-    ended = Session.objects.filter(user=deed.row).end(Session.Ending.ENDED_BY_STAFF)
+def end_sessions(context: ActionContext) -> str:
+    ended = Session.objects.filter(user=context.row).end(Session.Ending.ENDED_BY_STAFF)
     return f"Sessions ended: {ended}."
 
 
-def send_new_code(deed: Deed) -> str:
+def send_new_code(context: ActionContext) -> str:
     """Under the limits that hold for everybody's number; the code is shown to nobody."""
-    send_code(mobile=deed.row.mobile, client=None)
+    send_code(mobile=context.row.mobile, client=None)
     return "A code is on its way."
 
 
-def clear_lockouts(deed: Deed) -> str:
-    forgotten = rate_limits.clear(mobile=deed.row.mobile)
+def clear_lockouts(context: ActionContext) -> str:
+    forgotten = rate_limits.clear(mobile=context.row.mobile)
     return f"Forgotten: {forgotten} sends and failed tries."
 
 
@@ -45,7 +45,7 @@ ACCOUNT_ACTIONS = [
         label="Disable",
         permission="accounts.disable_user",
         event=AccountAction.USER_DISABLED,
-        perform=disable,
+        run=disable,
         warning="They are shut out from the next request on, and their sessions end.",
     ),
     StaffAction(
@@ -53,7 +53,7 @@ ACCOUNT_ACTIONS = [
         label="Enable",
         permission="accounts.disable_user",
         event=AccountAction.USER_ENABLED,
-        perform=enable,
+        run=enable,
         warning="They may sign in again.",
     ),
     StaffAction(
@@ -61,7 +61,7 @@ ACCOUNT_ACTIONS = [
         label="End all sessions",
         permission="accounts.end_sessions",
         event=AccountAction.SESSIONS_ENDED,
-        perform=end_sessions,
+        run=end_sessions,
         warning="They have to sign in again on every device.",
     ),
     StaffAction(
@@ -69,16 +69,16 @@ ACCOUNT_ACTIONS = [
         label="Send a code",
         permission="accounts.send_code",
         event=AccountAction.CODE_SENT,
-        perform=send_new_code,
+        run=send_new_code,
         warning="A new one-time code goes to the number; it is shown to nobody here.",
-        most_rows=1,
+        max_rows=1,
     ),
     StaffAction(
         name="clear_lockouts",
         label="Clear lockouts",
         permission="accounts.clear_lockouts",
         event=AccountAction.CODE_CLEARED,
-        perform=clear_lockouts,
+        run=clear_lockouts,
         warning="What was counted against the number, sends and failed tries, is forgotten.",
     ),
 ]

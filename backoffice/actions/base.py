@@ -17,7 +17,7 @@ from accounts.models import AuditEvent, User
 from gemchat.api.client_address import client_of
 from gemchat.api.errors import DomainError
 
-MOST_ROWS = 100
+MAX_ROWS = 100
 
 
 class ReasonForm(forms.Form):
@@ -29,7 +29,7 @@ class ReasonForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class ActionContext:
     """One row that something is done to, by whom, and what the form says."""
 
     request: HttpRequest
@@ -42,10 +42,10 @@ class Deed:
 
 
 # Does it, and may answer with a sentence for staff or with a file. Raises DomainError.
-Perform = Callable[[Deed], str | HttpResponseBase | None]
+RunAction = Callable[[ActionContext], str | HttpResponseBase | None]
 
 
-def itself(row: Any) -> Any:
+def identity(row: Any) -> Any:
     return row
 
 
@@ -53,7 +53,7 @@ def itself(row: Any) -> Any:
 class StaffAction:
     """An action of a list and of a row's page; `permission` is as `has_perm` takes it.
 
-    `calls_out` says that another service is asked: no transaction is held then, and the audit has
+    `uses_network` says that another service is asked: no transaction is held then, and the audit has
     the event before it is done, and another one should it be refused. `about` gives the row that
     the audit names.
     """
@@ -62,12 +62,12 @@ class StaffAction:
     label: str
     permission: str
     event: str
-    perform: Perform
+    run: RunAction
     form: type[ReasonForm] = ReasonForm
     warning: str = ""
-    calls_out: bool = False
-    most_rows: int = MOST_ROWS
-    about: Callable[[Any], Model] = itself
+    uses_network: bool = False
+    max_rows: int = MAX_ROWS
+    audit_target: Callable[[Any], Model] = identity
 
     # Templates would call it, as they do with whatever can be called.
     do_not_call_in_templates: ClassVar[bool] = True
@@ -79,15 +79,15 @@ class StaffAction:
         self, page: Any, request: HttpRequest, chosen: QuerySet
     ) -> HttpResponseBase | None:
         """What Django calls for an action of `page`, a BackOfficeAdmin."""
-        rows = list(page.manageable(request, chosen)[: self.most_rows + 1])
+        rows = list(page.permitted_rows(request, chosen)[: self.max_rows + 1])
         if not rows:
             page.message_user(
                 request, "There is nothing that you may do this to.", messages.WARNING
             )
             return None
-        if len(rows) > self.most_rows:
+        if len(rows) > self.max_rows:
             page.message_user(
-                request, f"Choose {self.most_rows} at the most, and do it again.", messages.ERROR
+                request, f"Choose {self.max_rows} at the most, and do it again.", messages.ERROR
             )
             return None
         confirmed = "confirmed" in request.POST
@@ -116,7 +116,7 @@ class StaffAction:
         done, answer = 0, None
         for row in rows:
             try:
-                answer = self._do(Deed(request, row, cleaned))
+                answer = self._do(ActionContext(request, row, cleaned))
             except DomainError as error:
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
@@ -128,21 +128,21 @@ class StaffAction:
             page.message_user(request, only or f"{self.label}: done for {done}.", messages.SUCCESS)
         return None
 
-    def _do(self, deed: Deed) -> str | HttpResponseBase | None:
-        if not self.calls_out:
+    def _do(self, context: ActionContext) -> str | HttpResponseBase | None:
+        if not self.uses_network:
             with transaction.atomic():
-                self._record(deed)
-                return self.perform(deed)
-        self._record(deed)
+                self._record(context)
+                return self.run(context)
+        self._record(context)
         try:
-            return self.perform(deed)
+            return self.run(context)
         except DomainError as error:
-            self._record(deed, refused=error.code)
+            self._record(context, refused=error.code)
             raise
 
-    def _record(self, deed: Deed, **details: Any) -> None:
-        given = {name: str(value) for name, value in deed.form.items()}
-        record(deed.request, self.event, self.about(deed.row), **given, **details)
+    def _record(self, context: ActionContext, **details: Any) -> None:
+        given = {name: str(value) for name, value in context.form.items()}
+        record(context.request, self.event, self.audit_target(context.row), **given, **details)
 
 
 def record(request: HttpRequest, event: str, row: Model | None = None, **details: Any) -> None:

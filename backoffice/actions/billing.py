@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.actions.base import Deed, ReasonForm, StaffAction
+from backoffice.actions.base import ActionContext, ReasonForm, StaffAction
 from billing.entitlement import grant_pro, refresh_tiers
 from billing.models import BillingAction, DailyQuota
 from billing.stripe import subscriptions, sync
@@ -30,21 +30,21 @@ class GrantForm(ReasonForm):
         return datetime.combine(day, time(23, 59, 59), timezone.get_default_timezone())
 
 
-def give_pro(deed: Deed) -> str:
-    until = deed.form["until"]
-    by = deed.request.user
-    grant_pro(user=deed.row, until=until, reason=deed.form["reason"], by=by)  # type: ignore[arg-type]  # staff are signed in
+def grant_pro_action(context: ActionContext) -> str:
+    until = context.form["until"]
+    by = context.request.user
+    grant_pro(user=context.row, until=until, reason=context.form["reason"], by=by)  # type: ignore[arg-type]  # staff are signed in
     return f"Pro until {until:%Y-%m-%d}."
 
 
-def reset_quota(deed: Deed) -> str:
-    used = DailyQuota.objects.reset(user=deed.row)
+def reset_quota(context: ActionContext) -> str:
+    used = DailyQuota.objects.reset(user=context.row)
     return f"Given back: {used} of today's replies."
 
 
-def resync(deed: Deed) -> str:
+def sync_with_stripe(context: ActionContext) -> str:
     """Bring the customer's rows up to date, and derive the tier anew in any case."""
-    user = owner_of(deed.row)
+    user = owner_of(context.row)
     if user.stripe_customer_id:
         with stripe_calls(caller=Caller.STAFF):
             sync.sync_customer(user.stripe_customer_id)
@@ -53,15 +53,15 @@ def resync(deed: Deed) -> str:
     return f"{user} is {user.get_tier_display()}."
 
 
-def cancel(deed: Deed) -> None:
+def cancel(context: ActionContext) -> None:
     # The outer block's permit, and no count against the user, hold for the inner one.
     with stripe_calls(caller=Caller.STAFF):
-        subscriptions.cancel_at_period_end(user=owner_of(deed.row))
+        subscriptions.cancel_at_period_end(user=owner_of(context.row))
 
 
-def resume(deed: Deed) -> None:
+def resume(context: ActionContext) -> None:
     with stripe_calls(caller=Caller.STAFF):
-        subscriptions.resume(user=owner_of(deed.row))
+        subscriptions.resume(user=owner_of(context.row))
 
 
 def owner_of(row: Any) -> User:
@@ -83,7 +83,7 @@ QUOTA_ACTIONS = [
         label="Grant Pro",
         permission="billing.add_grant",
         event=BillingAction.GRANT_GIVEN,
-        perform=give_pro,
+        run=grant_pro_action,
         form=GrantForm,
         warning="Pro without Stripe, up to and with a day.",
     ),
@@ -92,7 +92,7 @@ QUOTA_ACTIONS = [
         label="Reset quota",
         permission="billing.change_dailyquota",
         event=BillingAction.QUOTA_RESET,
-        perform=reset_quota,
+        run=reset_quota,
         warning="Today's replies are given back, and today's other limits begin again.",
     ),
 ]
@@ -103,29 +103,29 @@ STRIPE_ACTIONS = [
         label="Sync with Stripe",
         permission="djstripe.change_customer",
         event=BillingAction.STRIPE_SYNCED,
-        perform=resync,
+        run=sync_with_stripe,
         warning="Subscriptions are fetched from Stripe, and the tier is derived anew.",
-        calls_out=True,
-        most_rows=10,
+        uses_network=True,
+        max_rows=10,
     ),
     StaffAction(
         name="cancel_subscription",
         label="Cancel at period end",
         permission="djstripe.change_subscription",
         event=BillingAction.CANCELLATION_ORDERED,
-        perform=cancel,
+        run=cancel,
         warning="The subscription ends with what is paid for.",
-        calls_out=True,
-        most_rows=1,
+        uses_network=True,
+        max_rows=1,
     ),
     StaffAction(
         name="resume_subscription",
         label="Resume subscription",
         permission="djstripe.change_subscription",
         event=BillingAction.RESUMPTION_ORDERED,
-        perform=resume,
+        run=resume,
         warning="A cancellation that has not taken effect is taken back.",
-        calls_out=True,
-        most_rows=1,
+        uses_network=True,
+        max_rows=1,
     ),
 ]

@@ -9,7 +9,7 @@ from django.http import FileResponse
 from django.http.response import HttpResponseBase
 
 from accounts.auth.closing import close_account
-from backoffice.actions.base import Deed, ReasonForm, StaffAction
+from backoffice.actions.base import ActionContext, ReasonForm, StaffAction
 from gemchat.api.client_address import client_of
 from gemchat.celery import enqueue
 from privacy.export import write_archive
@@ -20,8 +20,8 @@ class EraseForm(ReasonForm):
     understood = forms.BooleanField(label="This can not be undone, and I am sure")
 
 
-def export(deed: Deed) -> HttpResponseBase:
-    user = deed.row
+def export(context: ActionContext) -> HttpResponseBase:
+    user = context.row
     # Closed with the response.
     file = TemporaryFile()  # noqa: SIM115
     write_archive(user, file)
@@ -31,31 +31,33 @@ def export(deed: Deed) -> HttpResponseBase:
     return response
 
 
-def erase(deed: Deed) -> str:
+def erase(context: ActionContext) -> str:
     """Close the account now; a worker erases it, after Stripe has been told."""
-    erasure = close_account(user=deed.row, client=client_of(deed.request), actor=deed.actor)
+    erasure = close_account(
+        user=context.row, client=client_of(context.request), actor=context.actor
+    )
     transaction.on_commit(partial(enqueue, "privacy.tasks.erase_user", erasure.pk))
     return "The account is closed, and being erased."
 
 
-PERSON_ACTIONS = [
+PRIVACY_ACTIONS = [
     StaffAction(
         name="export",
         label="Export all that is kept",
         permission="accounts.export_user",
         event=PrivacyAction.USER_EXPORTED,
-        perform=export,
+        run=export,
         warning="You get a file of personal data. Give it to nobody but the person.",
-        most_rows=1,
+        max_rows=1,
     ),
     StaffAction(
         name="erase",
         label="Erase",
         permission="accounts.erase_user",
         event=PrivacyAction.ERASURE_ORDERED,
-        perform=erase,
+        run=erase,
         form=EraseForm,
         warning="The user is erased for ever, with rooms, messages and the customer at Stripe.",
-        most_rows=1,
+        max_rows=1,
     ),
 ]

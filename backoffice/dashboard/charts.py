@@ -45,16 +45,16 @@ class Chart:
         return next(step * times for times in (1, 2, 5, 10) if step * times >= highest)
 
     @property
-    def marks(self) -> list[dict[str, Any]]:
+    def y_axis(self) -> list[dict[str, Any]]:
         """The figures at the left, each with its height."""
         return [
-            {"y": round(self._y(share * self.top), 1), "text": shown(share * self.top)}
+            {"y": round(self._y(share * self.top), 1), "text": format_number(share * self.top)}
             for share in (0, 0.5, 1)
         ]
 
     @property
     def bars(self) -> list[dict[str, Any]]:
-        slot = self._slot
+        slot = self._bar_width
         drawn = []
         for place in range(len(self.days)):
             below = 0.0
@@ -82,7 +82,7 @@ class Chart:
             piece: list[tuple[float, float]] = []
             for place, value in enumerate([*values, None]):
                 if value is not None:
-                    x = LEFT + (place + 0.5) * self._slot
+                    x = LEFT + (place + 0.5) * self._bar_width
                     piece.append((round(x, 1), round(self._y(value), 1)))
                 elif piece:
                     points = " ".join(f"{x},{y}" for x, y in piece)
@@ -97,19 +97,19 @@ class Chart:
         return drawn
 
     @property
-    def ends(self) -> list[dict[str, Any]]:
+    def x_axis(self) -> list[dict[str, Any]]:
         """The first day and the last, below."""
-        last = LEFT + len(self.days) * self._slot
+        last = LEFT + len(self.days) * self._bar_width
         return [
             {"x": LEFT, "anchor": "start", "day": self.days[0]},
             {"x": round(last, 1), "anchor": "end", "day": self.days[-1]},
         ]
 
     @property
-    def described(self) -> str:
+    def text_alternative(self) -> str:
         """The gist, for those who can't see it."""
         latest = [
-            name + " " + shown(values[-1]) + self.unit
+            name + " " + format_number(values[-1]) + self.unit
             for name, values in self.series.items()
             if values and values[-1] is not None
         ]
@@ -120,20 +120,20 @@ class Chart:
         """The table, newest day first."""
         columns = list(self.series.values())
         days = [
-            (day, ["" if of[place] is None else shown(of[place]) for of in columns])
+            (day, ["" if of[place] is None else format_number(of[place]) for of in columns])
             for place, day in enumerate(self.days)
         ]
         return days[::-1]
 
     @property
-    def _slot(self) -> float:
+    def _bar_width(self) -> float:
         return (WIDTH - LEFT) / max(1, len(self.days))
 
     def _y(self, value: float) -> float:
         return HEIGHT - BOTTOM - value / self.top * (HEIGHT - BOTTOM - TOP)
 
 
-def shown(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """1234567 as 1.2M; small figures as they are."""
     if value is None:
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from backoffice.dashboard.charts import Chart, shown
+from backoffice.dashboard.charts import Chart, format_number
 from backoffice.dashboard.rollup import Waiting, waiting
 from backoffice.models import DailyMetrics
 
@@ -71,7 +71,7 @@ FIGURES: list[tuple[str, Figure, str]] = [
 def comparisons(today: DailyMetrics | None, yesterday: DailyMetrics | None) -> list[Comparison]:
     def cell(row: DailyMetrics | None, figure: Figure, unit: str) -> str:
         value = figure(row) if row else None
-        return "–" if value is None else shown(value) + unit
+        return "–" if value is None else format_number(value) + unit
 
     compared = [
         Comparison(name, cell(today, figure, unit), cell(yesterday, figure, unit))

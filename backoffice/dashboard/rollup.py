@@ -9,7 +9,7 @@ from django.db.models import Aggregate, Count, FloatField, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.models import DailyMetrics, start_of
+from backoffice.models import DailyMetrics, day_start
 from billing.models import ENDED, UsageRecord
 from billing.stripe.revenue import monthly_revenue
 from gemchat.stores.uuid7 import uuid7_at
@@ -21,21 +21,21 @@ QUEUE = "gemini"
 OF_THE_MOMENT = ("pro_users", "revenue")
 
 
-def roll_up(*, now: datetime) -> list[date]:
+def update_daily_metrics(*, now: datetime) -> list[date]:
     """Count the days that are due; which they were."""
-    due = DailyMetrics.objects.due(now=now)
-    for day in due:
+    stale_days = DailyMetrics.objects.stale_days(now=now)
+    for day in stale_days:
         is_today = day == now.date()
-        figures = figures_of(day, now=now)
+        figures = compute_metrics(day, now=now)
         if is_today:
             figures.pro_users = User.objects.filter(tier=User.Tier.PRO).count()
             figures.revenue = monthly_revenue()
         figures.store(keep=() if is_today else OF_THE_MOMENT)
-    return due
+    return stale_days
 
 
-def figures_of(day: date, *, now: datetime) -> DailyMetrics:
-    start, end = start_of(day), start_of(day + timedelta(days=1))
+def compute_metrics(day: date, *, now: datetime) -> DailyMetrics:
+    start, end = day_start(day), day_start(day + timedelta(days=1))
     # Ids sort by time, and the primary key serves.
     ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
     recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)

@@ -29,13 +29,13 @@ ASK_SECONDS = (2, 5)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     name: str
-    is_well: bool
-    sentence: str
+    ok: bool
+    detail: str
 
 
-class Ill(Exception):
+class CheckFailed(Exception):
     """What is wrong, and what to do about it."""
 
 
@@ -43,7 +43,7 @@ def settings_go_together() -> str:
     found = checks.run_checks(include_deployment_checks=not settings.DEBUG)
     wrong = [each for each in found if each.level >= checks.WARNING and not each.is_silenced()]
     if wrong:
-        raise Ill(" ".join(f"{each.msg} ({each.id})" for each in wrong))
+        raise CheckFailed(" ".join(f"{each.msg} ({each.id})" for each in wrong))
     return "They go together."
 
 
@@ -52,7 +52,7 @@ def database_answers() -> str:
         health.check_database()
     except Error as error:
         reason = " ".join(str(error).split())
-        raise Ill(f"It does not answer; see DATABASE_URL or DB_HOST: {reason}") from error
+        raise CheckFailed(f"It does not answer; see DATABASE_URL or DB_HOST: {reason}") from error
     version = connection.connection.info.parameter_status("server_version")
     return f"PostgreSQL {version} answers."
 
@@ -62,9 +62,9 @@ def schema_is_current() -> str:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except Error as error:
-        raise Ill("Unknown, as the database does not answer.") from error
+        raise CheckFailed("Unknown, as the database does not answer.") from error
     if missing:
-        raise Ill(f"Migrations to apply: {len(missing)}. Run manage.py migrate.")
+        raise CheckFailed(f"Migrations to apply: {len(missing)}. Run manage.py migrate.")
     return "Every migration has been applied."
 
 
@@ -73,28 +73,32 @@ def somebody_is_staff() -> str:
         held = set(User.objects.filter(is_staff=True).values_list("groups__name", flat=True))
         superusers = User.objects.filter(is_staff=True, is_superuser=True).exists()
     except Error as error:
-        raise Ill("Unknown, as the database does not answer.") from error
+        raise CheckFailed("Unknown, as the database does not answer.") from error
     if not superusers and not held & set(ROLES):
-        raise Ill("Nobody may use the back office. Run manage.py createsuperuser and admin_totp.")
+        raise CheckFailed(
+            "Nobody may use the back office. Run manage.py createsuperuser and admin_totp."
+        )
     return "Somebody may use the back office."
 
 
 def redis_answers() -> str:
     if not health.redis_answers():
-        raise Ill("It does not answer; see REDIS_URL.")
+        raise CheckFailed("It does not answer; see REDIS_URL.")
     return "It answers."
 
 
 def broker_answers() -> str:
     lengths = queue_lengths()
     if lengths is None:
-        raise Ill("It does not answer; see CELERY_BROKER_URL. Prompts are kept and wait.")
+        raise CheckFailed("It does not answer; see CELERY_BROKER_URL. Prompts are kept and wait.")
     return f"It answers; {lengths[QUEUE]} replies are in the queue."
 
 
 def worker_is_alive() -> str:
     if not health.worker_is_alive():
-        raise Ill("No worker of the queue gemini has shown life in the past 30 s. Start one.")
+        raise CheckFailed(
+            "No worker of the queue gemini has shown life in the past 30 s. Start one."
+        )
     return "One is alive."
 
 
@@ -102,9 +106,9 @@ def beat_is_alive() -> str:
     try:
         latest = DailyMetrics.objects.order_by("-computed_at").first()
     except Error as error:
-        raise Ill("Unknown, as the database does not answer.") from error
+        raise CheckFailed("Unknown, as the database does not answer.") from error
     if latest is None or timezone.now() - latest.computed_at > STALE_AFTER:
-        raise Ill("It has not counted the day for minutes. Is it running, and a worker?")
+        raise CheckFailed("It has not counted the day for minutes. Is it running, and a worker?")
     return f"It counted the day at {latest.computed_at:%H:%M:%S} UTC."
 
 
@@ -118,9 +122,9 @@ def gemini_answers() -> str:
             url, headers={"x-goog-api-key": settings.GOOGLE_API_KEY}, timeout=ASK_SECONDS
         )
     except requests.RequestException as error:
-        raise Ill(f"It can not be reached: {type(error).__name__}.") from error
+        raise CheckFailed(f"It can not be reached: {type(error).__name__}.") from error
     if not response.ok:
-        raise Ill(_refusal(response).detail)
+        raise CheckFailed(_refusal(response).detail)
     return f"It answers and has {settings.GEMINI_MODEL}."
 
 
@@ -140,11 +144,13 @@ def stripe_answers() -> str:
         return "No STRIPE_SECRET_KEY or STRIPE_PRO_PRICE_ID is set: nothing is sold."
     except PaymentUnavailable as error:
         reason = str(error.__cause__)
-        raise Ill(f"It refuses, or does not answer; see STRIPE_SECRET_KEY: {reason}") from error
+        raise CheckFailed(
+            f"It refuses, or does not answer; see STRIPE_SECRET_KEY: {reason}"
+        ) from error
     if not price.active:
-        raise Ill(f"The price {price.id} is not active, so nobody can subscribe.")
+        raise CheckFailed(f"The price {price.id} is not active, so nobody can subscribe.")
     if not settings.STRIPE_WEBHOOK_SECRETS:
-        raise Ill("STRIPE_WEBHOOK_SECRET is not set, so nobody becomes Pro by paying.")
+        raise CheckFailed("STRIPE_WEBHOOK_SECRET is not set, so nobody becomes Pro by paying.")
     return f"It answers, and sells {price.id}."
 
 
@@ -152,7 +158,9 @@ def sms_can_be_sent() -> str:
     try:
         return sms.backend().told()
     except sms.SmsError as error:
-        raise Ill(f"Codes do not go out: {error}. See SMS_BACKEND and its settings.") from error
+        raise CheckFailed(
+            f"Codes do not go out: {error}. See SMS_BACKEND and its settings."
+        ) from error
 
 
 CHECKS: dict[str, Callable[[], str]] = {
@@ -170,12 +178,12 @@ CHECKS: dict[str, Callable[[], str]] = {
 }
 
 
-def diagnose() -> list[Finding]:
+def run_checks() -> list[CheckResult]:
     return [_finding(name, check) for name, check in CHECKS.items()]
 
 
-def _finding(name: str, check: Callable[[], str]) -> Finding:
+def _finding(name: str, check: Callable[[], str]) -> CheckResult:
     try:
-        return Finding(name, True, check())
-    except Ill as ill:
-        return Finding(name, False, str(ill))
+        return CheckResult(name, True, check())
+    except CheckFailed as ill:
+        return CheckResult(name, False, str(ill))

@@ -17,7 +17,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from accounts.models import AccountAction, AuditEvent, OneTimeCode, Session, User
 from accounts.models.audit import mobile_digest
 from backoffice.models import BackofficeAction
-from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, SinceFilter, as_mobile, as_uuid
+from backoffice.pages.base import AgeFilter, ChoiceFilter, ReadOnlyAdmin, as_mobile, as_uuid
 from billing.models import BillingAction
 from messaging.models.audit import MessagingAction
 from privacy.models import PrivacyAction
@@ -28,7 +28,7 @@ admin.site.unregister(TOTPDevice)
 admin.site.unregister(Group)
 
 
-class DeliveryFilter(FixedFilter):
+class DeliveryFilter(ChoiceFilter):
     title = "delivery"
     parameter_name = "delivery"
     options = {"failed": ("Failed", Q(delivery_status="failed"))}
@@ -37,14 +37,14 @@ class DeliveryFilter(FixedFilter):
 @admin.register(OneTimeCode)
 class OneTimeCodeAdmin(ReadOnlyAdmin):
     list_display = ["mobile", "created_at", "expires_at", "ending", "delivery_status"]
-    list_filter = [DeliveryFilter, SinceFilter]
+    list_filter = [DeliveryFilter, AgeFilter]
     # Named one by one: the salt is not among them.
     fields = [
         *["mobile", "created_at", "expires_at", "attempts_left", "ended_at", "ending", "ip"],
         *["delivery_status", "delivery_tries", "delivery_error", "next_delivery_at"],
     ]
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         key = as_uuid(term)
         return Q(pk=key) if key else Q(mobile=as_mobile(term))
 
@@ -55,7 +55,7 @@ class SessionAdmin(ReadOnlyAdmin):
         *["user", "channel", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"],
     ]
     list_select_related = ["user"]
-    list_filter = [SinceFilter]
+    list_filter = [AgeFilter]
     # Named one by one: the digests are not among them.
     fields = [
         *["user", "channel", "auth_method", "authenticated_at", "created_at", "last_used_at"],
@@ -70,13 +70,13 @@ ACTION_LABELS: dict[str, str] = {
 }
 
 
-class ActionFilter(FixedFilter):
+class ActionFilter(ChoiceFilter):
     title = "action"
     parameter_name = "action"
     options = {value: (label, Q(action=value)) for value, label in ACTION_LABELS.items()}
 
 
-class ActorFilter(FixedFilter):
+class ActorFilter(ChoiceFilter):
     title = "by"
     parameter_name = "by"
     options = {"command": ("Commands", Q(actor="command"))}
@@ -93,7 +93,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "reason",
         "request_id",
     ]
-    list_filter = [ActionFilter, ActorFilter, SinceFilter]
+    list_filter = [ActionFilter, ActorFilter, AgeFilter]
     readonly_fields = ["action_label", "ip"]
     export_columns = ("created_at", "action", *list_display[2:], "ip", "details")
     search_help_text = (
@@ -120,7 +120,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def reason(self, event: AuditEvent) -> str:
         return str(event.details.get("reason", ""))
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         if mobile := as_mobile(term):
             known = User.objects.filter(mobile=mobile).values_list("pk", flat=True)
             return Q(mobile_digest=mobile_digest(mobile)) | Q(user_id__in=list(known))

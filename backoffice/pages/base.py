@@ -52,7 +52,7 @@ class BackOfficeList(ChangeList):
         return {}
 
 
-class FixedFilter(admin.SimpleListFilter):
+class ChoiceFilter(admin.SimpleListFilter):
     """Offers what is written here, and asks the database for no values."""
 
     # Value in the URL: what staff read, and the condition.
@@ -66,7 +66,7 @@ class FixedFilter(admin.SimpleListFilter):
         return queryset.filter(option[1]) if option else queryset
 
 
-class SinceFilter(admin.SimpleListFilter):
+class AgeFilter(admin.SimpleListFilter):
     """By age, for rows whose ids sort by time."""
 
     title = "age"
@@ -90,7 +90,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     ordering: ClassVar[list[Any]] = ["-pk"]
-    # What a search looks at is up to `found_by`; the box is shown where this is not empty.
+    # What a search looks at is up to `search_query`; the box is shown where this is not empty.
     search_fields: ClassVar[list[Any]] = ["pk"]
     search_help_text = "A whole id, or the whole mobile number of the user."
     change_list_template = "admin/back_office_list.html"
@@ -102,7 +102,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
     # Columns of the CSV file; those of the list if left out.
     export_columns: ClassVar[Sequence[Any]] = ()
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         """What a search finds: a row by its id, rows by the id or the number of their user.
 
         One of these and not any of them, which would have to put together and sort all rows of
@@ -111,13 +111,13 @@ class BackOfficeAdmin(admin.ModelAdmin):
         key = as_id(self.model, term)
         if key is not None and self.model._default_manager.filter(pk=key).exists():
             return Q(pk=key)
-        return of_user(term)
+        return user_query(term)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
         term = search_term.replace("\0", "").strip()
-        return (queryset.filter(self.found_by(term)) if term else queryset), False
+        return (queryset.filter(self.search_query(term)) if term else queryset), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         # Any column would do otherwise: `?content__contains=` would read what is hidden.
@@ -135,7 +135,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
             if action.is_allowed(request)
         }
 
-    def manageable(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
+    def permitted_rows(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
         """Those of the rows that this member of staff may do something to."""
         return rows
 
@@ -280,7 +280,7 @@ def as_mobile(term: str) -> str:
         return ""
 
 
-def of_user(term: str) -> Q:
+def user_query(term: str) -> Q:
     """Rows of the user with that number, in any way of writing it, or with that id."""
     mobile = as_mobile(term)
     found = User.objects.filter(mobile=mobile).values_list("pk", flat=True).first()
@@ -288,20 +288,20 @@ def of_user(term: str) -> Q:
     return Q(user_id=user_id) if user_id else NONE
 
 
-def page_of(row: Model, text: str = "") -> SafeString:
+def admin_link(row: Model, text: str = "") -> SafeString:
     """A link to the row's page."""
-    return link_to(type(row), row.pk, text or str(row))
+    return change_link(type(row), row.pk, text or str(row))
 
 
-def link_to(model: type[Model], key: Any, text: str) -> SafeString:
+def change_link(model: type[Model], key: Any, text: str) -> SafeString:
     options = model._meta
     url = reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[key])
     return format_html('<a href="{}">{}</a>', url, text)
 
 
-def table(heads: list[str], rows: Any) -> SafeString | str:
+def html_table(heads: list[str], rows: Any) -> SafeString | str:
     """A table of a page; "" without rows."""
-    cells = [[("" if cell is None else stamped(cell),) for cell in row] for row in rows]
+    cells = [[("" if cell is None else format_datetime(cell),) for cell in row] for row in rows]
     if not cells:
         return ""
     lines = [(format_html_join("", "<td>{}</td>", row),) for row in cells]
@@ -312,5 +312,5 @@ def table(heads: list[str], rows: Any) -> SafeString | str:
     )
 
 
-def stamped(cell: Any) -> Any:
+def format_datetime(cell: Any) -> Any:
     return f"{cell:%Y-%m-%d %H:%M:%S}" if hasattr(cell, "hour") else cell

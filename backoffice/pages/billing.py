@@ -18,9 +18,16 @@ from djstripe import models as djstripe
 from djstripe.admin import admin as djstripe_admin  # noqa: F401 registers what is taken out
 
 from accounts.models import User
-from backoffice.actions.base import Deed, StaffAction
+from backoffice.actions.base import ActionContext, StaffAction
 from backoffice.actions.billing import STRIPE_ACTIONS
-from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, as_mobile, as_uuid, link_to, of_user
+from backoffice.pages.base import (
+    ChoiceFilter,
+    ReadOnlyAdmin,
+    as_mobile,
+    as_uuid,
+    change_link,
+    user_query,
+)
 from billing.entitlement import end_grant
 from billing.models import BillingAction, DailyQuota, Flag, Grant, UsageRecord
 from billing.stripe.replay import replay
@@ -71,7 +78,7 @@ class MirrorAdmin(ReadOnlyAdmin):
 
     @admin.display(description="User")
     def user(self, row: Any) -> SafeString | str:
-        return link_to(User, row.owner_id, row.owner_mobile) if row.owner_id else ""
+        return change_link(User, row.owner_id, row.owner_mobile) if row.owner_id else ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -83,7 +90,7 @@ class MirrorAdmin(ReadOnlyAdmin):
             owner_mobile=Subquery(owners.values("mobile")[:1]),
         )
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         """By Stripe's id, or by the mobile number of the user who has the customer."""
         found = Q(id=term)
         if self.customer_field:
@@ -161,14 +168,14 @@ class EventAdmin(MirrorAdmin):
     readonly_fields = ["at_stripe"]
 
 
-class FailedFilter(FixedFilter):
+class FailedFilter(ChoiceFilter):
     title = "outcome"
     parameter_name = "outcome"
     options = {"failed": ("Failed", ~Q(exception=""))}
 
 
-def replay_delivery(deed: Deed) -> str:
-    replay(deed.row)
+def replay_delivery(context: ActionContext) -> str:
+    replay(context.row)
     return "The event has been taken in."
 
 
@@ -188,10 +195,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
             label="Replay",
             permission="djstripe.change_webhookeventtrigger",
             event=BillingAction.WEBHOOK_REPLAYED,
-            perform=replay_delivery,
+            run=replay_delivery,
             warning="What failed at the delivery is done once more, as Stripe has it now.",
-            calls_out=True,
-            most_rows=10,
+            uses_network=True,
+            max_rows=10,
         )
     ]
 
@@ -213,15 +220,15 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     ordering = ["-created_at", "-pk"]
     search_help_text = "The whole id of a reply or of a user, or a user's whole mobile number."
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         key = as_uuid(term)
         if key and UsageRecord.objects.filter(reply_id=key).exists():
             return Q(reply_id=key)
-        return of_user(term)
+        return user_query(term)
 
 
-def take_back(deed: Deed) -> str:
-    return "Taken back." if end_grant(deed.row) else "It was over already."
+def revoke_grant(context: ActionContext) -> str:
+    return "Taken back." if end_grant(context.row) else "It was over already."
 
 
 @admin.register(Grant)
@@ -236,28 +243,28 @@ class GrantAdmin(ReadOnlyAdmin):
             label="Take back now",
             permission="billing.change_grant",
             event=BillingAction.GRANT_ENDED,
-            perform=take_back,
+            run=revoke_grant,
             warning="Who is Pro by this alone is basic again at once.",
         )
     ]
 
 
-class OpenFilter(FixedFilter):
+class OpenFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
     options = {"open": ("To be settled", Q(resolved_at=None))}
 
 
-class FlagSettled(DomainError):
+class AlertResolved(DomainError):
     code = "flag_settled"
     message = "This has been settled already."
     status = 409
 
 
-def settle(deed: Deed) -> None:
-    open_flag = Flag.objects.filter(pk=deed.row.pk, resolved_at=None)
+def settle(context: ActionContext) -> None:
+    open_flag = Flag.objects.filter(pk=context.row.pk, resolved_at=None)
     if not open_flag.update(resolved_at=timezone.now()):
-        raise FlagSettled
+        raise AlertResolved
 
 
 @admin.register(Flag)
@@ -272,9 +279,9 @@ class FlagAdmin(ReadOnlyAdmin):
             label="Settled",
             permission="billing.change_flag",
             event=BillingAction.FLAG_SETTLED,
-            perform=settle,
+            run=settle,
         )
     ]
 
-    def found_by(self, term: str) -> Q:
-        return Q(stripe_id=term) | of_user(term)
+    def search_query(self, term: str) -> Q:
+        return Q(stripe_id=term) | user_query(term)

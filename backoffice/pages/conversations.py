@@ -7,15 +7,15 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from backoffice.actions.base import Deed, StaffAction
+from backoffice.actions.base import ActionContext, StaffAction
 from backoffice.pages.base import (
+    AgeFilter,
     BackOfficeAdmin,
-    FixedFilter,
-    SinceFilter,
+    ChoiceFilter,
+    admin_link,
     as_uuid,
-    of_user,
-    page_of,
-    table,
+    html_table,
+    user_query,
 )
 from backoffice.pages.message_content import PAGE, ContentAdmin
 from billing.models import UsageRecord
@@ -34,7 +34,7 @@ class ChatroomAdmin(ContentAdmin):
     list_display = ("created_at", "user", "message_count", "last_message_at", "archived")
     export_columns = ("id", *list_display)
     list_select_related = ["user"]
-    list_filter = [SinceFilter]
+    list_filter = [AgeFilter]
     fields = (
         *("id", "user", "created_at", "updated_at", "last_message_at", "message_count"),
         *("archived", "expires_at", "deleted_at"),
@@ -44,15 +44,15 @@ class ChatroomAdmin(ContentAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chatroom]:
         return super().get_queryset(request).defer("title", "system_prompt")
 
-    def room_of(self, row: Chatroom) -> Chatroom:
+    def get_room(self, row: Chatroom) -> Chatroom:
         return row
 
-    def messages_of(self, row: Chatroom, *, before: uuid.UUID | None) -> list[Message]:
+    def get_messages(self, row: Chatroom, *, before: uuid.UUID | None) -> list[Message]:
         said = Message.objects.filter(chatroom=row).order_by("-id")
         return list((said.filter(pk__lt=before) if before else said)[:PAGE])
 
 
-class StatusFilter(FixedFilter):
+class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
     options = {
@@ -61,14 +61,14 @@ class StatusFilter(FixedFilter):
     }
 
 
-class ErrorFilter(FixedFilter):
+class ErrorFilter(ChoiceFilter):
     title = "error of failed replies"
     parameter_name = "error"
     options = {code: (code, Q(status="failed", error_code=code)) for code in ERROR_CODES}
 
 
-def retry_reply(deed: Deed) -> str:
-    retry(reply_id=deed.row.pk)
+def retry_reply(context: ActionContext) -> str:
+    retry(reply_id=context.row.pk)
     return "The reply is being made again."
 
 
@@ -79,7 +79,7 @@ class MessageAdmin(ContentAdmin):
     columns = ("user", "sender", "status", "error_code", "provider_code", "model", "attempt")
     list_display = ("created_at", *columns)
     export_columns = ("id", "chatroom_id", *list_display)
-    list_filter = [StatusFilter, ErrorFilter, SinceFilter]
+    list_filter = [StatusFilter, ErrorFilter, AgeFilter]
     list_select_related = ["user"]
     search_help_text = (
         "The whole id of a message, a room or a user, or the whole mobile number of a user."
@@ -116,7 +116,7 @@ class MessageAdmin(ContentAdmin):
             label="Make again",
             permission="messaging.retry_reply",
             event=MessagingAction.REPLY_RETRIED,
-            perform=retry_reply,
+            run=retry_reply,
             warning="Failed replies are made once more, at no cost to their users' quota.",
         )
     ]
@@ -124,23 +124,23 @@ class MessageAdmin(ContentAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).defer("content", "feedback_comment")
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         key = as_uuid(term)
         if key and Message.objects.filter(pk=key).exists():
             return Q(pk=key)
         if key and Chatroom.objects.filter(pk=key).exists():
             return Q(chatroom_id=key)
-        return of_user(term)
+        return user_query(term)
 
     @admin.display(description="Room")
     def room(self, message: Message) -> SafeString:
-        return page_of(Chatroom(pk=message.chatroom_id))
+        return admin_link(Chatroom(pk=message.chatroom_id))
 
     @admin.display(description="Answers")
     def prompt(self, message: Message) -> SafeString | str:
         if not message.is_reply:
             return "It is a prompt."
-        return page_of(Message(pk=message.parent_id, sender=Message.Sender.USER))
+        return admin_link(Message(pk=message.parent_id, sender=Message.Sender.USER))
 
     @admin.display(description="Attempts")
     def attempts(self, message: Message) -> SafeString | str:
@@ -158,12 +158,12 @@ class MessageAdmin(ContentAdmin):
                 "cost_micro_usd",
             )[:ATTEMPTS_SHOWN]
         )
-        return table(heads, rows) or "None has ended."
+        return html_table(heads, rows) or "None has ended."
 
-    def room_of(self, row: Message) -> Chatroom:
+    def get_room(self, row: Message) -> Chatroom:
         return row.chatroom
 
-    def messages_of(self, row: Message, *, before: uuid.UUID | None) -> list[Message]:
+    def get_messages(self, row: Message, *, before: uuid.UUID | None) -> list[Message]:
         """A prompt alone; a reply with its prompt."""
         said = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
         return list(Message.objects.filter(said).order_by("-id"))

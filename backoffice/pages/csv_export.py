@@ -16,7 +16,7 @@ BREAKS = ("\t", "\r", "\n")
 BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
-def inert(value: Any) -> str:
+def escape_formula(value: Any) -> str:
     """The value as text; one that could be a formula begins with an apostrophe."""
     text = "" if value is None else str(value)
     return f"'{text}" if _begins_formula(text) else text
@@ -46,9 +46,9 @@ def lines(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes
     # All in quotes: a semicolon begins a new cell in some countries' spreadsheets.
     writer = csv.writer(_Line(), quoting=csv.QUOTE_ALL)
     yield b"\xef\xbb\xbf"  # tells spreadsheets that it is UTF-8
-    yield writer.writerow([inert(head) for head in heads])
+    yield writer.writerow([escape_formula(head) for head in heads])
     for row in rows:
-        yield writer.writerow([inert(value) for value in row])
+        yield writer.writerow([escape_formula(value) for value in row])
 
 
 def csv_download(

@@ -26,10 +26,10 @@ HEADS = ["room", "title", "time", "sender", "status", "content"]
 class ContentAdmin(ReadOnlyAdmin):
     """Rows whose page leads to a page of their content."""
 
-    def room_of(self, row: Any) -> Chatroom:
+    def get_room(self, row: Any) -> Chatroom:
         raise NotImplementedError
 
-    def messages_of(self, row: Any, *, before: uuid.UUID | None) -> list[Message]:
+    def get_messages(self, row: Any, *, before: uuid.UUID | None) -> list[Message]:
         """A page of what was said, the newest first."""
         raise NotImplementedError
 
@@ -52,7 +52,7 @@ class ContentAdmin(ReadOnlyAdmin):
         if not (self.has_view_permission(request) and request.user.has_perm(MAY_READ)):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
-        room = self.room_of(row) if row else None
+        room = self.get_room(row) if row else None
         if row is None or room is None or room.deleted_at:
             raise Http404
         form = ReasonForm(request.POST if request.method == "POST" else None)
@@ -70,7 +70,7 @@ class ContentAdmin(ReadOnlyAdmin):
         record(request, BackofficeAction.CONTENT_READ, row, reason=reason, as_file=as_file)
         if as_file:
             return csv_download(f"room-{room.pk}", HEADS, file_rows(room))
-        page = self.messages_of(row, before=before)
+        page = self.get_messages(row, before=before)
         more = page[-1].pk if len(page) == PAGE else None
         context.update(room=room, room_messages=page[::-1], more=more, reason=reason)
         return TemplateResponse(request, "admin/content.html", context)

@@ -7,7 +7,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 
 # So many rows can be paged through. Whoever looks for others narrows the list.
-REACH = 2_000
+MAX_PAGED_ROWS = 2_000
 
 
 def estimated_rows(queryset: QuerySet) -> int:
@@ -17,15 +17,19 @@ def estimated_rows(queryset: QuerySet) -> int:
 
 
 class EstimatingPaginator(Paginator):
-    """Counts rows up to `REACH` exactly and goes no further; of more there is an estimate."""
+    """Counts rows up to `MAX_PAGED_ROWS` exactly and goes no further; of more there is an estimate."""
 
     object_list: QuerySet
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[:REACH].count()
+        return self.object_list.order_by()[:MAX_PAGED_ROWS].count()
 
     @cached_property
-    def about(self) -> int | None:
+    def estimated_total(self) -> int | None:
         """How many there may be, where there are more than can be paged through."""
-        return max(REACH, estimated_rows(self.object_list)) if self.count == REACH else None
+        return (
+            max(MAX_PAGED_ROWS, estimated_rows(self.object_list))
+            if self.count == MAX_PAGED_ROWS
+            else None
+        )

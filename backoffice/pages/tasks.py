@@ -29,7 +29,7 @@ class TaskResultAdmin(ReadOnlyAdmin):
     readonly_fields = ["exception", "where"]
     search_help_text = "The whole id of a task."
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         return Q(task_id=term)
 
     @admin.display(description="Exception")

@@ -17,15 +17,15 @@ from accounts.models import Session, User
 from accounts.models.users import tier_choices
 from backoffice.actions.accounts import ACCOUNT_ACTIONS
 from backoffice.actions.billing import QUOTA_ACTIONS, STRIPE_ACTIONS
-from backoffice.actions.privacy import PERSON_ACTIONS
+from backoffice.actions.privacy import PRIVACY_ACTIONS
 from backoffice.pages.base import (
+    AgeFilter,
     BackOfficeAdmin,
-    FixedFilter,
-    SinceFilter,
+    ChoiceFilter,
     as_mobile,
     as_uuid,
-    link_to,
-    table,
+    change_link,
+    html_table,
 )
 from backoffice.pages.billing import at_stripe
 from billing.entitlement import disagreeing
@@ -50,13 +50,13 @@ ROLE: list[Any] = ["is_staff", "is_superuser", "groups"]
 KNOWN: list[Any] = ["quota", "grants", "customer", "sessions", "failures", "more"]
 
 
-class TierFilter(FixedFilter):
+class TierFilter(ChoiceFilter):
     title = "tier"
     parameter_name = "tier"
     options = {tier: (label, Q(tier=tier)) for tier, label in tier_choices()}
 
 
-class StateFilter(FixedFilter):
+class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
     options = {
@@ -81,7 +81,7 @@ class StripeFilter(admin.SimpleListFilter):
 @admin.register(User)
 class UserAdmin(BackOfficeAdmin):
     list_display = ["mobile", "name", "tier", "is_active", "is_staff", "created_at"]
-    list_filter = [TierFilter, StateFilter, StripeFilter, SinceFilter]
+    list_filter = [TierFilter, StateFilter, StripeFilter, AgeFilter]
     unaudited_fields = frozenset({"name"})
     search_help_text = "A mobile number or its beginning, a whole id, or a customer's at Stripe."
     fieldsets = [
@@ -89,7 +89,7 @@ class UserAdmin(BackOfficeAdmin):
         ("What is known", {"fields": KNOWN}),
         ("Staff", {"fields": ROLE}),
     ]
-    staff_actions = [*ACCOUNT_ACTIONS, *QUOTA_ACTIONS, *STRIPE_ACTIONS, *PERSON_ACTIONS]
+    staff_actions = [*ACCOUNT_ACTIONS, *QUOTA_ACTIONS, *STRIPE_ACTIONS, *PRIVACY_ACTIONS]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[Any]:
         return [name for name in [*WHO, *KNOWN] if name != "name"]
@@ -104,7 +104,7 @@ class UserAdmin(BackOfficeAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def manageable(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
+    def permitted_rows(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
         """Other staff are for superusers alone to do anything to."""
         return rows if self.has_change_permission(request) else rows.filter(is_staff=False)
 
@@ -114,7 +114,7 @@ class UserAdmin(BackOfficeAdmin):
         kwargs["widget"] = forms.CheckboxSelectMultiple()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         if key := as_uuid(term):
             return Q(pk=key)
         if term.startswith("cus_"):
@@ -135,7 +135,7 @@ class UserAdmin(BackOfficeAdmin):
     @admin.display(description="Pro by grant")
     def grants(self, user: User) -> SafeString | str:
         rows = Grant.objects.filter(user=user).order_by("-until").values_list("until", "reason")
-        return table(["Until", "Reason"], rows[:SHOWN]) or "Never given."
+        return html_table(["Until", "Reason"], rows[:SHOWN]) or "Never given."
 
     @admin.display(description="Customer at Stripe")
     def customer(self, user: User) -> SafeString | str:
@@ -146,16 +146,20 @@ class UserAdmin(BackOfficeAdmin):
         rows = Session.objects.live().filter(user=user).order_by("-last_used_at")
         columns = ("last_used_at", "created_at", "auth_method", "ip", "user_agent")
         heads = ["Last used", "Opened", "By", "Address", "Program"]
-        return table(heads, rows.values_list(*columns)[:SHOWN]) or "None."
+        return html_table(heads, rows.values_list(*columns)[:SHOWN]) or "None."
 
     @admin.display(description="Recent failed replies")
     def failures(self, user: User) -> SafeString | str:
         failed = Message.objects.filter(user=user, status=Message.Status.FAILED).order_by("-id")
         rows = [
-            [message.ended_at, message.error_code, link_to(Message, message.pk, str(message.pk))]
+            [
+                message.ended_at,
+                message.error_code,
+                change_link(Message, message.pk, str(message.pk)),
+            ]
             for message in failed.only("ended_at", "error_code")[:SHOWN]
         ]
-        return table(["Failed", "Error", "Reply"], rows) or "None."
+        return html_table(["Failed", "Error", "Reply"], rows) or "None."
 
     @admin.display(description="See also")
     def more(self, user: User) -> SafeString:

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.dashboard.rollup import roll_up
+from backoffice.dashboard.rollup import update_daily_metrics
 from backoffice.models import DailyMetrics
 from billing.stripe import client as stripe_client
 from billing.tests.plans import with_plan
@@ -30,7 +30,7 @@ def well(settings: Any, staff: User) -> None:
     """Everything that is not on loopback servers anyhow."""
     settings.DEBUG = True
     client().set(HEARTBEAT_KEY, "1")
-    roll_up(now=timezone.now())
+    update_daily_metrics(now=timezone.now())
 
 
 def doctor() -> dict[str, Any]:

@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.dashboard.charts import Chart, shown
-from backoffice.dashboard.rollup import roll_up, waiting
+from backoffice.dashboard.charts import Chart, format_number
+from backoffice.dashboard.rollup import update_daily_metrics, waiting
 from backoffice.models import DAYS, DailyMetrics
 from backoffice.tests.desk_rows import customer, failed_reply, make_user
 from billing.models import UsageRecord
@@ -53,7 +53,7 @@ def test_today_is_counted(alice: User, bob: User, carol: User) -> None:
         used(alice, at=now, first_token_ms=milliseconds, reply_ms=10 * milliseconds)
     used(bob, at=now, outcome="failed", error_code="timeout", model="gemini-b")
 
-    roll_up(now=now)
+    update_daily_metrics(now=now)
 
     today = counted()
     assert (today.new_users, today.active_users, today.sends) == (3, 2, 1)
@@ -75,7 +75,7 @@ def test_counting_again_counts_nothing_twice(alice: User) -> None:
     used(alice, at=now)
 
     for _ in range(3):
-        roll_up(now=now)
+        update_daily_metrics(now=now)
 
     assert counted().outcomes == {"complete": 1}
     assert DailyMetrics.objects.count() == DAYS
@@ -85,32 +85,32 @@ def test_day_that_is_over_is_counted_for_good_once_and_kept() -> None:
     noon = datetime(2026, 5, 5, 12, tzinfo=UTC)
     user = make_user(1)
     used(user, at=noon - timedelta(days=1))
-    roll_up(now=noon)
+    update_daily_metrics(now=noon)
     used(user, at=noon - timedelta(days=1))
 
-    due = roll_up(now=noon)
+    stale_days = update_daily_metrics(now=noon)
 
-    assert due == [noon.date()]
+    assert stale_days == [noon.date()]
     assert DailyMetrics.objects.get(day="2026-05-04").outcomes == {"complete": 1}
 
 
 def test_replies_that_end_at_midnight_are_still_counted_for_an_hour() -> None:
     midnight = datetime(2026, 5, 5, tzinfo=UTC)
-    roll_up(now=midnight - timedelta(minutes=1))
+    update_daily_metrics(now=midnight - timedelta(minutes=1))
     used(make_user(1), at=midnight - timedelta(seconds=1))
 
-    roll_up(now=midnight + timedelta(minutes=2))
+    update_daily_metrics(now=midnight + timedelta(minutes=2))
 
     assert DailyMetrics.objects.get(day="2026-05-04").outcomes == {"complete": 1}
 
 
 def test_days_that_beat_missed_are_counted_later(alice: User) -> None:
     now = timezone.now()
-    roll_up(now=now)
+    update_daily_metrics(now=now)
     DailyMetrics.objects.filter(day__gte=now.date() - timedelta(days=4)).delete()
     used(alice, at=now - timedelta(days=3))
 
-    roll_up(now=now)
+    update_daily_metrics(now=now)
 
     assert counted(3).outcomes == {"complete": 1}
     assert counted(3).pro_users is None
@@ -119,10 +119,10 @@ def test_days_that_beat_missed_are_counted_later(alice: User) -> None:
 def test_what_is_known_of_a_moment_is_kept_when_its_day_is_counted_again() -> None:
     midnight = datetime(2026, 5, 5, tzinfo=UTC)
     User.objects.create_user("+919800000003", tier="pro")
-    roll_up(now=midnight - timedelta(minutes=1))
+    update_daily_metrics(now=midnight - timedelta(minutes=1))
     User.objects.update(tier="basic")
 
-    roll_up(now=midnight + timedelta(minutes=2))
+    update_daily_metrics(now=midnight + timedelta(minutes=2))
 
     assert DailyMetrics.objects.get(day="2026-05-04").pro_users == 1
     assert DailyMetrics.objects.get(day="2026-05-05").pro_users == 0
@@ -177,7 +177,7 @@ def test_first_page_draws_thirty_days(desk: Any, alice: User) -> None:
     now = timezone.now()
     used(alice, at=now, first_token_ms=1500)
     used(alice, at=now - timedelta(days=2), first_token_ms=700)
-    roll_up(now=now)
+    update_daily_metrics(now=now)
 
     page = desk.get("/admin/").content.decode()
 
@@ -191,14 +191,14 @@ def test_first_page_draws_thirty_days(desk: Any, alice: User) -> None:
 def test_first_page_says_when_beat_has_stopped(desk: Any) -> None:
     assert "Nothing has been counted yet" in desk.get("/admin/").content.decode()
 
-    roll_up(now=timezone.now() - timedelta(minutes=20))
+    update_daily_metrics(now=timezone.now() - timedelta(minutes=20))
 
     assert "Is beat running?" in desk.get("/admin/").content.decode()
 
 
 def test_names_of_models_are_inert_in_charts(desk: Any, alice: User) -> None:
     used(alice, at=timezone.now(), model="</svg><script>alert(1)</script>")
-    roll_up(now=timezone.now())
+    update_daily_metrics(now=timezone.now())
 
     assert "<script>alert(1)" not in desk.get("/admin/").content.decode()
 
@@ -236,4 +236,4 @@ def test_chart_without_anything_is_drawn(values: list[float | None]) -> None:
     [(0, "0"), (0.25, "0.25"), (1234, "1,234"), (12_345, "12.3k"), (2_500_000, "2.5M")],
 )
 def test_figures_are_short(value: float, text: str) -> None:
-    assert shown(value) == text
+    assert format_number(value) == text

@@ -46,10 +46,10 @@ print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
 ROLL_UP = """
 import time
 from django.utils import timezone
-from backoffice.dashboard.rollup import roll_up
-roll_up(now=timezone.now())
+from backoffice.dashboard.rollup import update_daily_metrics
+update_daily_metrics(now=timezone.now())
 started = time.perf_counter()
-roll_up(now=timezone.now())
+update_daily_metrics(now=timezone.now())
 print(time.perf_counter() - started)
 """
 # Version 7, in the order of the numbers: `span` of them over the past thirty days.
@@ -257,7 +257,9 @@ def measure(program: Program, large: Size, *, rounds: int) -> list[Row]:
             make_side(program, program.stores["DATABASE_URL"], program.port, large),
             make_side(program, beside, port, LITTLE),
         ]
-        counted = [roll_up(program, url) for url in (program.stores["DATABASE_URL"], beside)]
+        counted = [
+            update_daily_metrics(program, url) for url in (program.stores["DATABASE_URL"], beside)
+        ]
         say("Pages")
         figures: dict[str, list[list[float]]] = defaultdict(lambda: [[], []])
         for number in range(rounds):
@@ -322,7 +324,7 @@ def pages_of(database: psycopg.Connection[Any]) -> dict[str, str]:
     return pages | {what: f"/admin/{path}" for what, path in LISTS.items()}
 
 
-def roll_up(program: Program, database_url: str) -> float:
+def update_daily_metrics(program: Program, database_url: str) -> float:
     """Seconds."""
     return float(
         program.manage("shell", "--verbosity=0", "--command", ROLL_UP, DATABASE_URL=database_url)

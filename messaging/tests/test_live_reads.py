@@ -176,7 +176,7 @@ def test_download_is_cut_when_its_session_has_ended(kind: str, alice: User) -> N
         read = Hub().reads.open(session)
         downloads: dict[str, AsyncGenerator[bytes]] = {
             "room": export.streamed(iter(["one", "two"]), read),
-            "account": views.pieces(made, read),
+            "account": views.stream_parts(made, read),
         }
         read.end()
         with pytest.raises(SessionEnded):

@@ -35,7 +35,7 @@ class LinkInvalid(DomainError):
     status = 403
 
 
-class PieceMissing(Exception):
+class PartMissing(Exception):
     """The export expired while it was being downloaded; the connection ends in mid-file."""
 
 
@@ -85,7 +85,7 @@ async def download(request: ASGIRequest) -> HttpResponseBase:
     token = request.GET.get("token", "")
     session, export = await in_thread(linked_export, token, client_of(request))
     read = hub.reads.open(session)
-    response = StreamingHttpResponse(pieces(export, read), content_type="application/zip")
+    response = StreamingHttpResponse(stream_parts(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
     response["Content-Length"] = str(export.size)
@@ -115,11 +115,11 @@ def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
     return session, export
 
 
-async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
+async def stream_parts(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
     """Raises SessionEnded."""
     sent = number = 0
     while sent < (export.size or 0):
-        content = await in_thread(piece, export.pk, number)
+        content = await in_thread(read_part, export.pk, number)
         if read.has_ended:
             raise SessionEnded
         yield content
@@ -127,8 +127,8 @@ async def pieces(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
         number += 1
 
 
-def piece(export_id: uuid.UUID, number: int) -> bytes:
+def read_part(export_id: uuid.UUID, number: int) -> bytes:
     try:
         return bytes(ExportPart.objects.get(export=export_id, number=number).content)
     except ExportPart.DoesNotExist as error:
-        raise PieceMissing from error
+        raise PartMissing from error

@@ -26,9 +26,9 @@ from messaging.conversation import actions
 from messaging.models import Message
 from messaging.tests.live import ask
 from messaging.tests.rooms import exchange, make_room
-from privacy.api.views import PieceMissing
-from privacy.export import build, sections_of
-from privacy.models import KEPT, RECENT, DataExport, ExportPart
+from privacy.api.views import PartMissing
+from privacy.export import all_sections, build_export
+from privacy.models import EXPORT_LIFETIME, RECENT, DataExport, ExportPart
 from privacy.tests.exports import let_pass, make, stored, unzipped
 from privacy.tests.traces import use
 from tests.marks import committed
@@ -46,7 +46,7 @@ def test_export_is_asked_for_made_and_downloaded(slash: str, carol: User) -> Non
 
     asked = api.post(f"{URL}{slash}")
     waiting = api.get(f"{URL}{slash}").json()
-    build(export_id=DataExport.objects.get().pk)
+    build_export(export_id=DataExport.objects.get().pk)
     ready = api.get(f"{URL}{slash}").json()
     link = urlsplit(ready["download_url"])
     status, headers, body = ask(f"{link.path}{slash}?{link.query}")
@@ -154,7 +154,7 @@ def test_every_table_that_names_a_user_is_in_the_export(
     pro(alice_api, stripe)
     alice.refresh_from_db()
 
-    exported = {section.rows.model.__name__ for section in sections_of(alice)}
+    exported = {section.rows.model.__name__ for section in all_sections(alice)}
 
     related = {
         model.__name__
@@ -243,7 +243,7 @@ def test_temporary_and_deleted_rooms_are_not_in_the_export(carol: User) -> None:
 
 def test_expired_export_is_gone(alice: User, alice_api: APIClient) -> None:
     make(alice)
-    let_pass(KEPT)
+    let_pass(EXPORT_LIFETIME)
 
     assert alice_api.get(URL).status_code == 404
 
@@ -273,10 +273,10 @@ def test_link_is_good_for_a_live_session_and_a_few_minutes(
 def test_download_reads_a_piece_when_the_one_before_is_taken(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("privacy.export.PIECE_BYTES", 500)
+    monkeypatch.setattr("privacy.export.PART_BYTES", 500)
     exchange(make_room(carol))
     export = make(carol)
-    first, *others = (bytes(piece.content) for piece in export.parts.order_by("number"))
+    first, *others = (bytes(part.content) for part in export.parts.order_by("number"))
     link = urlsplit(api_for(carol).get(URL).json()["download_url"])
     sent: list[bytes] = []
 
@@ -285,7 +285,7 @@ def test_download_reads_a_piece_when_the_one_before_is_taken(
             sent.append(body)
             await asyncio.to_thread(lambda: export.parts.filter(number__gt=1).delete())
 
-    with pytest.raises(PieceMissing):
+    with pytest.raises(PartMissing):
         ask(f"{link.path}?{link.query}", send=send)
 
     assert sent[0] == first

@@ -16,8 +16,8 @@ from gemchat.stores.redis import client
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from privacy import export
-from privacy.export import build, write_archive
-from privacy.models import MOST_ATTEMPTS, DataExport, ExportPart, Superseded
+from privacy.export import build_export, write_archive
+from privacy.models import MOST_ATTEMPTS, AttemptSuperseded, DataExport, ExportPart
 from privacy.tasks import sweep_accounts
 from privacy.tests.exports import let_pass, make, stored
 from tests.dying import die_in
@@ -48,19 +48,19 @@ def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> Non
 def test_pieces_of_any_size_join_to_the_whole(
     size: int, carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("privacy.export.PIECE_BYTES", size)
+    monkeypatch.setattr("privacy.export.PART_BYTES", size)
 
     export = make(carol)
 
     assert stored(export)["account"][0]["name"] == "Carol"
-    sizes = [len(piece.content) for piece in export.parts.order_by("number")]
+    sizes = [len(part.content) for part in export.parts.order_by("number")]
     assert set(sizes[:-1]) <= {size}
     assert export.size == sum(sizes)
 
 
 def peak_of_export(user: User) -> int:
     tracemalloc.start()
-    write_archive(user, export.PieceWriter(DataExport.objects.get(user=user)))
+    write_archive(user, export.ExportPartWriter(DataExport.objects.get(user=user)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak
@@ -114,12 +114,12 @@ def test_worker_killed_in_the_middle_leaves_the_export_to_another(carol: User) -
         calls=2,
     )
     died = ExportPart.objects.count()
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
     status_meanwhile = DataExport.objects.get().status
     let_pass(timedelta(seconds=61))
     sweep_accounts()
     queued = client().llen("default")
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
 
     assert (died, status_meanwhile, queued) == (2, "building", 1)
     ended = DataExport.objects.get()
@@ -131,11 +131,11 @@ def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
     export, _ = DataExport.objects.get_or_start(alice)
     slow = DataExport.objects.claim(export.pk)
     let_pass(timedelta(seconds=61))
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
     whole = stored(export)
 
     for late in (lambda: slow.add_part(9, b"x"), lambda: slow.finish(size=1), slow.fail):
-        with pytest.raises(Superseded), transaction.atomic():
+        with pytest.raises(AttemptSuperseded), transaction.atomic():
             late()
 
     assert stored(export) == whole
@@ -148,14 +148,14 @@ def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
     export, _ = DataExport.objects.get_or_start(alice)
     DataExport.objects.update(attempt=MOST_ATTEMPTS)
 
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
 
     assert alice_api.get(URL).json()["status"] == "failed"
     assert alice_api.post(URL).json()["status"] == "queued"
 
 
 def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
-    build(export_id=uuid.uuid4())
+    build_export(export_id=uuid.uuid4())
 
     assert not DataExport.objects.exists()
     assert not Erasure.objects.exists()

@@ -11,8 +11,8 @@ from accounts.auth.closing import close_account
 from accounts.models import Erasure, User
 from messaging.tests.rooms import exchange, make_room
 from privacy.erasure import erase_user
-from privacy.export import build
-from privacy.models import DataExport, ExportPart, Superseded
+from privacy.export import build_export
+from privacy.models import AttemptSuperseded, DataExport, ExportPart
 from tests.marks import committed
 from tests.waiting import in_background, wait_until_blocked
 
@@ -47,7 +47,7 @@ def test_piece_that_is_being_added_does_not_fail_the_erasure(carol: User) -> Non
     assert (adding.result(30), erasing.result(30)) == (None, False)
     assert not User.objects.filter(pk=carol.pk).exists()
     assert not (ExportPart.objects.exists() or Erasure.objects.exists())
-    with pytest.raises(Superseded):
+    with pytest.raises(AttemptSuperseded):
         claimed.add_part(1, b"too late")
 
 
@@ -56,7 +56,7 @@ def test_export_whose_user_goes_meanwhile_ends_without_an_error(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece is a few bytes, so that the export is being written when the user goes."""
-    monkeypatch.setattr("privacy.export.PIECE_BYTES", 20)
+    monkeypatch.setattr("privacy.export.PART_BYTES", 20)
     room = make_room(carol)
     for number in range(5):
         exchange(room, f"Q{number}", f"A{number}")
@@ -64,7 +64,7 @@ def test_export_whose_user_goes_meanwhile_ends_without_an_error(
     erasure = close_account(user=carol)
 
     with locked_export(export):
-        building = in_background(lambda: build(export_id=export.pk))
+        building = in_background(lambda: build_export(export_id=export.pk))
         wait_until_blocked()
     erasing = in_background(lambda: erase_user(erasure_id=erasure.pk))
 

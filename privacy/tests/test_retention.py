@@ -17,7 +17,7 @@ from messaging.conversation.deletion import erase_room
 from messaging.models import Message
 from messaging.tests.rooms import exchange, make_room
 from privacy import retention
-from privacy.export import build
+from privacy.export import build_export
 from privacy.models import DataExport, ExportPart
 from privacy.retention import purge_expired
 
@@ -77,7 +77,7 @@ def test_room_with_a_new_message_is_kept_however_old_it_is(alice: User, settings
 def test_expired_exports_go_with_their_files(alice: User, carol: User) -> None:
     for user in (alice, carol):
         export, _ = DataExport.objects.get_or_start(user)
-        build(export_id=export.pk)
+        build_export(export_id=export.pk)
     DataExport.objects.filter(user=alice).update(expires_at=timezone.now())
 
     report = purge_expired()

@@ -20,7 +20,7 @@ from messaging.conversation import actions
 from messaging.models import Message
 from messaging.streaming.buffer import Position, begin, tell_readers
 from messaging.tests.rooms import exchange, make_room, url_of
-from privacy.export import build
+from privacy.export import build_export
 from privacy.models import DataExport
 from tests.fakes.stripe_api import FakeStripe
 
@@ -54,7 +54,7 @@ def leave_traces(stripe: FakeStripe) -> User:
     api.get("/api/v1/chatroom/")
     leave_traces_in_admin(user, room)
     export, _ = DataExport.objects.get_or_start(user)
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
     post("auth/login", {"mobile": NUMBER, "password": "wrong one"})
     code_for(NUMBER)
     user.refresh_from_db()

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from backoffice.management.doctor import diagnose
+from backoffice.management.doctor import run_checks
 
 
 class Command(BaseCommand):
@@ -15,14 +15,14 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="answer with one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = diagnose()
+        findings = run_checks()
         if options["json"]:
-            told = {each.name: {"ok": each.is_well, "detail": each.sentence} for each in findings}
+            told = {each.name: {"ok": each.ok, "detail": each.detail} for each in findings}
             self.stdout.write(json.dumps(told))
         else:
             for each in findings:
-                mark = "ok " if each.is_well else "BAD"
-                self.stdout.write(mark + " " + each.name + ": " + each.sentence)
-        ill = [each.name for each in findings if not each.is_well]
+                mark = "ok " if each.ok else "BAD"
+                self.stdout.write(mark + " " + each.name + ": " + each.detail)
+        ill = [each.name for each in findings if not each.ok]
         if ill:
             raise CommandError(f"Not well: {', '.join(ill)}.")
