@@ -1,8 +1,7 @@
-"""A user's export of all that is kept about them: the request, and the file that came of it.
+"""The export of a user's data: the request and the file.
 
-The file is in the database: web and worker share no disk, it goes with the user when the user is
-erased, and a backup needs no second place to look at. It is kept in pieces, so that nobody ever
-has the whole of it in memory.
+The file is in the database, since web and worker share no disk. It is deleted with the user, and a
+backup contains it. It is stored in parts, so that no process has all of it in memory.
 """
 
 import uuid
@@ -17,31 +16,31 @@ from uuid_utils.compat import uuid7
 from accounts.models.users import User
 
 EXPORT_LIFETIME = timedelta(days=7)
-# A worker that has added no piece for so long is dead. A piece takes a second or two at most.
+# A worker that adds no part for this time is dead. A part takes a second or two at most.
 LEASE = timedelta(seconds=60)
-# Asked again so soon, the export that has just been made is the answer.
+# A new request within this time gets the export that was made last.
 RECENT = timedelta(hours=1)
 MOST_ATTEMPTS = 5
 
 
 class AttemptSuperseded(Exception):
-    """Another worker has taken the export up, or it is gone."""
+    """Another worker has claimed the export, or the export was deleted."""
 
 
 class DataExportQuerySet(models.QuerySet["DataExport"]):
     def current(self, user: User) -> "DataExport | None":
-        """The user's export, unless it has expired."""
+        """Return the user's export, unless it has expired."""
         export = self.filter(user=user).first()
         return None if export is None or export.has_expired else export
 
     def get_or_start(self, user: User) -> "tuple[DataExport, bool]":
-        """The export that is under way or was made lately, or a new one in place of an older.
+        """Return the active or recent export, or a new export that replaces an older one.
 
-        With it, whether it is new.
+        The second value is True for a new export.
         """
         now = timezone.now()
         with transaction.atomic():
-            # The lock keeps two requests from both making one.
+            # The lock keeps two requests from both creating a row.
             User.objects.select_for_update(no_key=True).get(pk=user.pk)
             export = self.filter(user=user).first()
             if export is not None and (export.is_active or export.is_recent):
@@ -50,11 +49,11 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
             return self.create(user=user, requested_at=now, next_try_at=now), True
 
     def due(self) -> "DataExportQuerySet":
-        """Exports that nobody is making, or whose worker has died."""
+        """Return exports that no worker has, or whose worker has died."""
         return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=timezone.now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
-        """Take an export up, empty again; None when it is another's, or over."""
+        """Claim an export without its parts; None when another worker has it, or it ended."""
         with transaction.atomic():
             claimed = (
                 self.due()
@@ -82,12 +81,12 @@ class DataExport(models.Model):
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # One a user: a newer one takes the place of the one before.
+    # One per user: a newer export replaces the older.
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
     requested_at = models.DateTimeField()
     attempt = models.PositiveSmallIntegerField(default=0)
-    # When it is to be taken up; while a worker is at it, when its lease runs out.
+    # The time of the next claim; while a worker has the export, the end of its lease.
     next_try_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
@@ -123,13 +122,13 @@ class DataExport(models.Model):
             ),
         ]
         indexes = [
-            # The sweep for exports that nobody is making.
+            # The sweep for exports that no worker has.
             models.Index(
                 "next_try_at",
                 name="export_due",
                 condition=Q(status__in=["queued", "building"]),
             ),
-            # The nightly end of those that have expired.
+            # The nightly deletion of expired exports.
             models.Index("expires_at", name="export_expiry"),
         ]
 
@@ -150,24 +149,24 @@ class DataExport(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def add_part(self, number: int, content: bytes) -> None:
-        """Store the next piece of the file and keep the lease. Raises AttemptSuperseded."""
+        """Store the next part of the file and renew the lease. Raises AttemptSuperseded."""
         with transaction.atomic():
             if not self._own().update(next_try_at=timezone.now() + LEASE):
                 raise AttemptSuperseded
             ExportPart.objects.create(export=self, number=number, content=content)
 
     def finish(self, *, size: int) -> None:
-        """The file is whole. Raises AttemptSuperseded."""
+        """Mark the file complete. Raises AttemptSuperseded."""
         self._end(self.Status.READY, size=size)
 
     def fail(self) -> None:
-        """Give up, and let what there is of the file go. Raises AttemptSuperseded."""
+        """Mark the export failed, and delete its parts. Raises AttemptSuperseded."""
         with transaction.atomic():
             self._end(self.Status.FAILED, size=None)
             ExportPart.objects.filter(export=self).delete()
 
     def _own(self) -> DataExportQuerySet:
-        """The row, as long as this attempt has it."""
+        """Return the row while this attempt holds the lease."""
         return DataExport.objects.filter(
             pk=self.pk, status=self.Status.BUILDING, attempt=self.attempt
         )
@@ -195,16 +194,16 @@ class ExportPart(models.Model):
 
     class Meta:
         constraints = [
-            # Its index serves the download, which reads the pieces one by one.
+            # Its index serves the download, which reads the parts in order.
             models.UniqueConstraint(name="unique_export_part", fields=["export", "number"]),
         ]
 
     def __str__(self) -> str:
-        return f"piece {self.number}"
+        return f"part {self.number}"
 
 
 class PrivacyAction(models.TextChoices):
-    """What users, commands and staff do about personal data, as the audit log names it."""
+    """Audit actions on personal data, by users, commands and staff."""
 
     USER_EXPORTED = "user_exported"
     EXPORT_DOWNLOADED = "export_downloaded"

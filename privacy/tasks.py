@@ -1,4 +1,4 @@
-"""Export and erase people's data, and what is past its time: the work of Celery workers."""
+"""Celery tasks of export, erasure and retention."""
 
 import logging
 import uuid
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="privacy.tasks.build_export")
 def build_export(export_id: str) -> None:
-    """Make the file of an export that was asked for."""
+    """Make the file of an export."""
     try:
         export.build_export(export_id=uuid.UUID(export_id))
     finally:
@@ -37,7 +37,7 @@ def erase_user(erasure_id: str) -> None:
 
 @shared_task(name="privacy.tasks.sweep_accounts")
 def sweep_accounts() -> None:
-    """Send the exports and erasures that the queue has lost, or a worker died over."""
+    """Enqueue exports and erasures whose task was lost, or whose worker died."""
     for export_id in DataExport.objects.due().values_list("pk", flat=True):
         enqueue("privacy.tasks.build_export", export_id)
     for erasure_id in Erasure.objects.due().values_list("pk", flat=True):
@@ -46,5 +46,5 @@ def sweep_accounts() -> None:
 
 @shared_task(name="privacy.tasks.purge_expired")
 def purge_expired() -> None:
-    """Erase what is past its time, each night."""
+    """Erase rows past their retention, each night."""
     logger.info("Purged %s", retention.purge_expired())

@@ -1,4 +1,4 @@
-"""What staff do to an account."""
+"""Staff actions on an account."""
 
 from accounts.auth import rate_limits
 from accounts.auth.sign_in import send_code
@@ -10,7 +10,7 @@ from gemchat.api.errors import DomainError
 
 class BeingErased(DomainError):
     code = "being_erased"
-    message = "This account is closed, and being erased."
+    message = "This account is closed, and is being erased."
     status = 409
 
 
@@ -29,14 +29,14 @@ def end_sessions(context: ActionContext) -> str:
 
 
 def send_new_code(context: ActionContext) -> str:
-    """Under the limits that hold for everybody's number; the code is shown to nobody."""
+    """Send a code under the limits of each number; no page displays the code."""
     send_code(mobile=context.row.mobile, client=None)
     return "A code is on its way."
 
 
 def clear_lockouts(context: ActionContext) -> str:
-    forgotten = rate_limits.clear(mobile=context.row.mobile)
-    return f"Forgotten: {forgotten} sends and failed tries."
+    cleared = rate_limits.clear(mobile=context.row.mobile)
+    return f"Cleared: {cleared} sends and failed attempts."
 
 
 ACCOUNT_ACTIONS = [
@@ -46,7 +46,7 @@ ACCOUNT_ACTIONS = [
         permission="accounts.disable_user",
         event=AccountAction.USER_DISABLED,
         run=disable,
-        warning="They are shut out from the next request on, and their sessions end.",
+        warning="The user is refused from the next request on, and all sessions end.",
     ),
     StaffAction(
         name="enable",
@@ -54,7 +54,7 @@ ACCOUNT_ACTIONS = [
         permission="accounts.disable_user",
         event=AccountAction.USER_ENABLED,
         run=enable,
-        warning="They may sign in again.",
+        warning="The user may sign in again.",
     ),
     StaffAction(
         name="end_sessions",
@@ -62,7 +62,7 @@ ACCOUNT_ACTIONS = [
         permission="accounts.end_sessions",
         event=AccountAction.SESSIONS_ENDED,
         run=end_sessions,
-        warning="They have to sign in again on every device.",
+        warning="The user must sign in again on every device.",
     ),
     StaffAction(
         name="send_code",
@@ -70,7 +70,7 @@ ACCOUNT_ACTIONS = [
         permission="accounts.send_code",
         event=AccountAction.CODE_SENT,
         run=send_new_code,
-        warning="A new one-time code goes to the number; it is shown to nobody here.",
+        warning="A new one-time code goes to the number. No page displays the code.",
         max_rows=1,
     ),
     StaffAction(
@@ -79,6 +79,6 @@ ACCOUNT_ACTIONS = [
         permission="accounts.clear_lockouts",
         event=AccountAction.CODE_CLEARED,
         run=clear_lockouts,
-        warning="What was counted against the number, sends and failed tries, is forgotten.",
+        warning="The counts of sends and failed attempts for the number are cleared.",
     ),
 ]

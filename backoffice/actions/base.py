@@ -1,4 +1,4 @@
-"""What staff do to rows: after they have confirmed it and said why, and never without a trace."""
+"""Staff actions on rows: each has a reason and is in the audit log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=200,
         widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text="Kept in the audit log for good: write no names, numbers or messages.",
+        help_text="Stays in the audit log for ever: write no names, numbers or messages.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """One row that something is done to, by whom, and what the form says."""
+    """The row of an action, its request, and the values of the form."""
 
     request: HttpRequest
     row: Any
@@ -41,7 +41,7 @@ class ActionContext:
         return str(self.request.user.pk)
 
 
-# Does it, and may answer with a sentence for staff or with a file. Raises DomainError.
+# Returns a sentence for staff, a file or nothing. Raises DomainError.
 RunAction = Callable[[ActionContext], str | HttpResponseBase | None]
 
 
@@ -51,10 +51,10 @@ def identity(row: Any) -> Any:
 
 @dataclass(frozen=True)
 class StaffAction:
-    """An action of a list and of a row's page; `permission` is as `has_perm` takes it.
+    """An action of a list and of a row's page, for staff with `permission`.
 
-    `uses_network` says that another service is asked: no transaction is held then, and the audit has
-    the event before it is done, and another one should it be refused. `about` gives the row that
+    `uses_network` marks a call of another service, which runs outside a transaction. Its event is
+    recorded first, and a second event when the service refuses. `audit_target` returns the row that
     the audit names.
     """
 
@@ -69,7 +69,7 @@ class StaffAction:
     max_rows: int = MAX_ROWS
     audit_target: Callable[[Any], Model] = identity
 
-    # Templates would call it, as they do with whatever can be called.
+    # A template calls every callable value otherwise.
     do_not_call_in_templates: ClassVar[bool] = True
 
     def is_allowed(self, request: HttpRequest) -> bool:
@@ -78,16 +78,16 @@ class StaffAction:
     def __call__(
         self, page: Any, request: HttpRequest, chosen: QuerySet
     ) -> HttpResponseBase | None:
-        """What Django calls for an action of `page`, a BackOfficeAdmin."""
+        """Run as an action of `page`, a BackOfficeAdmin; Django calls this."""
         rows = list(page.permitted_rows(request, chosen)[: self.max_rows + 1])
         if not rows:
             page.message_user(
-                request, "There is nothing that you may do this to.", messages.WARNING
+                request, "You may not do this to any of these rows.", messages.WARNING
             )
             return None
         if len(rows) > self.max_rows:
             page.message_user(
-                request, f"Choose {self.max_rows} at the most, and do it again.", messages.ERROR
+                request, f"Choose at most {self.max_rows} rows, and try again.", messages.ERROR
             )
             return None
         confirmed = "confirmed" in request.POST
@@ -146,7 +146,7 @@ class StaffAction:
 
 
 def record(request: HttpRequest, event: str, row: Model | None = None, **details: Any) -> None:
-    """Note what a member of staff did, and to which row."""
+    """Record an action of a member of staff, and its row."""
     user_id, target = getattr(row, "user_id", None), ""
     if isinstance(row, User):
         user_id = row.pk

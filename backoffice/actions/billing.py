@@ -1,4 +1,4 @@
-"""What staff do about a user's plan, quota and subscription."""
+"""Staff actions on a user's plan, quota and subscription."""
 
 from datetime import datetime, time
 from typing import Any
@@ -26,7 +26,7 @@ class GrantForm(ReasonForm):
         """The end of that day."""
         day = self.cleaned_data["until"]
         if day < timezone.now().date():
-            raise ValidationError("This is over already.")
+            raise ValidationError("This day is over.")
         return datetime.combine(day, time(23, 59, 59), timezone.get_default_timezone())
 
 
@@ -39,11 +39,11 @@ def grant_pro_action(context: ActionContext) -> str:
 
 def reset_quota(context: ActionContext) -> str:
     used = DailyQuota.objects.reset(user=context.row)
-    return f"Given back: {used} of today's replies."
+    return f"Released: {used} of today's replies."
 
 
 def sync_with_stripe(context: ActionContext) -> str:
-    """Bring the customer's rows up to date, and derive the tier anew in any case."""
+    """Sync the customer's rows, and derive the tier again in any case."""
     user = owner_of(context.row)
     if user.stripe_customer_id:
         with stripe_calls(caller=Caller.STAFF):
@@ -54,7 +54,7 @@ def sync_with_stripe(context: ActionContext) -> str:
 
 
 def cancel(context: ActionContext) -> None:
-    # The outer block's permit, and no count against the user, hold for the inner one.
+    # The inner block inherits the permit for staff, which counts no call against the user.
     with stripe_calls(caller=Caller.STAFF):
         subscriptions.cancel_at_period_end(user=owner_of(context.row))
 
@@ -65,9 +65,9 @@ def resume(context: ActionContext) -> None:
 
 
 def owner_of(row: Any) -> User:
-    """The user of a page about users, or of the customer that a row of Stripe's mirror is about.
+    """Return a page's user, or the owner of the customer of a Stripe row.
 
-    Raises NoCustomer where the customer is nobody's.
+    Raises NoCustomer where the customer has no user.
     """
     if isinstance(row, User):
         return row
@@ -85,7 +85,7 @@ QUOTA_ACTIONS = [
         event=BillingAction.GRANT_GIVEN,
         run=grant_pro_action,
         form=GrantForm,
-        warning="Pro without Stripe, up to and with a day.",
+        warning="Pro without Stripe, until the end of a day.",
     ),
     StaffAction(
         name="reset_quota",
@@ -93,7 +93,7 @@ QUOTA_ACTIONS = [
         permission="billing.change_dailyquota",
         event=BillingAction.QUOTA_RESET,
         run=reset_quota,
-        warning="Today's replies are given back, and today's other limits begin again.",
+        warning="Today's replies are released, and today's other limits start again.",
     ),
 ]
 
@@ -104,7 +104,7 @@ STRIPE_ACTIONS = [
         permission="djstripe.change_customer",
         event=BillingAction.STRIPE_SYNCED,
         run=sync_with_stripe,
-        warning="Subscriptions are fetched from Stripe, and the tier is derived anew.",
+        warning="Subscriptions are fetched from Stripe, and the tier is derived again.",
         uses_network=True,
         max_rows=10,
     ),
@@ -114,7 +114,7 @@ STRIPE_ACTIONS = [
         permission="djstripe.change_subscription",
         event=BillingAction.CANCELLATION_ORDERED,
         run=cancel,
-        warning="The subscription ends with what is paid for.",
+        warning="The subscription ends with the paid period.",
         uses_network=True,
         max_rows=1,
     ),
@@ -124,7 +124,7 @@ STRIPE_ACTIONS = [
         permission="djstripe.change_subscription",
         event=BillingAction.RESUMPTION_ORDERED,
         run=resume,
-        warning="A cancellation that has not taken effect is taken back.",
+        warning="A cancellation that has not taken effect is revoked.",
         uses_network=True,
         max_rows=1,
     ),

@@ -1,4 +1,4 @@
-"""What staff do to all that is kept about a user."""
+"""Staff actions on all data of a user."""
 
 from functools import partial
 from tempfile import TemporaryFile
@@ -17,7 +17,7 @@ from privacy.models import PrivacyAction
 
 
 class EraseForm(ReasonForm):
-    understood = forms.BooleanField(label="This can not be undone, and I am sure")
+    understood = forms.BooleanField(label="This cannot be undone, and I am sure")
 
 
 def export(context: ActionContext) -> HttpResponseBase:
@@ -32,22 +32,22 @@ def export(context: ActionContext) -> HttpResponseBase:
 
 
 def erase(context: ActionContext) -> str:
-    """Close the account now; a worker erases it, after Stripe has been told."""
+    """Close the account; a worker deletes the customer at Stripe, then erases the account."""
     erasure = close_account(
         user=context.row, client=client_of(context.request), actor=context.actor
     )
     transaction.on_commit(partial(enqueue, "privacy.tasks.erase_user", erasure.pk))
-    return "The account is closed, and being erased."
+    return "The account is closed, and is being erased."
 
 
 PRIVACY_ACTIONS = [
     StaffAction(
         name="export",
-        label="Export all that is kept",
+        label="Export all data",
         permission="accounts.export_user",
         event=PrivacyAction.USER_EXPORTED,
         run=export,
-        warning="You get a file of personal data. Give it to nobody but the person.",
+        warning="You get a file of personal data. Give the file to nobody but the user.",
         max_rows=1,
     ),
     StaffAction(

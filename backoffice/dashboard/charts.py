@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn here and styled by the style sheet: no script, and no style of their own."""
+"""Charts as SVG without scripts or inline styles; the style sheet has the colours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from math import floor, log10
 from typing import Any
 
 WIDTH, HEIGHT = 480, 140
-# Room for the figures at the left and the days below.
+# Space for the numbers at the left and the days below.
 LEFT, BOTTOM, TOP = 46, 18, 8
 
 Values = Sequence[float | None]
@@ -15,9 +15,9 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Series over days, oldest first; a None is a day that nothing is known of.
+    """Series over days, oldest day first; None is a day without a value.
 
-    `kind` is `bars`, one on the other, or `lines`. `unit` is told in words after a figure.
+    `kind` is `bars`, stacked, or `lines`. `unit` follows a number in texts.
     """
 
     title: str
@@ -32,10 +32,10 @@ class Chart:
 
     @property
     def top(self) -> float:
-        """A round figure at or above every value."""
+        """Return a round number at or above every value."""
         if self.kind == "bars":
             days = zip(*self.series.values(), strict=True)
-            highest = max((sum(value or 0 for value in of_day) for of_day in days), default=0)
+            highest = max((sum(value or 0 for value in values) for values in days), default=0)
         else:
             values = (value or 0 for values in self.series.values() for value in values)
             highest = max(values, default=0)
@@ -46,7 +46,7 @@ class Chart:
 
     @property
     def y_axis(self) -> list[dict[str, Any]]:
-        """The figures at the left, each with its height."""
+        """Return the numbers at the left, each with its height."""
         return [
             {"y": round(self._y(share * self.top), 1), "text": format_number(share * self.top)}
             for share in (0, 0.5, 1)
@@ -54,21 +54,21 @@ class Chart:
 
     @property
     def bars(self) -> list[dict[str, Any]]:
-        slot = self._bar_width
+        width = self._bar_width
         drawn = []
-        for place in range(len(self.days)):
+        for index in range(len(self.days)):
             below = 0.0
             for number, values in enumerate(self.series.values()):
-                value = values[place] or 0
+                value = values[index] or 0
                 upper, lower = self._y(below + value), self._y(below)
                 below += value
                 if value:
                     drawn.append(
                         {
                             "series": number,
-                            "x": round(LEFT + place * slot + slot * 0.15, 1),
+                            "x": round(LEFT + index * width + width * 0.15, 1),
                             "y": round(upper, 1),
-                            "width": round(slot * 0.7, 1),
+                            "width": round(width * 0.7, 1),
                             "height": round(max(lower - upper, 0.5), 1),
                         }
                     )
@@ -76,29 +76,29 @@ class Chart:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Pieces of each series, broken where nothing is known; a lone day is a dot."""
+        """Return segments of each series between missing values; a single day is a dot."""
         drawn = []
         for number, values in enumerate(self.series.values()):
-            piece: list[tuple[float, float]] = []
-            for place, value in enumerate([*values, None]):
+            segment: list[tuple[float, float]] = []
+            for index, value in enumerate([*values, None]):
                 if value is not None:
-                    x = LEFT + (place + 0.5) * self._bar_width
-                    piece.append((round(x, 1), round(self._y(value), 1)))
-                elif piece:
-                    points = " ".join(f"{x},{y}" for x, y in piece)
+                    x = LEFT + (index + 0.5) * self._bar_width
+                    segment.append((round(x, 1), round(self._y(value), 1)))
+                elif segment:
+                    points = " ".join(f"{x},{y}" for x, y in segment)
                     drawn.append(
                         {
                             "series": number,
                             "points": points,
-                            "dot": piece[0] if len(piece) == 1 else (),
+                            "dot": segment[0] if len(segment) == 1 else (),
                         }
                     )
-                    piece = []
+                    segment = []
         return drawn
 
     @property
     def x_axis(self) -> list[dict[str, Any]]:
-        """The first day and the last, below."""
+        """Return the first and the last day, below."""
         last = LEFT + len(self.days) * self._bar_width
         return [
             {"x": LEFT, "anchor": "start", "day": self.days[0]},
@@ -107,7 +107,7 @@ class Chart:
 
     @property
     def text_alternative(self) -> str:
-        """The gist, for those who can't see it."""
+        """Describe the chart for users who cannot see it."""
         latest = [
             name + " " + format_number(values[-1]) + self.unit
             for name, values in self.series.items()
@@ -117,11 +117,11 @@ class Chart:
 
     @property
     def rows(self) -> list[tuple[date, list[str]]]:
-        """The table, newest day first."""
+        """Return the rows of the table, newest day first."""
         columns = list(self.series.values())
         days = [
-            (day, ["" if of[place] is None else format_number(of[place]) for of in columns])
-            for place, day in enumerate(self.days)
+            (day, [format_number(values[index]) for values in columns])
+            for index, day in enumerate(self.days)
         ]
         return days[::-1]
 
@@ -134,7 +134,7 @@ class Chart:
 
 
 def format_number(value: float | None) -> str:
-    """1234567 as 1.2M; small figures as they are."""
+    """Format 1234567 as 1.2M; small numbers stay exact."""
     if value is None:
         return ""
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):

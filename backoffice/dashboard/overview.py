@@ -1,4 +1,4 @@
-"""What the first page of the back office tells, read from the rollup."""
+"""The dashboard: figures and charts of the first page, read from daily metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from backoffice.dashboard.charts import Chart, format_number
 from backoffice.dashboard.rollup import Waiting, waiting
 from backoffice.models import DailyMetrics
 
-DAYS_SHOWN = 30
-# Beat counts every minute; a few late ones are no news.
+CHART_DAYS = 30
+# Beat computes every minute; a few late runs are normal.
 STALE_AFTER = timedelta(minutes=5)
-SHOWN_MODELS = 5
+CHARTED_MODELS = 5
 
 Figure = Callable[[DailyMetrics], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of today beside that of the whole of yesterday."""
+    """A figure of today beside the same figure of all of yesterday."""
 
     name: str
     today: str
@@ -39,7 +39,7 @@ class Overview:
 
 def overview() -> Overview:
     now = timezone.now()
-    days = [now.date() - timedelta(days=back) for back in range(DAYS_SHOWN - 1, -1, -1)]
+    days = [now.date() - timedelta(days=back) for back in range(CHART_DAYS - 1, -1, -1)]
     counted = {row.day: row for row in DailyMetrics.objects.filter(day__gte=days[0])}
     as_of = max((row.computed_at for row in counted.values()), default=None)
     return Overview(
@@ -97,10 +97,10 @@ def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
     currencies = sorted({name for row in counted.values() for name in row.revenue or {}})
 
     def by_model(figure: Callable[[dict[str, int]], float]) -> dict[str, list[float | None]]:
-        def of(name: str) -> Figure:
+        def model_figure(name: str) -> Figure:
             return lambda row: figure(row.by_model[name]) if name in row.by_model else 0
 
-        return {name: series(of(name)) for name in models}
+        return {name: series(model_figure(name)) for name in models}
 
     def outcome(name: str) -> list[float | None]:
         return series(lambda row: row.outcomes.get(name, 0))
@@ -152,14 +152,14 @@ def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
             "",
             "bars",
             days,
-            by_model(lambda of: of["prompt_tokens"] + of["output_tokens"]),
+            by_model(lambda totals: totals["prompt_tokens"] + totals["output_tokens"]),
         ),
         Chart(
             "Cost by model",
             " USD",
             "bars",
             days,
-            by_model(lambda of: of["cost_micro_usd"] / 1_000_000),
+            by_model(lambda totals: totals["cost_micro_usd"] / 1_000_000),
         ),
         Chart("Pro users", "", "lines", days, {"Pro": series(lambda row: row.pro_users)}),
         Chart(
@@ -175,9 +175,9 @@ def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
 def busiest_models(rows: Any) -> list[str]:
     replies: dict[str, int] = {}
     for row in rows:
-        for name, of in row.by_model.items():
-            replies[name] = replies.get(name, 0) + of["replies"]
-    return sorted(replies, key=lambda name: -replies[name])[:SHOWN_MODELS]
+        for name, totals in row.by_model.items():
+            replies[name] = replies.get(name, 0) + totals["replies"]
+    return sorted(replies, key=lambda name: -replies[name])[:CHARTED_MODELS]
 
 
 def seconds(milliseconds: int | None) -> float | None:
@@ -189,5 +189,5 @@ def dollars(micro: int) -> float:
 
 
 def money(row: DailyMetrics, currency: str) -> float | None:
-    """In hundredths of most currencies; staff know those that have none."""
+    """Return the revenue in whole units, for currencies with hundredths."""
     return None if row.revenue is None else row.revenue.get(currency, 0) / 100

@@ -1,4 +1,4 @@
-"""Counts the days that `DailyMetrics` keeps."""
+"""The rollup: computes a row of `DailyMetrics` for each stale day."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,12 +17,12 @@ from messaging.models import Message
 from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
-# Known of the moment only; a day that is over keeps what it had last.
-OF_THE_MOMENT = ("pro_users", "revenue")
+# Known only at the moment; a day that is over retains its last values.
+CURRENT_COLUMNS = ("pro_users", "revenue")
 
 
 def update_daily_metrics(*, now: datetime) -> list[date]:
-    """Count the days that are due; which they were."""
+    """Compute the metrics of each stale day, and return these days."""
     stale_days = DailyMetrics.objects.stale_days(now=now)
     for day in stale_days:
         is_today = day == now.date()
@@ -30,13 +30,13 @@ def update_daily_metrics(*, now: datetime) -> list[date]:
         if is_today:
             figures.pro_users = User.objects.filter(tier=User.Tier.PRO).count()
             figures.revenue = monthly_revenue()
-        figures.store(keep=() if is_today else OF_THE_MOMENT)
+        figures.store(keep=() if is_today else CURRENT_COLUMNS)
     return stale_days
 
 
 def compute_metrics(day: date, *, now: datetime) -> DailyMetrics:
     start, end = day_start(day), day_start(day + timedelta(days=1))
-    # Ids sort by time, and the primary key serves.
+    # Ids sort by time, so the index of the primary key serves.
     ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
     recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
     ended = recorded.filter(ENDED)
@@ -46,8 +46,8 @@ def compute_metrics(day: date, *, now: datetime) -> DailyMetrics:
         new_users=User.objects.filter(**ids).count(),
         active_users=ended.aggregate(users=Count("user", distinct=True))["users"],
         sends=Message.objects.filter(sender=Message.Sender.USER, **ids).count(),
-        outcomes=counted(ended, "outcome"),
-        errors=counted(ended.exclude(error_code=""), "error_code"),
+        outcomes=count_by(ended, "outcome"),
+        errors=count_by(ended.exclude(error_code=""), "error_code"),
         by_model=by_model(recorded),
         first_token_p50=first_token[0],
         first_token_p95=first_token[1],
@@ -75,12 +75,12 @@ def percentiles(records: QuerySet[UsageRecord]) -> list[list[int | None]]:
     ]
 
 
-def counted(records: Any, column: str) -> dict[str, int]:
+def count_by(records: Any, column: str) -> dict[str, int]:
     return dict(records.values_list(column).annotate(Count("pk")).order_by(column))
 
 
 def by_model(records: Any) -> dict[str, dict[str, int]]:
-    """Replies that ended, and the tokens and cost of all that Gemini was asked for."""
+    """Return ended replies, and tokens and cost of all calls of Gemini, by model."""
     sums = {name: Sum(name) for name in ("prompt_tokens", "output_tokens", "cost_micro_usd")}
     replies = Count("pk", filter=ENDED)
     rows = records.values("model").annotate(replies=replies, **sums).order_by("model")
@@ -89,7 +89,7 @@ def by_model(records: Any) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How things stand at this moment. `queued` is None where the broker does not answer."""
+    """Replies that wait now. `queued` is None where the broker does not answer."""
 
     queued: int | None
     oldest_seconds: float | None
@@ -101,7 +101,7 @@ def waiting() -> Waiting:
 
 
 def oldest_seconds() -> float | None:
-    """How long somebody has been waiting for a worker to begin; not for what staff sent again."""
+    """Return the wait of the oldest queued reply, without replies that staff retried."""
     oldest = (
         Message.objects.filter(status=Message.Status.QUEUED, attempts_forgiven=0)
         .order_by("id")

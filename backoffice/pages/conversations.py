@@ -1,4 +1,4 @@
-"""Rooms, messages and models as staff see them; what people wrote is not shown."""
+"""Admin pages of rooms, messages and models, without content of users."""
 
 import uuid
 
@@ -29,15 +29,22 @@ ATTEMPTS_SHOWN = 50
 
 @admin.register(Chatroom)
 class ChatroomAdmin(ContentAdmin):
-    """Rooms are their users'; staff see that they are there."""
+    """Rooms without their titles and system prompts."""
 
     list_display = ("created_at", "user", "message_count", "last_message_at", "archived")
     export_columns = ("id", *list_display)
     list_select_related = ["user"]
     list_filter = [AgeFilter]
     fields = (
-        *("id", "user", "created_at", "updated_at", "last_message_at", "message_count"),
-        *("archived", "expires_at", "deleted_at"),
+        "id",
+        "user",
+        "created_at",
+        "updated_at",
+        "last_message_at",
+        "message_count",
+        "archived",
+        "expires_at",
+        "deleted_at",
     )
     readonly_fields = fields
 
@@ -48,15 +55,15 @@ class ChatroomAdmin(ContentAdmin):
         return row
 
     def get_messages(self, row: Chatroom, *, before: uuid.UUID | None) -> list[Message]:
-        said = Message.objects.filter(chatroom=row).order_by("-id")
-        return list((said.filter(pk__lt=before) if before else said)[:PAGE])
+        messages = Message.objects.filter(chatroom=row).order_by("-id")
+        return list((messages.filter(pk__lt=before) if before else messages)[:PAGE])
 
 
 class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
     options = {
-        "under_way": ("Under way", Q(status__in=["queued", "generating"])),
+        "under_way": ("Active", Q(status__in=["queued", "generating"])),
         "failed": ("Failed", Q(status="failed")),
     }
 
@@ -69,12 +76,12 @@ class ErrorFilter(ChoiceFilter):
 
 def retry_reply(context: ActionContext) -> str:
     retry(reply_id=context.row.pk)
-    return "The reply is being made again."
+    return "The reply is queued again."
 
 
 @admin.register(Message)
 class MessageAdmin(ContentAdmin):
-    """How replies fared."""
+    """Messages with the state and the attempts of replies."""
 
     columns = ("user", "sender", "status", "error_code", "provider_code", "model", "attempt")
     list_display = ("created_at", *columns)
@@ -113,11 +120,11 @@ class MessageAdmin(ContentAdmin):
     staff_actions = [
         StaffAction(
             name="retry",
-            label="Make again",
+            label="Retry",
             permission="messaging.retry_reply",
             event=MessagingAction.REPLY_RETRIED,
             run=retry_reply,
-            warning="Failed replies are made once more, at no cost to their users' quota.",
+            warning="Failed replies are queued again, at no cost to the quota of their users.",
         )
     ]
 
@@ -144,17 +151,36 @@ class MessageAdmin(ContentAdmin):
 
     @admin.display(description="Attempts")
     def attempts(self, message: Message) -> SafeString | str:
-        """Of the ledger, which has each attempt that ended; the row has the last one alone."""
+        """Return each ended attempt of the ledger; the row has only the last attempt."""
         heads = [
-            *["Attempt", "Began", "Ended", "Outcome", "Error", "Gemini's code", "Model"],
-            *["Tokens in", "out", "thinking", "cached", "Micro-USD"],
+            "Attempt",
+            "Began",
+            "Ended",
+            "Outcome",
+            "Error",
+            "Gemini's code",
+            "Model",
+            "Tokens in",
+            "out",
+            "thinking",
+            "cached",
+            "Micro-USD",
         ]
         rows = (
             UsageRecord.objects.filter(reply_id=message.pk, purpose=UsageRecord.Purpose.REPLY)
             .order_by("attempt")
             .values_list(
-                *["attempt", "started_at", "created_at", "outcome", "error_code", "provider_code"],
-                *["model", "prompt_tokens", "output_tokens", "thinking_tokens", "cached_tokens"],
+                "attempt",
+                "started_at",
+                "created_at",
+                "outcome",
+                "error_code",
+                "provider_code",
+                "model",
+                "prompt_tokens",
+                "output_tokens",
+                "thinking_tokens",
+                "cached_tokens",
                 "cost_micro_usd",
             )[:ATTEMPTS_SHOWN]
         )
@@ -164,14 +190,14 @@ class MessageAdmin(ContentAdmin):
         return row.chatroom
 
     def get_messages(self, row: Message, *, before: uuid.UUID | None) -> list[Message]:
-        """A prompt alone; a reply with its prompt."""
-        said = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
-        return list(Message.objects.filter(said).order_by("-id"))
+        """Return a prompt alone, or a reply with its prompt."""
+        ids = [row.pk, row.parent_id] if row.is_reply else [row.pk]
+        return list(Message.objects.filter(pk__in=ids).order_by("-id"))
 
 
 @admin.register(GeminiModel)
 class GeminiModelAdmin(BackOfficeAdmin):
-    """One that is not to be used any more is disabled or retired: replies name it for ever."""
+    """Models; a model is disabled or retired, never deleted, since replies name it."""
 
     list_display = ["name", "tier", "is_enabled", "input_price", "output_price", "retires_on"]
     ordering = ["name"]

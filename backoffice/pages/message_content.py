@@ -1,4 +1,4 @@
-"""Pages of what people wrote: hidden until somebody who may read it says why, each time anew."""
+"""Pages of message content: hidden until staff with the permission give a reason, each time."""
 
 import uuid
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ HEADS = ["room", "title", "time", "sender", "status", "content"]
 
 
 class ContentAdmin(ReadOnlyAdmin):
-    """Rows whose page leads to a page of their content."""
+    """An admin page with a link to a page of content."""
 
     def get_room(self, row: Any) -> Chatroom:
         raise NotImplementedError
 
     def get_messages(self, row: Any, *, before: uuid.UUID | None) -> list[Message]:
-        """A page of what was said, the newest first."""
+        """Return a page of messages, newest first."""
         raise NotImplementedError
 
     def get_urls(self) -> list[Any]:
@@ -58,7 +58,7 @@ class ContentAdmin(ReadOnlyAdmin):
         form = ReasonForm(request.POST if request.method == "POST" else None)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"What was said: {row}",
+            "title": f"Content: {row}",
             "opts": self.opts,
             "row": row,
             "form": form,
@@ -77,9 +77,13 @@ class ContentAdmin(ReadOnlyAdmin):
 
 
 def file_rows(room: Chatroom) -> Iterator[list[Any]]:
-    said = Message.objects.filter(chatroom=room).order_by("id")[:EXPORTED_ROWS]
-    for message in said.iterator(chunk_size=500):
+    messages = Message.objects.filter(chatroom=room).order_by("id")[:EXPORTED_ROWS]
+    for message in messages.iterator(chunk_size=500):
         yield [
-            *[room.pk, room.title, message.created_at, message.sender, message.status],
+            room.pk,
+            room.title,
+            message.created_at,
+            message.sender,
+            message.status,
             message.content,
         ]

@@ -1,4 +1,4 @@
-"""Paging through tables of any size: what a page costs does not grow with what lies behind it."""
+"""A paginator whose cost does not grow with the table."""
 
 import json
 from functools import cached_property
@@ -6,18 +6,18 @@ from functools import cached_property
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 
-# So many rows can be paged through. Whoever looks for others narrows the list.
+# Staff who need later rows narrow the list.
 MAX_PAGED_ROWS = 2_000
 
 
 def estimated_rows(queryset: QuerySet) -> int:
-    """How many rows PostgreSQL's planner expects, without looking at any."""
+    """Return the rows that PostgreSQL's planner expects, without a count."""
     plan = json.loads(queryset.order_by().explain(format="json"))
     return int(plan[0]["Plan"]["Plan Rows"])
 
 
 class EstimatingPaginator(Paginator):
-    """Counts rows up to `MAX_PAGED_ROWS` exactly and goes no further; of more there is an estimate."""
+    """Count rows exactly up to `MAX_PAGED_ROWS`, and estimate beyond."""
 
     object_list: QuerySet
 
@@ -27,7 +27,7 @@ class EstimatingPaginator(Paginator):
 
     @cached_property
     def estimated_total(self) -> int | None:
-        """How many there may be, where there are more than can be paged through."""
+        """Return the estimate where there are more rows than the pages reach, else None."""
         return (
             max(MAX_PAGED_ROWS, estimated_rows(self.object_list))
             if self.count == MAX_PAGED_ROWS

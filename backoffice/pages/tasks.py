@@ -1,4 +1,4 @@
-"""Failed tasks as staff see them, without what an exception said: that may be a person's."""
+"""Admin page of failed tasks, without texts of exceptions: they may hold personal data."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from django_celery_results.admin import GroupResult, TaskResult
 
 from backoffice.pages.base import ReadOnlyAdmin
 
-# The pages of django-celery-results count and sort all rows, and show what an exception said.
+# The pages of django-celery-results count and sort all rows, and display texts of exceptions.
 admin.site.unregister(TaskResult)
 admin.site.unregister(GroupResult)
 
@@ -21,7 +21,7 @@ FRAME = re.compile(r'^  File ".*", line \d+, in \S+$', re.MULTILINE)
 
 @admin.register(TaskResult)
 class TaskResultAdmin(ReadOnlyAdmin):
-    """Tasks that failed; the others leave nothing. What an exception said may be a person's."""
+    """Failed tasks; a task that succeeds leaves no row."""
 
     columns = ("task_id", "task_name", "status", "exception", "worker", "date_done")
     list_display = columns
@@ -35,10 +35,10 @@ class TaskResultAdmin(ReadOnlyAdmin):
     @admin.display(description="Exception")
     def exception(self, task: TaskResult) -> str:
         try:
-            told: Any = json.loads(task.result or "null")
+            result: Any = json.loads(task.result or "null")
         except ValueError:
             return ""
-        return str(told.get("exc_type", "")) if isinstance(told, dict) else ""
+        return str(result.get("exc_type", "")) if isinstance(result, dict) else ""
 
     @admin.display(description="Where")
     def where(self, task: TaskResult) -> SafeString:

@@ -164,7 +164,7 @@ def test_failed_delivery_is_found_and_replayed(desk, alice, failed_delivery):
 
     page = act(desk, "replay", failed_delivery)
 
-    assert "taken in" in told(page)
+    assert "processed" in told(page)
     assert tier_of(alice) == "pro"
     failed_delivery.refresh_from_db()
     assert (failed_delivery.processed, failed_delivery.exception) == (True, "")
@@ -207,5 +207,5 @@ def test_flag_is_settled_once(desk, alice, subscription):
 
     flag.refresh_from_db()
     assert flag.resolved_at is not None
-    assert "settled already" in told(again)
+    assert "resolved already" in told(again)
     assert len(events(BillingAction.FLAG_SETTLED)) == 1

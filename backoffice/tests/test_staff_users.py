@@ -266,7 +266,7 @@ def test_subscription_actions_say_when_there_is_nothing_to_do_them_to(desk, alic
 def test_other_staff_are_for_superusers_alone(desk_of, staff, action):
     page = act(desk_of("Support"), action, staff, understood="on")
 
-    assert "nothing that you may do this to" in told(page)
+    assert "You may not do this to any" in told(page)
     assert User.objects.get(pk=staff.pk).is_active
     assert not AuditEvent.objects.exists()
 

@@ -1,4 +1,4 @@
-"""Read many rows in batches, so that neither memory nor a cursor holds all of them."""
+"""Read many rows in batches, without a cursor and in little memory."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -12,20 +12,20 @@ from accounts.models.audit import AccountAction
 
 class Command(UserCommand):
     help = (
-        "Set up the second factor of a member of staff. Prints its secret, this once: enter it, or"
-        " the otpauth URI, in an authenticator app."
+        "Set up the second factor of a member of staff. Prints its secret only once: enter the"
+        " secret, or the otpauth URI, in an authenticator app."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--yes", action="store_true", help="replace the one that is there")
+        parser.add_argument("--yes", action="store_true", help="replace the present second factor")
 
     def report_on_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.is_staff:
             raise CommandError(f"{user.mobile} is not a member of staff.")
         devices = TOTPDevice.objects.filter(user=user)
         if devices.exists() and not options["yes"]:
-            raise CommandError("There is a second factor; add --yes to replace it.")
+            raise CommandError("There is a second factor already; add --yes to replace it.")
         with transaction.atomic():
             devices.delete()
             device = TOTPDevice.objects.create(user=user, name="authenticator", confirmed=True)

@@ -11,7 +11,7 @@ from privacy.models import PrivacyAction
 
 
 class Command(UserCommand):
-    help = "Write all that is kept about a user into a ZIP of JSON files."
+    help = "Write all data of a user into a ZIP of JSON files."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
