@@ -5,8 +5,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
 
@@ -29,5 +29,7 @@ class Command(UserCommand):
         with transaction.atomic():
             devices.delete()
             device = TOTPDevice.objects.create(user=user, name="authenticator", confirmed=True)
-            record(AccountAction.SECOND_FACTOR_SET, user)
+            AuditEvent.objects.record(
+                AccountAction.SECOND_FACTOR_SET, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+            )
         return {"secret": b32encode(device.bin_key).decode(), "uri": device.config_url}
