@@ -191,8 +191,8 @@ class MessageAdmin(ContentAdmin):
 
     def get_messages(self, row: Message, *, before: uuid.UUID | None) -> list[Message]:
         """Return a prompt alone, or a reply with its prompt."""
-        ids = [row.pk, row.parent_id] if row.is_reply else [row.pk]
-        return list(Message.objects.filter(pk__in=ids).order_by("-id"))
+        query = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
+        return list(Message.objects.filter(query).order_by("-id"))
 
 
 @admin.register(GeminiModel)
