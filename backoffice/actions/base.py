@@ -87,7 +87,9 @@ class StaffAction:
             return None
         if len(rows) > self.max_rows:
             page.message_user(
-                request, f"Choose at most {self.max_rows} rows, and try again.", messages.ERROR
+                request,
+                f"Choose fewer rows: this action takes at most {self.max_rows}.",
+                messages.ERROR,
             )
             return None
         confirmed = "confirmed" in request.POST

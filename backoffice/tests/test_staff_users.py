@@ -274,7 +274,7 @@ def test_other_staff_are_for_superusers_alone(desk_of, staff, action):
 def test_one_at_a_time_is_what_some_actions_take(desk, alice, bob):
     page = act(desk, "export", alice, bob)
 
-    assert "Choose 1 at the most" in told(page)
+    assert "this action takes at most 1." in told(page)
     assert not AuditEvent.objects.exists()
 
 
