@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from accounts.models import AuditEvent, User
+from accounts.models import User
 from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 
 COMMAND = "command"
@@ -59,7 +59,3 @@ class UserCommand(MobileCommand):
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         raise NotImplementedError
-
-
-def record(action: str, user: User, **details: Any) -> None:
-    AuditEvent.objects.record(action, user_id=user.pk, mobile=user.mobile, actor=COMMAND, **details)

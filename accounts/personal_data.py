@@ -25,6 +25,7 @@ from accounts.models import (
     Session,
     User,
 )
+from gemchat.stores.batches import in_key_order
 
 BATCH = 200
 
@@ -45,11 +46,8 @@ class ExportSection:
         fields = [field.attname for field in self.rows.model._meta.concrete_fields]
         shown = [name for name in fields if name not in self.exclude]
         key = self.rows.model._meta.pk.attname
-        rows = self.rows.order_by("pk").values(*{*shown, key})
-        batch = list(rows[: self.batch])
-        while batch:
+        for batch in in_key_order(self.rows.values(*{*shown, key}), self.batch):
             yield [{name: row[name] for name in shown} for row in batch]
-            batch = list(rows.filter(pk__gt=batch[-1][key])[: self.batch])
 
 
 def export_sections(user: User) -> list[ExportSection]:

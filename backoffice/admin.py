@@ -1,5 +1,5 @@
 """Register every page of the back office; Django imports this module."""
 
-from backoffice.pages import accounts, billing, conversations, message_content, users
+from backoffice.pages import accounts, billing, conversations, message_content, tasks, users
 
-__all__ = ["accounts", "billing", "conversations", "message_content", "users"]
+__all__ = ["accounts", "billing", "conversations", "message_content", "tasks", "users"]

@@ -3,7 +3,7 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class StaffAdminConfig(AdminConfig):
-    """Django's admin, with this program's sign-in."""
+    """Configure Django's admin with the sign-in for staff."""
 
     default_site = "backoffice.sign_in.StaffSite"
 

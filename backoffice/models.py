@@ -1,29 +1,29 @@
-"""A row a day of what the program does, so that staff see a month without anything being counted.
+"""Daily metrics: one row per day, so that the dashboard counts nothing.
 
-Kept by beat. A day is counted anew until an hour after its end, and then never again; so a beat
-that was away for a while fills in what it has missed.
+Beat starts the rollup. A day is computed again until an hour after its end. A beat that was stopped
+for a while computes the missing days later.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import models
 
-# Replies that were under way at midnight have ended by then.
+# Replies that were active at midnight have ended by then.
 CLOSES_AFTER = timedelta(hours=1)
 DAYS = 31
 
 
-class DailyFiguresQuerySet(models.QuerySet["DailyFigures"]):
-    def due(self, *, now: datetime) -> list[date]:
-        """The days of the past month that are not counted for good, oldest first."""
+class DailyMetricsQuerySet(models.QuerySet["DailyMetrics"]):
+    def stale_days(self, *, now: datetime) -> list[date]:
+        """Return the days of the past month that are not final, oldest first."""
         today = now.date()
         days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
         counted = dict(self.filter(day__gte=days[0]).values_list("day", "computed_at"))
-        return [day for day in days if day not in counted or counted[day] < closing_of(day)]
+        return [day for day in days if day not in counted or counted[day] < day_closing(day)]
 
 
-class DailyFigures(models.Model):
-    """One day (UTC). What is known of a moment only is null for days that nobody looked at."""
+class DailyMetrics(models.Model):
+    """One day (UTC). Values of a moment are null for days that were computed later."""
 
     day = models.DateField(primary_key=True)
     new_users = models.PositiveIntegerField()
@@ -45,18 +45,18 @@ class DailyFigures(models.Model):
     revenue = models.JSONField(null=True)
     computed_at = models.DateTimeField()
 
-    objects = DailyFiguresQuerySet.as_manager()
+    objects = DailyMetricsQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "daily figures"
+        verbose_name_plural = "daily metrics"
 
     def __str__(self) -> str:
         return f"{self.day:%Y-%m-%d}"
 
     def store(self, *, keep: tuple[str, ...] = ()) -> None:
-        """Write this over the day's row that is there, but for the columns to keep."""
+        """Insert the day's row, or update it except for the columns of `keep`."""
         columns = [field.attname for field in self._meta.fields if field.name != "day"]
-        DailyFigures.objects.bulk_create(
+        DailyMetrics.objects.bulk_create(
             [self],
             update_conflicts=True,
             unique_fields=["day"],
@@ -65,19 +65,20 @@ class DailyFigures(models.Model):
 
     @property
     def tokens(self) -> int:
-        return sum(of["prompt_tokens"] + of["output_tokens"] for of in self.by_model.values())
+        models = self.by_model.values()
+        return sum(totals["prompt_tokens"] + totals["output_tokens"] for totals in models)
 
     @property
     def cost_micro_usd(self) -> int:
-        return sum(of["cost_micro_usd"] for of in self.by_model.values())
+        return sum(totals["cost_micro_usd"] for totals in self.by_model.values())
 
 
-def start_of(day: date) -> datetime:
+def day_start(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def closing_of(day: date) -> datetime:
-    return start_of(day) + timedelta(days=1) + CLOSES_AFTER
+def day_closing(day: date) -> datetime:
+    return day_start(day) + timedelta(days=1) + CLOSES_AFTER
 
 
 class BackofficeAction(models.TextChoices):

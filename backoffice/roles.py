@@ -1,4 +1,4 @@
-"""The roles of staff, as groups whose permissions are written here and nowhere else."""
+"""The roles of staff: groups whose permissions are listed here alone."""
 
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
@@ -14,7 +14,7 @@ RESET_QUOTA = Q(content_type__app_label="billing", codename="change_dailyquota")
 
 ROLES: dict[str, Q] = {
     "Read-only": VIEW,
-    # Whoever talks to people.
+    # Staff who help users.
     "Support": VIEW
     | CONTENT
     | RETRY
@@ -22,11 +22,15 @@ ROLES: dict[str, Q] = {
     | Q(
         content_type__app_label="accounts",
         codename__in=[
-            *["disable_user", "end_sessions", "send_code", "clear_lockouts"],
-            *["export_user", "erase_user"],
+            "disable_user",
+            "end_sessions",
+            "send_code",
+            "clear_lockouts",
+            "export_user",
+            "erase_user",
         ],
     ),
-    # Whoever looks after money.
+    # Staff who handle payments.
     "Billing": VIEW
     | MIRROR
     | EXPORT_ROWS
@@ -39,7 +43,7 @@ ROLES: dict[str, Q] = {
         content_type__app_label="billing",
         codename__in=["add_grant", "change_grant", "change_flag"],
     ),
-    # Whoever keeps it running.
+    # Staff who operate the program.
     "Ops": VIEW
     | EXPORT_ROWS
     | RETRY
@@ -50,7 +54,7 @@ ROLES: dict[str, Q] = {
 
 
 def sync_roles() -> dict[str, int]:
-    """Give each role exactly its permissions; how many each has."""
+    """Give each role exactly its permissions, and return their counts."""
     with transaction.atomic():
         return {name: _sync(name, permissions) for name, permissions in ROLES.items()}
 

@@ -1,11 +1,12 @@
 """The admin's sign-in: mobile number and password under the API's limits, and a second factor.
 
-A failure does the same work and gives the same answer whatever its cause: the number, the password,
-the role or the second factor. Only the audit log has the cause. A session ends 12 hours after the
-sign-in, and after 30 minutes without a request.
+Each failure does the same work and gives the same answer. Only the audit log has the cause: number,
+password, role or second factor. A session ends 12 hours after the sign-in, and after 30 minutes
+without a request.
 
-The second factor (TOTP) is required but in development. django-otp's own middleware and site are
-not used: they put an `is_verified` method on the user, where this program has a field.
+The second factor (TOTP) is required except in development. The middleware and the site of
+django-otp are not used, since they add an `is_verified` method to the user, whose field has that
+name.
 """
 
 from datetime import datetime, timedelta
@@ -40,13 +41,13 @@ from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 from gemchat.api.client_address import Client, client_from_request
 
 IDLE_LIFETIME = timedelta(minutes=30)
-# A session is written at most this often to move its end.
+# The minimum time between two writes of a session to move its end.
 EXPIRY_PRECISION = timedelta(minutes=1)
 SIGNED_IN_AT = "staff_signed_in_at"
 
 
 class StaffSignInFailed(InvalidCredentials):
-    """`cause` is for the audit log alone: number, password, role or second_factor."""
+    """A failed sign-in; `cause` is for the audit log alone."""
 
     def __init__(self, cause: str, mobile: str) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class StaffSignInFailed(InvalidCredentials):
 
 
 class StaffSignInForm(AdminAuthenticationForm):
-    # The name that django-otp's sign-in template has for it.
+    # The name of the field in django-otp's sign-in template.
     otp_token = forms.CharField(
         required=False,
         max_length=6,
@@ -84,11 +85,11 @@ class StaffSignInForm(AdminAuthenticationForm):
         return self.cleaned_data
 
     def _staff_user(self, client: Client) -> User:
-        """The member of staff who signs in.
+        """Return the member of staff who signs in.
 
         Raises StaffSignInFailed, RateLimited, Overloaded.
 
-        A try is counted first and given back when all of it was right.
+        The attempt is counted first, and the count is released after a success.
         """
         mobile, password = self._mobile(), self.cleaned_data["password"]
         with hashing_permit():
@@ -96,9 +97,9 @@ class StaffSignInForm(AdminAuthenticationForm):
                 mobile=mobile, client=client, kind=LimitHit.Kind.STAFF_FAILURE
             )
             user = User.objects.filter(mobile=mobile, is_active=True, is_verified=True).first()
-            # Django spends the time of a hash on an unusable password as well.
+            # Django spends the time of a hash on an unusable password too.
             known = user or User(password=UNUSABLE_PASSWORD_PREFIX)
-            # Nothing longer is hashed, and nothing longer is right.
+            # A longer password is cut before the hash, and is never right.
             is_right = known.check_password(password[:LONGEST_PASSWORD])
         if user is None:
             cause = "number"
@@ -115,7 +116,7 @@ class StaffSignInForm(AdminAuthenticationForm):
         raise StaffSignInFailed(cause, mobile)
 
     def _mobile(self) -> str:
-        """The number in E.164; "" for a text that is none, which no user has."""
+        """Return the number in E.164; "", which no user has, for another text."""
         try:
             return to_e164(self.cleaned_data["username"])
         except InvalidPhoneNumber:
@@ -125,13 +126,13 @@ class StaffSignInForm(AdminAuthenticationForm):
         if settings.DEBUG:
             return True
         device = match_token(user, self.cleaned_data.get("otp_token", ""))
-        # django-otp keeps it in the admin's session when the user is signed in.
+        # django-otp stores the device in the admin's session at the sign-in.
         user.otp_device = device  # type: ignore[attr-defined]
         return device is not None
 
 
 class StaffPasswordForm(AdminPasswordChangeForm):
-    """Ends the user's sessions at the API too."""
+    """The password form, which also ends the user's sessions at the API."""
 
     def __init__(self, user: User, *args: Any, client: Client, **kwargs: Any) -> None:
         super().__init__(user, *args, **kwargs)
@@ -175,15 +176,15 @@ class StaffSite(AdminSite):
         return super().has_permission(request) and (settings.DEBUG or has_second_factor(request))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """As Django's; a person who was led here from another page reads why."""
+        """Extend Django's view by a message after a redirect from another page."""
         if request.method == "GET" and "next" in request.GET and not self.has_permission(request):
             minutes = round(IDLE_LIFETIME.total_seconds() / 60)
-            text = f"Sign in to go on. A session ends after {minutes} minutes without a request."
+            text = f"Sign in to continue. A session ends after {minutes} minutes without a request."
             messages.info(request, text)
         return super().login(request, extra_context)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """As Django's; a request that is let in also moves the end of the session."""
+        """Extend Django's wrapper: a permitted request also moves the end of the session."""
 
         def with_expiry(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             move_expiry(request)
@@ -204,16 +205,16 @@ class StaffSite(AdminSite):
 
 @receiver(user_logged_in)
 def begin_session(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Start both clocks of an admin session; only the admin has Django's sessions."""
+    """Set both ends of an admin session; only the admin has Django's sessions."""
     now = timezone.now()
     request.session[SIGNED_IN_AT] = now.isoformat()
     request.session.set_expiry(now + IDLE_LIFETIME)
 
 
 def move_expiry(request: HttpRequest) -> None:
-    """Move the end of the session to 30 minutes from now, at most 12 hours after its start.
+    """Extend the session by 30 minutes, to at most 12 hours.
 
-    The end is in the session's row, so that Django itself refuses the session after it.
+    The session's row has the end, so Django itself refuses an expired session.
     """
     now = timezone.now()
     began = datetime.fromisoformat(request.session.setdefault(SIGNED_IN_AT, now.isoformat()))
@@ -224,7 +225,7 @@ def move_expiry(request: HttpRequest) -> None:
 
 
 def has_second_factor(request: HttpRequest) -> bool:
-    """Whether this session was opened with a device that is still the user's."""
+    """Whether the session was opened with a device that the user still has."""
     device_id = request.session.get(DEVICE_ID_SESSION_KEY)
     device = Device.from_persistent_id(device_id) if device_id else None
     return device is not None and device.confirmed and device.user_id == request.user.pk

@@ -1,12 +1,12 @@
-"""Count the figures of the back office: the work of Celery workers."""
+"""Celery tasks of the back office."""
 
 from celery import shared_task
 from django.utils import timezone
 
-from backoffice.dashboard.rollup import roll_up
+from backoffice.dashboard.rollup import update_daily_metrics
 
 
 @shared_task(name="backoffice.tasks.count_days")
 def count_days() -> None:
-    """Keep the figures of the back office."""
-    roll_up(now=timezone.now())
+    """Update the daily metrics."""
+    update_daily_metrics(now=timezone.now())

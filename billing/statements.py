@@ -85,8 +85,6 @@ FROM {source} WHERE quota.user_id = %(usage_user_id)s AND quota.day = %(settle_d
 RETURNING %(settle_gives_back)s
     OR (%(settle_is_unanswered)s AND unanswered <= %(settle_give_backs)s) AS is_given_back
 """
-# The median and the 95th percentile of what people waited.
-WAIT_PERCENTILES_SQL = """
 SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_token_ms),
        percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reply_ms)
 FROM billing_usagerecord
@@ -186,10 +184,3 @@ def _usage_columns() -> list[str]:
 def _insert_usage() -> str:
     model = apps.get_model("billing", "UsageRecord")
     return insert_into(model, {name: f"%(usage_{name})s" for name in _usage_columns()})
-
-
-def wait_percentiles(*, start: datetime, end: datetime) -> tuple[list[float] | None, ...]:
-    """Return the percentiles of the first token and of the whole reply, in milliseconds."""
-    with connection.cursor() as cursor:
-        cursor.execute(WAIT_PERCENTILES_SQL, [start, end])
-        return cursor.fetchone()

@@ -1,9 +1,8 @@
-"""Erases a user whose account is closed, step by step, in the background.
+"""The erasure of a user whose account is closed, in the background.
 
-Each step may be repeated and each may be the last that a worker lives to do: a sweep gives the
-erasure to another, which goes through all of them again. First the replies under way are stopped,
-then Stripe is told; until that has succeeded, nothing is erased. What there may be much of goes in
-batches, so that no lock is held for long.
+A worker may die in any step. The sweep gives the erasure to another worker, which repeats all
+steps. Active replies are stopped first. Then the customer at Stripe is deleted; nothing is erased
+before that succeeds. Large tables are erased in batches, so that no lock is held for long.
 """
 
 import logging
@@ -22,13 +21,14 @@ from billing.stripe.checkout import cancel_for_erasure
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
 from chatrooms import list_cache
 from chatrooms.models import Chatroom
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.conversation.deletion import erase_batch, stop_replies
-from messaging.models import DATABASE_LOST, Message
+from messaging.models import Message
 from privacy.models import DataExport
 
 logger = logging.getLogger(__name__)
 
-# A reply that a worker has ends within a second of being told to, unless that worker died.
+# A worker ends a stopped reply within a second, unless the worker died.
 REPLY_WAIT_SECONDS = 2
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 30, 3600
 WAITS_FOR_REPLY = "A worker still has a reply of the user's."
@@ -36,9 +36,9 @@ INTERNAL = "An error of this program; see the failed tasks."
 
 
 def erase_user(*, erasure_id: uuid.UUID) -> bool:
-    """Claim an erasure and go through its steps, as far as they can be done now.
+    """Claim an erasure and run its steps, as far as possible now.
 
-    True if it waits for a reply that is ending, so that it should be tried again in a moment.
+    Returns True if the erasure waits for a reply that is ending, and should be retried in a moment.
     """
     erasure = Erasure.objects.claim(erasure_id)
     if erasure is None:
@@ -52,22 +52,22 @@ def erase_user(*, erasure_id: uuid.UUID) -> bool:
         is_erased = erase_rest(erasure)
     except (PaymentUnavailable, BillingNotConfigured) as error:
         logger.error("Erasure %s waits: %s", erasure.pk, error)
-        put_off(erasure, error=str(error))
+        postpone(erasure, error=str(error))
         return False
-    except DATABASE_LOST:
-        # The lease runs out, and the sweep gives the erasure to a worker that has a database.
+    except DATABASE_ERRORS:
+        # The lease expires, and the sweep gives the erasure to a worker with a database.
         raise
     except Exception:
-        # The edge of the task: staff see that it waits, and it is tried again.
-        put_off(erasure, error=INTERNAL)
+        # The edge of the task: staff see the error, and the sweep retries.
+        postpone(erasure, error=INTERNAL)
         raise
     if not is_erased:
-        put_off(erasure, error=WAITS_FOR_REPLY, seconds=REPLY_WAIT_SECONDS)
+        postpone(erasure, error=WAITS_FOR_REPLY, seconds=REPLY_WAIT_SECONDS)
     return not is_erased
 
 
 def erase_in_batches(user: User) -> Iterator[None]:
-    """Erase the user's rooms and take the person off the ledger; gives control after each batch."""
+    """Erase the user's rooms and detach the ledger; yields after each batch."""
     rooms = Chatroom.objects.filter(user=user)
     rooms.mark_deleted(now=timezone.now())
     for chatroom_id in rooms.values_list("pk", flat=True).iterator():
@@ -78,24 +78,24 @@ def erase_in_batches(user: User) -> Iterator[None]:
 
 
 def erase_rest(erasure: Erasure) -> bool:
-    """Delete the user; False while something is left that has to go before."""
+    """Delete the user; return False while a customer or a room is left."""
     list_cache.forget(erasure.user_id)
     with transaction.atomic():
-        # Requests that were under way when the account was closed can add nothing after this.
+        # Requests that began before the account was closed can add nothing after this lock.
         user = User.objects.select_for_update().filter(pk=erasure.user_id).first()
-        if user is None:  # Another worker has been quicker.
+        if user is None:  # Another worker was faster.
             return True
         if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
             return False
         ErasedQuota.objects.carry(user=user)
-        # A worker that makes the user's export adds pieces, each with a lock on its row. One added
-        # after the deletion has read the pieces would be left without an export, and so fail it.
+        # A worker that makes the user's export locks its row for each new part. Without this lock a
+        # part could be added after the deletion has read the parts, and the deletion would fail.
         list(DataExport.objects.select_for_update().filter(user=user).values_list("pk"))
         accounts.erase(user, actor=erasure.actor)
     return True
 
 
-def put_off(erasure: Erasure, *, error: str, seconds: float | None = None) -> None:
+def postpone(erasure: Erasure, *, error: str, seconds: float | None = None) -> None:
     if seconds is None:
         doubled = FIRST_BACKOFF_SECONDS * 2 ** min(erasure.tries - 1, 10)
         seconds = min(doubled, LONGEST_BACKOFF_SECONDS)

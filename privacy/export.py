@@ -1,9 +1,9 @@
-"""All that is kept about a user as one ZIP of JSON files, made piece by piece.
+"""The export of a user's data: one ZIP of JSON files, made part by part.
 
-Rows are read a batch at a time and go through the compression into pieces of a quarter of a
-mebibyte, so a user with a million messages takes no more memory than one with ten.
+Rows are read in batches and compressed into parts of a quarter of a mebibyte. So a user with a
+million messages takes no more memory than a user with ten.
 
-Temporary chatrooms are left out: they are gone after a day, which a copy would outlive.
+Temporary chatrooms are excluded: they are erased after a day, and a copy would last longer.
 """
 
 import io
@@ -21,8 +21,8 @@ from accounts.models import User
 from accounts.personal_data import ExportSection
 from billing import personal_data as billing
 from chatrooms import personal_data as chatrooms
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging import personal_data as messaging
-from messaging.models import DATABASE_ERRORS
 from privacy.models import MOST_ATTEMPTS, AttemptSuperseded, DataExport
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ EXCLUDED_NOTE = (
 
 
 class ExportPartWriter(io.RawIOBase):
-    """What is written goes into pieces of an export. Raises AttemptSuperseded."""
+    """A file that writes the parts of an export. Raises AttemptSuperseded."""
 
     def __init__(self, export: DataExport) -> None:
         self.export = export
@@ -64,13 +64,13 @@ class ExportPartWriter(io.RawIOBase):
 
 
 def build_export(*, export_id: uuid.UUID) -> None:
-    """Claim an export and make its file. A worker that dies over it leaves it to the sweep."""
+    """Claim an export and make its file; the sweep requeues it if the worker dies."""
     export = DataExport.objects.claim(export_id)
     if export is None:
         return
     try:
         if export.attempt > MOST_ATTEMPTS:
-            logger.error("Export %s was given up: no attempt came to its end", export.pk)
+            logger.error("Export %s failed: no attempt completed", export.pk)
             export.fail()
             return
         parts = ExportPartWriter(export)
@@ -78,23 +78,23 @@ def build_export(*, export_id: uuid.UUID) -> None:
         parts.finish()
         export.finish(size=parts.size)
     except AttemptSuperseded:
-        logger.warning("Export %s was taken up by another worker, or is gone", export.pk)
+        logger.warning("Export %s was claimed by another worker, or is gone", export.pk)
     except DATABASE_ERRORS:
-        # The lease runs out, and the sweep gives the export to a worker that has a database.
+        # The lease expires, and the sweep gives the export to a worker with a database.
         raise
     except Exception:
-        # The edge of the task: whatever it was, the user must not wait for ever.
+        # The edge of the task: after any error, the user must not wait for ever.
         try:
             export.fail()
         except AttemptSuperseded:
-            # The user was erased meanwhile, and rows went that were being read.
+            # The user was erased meanwhile, with the rows that this task was reading.
             logger.warning("Export %s is gone with its user, or is another worker's", export.pk)
             return
         raise
 
 
 def all_sections(user: User) -> list[ExportSection]:
-    """Every row about the user, and none that is about anybody else."""
+    """Return every row about the user, and no row about another person."""
     return [
         *accounts.export_sections(user),
         ExportSection("exports", DataExport.objects.filter(user=user)),
@@ -105,7 +105,7 @@ def all_sections(user: User) -> list[ExportSection]:
 
 
 def write_archive(user: User, file: IO[bytes] | ExportPartWriter) -> dict[str, int]:
-    """Write the ZIP, which needs no more than to be written on; how many rows are in each file."""
+    """Write the ZIP without seeking, and return the row count of each file."""
     made_at = timezone.now()
     rows: dict[str, int] = {}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -120,7 +120,7 @@ def write_archive(user: User, file: IO[bytes] | ExportPartWriter) -> dict[str, i
 
 
 def write_section(section: ExportSection, file: IO[bytes]) -> int:
-    """The rows as one JSON array, each in a line of its own."""
+    """Write the rows as one JSON array, one row per line."""
     count = 0
     file.write(b"[")
     for batch in section.batches():

@@ -1,8 +1,7 @@
-"""A user's export of all that is kept about them: the request, and the file that came of it.
+"""The export of a user's data: the request and the file.
 
-The file is in the database: web and worker share no disk, it goes with the user when the user is
-erased, and a backup needs no second place to look at. It is kept in pieces, so that nobody ever
-has the whole of it in memory.
+The file is in the database, since web and worker share no disk. It is deleted with the user, and a
+backup contains it. It is stored in parts, so that no process has all of it in memory.
 """
 
 import uuid
@@ -16,45 +15,45 @@ from uuid_utils.compat import uuid7
 
 from accounts.models.users import User
 
-KEPT = timedelta(days=7)
-# A worker that has added no piece for so long is dead. A piece takes a second or two at most.
+EXPORT_LIFETIME = timedelta(days=7)
+# A worker that adds no part for this time is dead. A part takes a second or two at most.
 LEASE = timedelta(seconds=60)
-# Asked again so soon, the export that has just been made is the answer.
+# A new request within this time gets the export that was made last.
 RECENT = timedelta(hours=1)
 MOST_ATTEMPTS = 5
 
 
-class Superseded(Exception):
-    """Another worker has taken the export up, or it is gone."""
+class AttemptSuperseded(Exception):
+    """Another worker has claimed the export, or the export was deleted."""
 
 
 class DataExportQuerySet(models.QuerySet["DataExport"]):
     def current(self, user: User) -> "DataExport | None":
-        """The user's export, unless it has expired."""
+        """Return the user's export, unless it has expired."""
         export = self.filter(user=user).first()
         return None if export is None or export.has_expired else export
 
-    def request(self, user: User) -> "tuple[DataExport, bool]":
-        """The export that is under way or was made lately, or a new one in place of an older.
+    def get_or_start(self, user: User) -> "tuple[DataExport, bool]":
+        """Return the active or recent export, or a new export that replaces an older one.
 
-        With it, whether it is new.
+        The second value is True for a new export.
         """
         now = timezone.now()
         with transaction.atomic():
-            # The lock keeps two requests from both making one.
+            # The lock keeps two requests from both creating a row.
             User.objects.select_for_update(no_key=True).get(pk=user.pk)
             export = self.filter(user=user).first()
-            if export is not None and (export.is_under_way or export.is_recent):
+            if export is not None and (export.is_active or export.is_recent):
                 return export, False
             self.filter(user=user).delete()
             return self.create(user=user, requested_at=now, next_try_at=now), True
 
     def due(self) -> "DataExportQuerySet":
-        """Exports that nobody is making, or whose worker has died."""
-        return self.filter(status__in=UNDER_WAY, next_try_at__lte=timezone.now())
+        """Return exports that no worker has, or whose worker has died."""
+        return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=timezone.now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
-        """Take an export up, empty again; None when it is another's, or over."""
+        """Claim an export without its parts; None when another worker has it, or it ended."""
         with transaction.atomic():
             claimed = (
                 self.due()
@@ -67,7 +66,7 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
             )
             if not claimed:
                 return None
-            ExportPiece.objects.filter(export=export_id).delete()
+            ExportPart.objects.filter(export=export_id).delete()
             return self.select_related("user").get(pk=export_id)
 
     def expired(self) -> "DataExportQuerySet":
@@ -82,12 +81,12 @@ class DataExport(models.Model):
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # One a user: a newer one takes the place of the one before.
+    # One per user: a newer export replaces the older.
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
     requested_at = models.DateTimeField()
     attempt = models.PositiveSmallIntegerField(default=0)
-    # When it is to be taken up; while a worker is at it, when its lease runs out.
+    # The time of the next claim; while a worker has the export, the end of its lease.
     next_try_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
@@ -98,7 +97,7 @@ class DataExport(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="export_is_under_way_or_ended",
+                name="export_is_active_or_ended",
                 condition=Q(
                     status__in=["queued", "building"],
                     next_try_at__isnull=False,
@@ -123,13 +122,13 @@ class DataExport(models.Model):
             ),
         ]
         indexes = [
-            # The sweep for exports that nobody is making.
+            # The sweep for exports that no worker has.
             models.Index(
                 "next_try_at",
                 name="export_due",
                 condition=Q(status__in=["queued", "building"]),
             ),
-            # The nightly end of those that have expired.
+            # The nightly deletion of expired exports.
             models.Index("expires_at", name="export_expiry"),
         ]
 
@@ -137,8 +136,8 @@ class DataExport(models.Model):
         return f"export {self.id}"
 
     @property
-    def is_under_way(self) -> bool:
-        return self.status in UNDER_WAY
+    def is_active(self) -> bool:
+        return self.status in ACTIVE_STATUSES
 
     @property
     def is_recent(self) -> bool:
@@ -149,25 +148,25 @@ class DataExport(models.Model):
     def has_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
-    def add_piece(self, number: int, content: bytes) -> None:
-        """Store the next piece of the file and keep the lease. Raises Superseded."""
+    def add_part(self, number: int, content: bytes) -> None:
+        """Store the next part of the file and renew the lease. Raises AttemptSuperseded."""
         with transaction.atomic():
             if not self._own().update(next_try_at=timezone.now() + LEASE):
-                raise Superseded
-            ExportPiece.objects.create(export=self, number=number, content=content)
+                raise AttemptSuperseded
+            ExportPart.objects.create(export=self, number=number, content=content)
 
     def finish(self, *, size: int) -> None:
-        """The file is whole. Raises Superseded."""
+        """Mark the file complete. Raises AttemptSuperseded."""
         self._end(self.Status.READY, size=size)
 
     def fail(self) -> None:
-        """Give up, and let what there is of the file go. Raises Superseded."""
+        """Mark the export failed, and delete its parts. Raises AttemptSuperseded."""
         with transaction.atomic():
             self._end(self.Status.FAILED, size=None)
-            ExportPiece.objects.filter(export=self).delete()
+            ExportPart.objects.filter(export=self).delete()
 
     def _own(self) -> DataExportQuerySet:
-        """The row, as long as this attempt has it."""
+        """Return the row while this attempt holds the lease."""
         return DataExport.objects.filter(
             pk=self.pk, status=self.Status.BUILDING, attempt=self.attempt
         )
@@ -175,32 +174,36 @@ class DataExport(models.Model):
     def _end(self, status: Status, *, size: int | None) -> None:
         now = timezone.now()
         ended = self._own().update(
-            status=status, next_try_at=None, ended_at=now, expires_at=now + KEPT, size=size
+            status=status,
+            next_try_at=None,
+            ended_at=now,
+            expires_at=now + EXPORT_LIFETIME,
+            size=size,
         )
         if not ended:
-            raise Superseded
+            raise AttemptSuperseded
 
 
-UNDER_WAY = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]
+ACTIVE_STATUSES = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]
 
 
-class ExportPiece(models.Model):
-    export = models.ForeignKey(DataExport, models.CASCADE, related_name="pieces", db_index=False)
+class ExportPart(models.Model):
+    export = models.ForeignKey(DataExport, models.CASCADE, related_name="parts", db_index=False)
     number = models.PositiveIntegerField()
     content = models.BinaryField()
 
     class Meta:
         constraints = [
-            # Its index serves the download, which reads the pieces one by one.
-            models.UniqueConstraint(name="one_piece_a_number", fields=["export", "number"]),
+            # Its index serves the download, which reads the parts in order.
+            models.UniqueConstraint(name="unique_export_part", fields=["export", "number"]),
         ]
 
     def __str__(self) -> str:
-        return f"piece {self.number}"
+        return f"part {self.number}"
 
 
 class PrivacyAction(models.TextChoices):
-    """What users, commands and staff do about personal data, as the audit log names it."""
+    """Audit actions on personal data, by users, commands and staff."""
 
     USER_EXPORTED = "user_exported"
     EXPORT_DOWNLOADED = "export_downloaded"

@@ -1,7 +1,5 @@
-"""What is kept for a time only, in all apps: the one place that a night's cleaning starts from."""
+"""The retention of all apps: erases rows past their time, each night."""
 
-import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -10,6 +8,7 @@ from django.utils import timezone
 from accounts import personal_data as accounts
 from billing import personal_data as billing
 from chatrooms.models import Chatroom, ChatroomQuerySet
+from gemchat.stores.batches import in_key_order
 from privacy.models import DataExport
 
 BATCH = 1_000
@@ -17,13 +16,13 @@ EXPORT = DataExport._meta.label
 
 
 def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
-    """Erase what is past its time; how many of each kind (with `dry_run`, would be).
+    """Erase rows past their retention, and return counts by kind; `dry_run` only counts.
 
-    Rooms are taken from their users here; the sweep of deleted rooms has them erased.
+    Rooms are soft-deleted here; the sweep of deleted rooms erases them.
     """
     now = timezone.now()
     exports = DataExport.objects.expired()
-    found = {
+    counts = {
         "temporary_chatrooms": purge_rooms(Chatroom.objects.expired(now=now), now, dry_run),
         **{
             f"{tier}_chatrooms": purge_rooms(
@@ -38,22 +37,14 @@ def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
         },
         "exports": exports.count() if dry_run else exports.delete()[1].get(EXPORT, 0),
     }
-    return {**found, **accounts.prune(dry_run=dry_run), **billing.prune(dry_run=dry_run)}
+    return {**counts, **accounts.prune(dry_run=dry_run), **billing.prune(dry_run=dry_run)}
 
 
 def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:
     if dry_run:
         return rooms.count()
     deleted = 0
-    for batch in batches(rooms):
-        # Looked at once more: something may have been said in a room meanwhile.
+    for batch in in_key_order(rooms.values_list("pk", flat=True), BATCH):
+        # The filter is applied again, since a room may have a new message meanwhile.
         deleted += rooms.filter(pk__in=batch).mark_deleted(now=now)
     return deleted
-
-
-def batches(rooms: ChatroomQuerySet) -> Iterator[list[uuid.UUID]]:
-    ids = rooms.order_by("pk").values_list("pk", flat=True)
-    batch = list(ids[:BATCH])
-    while batch:
-        yield batch
-        batch = list(ids.filter(pk__gt=batch[-1])[:BATCH])

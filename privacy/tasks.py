@@ -1,4 +1,4 @@
-"""Export and erase people's data, and what is past its time: the work of Celery workers."""
+"""Celery tasks of export, erasure and retention."""
 
 import logging
 import uuid
@@ -7,7 +7,7 @@ from celery import shared_task
 from django.db import connection
 
 from accounts.models import Erasure
-from messaging.tasks import enqueue
+from gemchat.celery import enqueue
 from privacy import erasure, export, retention
 from privacy.models import DataExport
 
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="privacy.tasks.build_export")
 def build_export(export_id: str) -> None:
-    """Make the file of an export that was asked for."""
+    """Make the file of an export."""
     try:
-        export.build(export_id=uuid.UUID(export_id))
+        export.build_export(export_id=uuid.UUID(export_id))
     finally:
         connection.close()
 
@@ -28,21 +28,23 @@ def erase_user(erasure_id: str) -> None:
     """Erase a user whose account is closed."""
     try:
         if erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
-            enqueue(erase_user, erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS)
+            enqueue(
+                "privacy.tasks.erase_user", erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS
+            )
     finally:
         connection.close()
 
 
 @shared_task(name="privacy.tasks.sweep_accounts")
 def sweep_accounts() -> None:
-    """Send the exports and erasures that the queue has lost, or a worker died over."""
+    """Enqueue exports and erasures whose task was lost, or whose worker died."""
     for export_id in DataExport.objects.due().values_list("pk", flat=True):
-        enqueue(build_export, export_id)
+        enqueue("privacy.tasks.build_export", export_id)
     for erasure_id in Erasure.objects.due().values_list("pk", flat=True):
-        enqueue(erase_user, erasure_id)
+        enqueue("privacy.tasks.erase_user", erasure_id)
 
 
 @shared_task(name="privacy.tasks.purge_expired")
 def purge_expired() -> None:
-    """Erase what is past its time, each night."""
+    """Erase rows past their retention, each night."""
     logger.info("Purged %s", retention.purge_expired())

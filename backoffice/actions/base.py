@@ -1,4 +1,4 @@
-"""What staff do to rows: after they have confirmed it and said why, and never without a trace."""
+"""Staff actions on rows: each has a reason and is in the audit log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from accounts.models import AuditEvent, User
 from gemchat.api.client_address import client_from_request
 from gemchat.api.errors import DomainError
 
-MOST_ROWS = 100
+MAX_ROWS = 100
 
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=200,
         widget=forms.TextInput(attrs={"class": "vTextField", "autocomplete": "off"}),
-        help_text="Kept in the audit log for good: write no names, numbers or messages.",
+        help_text="Stays in the audit log for ever: write no names, numbers or messages.",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """One row that something is done to, by whom, and what the form says."""
+class ActionContext:
+    """The row of an action, its request, and the values of the form."""
 
     request: HttpRequest
     row: Any
@@ -41,20 +41,20 @@ class Deed:
         return str(self.request.user.pk)
 
 
-# Does it, and may answer with a sentence for staff or with a file. Raises DomainError.
-Perform = Callable[[Deed], str | HttpResponseBase | None]
+# Returns a sentence for staff, a file or nothing. Raises DomainError.
+RunAction = Callable[[ActionContext], str | HttpResponseBase | None]
 
 
-def itself(row: Any) -> Any:
+def identity(row: Any) -> Any:
     return row
 
 
 @dataclass(frozen=True)
 class StaffAction:
-    """An action of a list and of a row's page; `permission` is as `has_perm` takes it.
+    """An action of a list and of a row's page, for staff with `permission`.
 
-    `calls_out` says that another service is asked: no transaction is held then, and the audit has
-    the event before it is done, and another one should it be refused. `about` gives the row that
+    `uses_network` marks a call of another service, which runs outside a transaction. Its event is
+    recorded first, and a second event when the service refuses. `audit_target` returns the row that
     the audit names.
     """
 
@@ -62,14 +62,14 @@ class StaffAction:
     label: str
     permission: str
     event: str
-    perform: Perform
+    run: RunAction
     form: type[ReasonForm] = ReasonForm
     warning: str = ""
-    calls_out: bool = False
-    most_rows: int = MOST_ROWS
-    about: Callable[[Any], Model] = itself
+    uses_network: bool = False
+    max_rows: int = MAX_ROWS
+    audit_target: Callable[[Any], Model] = identity
 
-    # Templates would call it, as they do with whatever can be called.
+    # A template calls every callable value otherwise.
     do_not_call_in_templates: ClassVar[bool] = True
 
     def is_allowed(self, request: HttpRequest) -> bool:
@@ -78,16 +78,18 @@ class StaffAction:
     def __call__(
         self, page: Any, request: HttpRequest, chosen: QuerySet
     ) -> HttpResponseBase | None:
-        """What Django calls for an action of `page`, a BackOfficeAdmin."""
-        rows = list(page.manageable(request, chosen)[: self.most_rows + 1])
+        """Run as an action of `page`, a BackOfficeAdmin; Django calls this."""
+        rows = list(page.permitted_rows(request, chosen)[: self.max_rows + 1])
         if not rows:
             page.message_user(
-                request, "There is nothing that you may do this to.", messages.WARNING
+                request, "You may not do this to any of these rows.", messages.WARNING
             )
             return None
-        if len(rows) > self.most_rows:
+        if len(rows) > self.max_rows:
             page.message_user(
-                request, f"Choose {self.most_rows} at the most, and do it again.", messages.ERROR
+                request,
+                f"Choose fewer rows: this action takes at most {self.max_rows}.",
+                messages.ERROR,
             )
             return None
         confirmed = "confirmed" in request.POST
@@ -116,7 +118,7 @@ class StaffAction:
         done, answer = 0, None
         for row in rows:
             try:
-                answer = self._do(Deed(request, row, cleaned))
+                answer = self._do(ActionContext(request, row, cleaned))
             except DomainError as error:
                 page.message_user(request, f"{row}: {error}", messages.ERROR)
                 continue
@@ -128,25 +130,25 @@ class StaffAction:
             page.message_user(request, only or f"{self.label}: done for {done}.", messages.SUCCESS)
         return None
 
-    def _do(self, deed: Deed) -> str | HttpResponseBase | None:
-        if not self.calls_out:
+    def _do(self, context: ActionContext) -> str | HttpResponseBase | None:
+        if not self.uses_network:
             with transaction.atomic():
-                self._record(deed)
-                return self.perform(deed)
-        self._record(deed)
+                self._record(context)
+                return self.run(context)
+        self._record(context)
         try:
-            return self.perform(deed)
+            return self.run(context)
         except DomainError as error:
-            self._record(deed, refused=error.code)
+            self._record(context, refused=error.code)
             raise
 
-    def _record(self, deed: Deed, **details: Any) -> None:
-        given = {name: str(value) for name, value in deed.form.items()}
-        record(deed.request, self.event, self.about(deed.row), **given, **details)
+    def _record(self, context: ActionContext, **details: Any) -> None:
+        given = {name: str(value) for name, value in context.form.items()}
+        record(context.request, self.event, self.audit_target(context.row), **given, **details)
 
 
 def record(request: HttpRequest, event: str, row: Model | None = None, **details: Any) -> None:
-    """Note what a member of staff did, and to which row."""
+    """Record an action of a member of staff, and its row."""
     user_id, target = getattr(row, "user_id", None), ""
     if isinstance(row, User):
         user_id = row.pk

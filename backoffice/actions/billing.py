@@ -1,4 +1,4 @@
-"""What staff do about a user's plan, quota and subscription."""
+"""Staff actions on a user's plan, quota and subscription."""
 
 from datetime import datetime, time
 from typing import Any
@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.actions.base import Deed, ReasonForm, StaffAction
+from backoffice.actions.base import ActionContext, ReasonForm, StaffAction
 from billing.entitlement import grant_pro, refresh_tiers
 from billing.models import BillingAction, DailyQuota
 from billing.stripe import subscriptions, sync
@@ -26,25 +26,25 @@ class GrantForm(ReasonForm):
         """The end of that day."""
         day = self.cleaned_data["until"]
         if day < timezone.now().date():
-            raise ValidationError("This is over already.")
+            raise ValidationError("This day is over.")
         return datetime.combine(day, time(23, 59, 59), timezone.get_default_timezone())
 
 
-def give_pro(deed: Deed) -> str:
-    until = deed.form["until"]
-    by = deed.request.user
-    grant_pro(user=deed.row, until=until, reason=deed.form["reason"], by=by)  # type: ignore[arg-type]  # staff are signed in
+def grant_pro_action(context: ActionContext) -> str:
+    until = context.form["until"]
+    by = context.request.user
+    grant_pro(user=context.row, until=until, reason=context.form["reason"], by=by)  # type: ignore[arg-type]  # staff are signed in
     return f"Pro until {until:%Y-%m-%d}."
 
 
-def reset_quota(deed: Deed) -> str:
-    used = DailyQuota.objects.reset(user=deed.row)
-    return f"Given back: {used} of today's replies."
+def reset_quota(context: ActionContext) -> str:
+    used = DailyQuota.objects.reset(user=context.row)
+    return f"Released: {used} of today's replies."
 
 
-def resync(deed: Deed) -> str:
-    """Bring the customer's rows up to date, and derive the tier anew in any case."""
-    user = owner_of(deed.row)
+def sync_with_stripe(context: ActionContext) -> str:
+    """Sync the customer's rows, and derive the tier again in any case."""
+    user = owner_of(context.row)
     if user.stripe_customer_id:
         with stripe_calls(caller=Caller.STAFF):
             sync.sync_customer(user.stripe_customer_id)
@@ -53,21 +53,21 @@ def resync(deed: Deed) -> str:
     return f"{user} is {user.get_tier_display()}."
 
 
-def cancel(deed: Deed) -> None:
-    # The outer block's permit, and no count against the user, hold for the inner one.
+def cancel(context: ActionContext) -> None:
+    # The inner block inherits the permit for staff, which counts no call against the user.
     with stripe_calls(caller=Caller.STAFF):
-        subscriptions.cancel_at_period_end(user=owner_of(deed.row))
+        subscriptions.cancel_at_period_end(user=owner_of(context.row))
 
 
-def resume(deed: Deed) -> None:
+def resume(context: ActionContext) -> None:
     with stripe_calls(caller=Caller.STAFF):
-        subscriptions.resume(user=owner_of(deed.row))
+        subscriptions.resume(user=owner_of(context.row))
 
 
 def owner_of(row: Any) -> User:
-    """The user of a page about users, or of the customer that a row of Stripe's mirror is about.
+    """Return a page's user, or the owner of the customer of a Stripe row.
 
-    Raises NoCustomer where the customer is nobody's.
+    Raises NoCustomer where the customer has no user.
     """
     if isinstance(row, User):
         return row
@@ -83,17 +83,17 @@ QUOTA_ACTIONS = [
         label="Grant Pro",
         permission="billing.add_grant",
         event=BillingAction.GRANT_GIVEN,
-        perform=give_pro,
+        run=grant_pro_action,
         form=GrantForm,
-        warning="Pro without Stripe, up to and with a day.",
+        warning="Pro without Stripe, until the end of a day.",
     ),
     StaffAction(
         name="reset_quota",
         label="Reset quota",
         permission="billing.change_dailyquota",
         event=BillingAction.QUOTA_RESET,
-        perform=reset_quota,
-        warning="Today's replies are given back, and today's other limits begin again.",
+        run=reset_quota,
+        warning="Today's replies are released, and today's other limits start again.",
     ),
 ]
 
@@ -103,29 +103,29 @@ STRIPE_ACTIONS = [
         label="Sync with Stripe",
         permission="djstripe.change_customer",
         event=BillingAction.STRIPE_SYNCED,
-        perform=resync,
-        warning="Subscriptions are fetched from Stripe, and the tier is derived anew.",
-        calls_out=True,
-        most_rows=10,
+        run=sync_with_stripe,
+        warning="Subscriptions are fetched from Stripe, and the tier is derived again.",
+        uses_network=True,
+        max_rows=10,
     ),
     StaffAction(
         name="cancel_subscription",
         label="Cancel at period end",
         permission="djstripe.change_subscription",
         event=BillingAction.CANCELLATION_ORDERED,
-        perform=cancel,
-        warning="The subscription ends with what is paid for.",
-        calls_out=True,
-        most_rows=1,
+        run=cancel,
+        warning="The subscription ends with the paid period.",
+        uses_network=True,
+        max_rows=1,
     ),
     StaffAction(
         name="resume_subscription",
         label="Resume subscription",
         permission="djstripe.change_subscription",
         event=BillingAction.RESUMPTION_ORDERED,
-        perform=resume,
-        warning="A cancellation that has not taken effect is taken back.",
-        calls_out=True,
-        most_rows=1,
+        run=resume,
+        warning="A cancellation that has not taken effect is revoked.",
+        uses_network=True,
+        max_rows=1,
     ),
 ]

@@ -1,4 +1,4 @@
-"""What staff do to all that is kept about a user."""
+"""Staff actions on all data of a user."""
 
 from functools import partial
 from tempfile import TemporaryFile
@@ -11,43 +11,43 @@ from django.http.response import HttpResponseBase
 from accounts.auth.closing import close_account
 from backoffice.actions.base import ActionContext, ReasonForm, StaffAction
 from gemchat.api.client_address import client_from_request
-from messaging.tasks import enqueue
+from gemchat.celery import enqueue
 from privacy.export import write_archive
 from privacy.models import PrivacyAction
-from privacy.tasks import erase_user
 
 
 class EraseForm(ReasonForm):
-    understood = forms.BooleanField(label="This can not be undone, and I am sure")
+    understood = forms.BooleanField(label="This cannot be undone, and I am sure")
 
 
 def export(context: ActionContext) -> HttpResponseBase:
+    user = context.row
     # Closed with the response.
     file = TemporaryFile()  # noqa: SIM115
-    write_archive(context.row, file)
+    write_archive(user, file)
     file.seek(0)
-    response = FileResponse(file, as_attachment=True, filename=f"gemchatroom-{deed.row.pk}.zip")
+    response = FileResponse(file, as_attachment=True, filename=f"gemchatroom-{user.pk}.zip")
     response["Cache-Control"] = "no-store"
     return response
 
 
 def erase(context: ActionContext) -> str:
-    """Close the account now; a worker erases it, after Stripe has been told."""
+    """Close the account; a worker deletes the customer at Stripe, then erases the account."""
     erasure = close_account(
         user=context.row, client=client_from_request(context.request), actor=context.actor
     )
-    transaction.on_commit(partial(enqueue, erase_user, erasure.pk))
-    return "The account is closed, and being erased."
+    transaction.on_commit(partial(enqueue, "privacy.tasks.erase_user", erasure.pk))
+    return "The account is closed, and is being erased."
 
 
 PRIVACY_ACTIONS = [
     StaffAction(
         name="export",
-        label="Export all that is kept",
+        label="Export all data",
         permission="accounts.export_user",
         event=PrivacyAction.USER_EXPORTED,
         run=export,
-        warning="You get a file of personal data. Give it to nobody but the person.",
+        warning="You get a file of personal data. Give the file to nobody but the user.",
         max_rows=1,
     ),
     StaffAction(

@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn here and styled by the style sheet: no script, and no style of their own."""
+"""Charts as SVG without scripts or inline styles; the style sheet has the colours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from math import floor, log10
 from typing import Any
 
 WIDTH, HEIGHT = 480, 140
-# Room for the figures at the left and the days below.
+# Space for the numbers at the left and the days below.
 LEFT, BOTTOM, TOP = 46, 18, 8
 
 Values = Sequence[float | None]
@@ -15,9 +15,9 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Series over days, oldest first; a None is a day that nothing is known of.
+    """Series over days, oldest day first; None is a day without a value.
 
-    `kind` is `bars`, one on the other, or `lines`. `unit` is told in words after a figure.
+    `kind` is `bars`, stacked, or `lines`. `unit` follows a number in texts.
     """
 
     title: str
@@ -32,10 +32,10 @@ class Chart:
 
     @property
     def top(self) -> float:
-        """A round figure at or above every value."""
+        """Return a round number at or above every value."""
         if self.kind == "bars":
             days = zip(*self.series.values(), strict=True)
-            highest = max((sum(value or 0 for value in of_day) for of_day in days), default=0)
+            highest = max((sum(value or 0 for value in values) for values in days), default=0)
         else:
             values = (value or 0 for values in self.series.values() for value in values)
             highest = max(values, default=0)
@@ -45,30 +45,30 @@ class Chart:
         return next(step * times for times in (1, 2, 5, 10) if step * times >= highest)
 
     @property
-    def marks(self) -> list[dict[str, Any]]:
-        """The figures at the left, each with its height."""
+    def y_axis(self) -> list[dict[str, Any]]:
+        """Return the numbers at the left, each with its height."""
         return [
-            {"y": round(self._y(share * self.top), 1), "text": shown(share * self.top)}
+            {"y": round(self._y(share * self.top), 1), "text": format_number(share * self.top)}
             for share in (0, 0.5, 1)
         ]
 
     @property
     def bars(self) -> list[dict[str, Any]]:
-        slot = self._slot
+        width = self._bar_width
         drawn = []
-        for place in range(len(self.days)):
+        for index in range(len(self.days)):
             below = 0.0
             for number, values in enumerate(self.series.values()):
-                value = values[place] or 0
+                value = values[index] or 0
                 upper, lower = self._y(below + value), self._y(below)
                 below += value
                 if value:
                     drawn.append(
                         {
                             "series": number,
-                            "x": round(LEFT + place * slot + slot * 0.15, 1),
+                            "x": round(LEFT + index * width + width * 0.15, 1),
                             "y": round(upper, 1),
-                            "width": round(slot * 0.7, 1),
+                            "width": round(width * 0.7, 1),
                             "height": round(max(lower - upper, 0.5), 1),
                         }
                     )
@@ -76,40 +76,40 @@ class Chart:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Pieces of each series, broken where nothing is known; a lone day is a dot."""
+        """Return segments of each series between missing values; a single day is a dot."""
         drawn = []
         for number, values in enumerate(self.series.values()):
-            piece: list[tuple[float, float]] = []
-            for place, value in enumerate([*values, None]):
+            segment: list[tuple[float, float]] = []
+            for index, value in enumerate([*values, None]):
                 if value is not None:
-                    x = LEFT + (place + 0.5) * self._slot
-                    piece.append((round(x, 1), round(self._y(value), 1)))
-                elif piece:
-                    points = " ".join(f"{x},{y}" for x, y in piece)
+                    x = LEFT + (index + 0.5) * self._bar_width
+                    segment.append((round(x, 1), round(self._y(value), 1)))
+                elif segment:
+                    points = " ".join(f"{x},{y}" for x, y in segment)
                     drawn.append(
                         {
                             "series": number,
                             "points": points,
-                            "dot": piece[0] if len(piece) == 1 else (),
+                            "dot": segment[0] if len(segment) == 1 else (),
                         }
                     )
-                    piece = []
+                    segment = []
         return drawn
 
     @property
-    def ends(self) -> list[dict[str, Any]]:
-        """The first day and the last, below."""
-        last = LEFT + len(self.days) * self._slot
+    def x_axis(self) -> list[dict[str, Any]]:
+        """Return the first and the last day, below."""
+        last = LEFT + len(self.days) * self._bar_width
         return [
             {"x": LEFT, "anchor": "start", "day": self.days[0]},
             {"x": round(last, 1), "anchor": "end", "day": self.days[-1]},
         ]
 
     @property
-    def described(self) -> str:
-        """The gist, for those who can't see it."""
+    def text_alternative(self) -> str:
+        """Describe the chart for users who cannot see it."""
         latest = [
-            f"{name} {shown(values[-1])}{self.unit}"
+            name + " " + format_number(values[-1]) + self.unit
             for name, values in self.series.items()
             if values and values[-1] is not None
         ]
@@ -117,24 +117,24 @@ class Chart:
 
     @property
     def rows(self) -> list[tuple[date, list[str]]]:
-        """The table, newest day first."""
+        """Return the rows of the table, newest day first."""
         columns = list(self.series.values())
         days = [
-            (day, ["" if of[place] is None else shown(of[place]) for of in columns])
-            for place, day in enumerate(self.days)
+            (day, [format_number(values[index]) for values in columns])
+            for index, day in enumerate(self.days)
         ]
         return days[::-1]
 
     @property
-    def _slot(self) -> float:
+    def _bar_width(self) -> float:
         return (WIDTH - LEFT) / max(1, len(self.days))
 
     def _y(self, value: float) -> float:
         return HEIGHT - BOTTOM - value / self.top * (HEIGHT - BOTTOM - TOP)
 
 
-def shown(value: float | None) -> str:
-    """1234567 as 1.2M; small figures as they are."""
+def format_number(value: float | None) -> str:
+    """Format 1234567 as 1.2M; small numbers stay exact."""
     if value is None:
         return ""
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):

@@ -1,4 +1,4 @@
-"""What the first page of the back office tells, read from the rollup."""
+"""The dashboard: figures and charts of the first page, read from daily metrics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Any
 
 from django.utils import timezone
 
-from backoffice.dashboard.charts import Chart, shown
+from backoffice.dashboard.charts import Chart, format_number
 from backoffice.dashboard.rollup import Waiting, waiting
-from backoffice.models import DailyFigures
+from backoffice.models import DailyMetrics
 
-DAYS_SHOWN = 30
-# Beat counts every minute; a few late ones are no news.
+CHART_DAYS = 30
+# Beat computes every minute; a few late runs are normal.
 STALE_AFTER = timedelta(minutes=5)
-SHOWN_MODELS = 5
+CHARTED_MODELS = 5
 
-Figure = Callable[[DailyFigures], float | None]
+Figure = Callable[[DailyMetrics], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of today beside that of the whole of yesterday."""
+    """A figure of today beside the same figure of all of yesterday."""
 
     name: str
     today: str
@@ -39,8 +39,8 @@ class Overview:
 
 def overview() -> Overview:
     now = timezone.now()
-    days = [now.date() - timedelta(days=back) for back in range(DAYS_SHOWN - 1, -1, -1)]
-    counted = {row.day: row for row in DailyFigures.objects.filter(day__gte=days[0])}
+    days = [now.date() - timedelta(days=back) for back in range(CHART_DAYS - 1, -1, -1)]
+    counted = {row.day: row for row in DailyMetrics.objects.filter(day__gte=days[0])}
     as_of = max((row.computed_at for row in counted.values()), default=None)
     return Overview(
         as_of=as_of,
@@ -58,20 +58,20 @@ FIGURES: list[tuple[str, Figure, str]] = [
     ("Replies complete", lambda row: row.outcomes.get("complete", 0), ""),
     ("Replies failed", lambda row: row.outcomes.get("failed", 0), ""),
     ("Replies stopped", lambda row: row.outcomes.get("stopped", 0), ""),
-    ("First token, half of them within", lambda row: seconds(row.first_token_p50), " s"),
-    ("First token, 95 % within", lambda row: seconds(row.first_token_p95), " s"),
-    ("Whole reply, half of them within", lambda row: seconds(row.reply_p50), " s"),
-    ("Whole reply, 95 % within", lambda row: seconds(row.reply_p95), " s"),
+    ("First token, median", lambda row: seconds(row.first_token_p50), " s"),
+    ("First token, 95th percentile", lambda row: seconds(row.first_token_p95), " s"),
+    ("Whole reply, median", lambda row: seconds(row.reply_p50), " s"),
+    ("Whole reply, 95th percentile", lambda row: seconds(row.reply_p95), " s"),
     ("Tokens", lambda row: row.tokens, ""),
     ("Cost", lambda row: dollars(row.cost_micro_usd), " USD"),
     ("Pro users", lambda row: row.pro_users, ""),
 ]
 
 
-def comparisons(today: DailyFigures | None, yesterday: DailyFigures | None) -> list[Comparison]:
-    def cell(row: DailyFigures | None, figure: Figure, unit: str) -> str:
+def comparisons(today: DailyMetrics | None, yesterday: DailyMetrics | None) -> list[Comparison]:
+    def cell(row: DailyMetrics | None, figure: Figure, unit: str) -> str:
         value = figure(row) if row else None
-        return "–" if value is None else f"{shown(value)}{unit}"
+        return "–" if value is None else format_number(value) + unit
 
     compared = [
         Comparison(name, cell(today, figure, unit), cell(yesterday, figure, unit))
@@ -80,7 +80,7 @@ def comparisons(today: DailyFigures | None, yesterday: DailyFigures | None) -> l
     revenues = [row.revenue or {} for row in (today, yesterday) if row]
     for currency in sorted({currency for revenue in revenues for currency in revenue}):
 
-        def earned(row: DailyFigures, currency: str = currency) -> float | None:
+        def earned(row: DailyMetrics, currency: str = currency) -> float | None:
             return money(row, currency)
 
         unit = f" {currency.upper()}"
@@ -89,7 +89,7 @@ def comparisons(today: DailyFigures | None, yesterday: DailyFigures | None) -> l
     return compared
 
 
-def charts(days: list[date], counted: dict[date, DailyFigures]) -> list[Chart]:
+def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
     def series(figure: Figure) -> list[float | None]:
         return [figure(counted[day]) if day in counted else None for day in days]
 
@@ -97,10 +97,10 @@ def charts(days: list[date], counted: dict[date, DailyFigures]) -> list[Chart]:
     currencies = sorted({name for row in counted.values() for name in row.revenue or {}})
 
     def by_model(figure: Callable[[dict[str, int]], float]) -> dict[str, list[float | None]]:
-        def of(name: str) -> Figure:
+        def model_figure(name: str) -> Figure:
             return lambda row: figure(row.by_model[name]) if name in row.by_model else 0
 
-        return {name: series(of(name)) for name in models}
+        return {name: series(model_figure(name)) for name in models}
 
     def outcome(name: str) -> list[float | None]:
         return series(lambda row: row.outcomes.get(name, 0))
@@ -152,14 +152,14 @@ def charts(days: list[date], counted: dict[date, DailyFigures]) -> list[Chart]:
             "",
             "bars",
             days,
-            by_model(lambda of: of["prompt_tokens"] + of["output_tokens"]),
+            by_model(lambda totals: totals["prompt_tokens"] + totals["output_tokens"]),
         ),
         Chart(
             "Cost by model",
             " USD",
             "bars",
             days,
-            by_model(lambda of: of["cost_micro_usd"] / 1_000_000),
+            by_model(lambda totals: totals["cost_micro_usd"] / 1_000_000),
         ),
         Chart("Pro users", "", "lines", days, {"Pro": series(lambda row: row.pro_users)}),
         Chart(
@@ -175,9 +175,9 @@ def charts(days: list[date], counted: dict[date, DailyFigures]) -> list[Chart]:
 def busiest_models(rows: Any) -> list[str]:
     replies: dict[str, int] = {}
     for row in rows:
-        for name, of in row.by_model.items():
-            replies[name] = replies.get(name, 0) + of["replies"]
-    return sorted(replies, key=lambda name: -replies[name])[:SHOWN_MODELS]
+        for name, totals in row.by_model.items():
+            replies[name] = replies.get(name, 0) + totals["replies"]
+    return sorted(replies, key=lambda name: -replies[name])[:CHARTED_MODELS]
 
 
 def seconds(milliseconds: int | None) -> float | None:
@@ -188,6 +188,6 @@ def dollars(micro: int) -> float:
     return micro / 1_000_000
 
 
-def money(row: DailyFigures, currency: str) -> float | None:
-    """In hundredths of most currencies; staff know those that have none."""
+def money(row: DailyMetrics, currency: str) -> float | None:
+    """Return the revenue in whole units, for currencies with hundredths."""
     return None if row.revenue is None else row.revenue.get(currency, 0) / 100

@@ -1,53 +1,53 @@
-"""Counts the days that `DailyFigures` keeps."""
+"""The rollup: computes a row of `DailyMetrics` for each stale day."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Aggregate, Count, FloatField, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import User
-from backoffice.models import DailyFigures, start_of
+from backoffice.models import DailyMetrics, day_start
 from billing.models import ENDED, UsageRecord
-from billing.statements import wait_percentiles
 from billing.stripe.revenue import monthly_revenue
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
 from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
-# Known of the moment only; a day that is over keeps what it had last.
-OF_THE_MOMENT = ("pro_users", "revenue")
+# Known only at the moment; a day that is over retains its last values.
+CURRENT_COLUMNS = ("pro_users", "revenue")
 
 
-def roll_up(*, now: datetime) -> list[date]:
-    """Count the days that are due; which they were."""
-    due = DailyFigures.objects.due(now=now)
-    for day in due:
+def update_daily_metrics(*, now: datetime) -> list[date]:
+    """Compute the metrics of each stale day, and return these days."""
+    stale_days = DailyMetrics.objects.stale_days(now=now)
+    for day in stale_days:
         is_today = day == now.date()
-        figures = figures_of(day, now=now)
+        figures = compute_metrics(day, now=now)
         if is_today:
             figures.pro_users = User.objects.filter(tier=User.Tier.PRO).count()
             figures.revenue = monthly_revenue()
-        figures.store(keep=() if is_today else OF_THE_MOMENT)
-    return due
+        figures.store(keep=() if is_today else CURRENT_COLUMNS)
+    return stale_days
 
 
-def figures_of(day: date, *, now: datetime) -> DailyFigures:
-    start, end = start_of(day), start_of(day + timedelta(days=1))
-    # Ids sort by time, and the primary key serves.
+def compute_metrics(day: date, *, now: datetime) -> DailyMetrics:
+    start, end = day_start(day), day_start(day + timedelta(days=1))
+    # Ids sort by time, so the index of the primary key serves.
     ids = {"pk__gte": uuid7_at(start), "pk__lt": uuid7_at(end)}
     recorded = UsageRecord.objects.filter(created_at__gte=start, created_at__lt=end)
     ended = recorded.filter(ENDED)
-    first_token, reply = percentiles(start, end)
-    return DailyFigures(
+    first_token, reply = percentiles(ended.filter(outcome=UsageRecord.Outcome.COMPLETE))
+    return DailyMetrics(
         day=day,
         new_users=User.objects.filter(**ids).count(),
         active_users=ended.aggregate(users=Count("user", distinct=True))["users"],
         sends=Message.objects.filter(sender=Message.Sender.USER, **ids).count(),
-        outcomes=counted(ended, "outcome"),
-        errors=counted(ended.exclude(error_code=""), "error_code"),
+        outcomes=count_by(ended, "outcome"),
+        errors=count_by(ended.exclude(error_code=""), "error_code"),
         by_model=by_model(recorded),
         first_token_p50=first_token[0],
         first_token_p95=first_token[1],
@@ -57,18 +57,30 @@ def figures_of(day: date, *, now: datetime) -> DailyFigures:
     )
 
 
-def percentiles(start: datetime, end: datetime) -> list[list[int | None]]:
-    """The median and the 95th, of the first token and of the whole reply."""
-    row = wait_percentiles(start=start, end=end)
-    return [[None if each is None else round(each) for each in of or (None, None)] for of in row]
+class Percentiles(Aggregate):
+    """The median and the 95th percentile of a column, or None without rows."""
+
+    template = "percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = ArrayField(FloatField())
 
 
-def counted(records: Any, column: str) -> dict[str, int]:
+def percentiles(records: QuerySet[UsageRecord]) -> list[list[int | None]]:
+    """Return the percentiles of the first token and of the whole reply, in milliseconds."""
+    columns = records.aggregate(
+        first_token=Percentiles("first_token_ms"), reply=Percentiles("reply_ms")
+    )
+    return [
+        [None if value is None else round(value) for value in values or (None, None)]
+        for values in (columns["first_token"], columns["reply"])
+    ]
+
+
+def count_by(records: Any, column: str) -> dict[str, int]:
     return dict(records.values_list(column).annotate(Count("pk")).order_by(column))
 
 
 def by_model(records: Any) -> dict[str, dict[str, int]]:
-    """Replies that ended, and the tokens and cost of all that Gemini was asked for."""
+    """Return ended replies, and tokens and cost of all calls of Gemini, by model."""
     sums = {name: Sum(name) for name in ("prompt_tokens", "output_tokens", "cost_micro_usd")}
     replies = Count("pk", filter=ENDED)
     rows = records.values("model").annotate(replies=replies, **sums).order_by("model")
@@ -77,7 +89,7 @@ def by_model(records: Any) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How things stand at this moment. `queued` is None where the broker does not answer."""
+    """Replies that wait now. `queued` is None where the broker does not answer."""
 
     queued: int | None
     oldest_seconds: float | None
@@ -89,9 +101,9 @@ def waiting() -> Waiting:
 
 
 def oldest_seconds() -> float | None:
-    """How long somebody has been waiting for a worker to begin; not for what staff sent again."""
+    """Return the wait of the oldest queued reply, without replies that staff retried."""
     oldest = (
-        Message.objects.filter(status=Message.Status.QUEUED, attempts_reset=0)
+        Message.objects.filter(status=Message.Status.QUEUED, attempts_forgiven=0)
         .order_by("id")
         .values_list("created_at", flat=True)
         .first()

@@ -1,4 +1,4 @@
-"""Whether everything that the program depends on is there; what is wrong, in a sentence."""
+"""Checks of everything that the program depends on; each fault is one sentence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,25 +36,24 @@ class CheckResult:
 
 
 class CheckFailed(Exception):
-    """What is wrong, and what to do about it."""
+    """A fault, and what to do about it."""
 
 
 def settings_go_together() -> str:
-    found = checks.run_checks(include_deployment_checks=not settings.DEBUG)
-    wrong = [each for each in found if each.level >= checks.WARNING and not each.is_silenced()]
-    if wrong:
-        raise CheckFailed(" ".join(f"{each.msg} ({each.id})" for each in wrong))
+    messages = checks.run_checks(include_deployment_checks=not settings.DEBUG)
+    faults = [m for m in messages if m.level >= checks.WARNING and not m.is_silenced()]
+    if faults:
+        raise CheckFailed(" ".join(f"{fault.msg} ({fault.id})" for fault in faults))
     return "They go together."
 
 
 def database_answers() -> str:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_version")
-            [version] = cursor.fetchone()
+        health.check_database()
     except Error as error:
         reason = " ".join(str(error).split())
         raise CheckFailed(f"It does not answer; see DATABASE_URL or DB_HOST: {reason}") from error
+    version = connection.connection.info.parameter_status("server_version")
     return f"PostgreSQL {version} answers."
 
 
@@ -63,7 +62,7 @@ def schema_is_current() -> str:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except Error as error:
-        raise CheckFailed("Unknown, as the database does not answer.") from error
+        raise CheckFailed("Unknown, since the database does not answer.") from error
     if missing:
         raise CheckFailed(f"Migrations to apply: {len(missing)}. Run manage.py migrate.")
     return "Every migration has been applied."
@@ -74,7 +73,7 @@ def somebody_is_staff() -> str:
         held = set(User.objects.filter(is_staff=True).values_list("groups__name", flat=True))
         superusers = User.objects.filter(is_staff=True, is_superuser=True).exists()
     except Error as error:
-        raise CheckFailed("Unknown, as the database does not answer.") from error
+        raise CheckFailed("Unknown, since the database does not answer.") from error
     if not superusers and not held & set(ROLES):
         raise CheckFailed(
             "Nobody may use the back office. Run manage.py createsuperuser and admin_totp."
@@ -91,39 +90,39 @@ def redis_answers() -> str:
 def broker_answers() -> str:
     lengths = queue_lengths()
     if lengths is None:
-        raise CheckFailed("It does not answer; see CELERY_BROKER_URL. Prompts are kept and wait.")
+        raise CheckFailed("It does not answer; see CELERY_BROKER_URL. Prompts are stored and wait.")
     return f"It answers; {lengths[QUEUE]} replies are in the queue."
 
 
 def worker_is_alive() -> str:
     if not health.worker_is_alive():
         raise CheckFailed(
-            "No worker of the queue gemini has shown life in the past 30 s. Start one."
+            "No worker of the queue gemini has renewed its heartbeat for 30 s. Start a worker."
         )
-    return "One is alive."
+    return "A worker is alive."
 
 
 def beat_is_alive() -> str:
     try:
         latest = DailyMetrics.objects.order_by("-computed_at").first()
     except Error as error:
-        raise CheckFailed("Unknown, as the database does not answer.") from error
+        raise CheckFailed("Unknown, since the database does not answer.") from error
     if latest is None or timezone.now() - latest.computed_at > STALE_AFTER:
-        raise CheckFailed("It has not counted the day for minutes. Is it running, and a worker?")
-    return f"It counted the day at {latest.computed_at:%H:%M:%S} UTC."
+        raise CheckFailed("The daily metrics are minutes old. Are beat and a worker running?")
+    return f"The daily metrics are of {latest.computed_at:%H:%M:%S} UTC."
 
 
 def gemini_answers() -> str:
-    """Asks about the model that replies are made by, which costs nothing."""
+    """Read the description of the default model, which costs nothing."""
     if not settings.GOOGLE_API_KEY:
-        return "No GOOGLE_API_KEY is set: replies say that they are no AI answers."
+        return "No GOOGLE_API_KEY is set: replies state that they are no AI answers."
     url = f"{settings.GEMINI_API_BASE or GEMINI_API}/v1beta/models/{settings.GEMINI_MODEL}"
     try:
         response = requests.get(
             url, headers={"x-goog-api-key": settings.GOOGLE_API_KEY}, timeout=ASK_SECONDS
         )
     except requests.RequestException as error:
-        raise CheckFailed(f"It can not be reached: {type(error).__name__}.") from error
+        raise CheckFailed(f"It cannot be reached: {type(error).__name__}.") from error
     if not response.ok:
         raise CheckFailed(_refusal(response).detail)
     return f"It answers and has {settings.GEMINI_MODEL}."
@@ -180,11 +179,11 @@ CHECKS: dict[str, Callable[[], str]] = {
 
 
 def run_checks() -> list[CheckResult]:
-    return [_finding(name, check) for name, check in CHECKS.items()]
+    return [_run(name, check) for name, check in CHECKS.items()]
 
 
-def _finding(name: str, check: Callable[[], str]) -> CheckResult:
+def _run(name: str, check: Callable[[], str]) -> CheckResult:
     try:
         return CheckResult(name, True, check())
-    except CheckFailed as ill:
-        return CheckResult(name, False, str(ill))
+    except CheckFailed as failure:
+        return CheckResult(name, False, str(failure))

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="DailyFigures",
+            name="DailyMetrics",
             fields=[
                 ("day", models.DateField(primary_key=True, serialize=False)),
                 ("new_users", models.PositiveIntegerField()),
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ("computed_at", models.DateTimeField()),
             ],
             options={
-                "verbose_name_plural": "daily figures",
+                "verbose_name_plural": "daily metrics",
             },
         ),
     ]

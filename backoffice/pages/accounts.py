@@ -1,11 +1,11 @@
-"""Accounts as staff see them. No code, digest or token is shown, and no event can be changed.
+"""Admin pages of accounts, without codes, digests and tokens; events are read-only.
 
-The page of users needs what billing and messaging know, and is in `backoffice.pages.users`.
+The page of users needs data of billing and messaging, and is in `backoffice.pages.users`.
 """
 
 from typing import Any
 
-# These register Group and TOTPDevice, which are unregistered below: their apps come after accounts.
+# These register Group and TOTPDevice, which are unregistered below: their apps load later.
 import django.contrib.auth.admin  # noqa: F401
 import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin
@@ -17,18 +17,18 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from accounts.models import AccountAction, AuditEvent, OneTimeCode, Session, User
 from accounts.models.audit import mobile_digest
 from backoffice.models import BackofficeAction
-from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, SinceFilter, as_mobile, as_uuid
+from backoffice.pages.base import AgeFilter, ChoiceFilter, ReadOnlyAdmin, as_mobile, as_uuid
 from billing.models import BillingAction
 from messaging.models.audit import MessagingAction
 from privacy.models import PrivacyAction
 
-# Shows the secret of a second factor; `manage.py admin_totp` sets one up.
+# Its page displays the secret of a second factor; `manage.py admin_totp` creates one.
 admin.site.unregister(TOTPDevice)
-# Roles are written in accounts.roles, and `manage.py sync_roles` puts them here.
+# Roles are listed in backoffice.roles, and `manage.py sync_roles` stores them.
 admin.site.unregister(Group)
 
 
-class DeliveryFilter(FixedFilter):
+class DeliveryFilter(ChoiceFilter):
     title = "delivery"
     parameter_name = "delivery"
     options = {"failed": ("Failed", Q(delivery_status="failed"))}
@@ -37,14 +37,23 @@ class DeliveryFilter(FixedFilter):
 @admin.register(OneTimeCode)
 class OneTimeCodeAdmin(ReadOnlyAdmin):
     list_display = ["mobile", "created_at", "expires_at", "ending", "delivery_status"]
-    list_filter = [DeliveryFilter, SinceFilter]
-    # Named one by one: the salt is not among them.
+    list_filter = [DeliveryFilter, AgeFilter]
+    # A list of names, so that the salt is not among them.
     fields = [
-        *["mobile", "created_at", "expires_at", "attempts_left", "ended_at", "ending", "ip"],
-        *["delivery_status", "delivery_tries", "delivery_error", "next_delivery_at"],
+        "mobile",
+        "created_at",
+        "expires_at",
+        "attempts_left",
+        "ended_at",
+        "ending",
+        "ip",
+        "delivery_status",
+        "delivery_tries",
+        "delivery_error",
+        "next_delivery_at",
     ]
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         key = as_uuid(term)
         return Q(pk=key) if key else Q(mobile=as_mobile(term))
 
@@ -52,14 +61,29 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
     list_display = [
-        *["user", "channel", "auth_method", "created_at", "last_used_at", "ip", "revoked_at"],
+        "user",
+        "channel",
+        "auth_method",
+        "created_at",
+        "last_used_at",
+        "ip",
+        "revoked_at",
     ]
     list_select_related = ["user"]
-    list_filter = [SinceFilter]
-    # Named one by one: the digests are not among them.
+    list_filter = [AgeFilter]
+    # A list of names, so that the digests are not among them.
     fields = [
-        *["user", "channel", "auth_method", "authenticated_at", "created_at", "last_used_at"],
-        *["rotated_at", "ip", "user_agent", "revoked_at", "revoked_reason"],
+        "user",
+        "channel",
+        "auth_method",
+        "authenticated_at",
+        "created_at",
+        "last_used_at",
+        "rotated_at",
+        "ip",
+        "user_agent",
+        "revoked_at",
+        "revoked_reason",
     ]
 
 
@@ -70,13 +94,13 @@ ACTION_LABELS: dict[str, str] = {
 }
 
 
-class ActionFilter(FixedFilter):
+class ActionFilter(ChoiceFilter):
     title = "action"
     parameter_name = "action"
     options = {value: (label, Q(action=value)) for value, label in ACTION_LABELS.items()}
 
 
-class ActorFilter(FixedFilter):
+class ActorFilter(ChoiceFilter):
     title = "by"
     parameter_name = "by"
     options = {"command": ("Commands", Q(actor="command"))}
@@ -93,11 +117,11 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "reason",
         "request_id",
     ]
-    list_filter = [ActionFilter, ActorFilter, SinceFilter]
+    list_filter = [ActionFilter, ActorFilter, AgeFilter]
     readonly_fields = ["action_label", "ip"]
     export_columns = ("created_at", "action", *list_display[2:], "ip", "details")
     search_help_text = (
-        "A whole id, of a user, of a member of staff, of a row or of a request, or a mobile number."
+        "The whole id of a user, a member of staff, a row or a request, or a mobile number."
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
@@ -120,7 +144,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def reason(self, event: AuditEvent) -> str:
         return str(event.details.get("reason", ""))
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         if mobile := as_mobile(term):
             known = User.objects.filter(mobile=mobile).values_list("pk", flat=True)
             return Q(mobile_digest=mobile_digest(mobile)) | Q(user_id__in=list(known))

@@ -1,4 +1,4 @@
-"""Forms of the back office that change a row: they ask for a reason, and list the changes."""
+"""Forms that change a row: they ask for a reason, and list the changes."""
 
 from datetime import date
 from decimal import Decimal
@@ -19,16 +19,16 @@ class AuditedForm(forms.ModelForm):
 
 
 def changed_values(form: forms.ModelForm, *, hidden: frozenset[str]) -> dict[str, Any]:
-    """The old and the new value of each changed field; of a hidden field only that it changed."""
+    """Return old and new value of each changed field; None for a hidden field."""
     return {
-        name: None if name in hidden else [plain(form.initial.get(name)), plain(new)]
+        name: None if name in hidden else [json_value(form.initial.get(name)), json_value(new)]
         for name, new in form.cleaned_data.items()
         if name in form.changed_data and name != "reason"
     }
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it: a row by its id, a group of rows by their names, text cut short."""
+def json_value(value: Any) -> Any:
+    """Convert to JSON: a row to its id, rows to names, text to its start."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Decimal | date):

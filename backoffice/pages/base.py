@@ -1,9 +1,8 @@
-"""What every page of the back office has in common.
+"""The base of every admin page.
 
-Lists cost the same however long they are: rows are counted up to a bound, nothing is sorted or
-filtered but by what an index serves, and a search finds rows by whole values. What staff do goes
-into the audit log, and not into Django's own log of the admin, which would keep people's numbers
-when they have been erased.
+A list costs the same at any length. Rows are counted up to a bound, an index serves each order and
+filter, and a search compares whole values. Changes go to the audit log. Django's log of the admin
+would retain mobile numbers after an erasure, so nothing writes it.
 """
 
 import uuid
@@ -38,12 +37,12 @@ from gemchat.stores.uuid7 import uuid7_at
 
 EXPORTED_ROWS = 50_000
 MAY_EXPORT = "accounts.export_rows"
-# No row at all. A comparison with None would find those that have none.
+# No row at all: a comparison with None would find rows without a value.
 NONE = Q(pk__in=[])
 
 
 class BackOfficeList(ChangeList):
-    """In the one order that an index serves, whatever the URL asks for."""
+    """A list in the only order that an index serves; the URL cannot change it."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
         return list(self.model_admin.get_ordering(request))
@@ -52,10 +51,10 @@ class BackOfficeList(ChangeList):
         return {}
 
 
-class FixedFilter(admin.SimpleListFilter):
-    """Offers what is written here, and asks the database for no values."""
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter with fixed choices, without a query for values."""
 
-    # Value in the URL: what staff read, and the condition.
+    # The value in the URL, with its label and condition.
     options: dict[str, tuple[str, Q]] = {}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -66,8 +65,8 @@ class FixedFilter(admin.SimpleListFilter):
         return queryset.filter(option[1]) if option else queryset
 
 
-class SinceFilter(admin.SimpleListFilter):
-    """By age, for rows whose ids sort by time."""
+class AgeFilter(admin.SimpleListFilter):
+    """A filter by age, for rows whose ids sort by time."""
 
     title = "age"
     parameter_name = "since"
@@ -90,38 +89,37 @@ class BackOfficeAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     ordering: ClassVar[list[Any]] = ["-pk"]
-    # What a search looks at is up to `found_by`; the box is shown where this is not empty.
+    # Django displays the search box if this is not empty; `search_query` makes the query.
     search_fields: ClassVar[list[Any]] = ["pk"]
     search_help_text = "A whole id, or the whole mobile number of the user."
     change_list_template = "admin/back_office_list.html"
     change_form_template = "admin/back_office_form.html"
     form = AuditedForm
-    # Fields that hold what people wrote: the audit has that these changed, not their values.
+    # Fields with content of users: the audit has their names, not their values.
     unaudited_fields: ClassVar[frozenset[str]] = frozenset()
     staff_actions: ClassVar[Sequence[StaffAction]] = ()
-    # Columns of the CSV file; those of the list if left out.
+    # Columns of the CSV file; the columns of the list by default.
     export_columns: ClassVar[Sequence[Any]] = ()
 
-    def found_by(self, term: str) -> Q:
-        """What a search finds: a row by its id, rows by the id or the number of their user.
+    def search_query(self, term: str) -> Q:
+        """Find a row by its id, or rows by id or number of their user.
 
-        One of these and not any of them, which would have to put together and sort all rows of
-        a user before it could show the newest.
+        Only one condition applies: an OR would sort all rows of a user before the first page.
         """
         key = as_id(self.model, term)
         if key is not None and self.model._default_manager.filter(pk=key).exists():
             return Q(pk=key)
-        return of_user(term)
+        return user_query(term)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
         term = search_term.replace("\0", "").strip()
-        return (queryset.filter(self.found_by(term)) if term else queryset), False
+        return (queryset.filter(self.search_query(term)) if term else queryset), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        # Any column would do otherwise: `?content__contains=` would read what is hidden.
-        return lookup in {each.parameter_name for each in self.list_filter}  # type: ignore[union-attr]  # filters of our own only
+        # Otherwise `?content__contains=` would reveal hidden columns.
+        return lookup in {choice.parameter_name for choice in self.list_filter}  # type: ignore[union-attr]  # no filter is a field name
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BackOfficeList
@@ -135,8 +133,8 @@ class BackOfficeAdmin(admin.ModelAdmin):
             if action.is_allowed(request)
         }
 
-    def manageable(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
-        """Those of the rows that this member of staff may do something to."""
+    def permitted_rows(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
+        """Return the rows that this member of staff may change."""
         return rows
 
     def changelist_view(
@@ -150,9 +148,9 @@ class BackOfficeAdmin(admin.ModelAdmin):
         return super().changelist_view(request, extra)
 
     def _check_post(self, request: HttpRequest) -> None:
-        """Refuse by hand-made requests what the page would not offer."""
-        named = set(request.POST.getlist("action")) - {""}
-        if not named <= set(self.get_actions(request)):
+        """Refuse actions and ids that the page does not offer."""
+        names = set(request.POST.getlist("action")) - {""}
+        if not names <= set(self.get_actions(request)):
             raise PermissionDenied
         for key in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
             try:
@@ -177,7 +175,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
         return [path("export/", view, name=name), *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The list as it is filtered and searched, as a CSV file."""
+        """Stream the filtered list as a CSV file."""
         if not (self.has_view_permission(request) and request.user.has_perm(MAY_EXPORT)):
             raise PermissionDenied
         form = ReasonForm(request.POST)
@@ -185,10 +183,10 @@ class BackOfficeAdmin(admin.ModelAdmin):
             self.message_user(request, "Give a reason for the export.", messages.ERROR)
             return HttpResponseRedirect(f"../?{request.GET.urlencode()}")
         try:
-            listed = self.get_changelist_instance(request)
+            changelist = self.get_changelist_instance(request)
         except IncorrectLookupParameters as error:
             raise SuspiciousOperation("There is no such list.") from error
-        # Not what was searched for: the audit names nobody.
+        # The names of parameters without their values: the audit names no person.
         record(
             request,
             BackofficeAction.ROWS_EXPORTED,
@@ -198,26 +196,26 @@ class BackOfficeAdmin(admin.ModelAdmin):
         )
         columns = self.export_columns or self.list_display
         heads = [str(label_for_field(name, self.model, self)) for name in columns]
-        rows = listed.queryset[:EXPORTED_ROWS].iterator(chunk_size=1_000)
+        rows = changelist.queryset[:EXPORTED_ROWS].iterator(chunk_size=1_000)
         return csv_download(str(self.opts.model_name), heads, self._cells(columns, rows))
 
     def _cells(self, columns: Sequence[Any], rows: Iterator[Model]) -> Iterator[list[Any]]:
         for row in rows:
             values = [lookup_field(name, row, self)[2] for name in columns]
-            # A link is for the page alone.
-            yield [strip_tags(each) if isinstance(each, SafeString) else each for each in values]
+            # Links are for pages alone.
+            yield [strip_tags(cell) if isinstance(cell, SafeString) else cell for cell in values]
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """What the audit log has of the row."""
+        """Redirect to the audit events of the row."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        found = urlencode({"q": unquote(object_id)})
-        return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{found}")
+        query = urlencode({"q": unquote(object_id)})
+        return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """As Django's, and the reason wherever something can be changed."""
+        """Extend Django's fieldsets by the reason where the row can be changed."""
         fieldsets = [
             (title, {**options, "fields": [name for name in options["fields"] if name != "reason"]})
             for title, options in super().get_fieldsets(request, obj)
@@ -230,11 +228,11 @@ class BackOfficeAdmin(admin.ModelAdmin):
     def construct_change_message(  # type: ignore[override]
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> dict[str, Any]:
-        """What `log_addition` and `log_change` put into the audit; Django only hands it over."""
+        """Return the details that `log_addition` and `log_change` record in the audit."""
         values = changed_values(form, hidden=self.unaudited_fields)
         return {"reason": form.cleaned_data["reason"], "changes": values}
 
-    # Django looks at nothing that these return.
+    # Django ignores the return values of the next three methods.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
         record(request, BackofficeAction.ROW_ADDED, obj, **message)
 
@@ -258,7 +256,7 @@ class ReadOnlyAdmin(BackOfficeAdmin):
 
 
 def as_id(model: type[Model], term: str) -> Any:
-    """The term as a key of the model, or None, which no row has."""
+    """Convert the term to a key of the model, else to None."""
     try:
         return model._meta.pk.to_python(term)
     except ValidationError:
@@ -273,35 +271,35 @@ def as_uuid(term: str) -> uuid.UUID | None:
 
 
 def as_mobile(term: str) -> str:
-    """The number in E.164, or "", which is nobody's."""
+    """Return the number in E.164, or "", which no user has."""
     try:
         return to_e164(term)
     except InvalidPhoneNumber:
         return ""
 
 
-def of_user(term: str) -> Q:
-    """Rows of the user with that number, in any way of writing it, or with that id."""
+def user_query(term: str) -> Q:
+    """Find rows of the user with that number, in any notation, or with that id."""
     mobile = as_mobile(term)
-    found = User.objects.filter(mobile=mobile).values_list("pk", flat=True).first()
-    user_id = found or as_uuid(term)
+    owner_id = User.objects.filter(mobile=mobile).values_list("pk", flat=True).first()
+    user_id = owner_id or as_uuid(term)
     return Q(user_id=user_id) if user_id else NONE
 
 
-def page_of(row: Model, text: str = "") -> SafeString:
-    """A link to the row's page."""
-    return link_to(type(row), row.pk, text or str(row))
+def admin_link(row: Model, text: str = "") -> SafeString:
+    """Return a link to the row's page."""
+    return change_link(type(row), row.pk, text or str(row))
 
 
-def link_to(model: type[Model], key: Any, text: str) -> SafeString:
+def change_link(model: type[Model], key: Any, text: str) -> SafeString:
     options = model._meta
     url = reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[key])
     return format_html('<a href="{}">{}</a>', url, text)
 
 
-def table(heads: list[str], rows: Any) -> SafeString | str:
-    """A table of a page; "" without rows."""
-    cells = [[("" if cell is None else stamped(cell),) for cell in row] for row in rows]
+def html_table(heads: list[str], rows: Any) -> SafeString | str:
+    """Return an HTML table, or "" without rows."""
+    cells = [[("" if cell is None else format_datetime(cell),) for cell in row] for row in rows]
     if not cells:
         return ""
     lines = [(format_html_join("", "<td>{}</td>", row),) for row in cells]
@@ -312,5 +310,5 @@ def table(heads: list[str], rows: Any) -> SafeString | str:
     )
 
 
-def stamped(cell: Any) -> Any:
+def format_datetime(cell: Any) -> Any:
     return f"{cell:%Y-%m-%d %H:%M:%S}" if hasattr(cell, "hour") else cell

@@ -1,8 +1,8 @@
-"""Billing as staff see it: Stripe's mirror to read, grants to take back, flags to settle.
+"""Admin pages of billing: Stripe's mirror to read, grants to revoke, alerts to resolve.
 
-dj-stripe's own admin is taken out whole. Any member of staff could cancel subscriptions at Stripe
-through its URLs, without a permission and without a trace; it shows keys and lets rows be edited
-that only Stripe may change; and its search and its invoices fail on what Stripe sends today.
+The admin of dj-stripe is unregistered. Through its URLs any member of staff could cancel
+subscriptions, without a permission or an audit event. It displays keys, and lets staff edit rows of
+Stripe. Its search and its invoices fail on the present data of Stripe.
 """
 
 from typing import Any
@@ -15,23 +15,29 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from djstripe import models as djstripe
-from djstripe.admin import admin as djstripe_admin  # noqa: F401 registers what is taken out
+from djstripe.admin import admin as djstripe_admin  # noqa: F401 registers pages to unregister
 
 from accounts.models import User
-from backoffice.actions.base import Deed, StaffAction
+from backoffice.actions.base import ActionContext, StaffAction
 from backoffice.actions.billing import STRIPE_ACTIONS
-from backoffice.pages.base import FixedFilter, ReadOnlyAdmin, as_mobile, as_uuid, link_to, of_user
+from backoffice.pages.base import (
+    ChoiceFilter,
+    ReadOnlyAdmin,
+    as_mobile,
+    as_uuid,
+    change_link,
+    user_query,
+)
 from billing.entitlement import end_grant
 from billing.models import BillingAction, DailyQuota, Flag, Grant, UsageRecord
 from billing.stripe.replay import replay
 from billing.stripe.subscriptions import is_ending, period_end
 from gemchat.api.errors import DomainError
 
-for model in [each for each in admin.site._registry if each._meta.app_label == "djstripe"]:
-    admin.site.unregister(model)
+admin.site.unregister([m for m in admin.site._registry if m._meta.app_label == "djstripe"])
 
 DASHBOARD = "https://dashboard.stripe.com"
-# Where Stripe's dashboard has the things that it has pages for.
+# Pages of Stripe's dashboard by the prefix of an id.
 DASHBOARD_PAGES = {
     "cus_": "customers",
     "sub_": "subscriptions",
@@ -40,18 +46,18 @@ DASHBOARD_PAGES = {
 }
 
 
-def at_stripe(stripe_id: str | None) -> SafeString | str:
-    """A link to Stripe's own page of a thing."""
-    kinds = [page for start, page in DASHBOARD_PAGES.items() if (stripe_id or "").startswith(start)]
-    if not kinds:
+def stripe_link(stripe_id: str | None) -> SafeString | str:
+    """Return a link to the object's page in Stripe's dashboard."""
+    pages = [page for start, page in DASHBOARD_PAGES.items() if (stripe_id or "").startswith(start)]
+    if not pages:
         return stripe_id or ""
     mode = "" if settings.STRIPE_LIVE_MODE else "/test"
-    url = f"{DASHBOARD}{mode}/{kinds[0]}/{stripe_id}"
+    url = f"{DASHBOARD}{mode}/{pages[0]}/{stripe_id}"
     return format_html('<a href="{}" rel="noreferrer">{}</a>', url, stripe_id)
 
 
 class MirrorAdmin(ReadOnlyAdmin):
-    """Rows as Stripe last sent them."""
+    """Rows in the state that Stripe last sent."""
 
     search_help_text = "A whole id of Stripe's."
     customer_field = ""
@@ -62,16 +68,16 @@ class MirrorAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Amount")
     def amount(self, row: Any) -> str:
-        """In the smallest unit of the currency, as Stripe counts."""
+        """Return the amount in the smallest unit of the currency, like Stripe."""
         return f"{row.stripe_data.get('amount')} {row.stripe_data.get('currency')}"
 
     @admin.display(description="At Stripe")
     def at_stripe(self, row: Any) -> str:
-        return at_stripe(row.id)
+        return stripe_link(row.id)
 
     @admin.display(description="User")
     def user(self, row: Any) -> SafeString | str:
-        return link_to(User, row.owner_id, row.owner_mobile) if row.owner_id else ""
+        return change_link(User, row.owner_id, row.owner_mobile) if row.owner_id else ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -83,17 +89,17 @@ class MirrorAdmin(ReadOnlyAdmin):
             owner_mobile=Subquery(owners.values("mobile")[:1]),
         )
 
-    def found_by(self, term: str) -> Q:
-        """By Stripe's id, or by the mobile number of the user who has the customer."""
-        found = Q(id=term)
+    def search_query(self, term: str) -> Q:
+        """Find rows by Stripe's id, or by the mobile number of the customer's user."""
+        query = Q(id=term)
         if self.customer_field:
             customer_id = (
                 User.objects.filter(mobile=as_mobile(term))
                 .values_list("stripe_customer_id", flat=True)
                 .first()
             )
-            found |= Q(**{self.customer_field: customer_id or term})
-        return found
+            query |= Q(**{self.customer_field: customer_id or term})
+        return query
 
 
 @admin.register(djstripe.Customer)
@@ -161,20 +167,20 @@ class EventAdmin(MirrorAdmin):
     readonly_fields = ["at_stripe"]
 
 
-class FailedFilter(FixedFilter):
+class FailedFilter(ChoiceFilter):
     title = "outcome"
     parameter_name = "outcome"
     options = {"failed": ("Failed", ~Q(exception=""))}
 
 
-def replay_delivery(deed: Deed) -> str:
-    replay(deed.row)
-    return "The event has been taken in."
+def replay_delivery(context: ActionContext) -> str:
+    replay(context.row)
+    return "The event has been processed."
 
 
 @admin.register(djstripe.WebhookEventTrigger)
 class DeliveryAdmin(ReadOnlyAdmin):
-    """Verified deliveries; those that failed have their exception."""
+    """Verified deliveries; a failed delivery has its exception."""
 
     columns = ("created", "event", "processed", "exception", "remote_ip")
     list_display = columns
@@ -188,10 +194,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
             label="Replay",
             permission="djstripe.change_webhookeventtrigger",
             event=BillingAction.WEBHOOK_REPLAYED,
-            perform=replay_delivery,
-            warning="What failed at the delivery is done once more, as Stripe has it now.",
-            calls_out=True,
-            most_rows=10,
+            run=replay_delivery,
+            warning="The failed work of the delivery runs again, with the present state at Stripe.",
+            uses_network=True,
+            max_rows=10,
         )
     ]
 
@@ -205,59 +211,68 @@ class DailyQuotaAdmin(ReadOnlyAdmin):
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
     list_display = [
-        *["created_at", "user", "purpose", "reply_id", "attempt", "model", "outcome"],
+        "created_at",
+        "user",
+        "purpose",
+        "reply_id",
+        "attempt",
+        "model",
+        "outcome",
         "error_code",
-        *["prompt_tokens", "output_tokens", "cost_micro_usd", "estimated"],
+        "prompt_tokens",
+        "output_tokens",
+        "cost_micro_usd",
+        "estimated",
     ]
     list_select_related = ["user"]
     ordering = ["-created_at", "-pk"]
     search_help_text = "The whole id of a reply or of a user, or a user's whole mobile number."
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         key = as_uuid(term)
         if key and UsageRecord.objects.filter(reply_id=key).exists():
             return Q(reply_id=key)
-        return of_user(term)
+        return user_query(term)
 
 
-def take_back(deed: Deed) -> str:
-    return "Taken back." if end_grant(deed.row) else "It was over already."
+def revoke_grant(context: ActionContext) -> str:
+    return "Revoked." if end_grant(context.row) else "The grant was over already."
 
 
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
-    """Given on the page of the user, never edited, taken back here."""
+    """Grants of Pro: given on the page of the user, revoked here, never edited."""
 
     list_display = ["user", "until", "reason", "granted_by", "created_at"]
     list_select_related = ["user", "granted_by"]
     staff_actions = [
         StaffAction(
             name="end",
-            label="Take back now",
+            label="Revoke now",
             permission="billing.change_grant",
             event=BillingAction.GRANT_ENDED,
-            perform=take_back,
-            warning="Who is Pro by this alone is basic again at once.",
+            run=revoke_grant,
+            warning="A user who is Pro by this grant alone is basic again at once.",
         )
     ]
 
 
-class OpenFilter(FixedFilter):
+class OpenFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
-    options = {"open": ("To be settled", Q(resolved_at=None))}
+    options = {"open": ("Open", Q(resolved_at=None))}
 
 
-class FlagSettled(DomainError):
+class AlertResolved(DomainError):
     code = "flag_settled"
-    message = "This has been settled already."
+    message = "This has been resolved already."
     status = 409
 
 
-def settle(deed: Deed) -> None:
-    open_flag = Flag.objects.filter(pk=deed.row.pk, resolved_at=None)
-    if not open_flag.update(resolved_at=timezone.now()):
-        raise FlagSettled
+def resolve_alert(context: ActionContext) -> None:
+    open_alert = Flag.objects.filter(pk=context.row.pk, resolved_at=None)
+    if not open_alert.update(resolved_at=timezone.now()):
+        raise AlertResolved
 
 
 @admin.register(Flag)
@@ -269,12 +284,12 @@ class FlagAdmin(ReadOnlyAdmin):
     staff_actions = [
         StaffAction(
             name="resolve",
-            label="Settled",
+            label="Resolve",
             permission="billing.change_flag",
             event=BillingAction.FLAG_SETTLED,
-            perform=settle,
+            run=resolve_alert,
         )
     ]
 
-    def found_by(self, term: str) -> Q:
-        return Q(stripe_id=term) | of_user(term)
+    def search_query(self, term: str) -> Q:
+        return Q(stripe_id=term) | user_query(term)

@@ -1,24 +1,17 @@
-"""Rooms, messages, models and failed tasks as staff see them; what people wrote is not shown."""
+"""Admin pages of rooms, messages and models, without content of users."""
 
-import json
-import re
 import uuid
-from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django_celery_results.admin import GroupResult, TaskResult
 
 from backoffice.actions.base import ActionContext, StaffAction
-from backoffice.pages import users  # noqa: F401 registers the page of users
 from backoffice.pages.base import (
     AgeFilter,
     BackOfficeAdmin,
     ChoiceFilter,
-    ReadOnlyAdmin,
     admin_link,
     as_uuid,
     html_table,
@@ -32,25 +25,27 @@ from messaging.models.audit import MessagingAction
 from messaging.replies.finish import ENDING_COLUMNS
 from messaging.replies.retry import retry
 
-# django-celery-results counts and sorts all rows, and shows what an exception said.
-admin.site.unregister(TaskResult)
-admin.site.unregister(GroupResult)
-
 ATTEMPTS_SHOWN = 50
-FRAME = re.compile(r'^  File ".*", line \d+, in \S+$', re.MULTILINE)
 
 
 @admin.register(Chatroom)
 class ChatroomAdmin(ContentAdmin):
-    """Rooms are their users'; staff see that they are there."""
+    """Rooms without their titles and system prompts."""
 
     list_display = ("created_at", "user", "message_count", "last_message_at", "archived")
     export_columns = ("id", *list_display)
     list_select_related = ["user"]
     list_filter = [AgeFilter]
     fields = (
-        *("id", "user", "created_at", "updated_at", "last_message_at", "message_count"),
-        *("archived", "expires_at", "deleted_at"),
+        "id",
+        "user",
+        "created_at",
+        "updated_at",
+        "last_message_at",
+        "message_count",
+        "archived",
+        "expires_at",
+        "deleted_at",
     )
     readonly_fields = fields
 
@@ -61,15 +56,15 @@ class ChatroomAdmin(ContentAdmin):
         return row
 
     def get_messages(self, row: Chatroom, *, before: uuid.UUID | None) -> list[Message]:
-        said = Message.objects.filter(chatroom=row).order_by("-id")
-        return list((said.filter(pk__lt=before) if before else said)[:PAGE])
+        messages = Message.objects.filter(chatroom=row).order_by("-id")
+        return list((messages.filter(pk__lt=before) if before else messages)[:PAGE])
 
 
 class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
     options = {
-        "under_way": ("Under way", Q(status__in=["queued", "generating"])),
+        "under_way": ("Active", Q(status__in=["queued", "generating"])),
         "failed": ("Failed", Q(status="failed")),
     }
 
@@ -86,12 +81,12 @@ SHOWN_APART = ("status", "error_detail")
 
 def retry_reply(context: ActionContext) -> str:
     retry(reply_id=context.row.pk)
-    return "The reply is being made again."
+    return "The reply is queued again."
 
 
 @admin.register(Message)
 class MessageAdmin(ContentAdmin):
-    """How replies fared."""
+    """Messages with the state and the attempts of replies."""
 
     columns = ("user", "sender", "status", "error_code", "provider_code", "model", "attempt")
     list_display = ("created_at", *columns)
@@ -130,11 +125,11 @@ class MessageAdmin(ContentAdmin):
     staff_actions = [
         StaffAction(
             name="retry",
-            label="Make again",
+            label="Retry",
             permission="messaging.retry_reply",
             event=MessagingAction.REPLY_RETRIED,
             run=retry_reply,
-            warning="Failed replies are made once more, at no cost to their users' quota.",
+            warning="Failed replies are queued again, at no cost to the quota of their users.",
         )
     ]
 
@@ -161,17 +156,36 @@ class MessageAdmin(ContentAdmin):
 
     @admin.display(description="Attempts")
     def attempts(self, message: Message) -> SafeString | str:
-        """Of the ledger, which has each attempt that ended; the row has the last one alone."""
+        """Return each ended attempt of the ledger; the row has only the last attempt."""
         heads = [
-            *["Attempt", "Began", "Ended", "Outcome", "Error", "Gemini's code", "Model"],
-            *["Tokens in", "out", "thinking", "cached", "Micro-USD"],
+            "Attempt",
+            "Began",
+            "Ended",
+            "Outcome",
+            "Error",
+            "Gemini's code",
+            "Model",
+            "Tokens in",
+            "out",
+            "thinking",
+            "cached",
+            "Micro-USD",
         ]
         rows = (
             UsageRecord.objects.filter(reply_id=message.pk, purpose=UsageRecord.Purpose.REPLY)
             .order_by("attempt")
             .values_list(
-                *["attempt", "started_at", "created_at", "outcome", "error_code", "provider_code"],
-                *["model", "prompt_tokens", "output_tokens", "thinking_tokens", "cached_tokens"],
+                "attempt",
+                "started_at",
+                "created_at",
+                "outcome",
+                "error_code",
+                "provider_code",
+                "model",
+                "prompt_tokens",
+                "output_tokens",
+                "thinking_tokens",
+                "cached_tokens",
                 "cost_micro_usd",
             )[:ATTEMPTS_SHOWN]
         )
@@ -181,14 +195,14 @@ class MessageAdmin(ContentAdmin):
         return row.chatroom
 
     def get_messages(self, row: Message, *, before: uuid.UUID | None) -> list[Message]:
-        """A prompt alone; a reply with its prompt."""
-        said = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
-        return list(Message.objects.filter(said).order_by("-id"))
+        """Return a prompt alone, or a reply with its prompt."""
+        query = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
+        return list(Message.objects.filter(query).order_by("-id"))
 
 
 @admin.register(GeminiModel)
 class GeminiModelAdmin(BackOfficeAdmin):
-    """One that is not to be used any more is disabled or retired: replies name it for ever."""
+    """Models; a model is disabled or retired, never deleted, since replies name it."""
 
     list_display = ["name", "tier", "is_enabled", "input_price", "output_price", "retires_on"]
     ordering = ["name"]
@@ -196,30 +210,3 @@ class GeminiModelAdmin(BackOfficeAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: GeminiModel | None = None) -> bool:
         return False
-
-
-@admin.register(TaskResult)
-class TaskResultAdmin(ReadOnlyAdmin):
-    """Tasks that failed; the others leave nothing. What an exception said may be a person's."""
-
-    columns = ("task_id", "task_name", "status", "exception", "worker", "date_done")
-    list_display = columns
-    fields = (*columns, "date_created", "where")
-    readonly_fields = ["exception", "where"]
-    search_help_text = "The whole id of a task."
-
-    def search_query(self, term: str) -> Q:
-        return Q(task_id=term)
-
-    @admin.display(description="Exception")
-    def exception(self, task: TaskResult) -> str:
-        try:
-            told: Any = json.loads(task.result or "null")
-        except ValueError:
-            return ""
-        return str(told.get("exc_type", "")) if isinstance(told, dict) else ""
-
-    @admin.display(description="Where")
-    def where(self, task: TaskResult) -> SafeString:
-        frames = "\n".join(FRAME.findall(task.traceback or ""))
-        return format_html('<pre class="frames">{}</pre>', frames)

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet shows as text, whatever people have written into it."""
+"""CSV files whose cells a spreadsheet never runs as formulas."""
 
 import csv
 import unicodedata
@@ -7,54 +7,54 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# What makes spreadsheets take a cell for a formula, also as a full-width character and behind a
-# blank or an invisible one:
+# Spreadsheets take a cell for a formula after these characters, also full-width ones, and behind
+# blank or invisible characters:
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_STARTS = frozenset("=+-@")
 BREAKS = ("\t", "\r", "\n")
-# Of what is not to be seen, though its category is that of a letter or a symbol.
+# Invisible characters in the categories of letters and symbols.
 BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
-def inert(value: Any) -> str:
-    """The value as text; one that could be a formula begins with an apostrophe."""
+def escape_formula(value: Any) -> str:
+    """Return the value as text; a possible formula gets an apostrophe in front."""
     text = "" if value is None else str(value)
     return f"'{text}" if _begins_formula(text) else text
 
 
 def _begins_formula(text: str) -> bool:
-    """Whether the first visible character could; some programs pass over those before."""
+    """Check the first visible character; some programs skip invisible characters."""
     if text.startswith(BREAKS):
         return True
     for character in text:
         category = unicodedata.category(character)
         is_seen = category[0] not in "CZ" and category != "Mn"
         if is_seen and character not in BLANK_LETTERS:
-            # NFKC has one form for full-width, small and raised ones.
+            # NFKC has one form for full-width, small and raised characters.
             return unicodedata.normalize("NFKC", character) in FORMULA_STARTS
     return False
 
 
 class _Line:
-    """What csv writes into; it hands each line on."""
+    """A file for the csv module that returns each line."""
 
     def write(self, line: str) -> bytes:
         return line.encode("utf-8", "replace")
 
 
 def lines(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
-    # All in quotes: a semicolon begins a new cell in some countries' spreadsheets.
+    # Quotes around all cells: a semicolon starts a new cell in some countries' spreadsheets.
     writer = csv.writer(_Line(), quoting=csv.QUOTE_ALL)
-    yield b"\xef\xbb\xbf"  # tells spreadsheets that it is UTF-8
-    yield writer.writerow([inert(head) for head in heads])
+    yield b"\xef\xbb\xbf"  # marks UTF-8 for spreadsheets
+    yield writer.writerow([escape_formula(head) for head in heads])
     for row in rows:
-        yield writer.writerow([inert(value) for value in row])
+        yield writer.writerow([escape_formula(value) for value in row])
 
 
 def csv_download(
     name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> StreamingHttpResponse:
-    """A file of that name, sent while the rows are read."""
+    """Stream a file of that name while the rows are read."""
     response = StreamingHttpResponse(lines(heads, rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response["Cache-Control"] = "no-store"

@@ -1,4 +1,4 @@
-"""Pages of what people wrote: hidden until somebody who may read it says why, each time anew."""
+"""Pages of message content: hidden until staff with the permission give a reason, each time."""
 
 import uuid
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ HEADS = ["room", "title", "time", "sender", "status", "content"]
 
 
 class ContentAdmin(ReadOnlyAdmin):
-    """Rows whose page leads to a page of their content."""
+    """An admin page with a link to a page of content."""
 
-    def room_of(self, row: Any) -> Chatroom:
+    def get_room(self, row: Any) -> Chatroom:
         raise NotImplementedError
 
-    def messages_of(self, row: Any, *, before: uuid.UUID | None) -> list[Message]:
-        """A page of what was said, the newest first."""
+    def get_messages(self, row: Any, *, before: uuid.UUID | None) -> list[Message]:
+        """Return a page of messages, newest first."""
         raise NotImplementedError
 
     def get_urls(self) -> list[Any]:
@@ -52,13 +52,13 @@ class ContentAdmin(ReadOnlyAdmin):
         if not (self.has_view_permission(request) and request.user.has_perm(MAY_READ)):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
-        room = self.room_of(row) if row else None
+        room = self.get_room(row) if row else None
         if row is None or room is None or room.deleted_at:
             raise Http404
         form = ReasonForm(request.POST if request.method == "POST" else None)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"What was said: {row}",
+            "title": f"Content: {row}",
             "opts": self.opts,
             "row": row,
             "form": form,
@@ -70,16 +70,20 @@ class ContentAdmin(ReadOnlyAdmin):
         record(request, BackofficeAction.CONTENT_READ, row, reason=reason, as_file=as_file)
         if as_file:
             return csv_download(f"room-{room.pk}", HEADS, file_rows(room))
-        page = self.messages_of(row, before=before)
+        page = self.get_messages(row, before=before)
         more = page[-1].pk if len(page) == PAGE else None
-        context.update(room=room, said=page[::-1], more=more, reason=reason)
+        context.update(room=room, room_messages=page[::-1], more=more, reason=reason)
         return TemplateResponse(request, "admin/content.html", context)
 
 
 def file_rows(room: Chatroom) -> Iterator[list[Any]]:
-    said = Message.objects.filter(chatroom=room).order_by("id")[:EXPORTED_ROWS]
-    for message in said.iterator(chunk_size=500):
+    messages = Message.objects.filter(chatroom=room).order_by("id")[:EXPORTED_ROWS]
+    for message in messages.iterator(chunk_size=500):
         yield [
-            *[room.pk, room.title, message.created_at, message.sender, message.status],
+            room.pk,
+            room.title,
+            message.created_at,
+            message.sender,
+            message.status,
             message.content,
         ]

@@ -1,4 +1,4 @@
-"""The page of users, which brings together what every app knows of them."""
+"""The admin page of users, with data of every app."""
 
 from typing import Any
 
@@ -17,26 +17,26 @@ from accounts.models import Session, User
 from accounts.models.users import tier_choices
 from backoffice.actions.accounts import ACCOUNT_ACTIONS
 from backoffice.actions.billing import QUOTA_ACTIONS, STRIPE_ACTIONS
-from backoffice.actions.privacy import PERSON_ACTIONS
+from backoffice.actions.privacy import PRIVACY_ACTIONS
 from backoffice.pages.base import (
+    AgeFilter,
     BackOfficeAdmin,
-    FixedFilter,
-    SinceFilter,
+    ChoiceFilter,
     as_mobile,
     as_uuid,
-    link_to,
-    table,
+    change_link,
+    html_table,
 )
-from backoffice.pages.billing import at_stripe
+from backoffice.pages.billing import stripe_link
 from billing.entitlement import disagreeing
 from billing.models import DailyQuota, Grant
 from billing.plans import plan_for_user
 from messaging.models import Message
 
-# Of each list on a user's page.
-SHOWN = 10
+# The rows of each list on a user's page.
+LISTED_ROWS = 10
 SHORTEST_PREFIX = 3
-WHO: list[Any] = [
+IDENTITY_FIELDS: list[Any] = [
     "id",
     "mobile",
     "name",
@@ -46,17 +46,17 @@ WHO: list[Any] = [
     "has_password",
     "created_at",
 ]
-ROLE: list[Any] = ["is_staff", "is_superuser", "groups"]
-KNOWN: list[Any] = ["quota", "grants", "customer", "sessions", "failures", "more"]
+ROLE_FIELDS: list[Any] = ["is_staff", "is_superuser", "groups"]
+RELATED_FIELDS: list[Any] = ["quota", "grants", "customer", "sessions", "failures", "more"]
 
 
-class TierFilter(FixedFilter):
+class TierFilter(ChoiceFilter):
     title = "tier"
     parameter_name = "tier"
     options = {tier: (label, Q(tier=tier)) for tier, label in tier_choices()}
 
 
-class StateFilter(FixedFilter):
+class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
     options = {
@@ -81,31 +81,31 @@ class StripeFilter(admin.SimpleListFilter):
 @admin.register(User)
 class UserAdmin(BackOfficeAdmin):
     list_display = ["mobile", "name", "tier", "is_active", "is_staff", "created_at"]
-    list_filter = [TierFilter, StateFilter, StripeFilter, SinceFilter]
+    list_filter = [TierFilter, StateFilter, StripeFilter, AgeFilter]
     unaudited_fields = frozenset({"name"})
-    search_help_text = "A mobile number or its beginning, a whole id, or a customer's at Stripe."
+    search_help_text = "A mobile number or its beginning, a whole id, or a customer id of Stripe."
     fieldsets = [
-        (None, {"fields": WHO}),
-        ("What is known", {"fields": KNOWN}),
-        ("Staff", {"fields": ROLE}),
+        (None, {"fields": IDENTITY_FIELDS}),
+        ("Activity", {"fields": RELATED_FIELDS}),
+        ("Staff", {"fields": ROLE_FIELDS}),
     ]
-    staff_actions = [*ACCOUNT_ACTIONS, *QUOTA_ACTIONS, *STRIPE_ACTIONS, *PERSON_ACTIONS]
+    staff_actions = [*ACCOUNT_ACTIONS, *QUOTA_ACTIONS, *STRIPE_ACTIONS, *PRIVACY_ACTIONS]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[Any]:
-        return [name for name in [*WHO, *KNOWN] if name != "name"]
+        return [name for name in [*IDENTITY_FIELDS, *RELATED_FIELDS] if name != "name"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # Whoever may do things to users must not make themselves more than they are.
+        # Otherwise staff who may change users could give themselves permissions.
         return bool(getattr(request.user, "is_superuser", False))
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def manageable(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
-        """Other staff are for superusers alone to do anything to."""
+    def permitted_rows(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
+        """Return the rows without staff, whom only superusers may change."""
         return rows if self.has_change_permission(request) else rows.filter(is_staff=False)
 
     def formfield_for_manytomany(
@@ -114,7 +114,7 @@ class UserAdmin(BackOfficeAdmin):
         kwargs["widget"] = forms.CheckboxSelectMultiple()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
-    def found_by(self, term: str) -> Q:
+    def search_query(self, term: str) -> Q:
         if key := as_uuid(term):
             return Q(pk=key)
         if term.startswith("cus_"):
@@ -122,7 +122,7 @@ class UserAdmin(BackOfficeAdmin):
         mobile = as_mobile(term)
         if mobile and User.objects.filter(mobile=mobile).exists():
             return Q(mobile=mobile)
-        return begins_with(term)
+        return mobile_prefix_query(term)
 
     @admin.display(description="Quota today")
     def quota(self, user: User) -> str:
@@ -135,27 +135,31 @@ class UserAdmin(BackOfficeAdmin):
     @admin.display(description="Pro by grant")
     def grants(self, user: User) -> SafeString | str:
         rows = Grant.objects.filter(user=user).order_by("-until").values_list("until", "reason")
-        return table(["Until", "Reason"], rows[:SHOWN]) or "Never given."
+        return html_table(["Until", "Reason"], rows[:LISTED_ROWS]) or "Never granted."
 
     @admin.display(description="Customer at Stripe")
     def customer(self, user: User) -> SafeString | str:
-        return at_stripe(user.stripe_customer_id) or "None."
+        return stripe_link(user.stripe_customer_id) or "None."
 
-    @admin.display(description="Live sessions")
+    @admin.display(description="Active sessions")
     def sessions(self, user: User) -> SafeString | str:
         rows = Session.objects.active().filter(user=user).order_by("-last_used_at")
         columns = ("last_used_at", "created_at", "auth_method", "ip", "user_agent")
         heads = ["Last used", "Opened", "By", "Address", "Program"]
-        return table(heads, rows.values_list(*columns)[:SHOWN]) or "None."
+        return html_table(heads, rows.values_list(*columns)[:LISTED_ROWS]) or "None."
 
     @admin.display(description="Recent failed replies")
     def failures(self, user: User) -> SafeString | str:
         failed = Message.objects.filter(user=user, status=Message.Status.FAILED).order_by("-id")
         rows = [
-            [message.ended_at, message.error_code, link_to(Message, message.pk, str(message.pk))]
-            for message in failed.only("ended_at", "error_code")[:SHOWN]
+            [
+                message.ended_at,
+                message.error_code,
+                change_link(Message, message.pk, str(message.pk)),
+            ]
+            for message in failed.only("ended_at", "error_code")[:LISTED_ROWS]
         ]
-        return table(["Failed", "Error", "Reply"], rows) or "None."
+        return html_table(["Failed", "Error", "Reply"], rows) or "None."
 
     @admin.display(description="See also")
     def more(self, user: User) -> SafeString:
@@ -177,13 +181,13 @@ class UserAdmin(BackOfficeAdmin):
         return format_html_join(", ", '<a href="{}?{}">{}</a>', links)
 
 
-def begins_with(term: str) -> Q:
-    """Numbers that begin so, with the country's code, or in the region that is taken without."""
+def mobile_prefix_query(term: str) -> Q:
+    """Find numbers by their beginning, with or without the code of the default region."""
     digits = "".join(digit for digit in term if digit.isascii() and digit.isdigit())
     if len(digits) < SHORTEST_PREFIX:
         return Q(pk__in=[])
-    found = Q(mobile__startswith=f"+{digits}")
+    query = Q(mobile__startswith=f"+{digits}")
     if term.startswith("+"):
-        return found
+        return query
     code = phonenumbers.country_code_for_region(settings.PHONE_DEFAULT_REGION)
-    return found | Q(mobile__startswith=f"+{code}{digits.lstrip('0')}")
+    return query | Q(mobile__startswith=f"+{code}{digits.lstrip('0')}")

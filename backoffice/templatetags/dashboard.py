@@ -9,6 +9,6 @@ register = template.Library()
 
 @register.inclusion_tag("admin/overview.html", takes_context=True)
 def staff_overview(context: Any) -> dict[str, Any]:
-    """The figures of the first page, for those who may see them."""
-    is_allowed = context["request"].user.has_perm("backoffice.view_dailyfigures")
+    """Return the dashboard for staff with the permission, else None."""
+    is_allowed = context["request"].user.has_perm("backoffice.view_dailymetrics")
     return {"overview": overview() if is_allowed else None}

@@ -170,7 +170,7 @@ def test_failed_delivery_is_found_and_replayed(staff_client, alice, failed_deliv
 
     page = act(staff_client, "replay", failed_delivery)
 
-    assert "taken in" in flash_messages(page)
+    assert "processed" in flash_messages(page)
     assert tier_of(alice) == "pro"
     failed_delivery.refresh_from_db()
     assert (failed_delivery.processed, failed_delivery.exception) == (True, "")
@@ -213,5 +213,5 @@ def test_flag_is_settled_once(staff_client, alice, subscription):
 
     flag.refresh_from_db()
     assert flag.resolved_at is not None
-    assert "settled already" in flash_messages(again)
+    assert "resolved already" in flash_messages(again)
     assert len(events(BillingAction.FLAG_SETTLED)) == 1

@@ -66,7 +66,7 @@ def test_doctor_finds_that_beat_has_stopped(well: None) -> None:
     findings = doctor()
 
     assert ill(findings) == {"beat"}
-    assert "Is it running" in findings["beat"]["detail"]
+    assert "Are beat and a worker running?" in findings["beat"]["detail"]
 
 
 def test_doctor_finds_a_broker_that_is_down(well: None, settings: Any) -> None:

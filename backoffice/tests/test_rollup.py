@@ -189,7 +189,7 @@ def test_first_page_draws_thirty_days(staff_client: Any, alice: User) -> None:
 
 
 def test_first_page_says_when_beat_has_stopped(staff_client: Any) -> None:
-    assert "Nothing has been counted yet" in staff_client.get("/admin/").content.decode()
+    assert "There are no figures yet" in staff_client.get("/admin/").content.decode()
 
     update_daily_metrics(now=timezone.now() - timedelta(minutes=20))
 

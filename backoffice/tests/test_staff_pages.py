@@ -10,8 +10,8 @@ from django_celery_results.models import TaskResult
 from djstripe.models import Customer, Subscription, WebhookEventTrigger
 
 from accounts.models import AuditEvent, Session, User
-from backoffice.dashboard.rollup import roll_up
-from backoffice.pages.paginator import REACH, EstimatingPaginator
+from backoffice.dashboard.rollup import update_daily_metrics
+from backoffice.pages.paginator import MAX_PAGED_ROWS, EstimatingPaginator
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
@@ -109,7 +109,7 @@ def test_page_costs_the_same_few_queries_however_many_rows(staff_client, model):
 
 
 def test_first_page_costs_few_queries(staff_client):
-    roll_up(now=timezone.now())
+    update_daily_metrics(now=timezone.now())
 
     assert queries_of(staff_client, reverse("admin:index")) <= 5
 
@@ -231,15 +231,15 @@ def test_long_list_is_counted_up_to_a_bound_and_then_estimated(db):
             estimated=False,
             created_at=now,
         )
-        for row in (Chatroom() for _ in range(REACH + 500))
+        for row in (Chatroom() for _ in range(MAX_PAGED_ROWS + 500))
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE billing_usagerecord")
 
     paginator = EstimatingPaginator(UsageRecord.objects.order_by("-pk"), 50)
 
-    assert paginator.count == REACH
-    assert paginator.about == REACH + 500
+    assert paginator.count == MAX_PAGED_ROWS
+    assert paginator.estimated_total == MAX_PAGED_ROWS + 500
 
 
 def test_short_list_is_counted_and_not_estimated(db):
@@ -247,4 +247,4 @@ def test_short_list_is_counted_and_not_estimated(db):
 
     paginator = EstimatingPaginator(DailyQuota.objects.order_by("-pk"), 50)
 
-    assert (paginator.count, paginator.about) == (1, None)
+    assert (paginator.count, paginator.estimated_total) == (1, None)

@@ -266,7 +266,7 @@ def test_subscription_actions_say_when_there_is_nothing_to_do_them_to(staff_clie
 def test_other_staff_are_for_superusers_alone(staff_client_for, staff, action):
     page = act(staff_client_for("Support"), action, staff, understood="on")
 
-    assert "nothing that you may do this to" in flash_messages(page)
+    assert "You may not do this to any" in flash_messages(page)
     assert User.objects.get(pk=staff.pk).is_active
     assert not AuditEvent.objects.exists()
 
@@ -274,7 +274,7 @@ def test_other_staff_are_for_superusers_alone(staff_client_for, staff, action):
 def test_one_at_a_time_is_what_some_actions_take(staff_client, alice, bob):
     page = act(staff_client, "export", alice, bob)
 
-    assert "Choose 1 at the most" in flash_messages(page)
+    assert "this action takes at most 1." in flash_messages(page)
     assert not AuditEvent.objects.exists()
 
 

@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from billing.models import DailyQuota, ErasedQuota, UsageRecord
-from billing.statements import Settlement, record_usage, reserve_slot, wait_percentiles
+from billing.statements import Settlement, record_usage, reserve_slot
 from tests.twins import rolled_back
 
 pytestmark = pytest.mark.django_db
@@ -116,17 +116,3 @@ def test_unanswered_replies_give_back_as_many_slots_as_a_day_has(alice: User) ->
 
     quota = DailyQuota.objects.get()
     assert (quota.used, quota.unanswered) == (1, settings.GIVE_BACKS_PER_DAY + 1)
-
-
-def test_percentiles_are_of_replies_that_were_completed(alice: User) -> None:
-    now = timezone.now()
-    for wait, outcome in [(10, "complete"), (20, "complete"), (30, "complete"), (99, "failed")]:
-        attempt = settlement(alice)
-        attempt.record.outcome, attempt.record.first_token_ms = outcome, wait
-        record_usage(attempt)
-
-    first_token, reply = wait_percentiles(start=now, end=now + timedelta(hours=1))
-
-    assert first_token is not None and first_token[0] == 20
-    assert first_token[1] == pytest.approx(29)
-    assert reply is None

@@ -7,15 +7,14 @@ from math import ceil
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from redis.exceptions import RedisError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from gemchat.api.request_id import answer_id
+from gemchat.stores.errors import STORE_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +83,11 @@ def problem_response(*, status: int, code: str, detail: str, **members: Any) -> 
     )
 
 
-# Errors of a store that is down or hangs, and of a statement that PostgreSQL cancelled.
-DEPENDENCY_LOST = (OperationalError, InterfaceError, RedisError)
-# Exceptions for which `problem_for` has a document.
-FORESEEN = (
+# Exceptions for which `problem_response_for` has a document.
+HANDLED_EXCEPTIONS = (
     exceptions.APIException,
     DomainError,
-    *DEPENDENCY_LOST,
+    *STORE_ERRORS,
     ObjectDoesNotExist,
     Http404,
     PermissionDenied,
@@ -98,7 +95,7 @@ FORESEEN = (
 )
 
 
-def problem_for(exception: Exception) -> JsonResponse:
+def problem_response_for(exception: Exception) -> JsonResponse:
     """Make the problem document of an expected exception, outside DRF's views."""
     raised = _as_api_exception(exception)
     if not isinstance(raised, exceptions.APIException):
@@ -151,7 +148,7 @@ def _as_api_exception(exception: Exception) -> Exception:
         raised = exceptions.APIException("The body is too large.", "body_too_large")
         raised.status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
         return raised
-    if isinstance(exception, DEPENDENCY_LOST):
+    if isinstance(exception, STORE_ERRORS):
         logger.warning("A store failed a request: %s", exception)
         return DependencyDown()
     if isinstance(exception, Http404 | ObjectDoesNotExist):
@@ -219,8 +216,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonR
 def server_error(request: HttpRequest) -> JsonResponse:
     """Django's handler500, called while Django handles the exception."""
     error = sys.exc_info()[1]
-    if isinstance(error, DEPENDENCY_LOST):
-        return problem_for(error)
+    if isinstance(error, STORE_ERRORS):
+        return problem_response_for(error)
     return problem_response(
         status=500,
         code="server_error",

@@ -23,14 +23,14 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from gemchat.api.errors import (
-    DEPENDENCY_LOST,
-    FORESEEN,
+    HANDLED_EXCEPTIONS,
     bad_request,
-    problem_for,
     problem_response,
+    problem_response_for,
     server_error,
 )
 from gemchat.api.request_id import answer_id, begin_request, end_request
+from gemchat.stores.errors import STORE_ERRORS
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -118,7 +118,7 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return refusal_of(request) or as_problem(request, self.get_response(request))
+        return reject_malformed(request) or as_problem(request, self.get_response(request))
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
         """Reject a malformed form before the CSRF middleware reads the form.
@@ -131,13 +131,13 @@ class ProblemMiddleware:
         try:
             request.POST  # noqa: B018 parses it
         except RequestDataTooBig as error:
-            return problem_for(error)
+            return problem_response_for(error)
         except (SuspiciousOperation, BadRequest, MultiPartParserError):
             return bad_request(request)
         return None
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return answer_to(request, exception)
+        return handle_exception(request, exception)
 
 
 def as_problem(request: HttpRequest, response: Any) -> Any:
@@ -150,7 +150,7 @@ def as_problem(request: HttpRequest, response: Any) -> Any:
     return problem
 
 
-def refusal_of(request: HttpRequest) -> HttpResponse | None:
+def reject_malformed(request: HttpRequest) -> HttpResponse | None:
     """Return 400 for a foreign host, a URL that is not UTF-8, or too many parameters."""
     try:
         request.get_host()
@@ -174,18 +174,18 @@ def _invalid_encoding() -> HttpResponse:
     return problem_response(status=400, code="invalid_encoding", detail="The URL is not UTF-8.")
 
 
-def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+def handle_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Make the problem document of an exception that a view raised.
 
     None where Django answers: a developer sees its debug page in a browser.
     """
-    if isinstance(exception, DEPENDENCY_LOST):
-        return problem_for(exception)
+    if isinstance(exception, STORE_ERRORS):
+        return problem_response_for(exception)
     is_api = request.path_info.startswith("/api/")
     if settings.DEBUG and not is_api and "text/html" in request.headers.get("Accept", ""):
         return None
-    if isinstance(exception, FORESEEN):
-        return problem_for(exception)
+    if isinstance(exception, HANDLED_EXCEPTIONS):
+        return problem_response_for(exception)
     if isinstance(exception, SuspiciousOperation | BadRequest | MultiPartParserError):
         return bad_request(request)
     got_request_exception.send(sender=ProblemMiddleware, request=request)
@@ -193,7 +193,7 @@ def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None
     return server_error(request)
 
 
-def with_headers(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def apply_header_middleware(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Apply HEADER_MIDDLEWARE to an answer that does not pass through MIDDLEWARE.
 
     Async views run in the event loop, where Django would run each middleware in a thread. These

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
-from gemchat.monitoring.single_flight import Look
+from gemchat.monitoring.single_flight import SingleFlight
 from gemchat.stores.redis import client
 
 # A probe answers within two seconds, also when a dependency hangs.
@@ -25,10 +25,15 @@ HEARTBEAT_KEY = "worker:gemini:alive"
 HEARTBEAT_SECONDS = 30
 
 
+def check_database() -> None:
+    """Raises Error, with the reason, where the database does not answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
 def database_answers() -> bool:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        check_database()
     except Error:
         return False
     finally:
@@ -51,9 +56,9 @@ def worker_is_alive() -> bool:
 
 
 CHECKS = {
-    "database": Look(database_answers, patience_seconds=CHECK_SECONDS),
-    "redis": Look(redis_answers, patience_seconds=CHECK_SECONDS),
-    "celery": Look(worker_is_alive, patience_seconds=CHECK_SECONDS),
+    "database": SingleFlight(database_answers, patience_seconds=CHECK_SECONDS),
+    "redis": SingleFlight(redis_answers, patience_seconds=CHECK_SECONDS),
+    "celery": SingleFlight(worker_is_alive, patience_seconds=CHECK_SECONDS),
 }
 
 

@@ -18,6 +18,7 @@ from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
 from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.errors import DomainError
+from gemchat.stores.batches import in_key_order
 from messaging.api.serializers import MessageSerializer
 from messaging.history import branch
 from messaging.models import Message
@@ -90,12 +91,8 @@ def json_parts(room: Chatroom) -> Iterator[str]:
 
 
 def batches(room: Chatroom) -> Iterator[list[Message]]:
-    """Yield all messages of a room in batches, oldest first."""
-    messages = Message.objects.filter(chatroom=room).order_by("id")
-    batch = list(messages[:BATCH])
-    while batch:
-        yield batch
-        batch = list(messages.filter(pk__gt=batch[-1].pk)[:BATCH])
+    """All messages of a room, oldest first."""
+    yield from in_key_order(Message.objects.filter(chatroom=room), BATCH)
     check_exists(room)
 
 

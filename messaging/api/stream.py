@@ -89,9 +89,7 @@ async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Mes
     try:
         async with (
             asyncio.timeout(int(seconds)),
-            aclosing(
-                events(found, Position(0, 0), hub=hub, render=render, read=read)
-            ) as until_end,
+            aclosing(events(found, Position(0, 0), hub=hub, render=render, read=read)) as until_end,
         ):
             async for _ in until_end:
                 pass

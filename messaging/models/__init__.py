@@ -3,7 +3,6 @@
 from messaging.models.gemini_models import GeminiModel
 from messaging.models.messages import (
     ACTIVE_STATUSES,
-    DATABASE_LOST,
     ERROR_CODES,
     INTERNAL,
     Message,
@@ -12,7 +11,6 @@ from messaging.models.messages import (
 )
 
 __all__ = [
-    "DATABASE_LOST",
     "ERROR_CODES",
     "INTERNAL",
     "ACTIVE_STATUSES",

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, models, transaction
+from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -23,8 +23,6 @@ from messaging.gemini.base import ErrorCode
 # The error code of a reply that failed by a fault of this program.
 INTERNAL = "internal"
 ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
-# What a restart of PostgreSQL raises; it passes.
-DATABASE_ERRORS = (OperationalError, InterfaceError)
 
 
 def resend_after() -> timedelta:

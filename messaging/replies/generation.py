@@ -8,9 +8,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.gemini import Cancelled, Completion, Delta, GeminiError, stream_reply
 from messaging.history.branch import ContextRow
-from messaging.models import DATABASE_ERRORS, INTERNAL, Message
+from messaging.models import INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated

@@ -1,4 +1,4 @@
-"""The calls on a user's own account that go through all apps, as docs/openapi.json has them."""
+"""The API description of export, download and erasure of an account."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The export of all that is kept about a user, over HTTP."""
+"""Views of the export of a user's data."""
 
 import uuid
 from collections.abc import AsyncGenerator
@@ -18,14 +18,13 @@ from accounts.models import AuditEvent, Session
 from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
+from gemchat.celery import enqueue
 from messaging.streaming.hub import hub_of
 from messaging.streaming.live_reads import LiveRead, SessionEnded
-from messaging.tasks import enqueue
 from privacy.models import DataExport, ExportPart, PrivacyAction
-from privacy.tasks import build_export
 
 LINK_SALT = "account-export"
-# Long enough to click on, too short to be of use to whoever finds it in a log.
+# Long enough to click on, too short to be useful for a person who reads it in a log.
 LINK_SECONDS = 300
 
 
@@ -36,7 +35,7 @@ class LinkInvalid(DomainError):
 
 
 class PartMissing(Exception):
-    """The export expired while it was being downloaded; the connection ends in mid-file."""
+    """The export expired during a download; the connection ends before the end of the file."""
 
 
 class ExportViewSet(ViewSet):
@@ -45,26 +44,26 @@ class ExportViewSet(ViewSet):
         current = DataExport.objects.current(request.user)
         if current is None:
             raise Http404
-        # The link is the permission to carry all data off; the state of an export is not.
+        # The link gives access to all data; the state of an export does not.
         if current.status == DataExport.Status.READY:
             require_recent_sign_in(request.auth)
-        return Response(described(current, request))
+        return Response(describe_export(current, request))
 
     @export.mapping.post
     def request_export(self, request: AuthenticatedRequest) -> Response:
         require_recent_sign_in(request.auth)
-        current, is_new = DataExport.objects.request(request.user)
+        current, is_new = DataExport.objects.get_or_start(request.user)
         if is_new:
             AuditEvent.objects.record(
                 PrivacyAction.USER_EXPORTED,
                 user_id=request.user.pk,
                 client=client_from_request(request),
             )
-            enqueue(build_export, current.pk)
-        return Response(described(current, request), status=202)
+            enqueue("privacy.tasks.build_export", current.pk)
+        return Response(describe_export(current, request), status=202)
 
 
-def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, Any]:
+def describe_export(export: DataExport, request: AuthenticatedRequest) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": export.status, "requested_at": export.requested_at}
     if not export.is_active:
         answer["expires_at"] = export.expires_at
@@ -78,14 +77,14 @@ def described(export: DataExport, request: AuthenticatedRequest) -> dict[str, An
 
 @read_only("application/zip")
 async def download(request: HttpRequest) -> HttpResponseBase:
-    """The file of an export, by the link that its user was given for a few minutes.
+    """Stream the file of an export by its link, which works for a few minutes.
 
-    A browser sends no bearer token when it follows a link, so the link itself is the permission;
-    it ends with the session that asked for it. A piece is read when the one before it has been
-    taken: neither the file is in memory nor a thread held while a reader takes their time.
+    A browser sends no bearer token when it follows a link, so the link itself is the permission.
+    The link ends with the session that requested it. A part is read after the client has read the
+    part before, so a slow client holds neither the file in memory nor a thread.
     """
     token = request.GET.get("token", "")
-    session, export = await in_thread(linked_export, token, client_from_request(request))
+    session, export = await in_thread(find_linked_export, token, client_from_request(request))
     read = hub_of(request).reads.open(session)
     response = StreamingHttpResponse(stream_parts(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
@@ -95,10 +94,10 @@ async def download(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
-    """Find the session that asked for a link, and the export. Record the download.
+def find_linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
+    """Find the session of a link, and the export. Record the download.
 
-    Raises LinkInvalid for a token that is not ours, too old, or whose session has ended.
+    Raises LinkInvalid for a forged or expired token, or one whose session has ended.
     """
     try:
         export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)

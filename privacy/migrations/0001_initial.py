@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="ExportPiece",
+            name="ExportPart",
             fields=[
                 (
                     "id",
@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="pieces",
+                        related_name="parts",
                         to="privacy.dataexport",
                     ),
                 ),
@@ -116,13 +116,13 @@ class Migration(migrations.Migration):
                     ),
                     _connector="OR",
                 ),
-                name="export_is_under_way_or_ended",
+                name="export_is_active_or_ended",
             ),
         ),
         migrations.AddConstraint(
-            model_name="exportpiece",
+            model_name="exportpart",
             constraint=models.UniqueConstraint(
-                fields=("export", "number"), name="one_piece_a_number"
+                fields=("export", "number"), name="unique_export_part"
             ),
         ),
     ]

@@ -130,8 +130,8 @@ def test_asking_again_gives_the_export_that_was_made_lately(
 @transactional
 def test_two_that_ask_at_once_get_one_export(carol: User) -> None:
     with transaction.atomic():
-        export, _ = DataExport.objects.request(carol)
-        other = in_background(lambda: DataExport.objects.request(carol))
+        export, _ = DataExport.objects.get_or_start(carol)
+        other = in_background(lambda: DataExport.objects.get_or_start(carol))
         wait_until_blocked(1)
 
     assert other.result(20) == (export, False)

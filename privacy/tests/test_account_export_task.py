@@ -65,7 +65,7 @@ def peak_of_export(user: User) -> int:
 def test_memory_does_not_grow_with_the_export(carol: User) -> None:
     chance = random.Random(3)
     room = make_room(carol)
-    export, _ = DataExport.objects.request(carol)
+    export, _ = DataExport.objects.get_or_start(carol)
     DataExport.objects.claim(export.pk)
 
     def add(count: int) -> None:
@@ -96,7 +96,7 @@ def test_memory_does_not_grow_with_the_export(carol: User) -> None:
 
 
 def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
-    export, _ = DataExport.objects.request(alice)
+    export, _ = DataExport.objects.get_or_start(alice)
     slow = DataExport.objects.claim(export.pk)
     let_pass(timedelta(seconds=61))
     build_export(export_id=export.pk)
@@ -113,7 +113,7 @@ def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
 def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
     alice: User, alice_api: APIClient
 ) -> None:
-    export, _ = DataExport.objects.request(alice)
+    export, _ = DataExport.objects.get_or_start(alice)
     DataExport.objects.update(attempt=MOST_ATTEMPTS)
 
     build_export(export_id=export.pk)

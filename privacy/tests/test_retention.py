@@ -76,7 +76,7 @@ def test_room_with_a_new_message_is_kept_however_old_it_is(alice: User, settings
 
 def test_expired_exports_go_with_their_files(alice: User, carol: User) -> None:
     for user in (alice, carol):
-        export, _ = DataExport.objects.request(user)
+        export, _ = DataExport.objects.get_or_start(user)
         build_export(export_id=export.pk)
     DataExport.objects.filter(user=alice).update(expires_at=timezone.now())
 

@@ -200,16 +200,16 @@ def test_day_at_the_desk(deployed: Deployed, failed_reply: str, secret: bytes, b
     assert serious_barriers(page) == []
     keep_picture(page, "failed-reply")
     address = page.url
-    page.get_by_role("button", name="Make again").click()
+    page.get_by_role("button", name="Retry").click()
     page.get_by_label("Reason").fill("the model is back")
-    page.get_by_role("button", name="Make again").click()
-    expect(page.get_by_text("The reply is being made again.")).to_be_visible()
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_text("The reply is queued again.")).to_be_visible()
     page.goto(address)
     eventually(page, "Complete")
 
-    page.get_by_role("link", name="Read it, for a reason").click()
+    page.get_by_role("link", name="Give a reason to read it").click()
     page.get_by_label("Reason").fill("complaint")
-    page.get_by_role("button", name="Read it").click()
+    page.get_by_role("button", name="Read").click()
     said = "<script>alert(2)</script> Why is the sky blue?"
     expect(page.get_by_text(said, exact=True)).to_be_visible()
     assert serious_barriers(page) == []

@@ -3,8 +3,8 @@ from typing import Any
 from django.contrib.auth.management.commands import changepassword
 from django.db import transaction
 
-from accounts.cli import record
-from accounts.models import Session, User
+from accounts.cli import COMMAND
+from accounts.models import AuditEvent, Session, User
 from accounts.models.audit import AccountAction
 
 
@@ -17,5 +17,7 @@ class Command(changepassword.Command):
         user = User.objects.get(mobile=options["username"])
         with transaction.atomic():
             Session.objects.filter(user=user).end(Session.Ending.PASSWORD_CHANGED)
-            record(AccountAction.PASSWORD_CHANGED, user)
+            AuditEvent.objects.record(
+                AccountAction.PASSWORD_CHANGED, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+            )
         return answer

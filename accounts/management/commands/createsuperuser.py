@@ -2,8 +2,8 @@ from typing import Any
 
 from django.contrib.auth.management.commands import createsuperuser
 
-from accounts.cli import record
-from accounts.models import User
+from accounts.cli import COMMAND
+from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
 
@@ -14,7 +14,9 @@ class Command(createsuperuser.Command):
         before = set(superusers())
         super().handle(*args, **options)
         for user in User.objects.filter(pk__in=set(superusers()) - before):
-            record(AccountAction.SUPERUSER_CREATED, user)
+            AuditEvent.objects.record(
+                AccountAction.SUPERUSER_CREATED, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+            )
 
 
 def superusers() -> Any:

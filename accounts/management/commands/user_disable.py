@@ -1,7 +1,7 @@
 from typing import Any
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
 
@@ -10,5 +10,7 @@ class Command(UserCommand):
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         user.disable()
-        record(AccountAction.USER_DISABLED, user)
+        AuditEvent.objects.record(
+            AccountAction.USER_DISABLED, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+        )
         return {"is_active": user.is_active}

@@ -2,8 +2,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
 
@@ -13,5 +13,7 @@ class Command(UserCommand):
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.enable():
             raise CommandError("This user is being erased, which cannot be undone.")
-        record(AccountAction.USER_ENABLED, user)
+        AuditEvent.objects.record(
+            AccountAction.USER_ENABLED, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+        )
         return {"is_active": user.is_active}

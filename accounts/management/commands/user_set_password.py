@@ -8,8 +8,8 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from accounts.api.serializers import LONGEST_PASSWORD
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
 
@@ -29,5 +29,7 @@ class Command(UserCommand):
             raise CommandError(" ".join(error.messages)) from error
         with transaction.atomic():
             user.change_password(password)
-            record(AccountAction.PASSWORD_CHANGED, user)
+            AuditEvent.objects.record(
+                AccountAction.PASSWORD_CHANGED, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+            )
         return {"has_password": True}

@@ -5,29 +5,31 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
 
 class Command(UserCommand):
     help = (
-        "Set up the second factor of a member of staff. Prints its secret, this once: enter it, or"
-        " the otpauth URI, in an authenticator app."
+        "Set up the second factor of a member of staff. Prints its secret only once: enter the"
+        " secret, or the otpauth URI, in an authenticator app."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--yes", action="store_true", help="replace the one that is there")
+        parser.add_argument("--yes", action="store_true", help="replace the present second factor")
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.is_staff:
             raise CommandError(f"{user.mobile} is not a member of staff.")
         devices = TOTPDevice.objects.filter(user=user)
         if devices.exists() and not options["yes"]:
-            raise CommandError("There is a second factor; add --yes to replace it.")
+            raise CommandError("There is a second factor already; add --yes to replace it.")
         with transaction.atomic():
             devices.delete()
             device = TOTPDevice.objects.create(user=user, name="authenticator", confirmed=True)
-            record(AccountAction.SECOND_FACTOR_SET, user)
+            AuditEvent.objects.record(
+                AccountAction.SECOND_FACTOR_SET, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+            )
         return {"secret": b32encode(device.bin_key).decode(), "uri": device.config_url}

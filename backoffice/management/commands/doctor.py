@@ -3,26 +3,26 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from backoffice.management.doctor import diagnose
+from backoffice.management.doctor import run_checks
 
 
 class Command(BaseCommand):
-    help = "Check everything that the program depends on, and say what is wrong. Ends with 1 then."
-    # It says itself what the checks would stop it with.
+    help = "Check everything that the program depends on. Ends with 1 if a check fails."
+    # The command reports the faults that Django's checks would stop it with.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="answer with one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = diagnose()
+        results = run_checks()
         if options["json"]:
-            told = {each.name: {"ok": each.is_well, "detail": each.sentence} for each in findings}
-            self.stdout.write(json.dumps(told))
+            report = {result.name: {"ok": result.ok, "detail": result.detail} for result in results}
+            self.stdout.write(json.dumps(report))
         else:
-            for each in findings:
-                mark = "ok " if each.is_well else "BAD"
-                self.stdout.write(f"{mark} {each.name}: {each.sentence}")
-        ill = [each.name for each in findings if not each.is_well]
-        if ill:
-            raise CommandError(f"Not well: {', '.join(ill)}.")
+            for result in results:
+                mark = "ok " if result.ok else "BAD"
+                self.stdout.write(f"{mark} {result.name}: {result.detail}")
+        failed = [result.name for result in results if not result.ok]
+        if failed:
+            raise CommandError(f"Not well: {', '.join(failed)}.")

@@ -7,7 +7,7 @@ from backoffice.roles import sync_roles
 
 
 class Command(JsonCommand):
-    help = "Make the groups Support, Billing, Ops and Read-only, with exactly their permissions."
+    help = "Create the groups Support, Billing, Ops and Read-only, with exactly their permissions."
 
     def report(self, **options: Any) -> dict[str, Any]:
         permissions = sync_roles()

@@ -4,8 +4,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from billing.entitlement import grant_pro
 from billing.models import BillingAction
 
@@ -25,6 +25,13 @@ class Command(UserCommand):
             raise CommandError("--reason must have 1 to 200 characters.")
         until = timezone.now() + timedelta(days=options["days"])
         grant = grant_pro(user=user, until=until, reason=options["reason"], by=None)
-        record(BillingAction.GRANT_GIVEN, user, reason=grant.reason, until=str(until))
+        AuditEvent.objects.record(
+            BillingAction.GRANT_GIVEN,
+            user_id=user.pk,
+            mobile=user.mobile,
+            actor=COMMAND,
+            reason=grant.reason,
+            until=str(until),
+        )
         user.refresh_from_db(fields=["tier"])
         return {"tier": user.tier, "until": grant.until, "reason": grant.reason}

@@ -1,7 +1,7 @@
 from typing import Any
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from billing.models import BillingAction, DailyQuota
 
 
@@ -10,5 +10,11 @@ class Command(UserCommand):
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         used = DailyQuota.objects.reset(user=user)
-        record(BillingAction.QUOTA_RESET, user, given_back=used)
+        AuditEvent.objects.record(
+            BillingAction.QUOTA_RESET,
+            user_id=user.pk,
+            mobile=user.mobile,
+            actor=COMMAND,
+            given_back=used,
+        )
         return {"given_back": used, **DailyQuota.objects.usage(user=user).as_json()}

@@ -11,7 +11,7 @@ class Command(JsonCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--dry-run", action="store_true", help="count them and delete nothing")
+        parser.add_argument("--dry-run", action="store_true", help="count rows and delete nothing")
 
     def report(self, **options: Any) -> dict[str, Any]:
         dry_run = options["dry_run"]

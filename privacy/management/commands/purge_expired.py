@@ -8,13 +8,13 @@ from privacy.retention import purge_expired
 
 class Command(JsonCommand):
     help = (
-        "Erase all that is past its time, as it is done each night: temporary chatrooms, those that"
-        " *_RETENTION_DAYS no longer keep, exports, webhooks, and what prune deletes."
+        "Erase rows past their retention, like each night: temporary chatrooms, chatrooms past"
+        " *_RETENTION_DAYS, exports, webhooks, and the rows that prune deletes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--dry-run", action="store_true", help="count them and erase nothing")
+        parser.add_argument("--dry-run", action="store_true", help="count rows and erase nothing")
 
     def report(self, **options: Any) -> dict[str, Any]:
         dry_run = options["dry_run"]

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from accounts.cli import UserCommand, record
-from accounts.models import User
+from accounts.cli import COMMAND, UserCommand
+from accounts.models import AuditEvent, User
 from privacy.export import write_archive
 from privacy.models import PrivacyAction
 
 
 class Command(UserCommand):
-    help = "Write all that is kept about a user into a ZIP of JSON files."
+    help = "Write all data of a user into a ZIP of JSON files."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -21,7 +21,9 @@ class Command(UserCommand):
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         path = options["output"] or Path(f"gemchatroom-{user.pk}.zip")
-        record(PrivacyAction.USER_EXPORTED, user)
+        AuditEvent.objects.record(
+            PrivacyAction.USER_EXPORTED, user_id=user.pk, mobile=user.mobile, actor=COMMAND
+        )
         unfinished = path.with_name(f"{path.name}.part")
         try:
             if path.exists():

@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from accounts.models import User
-from privacy.export import build
-from privacy.models import DataExport, ExportPiece
+from privacy.export import build_export
+from privacy.models import DataExport, ExportPart
 
 
 def make(user: User) -> DataExport:
     """An export whose task has run."""
-    export, _ = DataExport.objects.request(user)
-    build(export_id=export.pk)
+    export, _ = DataExport.objects.get_or_start(user)
+    build_export(export_id=export.pk)
     return DataExport.objects.get(pk=export.pk)
 
 
@@ -34,5 +34,5 @@ def unzipped(content: bytes) -> dict[str, Any]:
 
 
 def stored(export: DataExport) -> dict[str, Any]:
-    pieces = ExportPiece.objects.filter(export=export).order_by("number")
-    return unzipped(b"".join(bytes(piece.content) for piece in pieces))
+    parts = ExportPart.objects.filter(export=export).order_by("number")
+    return unzipped(b"".join(bytes(part.content) for part in parts))

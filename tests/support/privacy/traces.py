@@ -53,7 +53,7 @@ def leave_traces(stripe: FakeStripe) -> User:
     publish_end(reply.pk, Position(1, 5))
     api.get("/api/v1/chatroom/")
     leave_traces_in_admin(user, room)
-    export, _ = DataExport.objects.request(user)
+    export, _ = DataExport.objects.get_or_start(user)
     build_export(export_id=export.pk)
     post("auth/login", {"mobile": NUMBER, "password": "wrong one"})
     code_for(NUMBER)
