@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import connection
 
 from accounts.models import User
 from accounts.models.audit import mobile_digest
@@ -84,11 +83,6 @@ UPDATE billing_dailyquota AS quota SET
 FROM {source} WHERE quota.user_id = %(usage_user_id)s AND quota.day = %(settle_day)s
 RETURNING %(settle_gives_back)s
     OR (%(settle_is_unanswered)s AND unanswered <= %(settle_give_backs)s) AS is_given_back
-"""
-SELECT percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first_token_ms),
-       percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY reply_ms)
-FROM billing_usagerecord
-WHERE created_at >= %s AND created_at < %s AND outcome = 'complete' AND purpose = 'reply'
 """
 
 

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from chatrooms.models import Chatroom
 from gemchat.api.fields import FlagField, LineField, TextField
 from gemchat.api.serializers import ReadSerializer, validated
-from gemchat.api.text import as_rfc3339
+from gemchat.api.text import rfc3339
 
 
 class ChatroomSerializer(ReadSerializer[Chatroom]):
@@ -31,7 +31,7 @@ class ChatroomSerializer(ReadSerializer[Chatroom]):
         ]
 
     def get_last_message_at(self, room: Chatroom) -> str | None:
-        return as_rfc3339(room.last_message_at) if room.message_count else None
+        return rfc3339(room.last_message_at) if room.message_count else None
 
     def get_temporary(self, room: Chatroom) -> bool:
         return room.expires_at is not None

@@ -63,11 +63,11 @@ def add_plain_views(endpoints: list[Any]) -> list[Any]:
     """Return the calls under their documented paths, with the views outside DRF."""
     # Importing a schema describes its app's views, before drf-spectacular reads them.
     from accounts.api import schema as _accounts_schema  # noqa: F401
-    from billing.api.schema import STAND_INS as BILLING
-    from gemchat.api.openapi import stand_in
-    from gemchat.monitoring.schema import STAND_INS as PROJECT
-    from messaging.api.schema import STAND_INS as MESSAGING
-    from privacy.api.schema import STAND_INS as ACCOUNT
+    from billing.api.schema import EXTRA_OPERATIONS as BILLING
+    from gemchat.api.openapi import placeholder_view
+    from gemchat.monitoring.schema import EXTRA_OPERATIONS as PROJECT
+    from messaging.api.schema import EXTRA_OPERATIONS as MESSAGING
+    from privacy.api.schema import EXTRA_OPERATIONS as ACCOUNT
 
     found = [
         (path if path == "/api/v1/chatroom/" else path.rstrip("/"), pattern, method, view)
@@ -75,7 +75,7 @@ def add_plain_views(endpoints: list[Any]) -> list[Any]:
     ]
     for stand_ins in (BILLING, ACCOUNT, MESSAGING, PROJECT):
         for (path, method), described in stand_ins.items():
-            found.append((path, path, method.upper(), stand_in(method, described)))
+            found.append((path, path, method.upper(), placeholder_view(method, described)))
     return found
 
 

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register, run
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from gemchat.stores.postgres import LIVE_THREADS, LOOK_THREADS
+from gemchat.stores.postgres import ASYNC_VIEW_THREADS, PROBE_THREADS
 from gemchat.stores.redis import check_ca_certs, connection_options
 
 SHORTEST_SECRET_BYTES = 32
@@ -178,7 +178,7 @@ def _is_guessable(key: str) -> bool:
 @register
 def check_pool(**kwargs: Any) -> list[CheckMessage]:
     """Compare the pool with the threads of a web process, each of which may hold a connection."""
-    needed = settings.WEB_THREADS + LIVE_THREADS + LOOK_THREADS
+    needed = settings.WEB_THREADS + ASYNC_VIEW_THREADS + PROBE_THREADS
     if needed <= settings.DATABASE_POOL_SIZE:
         return []
     return [

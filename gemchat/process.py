@@ -3,7 +3,7 @@
 import gc
 
 
-def look_seldom() -> None:
+def tune_garbage_collector() -> None:
     """Collect reference cycles less often, once the process has started.
 
     Each request makes thousands of objects, hardly one of them in a cycle. Python's default of one

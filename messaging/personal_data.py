@@ -8,5 +8,5 @@ from messaging.models import Message
 
 def export_sections(user: User) -> list[ExportSection]:
     # By the user as well: that index has the messages in order, however many there are.
-    messages = Message.objects.filter(user=user, chatroom__in=Chatroom.objects.lasting(user))
+    messages = Message.objects.filter(user=user, chatroom__in=Chatroom.objects.permanent(user))
     return [ExportSection("messages", messages)]

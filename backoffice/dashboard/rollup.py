@@ -103,7 +103,7 @@ def waiting() -> Waiting:
 def oldest_seconds() -> float | None:
     """Return the wait of the oldest queued reply, without replies that staff retried."""
     oldest = (
-        Message.objects.filter(status=Message.Status.QUEUED, attempts_forgiven=0)
+        Message.objects.filter(status=Message.Status.QUEUED, attempts_reset=0)
         .order_by("id")
         .values_list("created_at", flat=True)
         .first()

@@ -140,7 +140,7 @@ class Received(serializers.Serializer[Any]):
     status = Constant("success")
 
 
-STAND_INS = {
+EXTRA_OPERATIONS = {
     ("/api/v1/subscription/webhook/stripe", "post"): call(
         "receiveStripeEvent",
         "For Stripe: an event, signed",

@@ -12,7 +12,7 @@ from accounts.models import AuditEvent
 from billing.models import BillingAction, UsageRecord, totals
 from billing.stripe import checkout, subscriptions
 from gemchat.api.client_address import client_from_request
-from gemchat.api.pagination import count_in
+from gemchat.api.pagination import positive_int_param
 
 MOST_DAYS = 366
 
@@ -21,7 +21,7 @@ class UsageView(APIView):
     """What the user's replies took, by day (UTC)."""
 
     def get(self, request: Request) -> Response:
-        days = count_in(request, "days", default=30, most=MOST_DAYS)
+        days = positive_int_param(request, "days", default=30, most=MOST_DAYS)
         rows = UsageRecord.objects.daily(user_id=authenticated_user(request).pk, days=days)
         return Response({"results": rows, "totals": totals(rows)})
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.models.audit import mobile_digest
 from billing import statements
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import (
     MINUTE,
     CostLimitReached,
@@ -34,11 +34,11 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
         used = statements.reserve_slot(user=user, now=now, text_bytes=text_bytes)
         if used is None:
             raise self.refusal(user=user)
-        return Quota(limit=plan_for(user).daily_limit, used=used, day=now.date())
+        return Quota(limit=plan_for_user(user).daily_limit, used=used, day=now.date())
 
     def refusal(self, *, user: User) -> DomainError:
         """The limit that keeps a user from sending now."""
-        plan, today, now = plan_for(user), self.of_today(user=user), timezone.now()
+        plan, today, now = plan_for_user(user), self.of_today(user=user), timezone.now()
         quota = Quota(limit=plan.daily_limit, used=today.used, day=today.day)
         if today.used >= plan.daily_limit:
             return QuotaExceeded(quota)
@@ -68,7 +68,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
     def usage(self, *, user: User) -> Quota:
         """Today's quota as it stands."""
         today = self.of_today(user=user)
-        return Quota(limit=plan_for(user).daily_limit, used=today.used, day=today.day)
+        return Quota(limit=plan_for_user(user).daily_limit, used=today.used, day=today.day)
 
     def reset(self, *, user: User) -> int:
         """End every limit of today that a user has reached; returns how many slots were in use."""

@@ -13,11 +13,11 @@ from billing.checks import check_settings
 from billing.entitlement import disagreeing, mark_disagreements, refresh_all_tiers
 from billing.models import DailyQuota, Grant
 from billing.plans import includes, plan_for_user
-from billing.tests.paying import PRICE, pro, status_of, tier_of
 from billing.tests.plans import with_plan
 from messaging.models import GeminiModel
 from messaging.models.gemini_models import ModelNotInPlan
 from privacy.retention import purge_expired
+from tests.support.payments import PRICE, pro, status_of, tier_of
 
 
 @pytest.fixture

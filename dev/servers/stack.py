@@ -230,7 +230,7 @@ class Stack:
                 *("--host", self.host, "--port", str(self.port)),
                 # The program itself reads addresses behind proxies, by TRUSTED_PROXY_COUNT.
                 *("--no-server-header", "--no-proxy-headers", "--log-level", "warning"),
-                *("--http", "gemchat.asgi:BoundedHttp", "--no-access-log"),
+                *("--http", "gemchat.asgi:LimitedHttpProtocol", "--no-access-log"),
                 *("--timeout-graceful-shutdown", "5"),
             ],
             "worker": [

@@ -13,13 +13,13 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import MethodNotAllowed, NotAcceptable
 
-from gemchat.api.errors import FORESEEN, problem_for
-from gemchat.stores.postgres import LIVE_THREADS
+from gemchat.api.errors import HANDLED_EXCEPTIONS, problem_response_for
+from gemchat.stores.postgres import ASYNC_VIEW_THREADS
 
 Result = TypeVar("Result")
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
-threads = ThreadPoolExecutor(max_workers=LIVE_THREADS, thread_name_prefix="live")
+threads = ThreadPoolExecutor(max_workers=ASYNC_VIEW_THREADS, thread_name_prefix="live")
 
 
 def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
@@ -31,13 +31,13 @@ def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[
         @wraps(view)
         async def guarded(request: HttpRequest, **captured: str) -> HttpResponseBase:
             if request.method not in methods:
-                return problem_for(MethodNotAllowed(request.method or ""))
+                return problem_response_for(MethodNotAllowed(request.method or ""))
             if not any(map(request.accepts, media_types)):
-                return problem_for(NotAcceptable())
+                return problem_response_for(NotAcceptable())
             try:
                 return await view(request, **captured)
-            except FORESEEN as error:
-                return problem_for(error)
+            except HANDLED_EXCEPTIONS as error:
+                return problem_response_for(error)
 
         return guarded
 

@@ -139,7 +139,7 @@ def query(name: str, schema: dict[str, Any], description: str = "") -> OpenApiPa
     return OpenApiParameter(name, schema, "query", description=description)
 
 
-def stand_in(method: str, described: Callable[[Any], Any]) -> Any:
+def placeholder_view(method: str, described: Callable[[Any], Any]) -> Any:
     """For the description alone: a DRF view in place of one that is none."""
 
     def answer(self: APIView, request: Any, **captured: str) -> None:

@@ -30,8 +30,8 @@ COMMON = {
     "overloaded": (503, "Too many streams are open here. Try again in a moment."),
     DependencyDown.default_code: (503, DependencyDown.default_detail),
 }
-OF_EVERY_CALL = ["invalid_host", "invalid_encoding", "body_too_large", "request_timeout"]
-OF_EVERY_CALL += ["server_error"]
+COMMON_PROBLEMS = ["invalid_host", "invalid_encoding", "body_too_large", "request_timeout"]
+COMMON_PROBLEMS += ["server_error"]
 OF_API_CALLS = ["not_acceptable", DependencyDown.default_code]
 OF_BODIES = ["parse_error", "unsupported_media_type", "validation_error"]
 OF_SIGNED_IN = ["not_authenticated", "invalid_token"]
@@ -142,7 +142,7 @@ PARAMETERS = {
 }
 
 
-def completed(result: Any, **context: Any) -> Any:
+def add_common_parts(result: Any, **context: Any) -> Any:
     """The postprocessing hook."""
     responses: dict[str, Any] = {}
     for path, operations in result["paths"].items():
@@ -225,7 +225,7 @@ def _references(headers: Iterable[str]) -> dict[str, Any]:
 
 def _by_status(described: Call, operation: dict[str, Any], path: str) -> dict[int, dict[str, str]]:
     """The problems of a call: their details by code, by status."""
-    codes: list[Problem] = [*OF_EVERY_CALL]
+    codes: list[Problem] = [*COMMON_PROBLEMS]
     if not described.is_plain:
         codes += OF_API_CALLS
         codes += OF_BODIES if "requestBody" in operation else []

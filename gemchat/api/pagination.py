@@ -13,10 +13,12 @@ MAX_LIMIT = 100
 
 def page_limit(request: Request) -> int:
     """Read `limit` of the query: default 50, at most 100; 422 unless a whole number >= 1."""
-    return count_in(request, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT, clamps=True)
+    return positive_int_param(request, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT, clamps=True)
 
 
-def count_in(request: Request, name: str, *, default: int, most: int, clamps: bool = False) -> int:
+def positive_int_param(
+    request: Request, name: str, *, default: int, most: int, clamps: bool = False
+) -> int:
     """Read a whole number from 1 to `most`; 422 for any other value.
 
     With `clamps`, a larger number counts as `most`.

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from django.db.models import Model
 from rest_framework import serializers
 
-from gemchat.api.text import as_rfc3339
+from gemchat.api.text import rfc3339
 
 Row = TypeVar("Row", bound=Model)
 
@@ -45,7 +45,7 @@ def writer_for(serializer: type[ReadSerializer[Any]]) -> Callable[[Any, Any], di
 
     The source consists of names in the program's own code.
     """
-    names: dict[str, Any] = {"as_rfc3339": as_rfc3339}
+    names: dict[str, Any] = {"rfc3339": rfc3339}
     items = []
     for name, field in serializer().fields.items():
         names[f"field_{name}"] = field
@@ -61,7 +61,7 @@ def expression_for(field: Any, value: str, itself: str) -> str:
     if isinstance(field, serializers.UUIDField):
         written = f"str({value})"
     elif isinstance(field, serializers.DateTimeField):
-        written = f"as_rfc3339({value})"
+        written = f"rfc3339({value})"
     elif isinstance(field, serializers.ListField):
         written = f"[{expression_for(field.child, 'item', f'{itself}.child')} for item in {value}]"
     else:

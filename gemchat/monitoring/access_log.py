@@ -46,12 +46,10 @@ def record(request: HttpRequest, status: int, *, began: float) -> None:
     user: Any = request.__dict__.get("user")
     # To resolve a lazy user costs a query.
     user_id = None if user is None or isinstance(user, SimpleLazyObject) else user.pk
-    record_as(route_of(request.resolver_match), request.method, status, began, user_id)
+    log(route_of(request.resolver_match), request.method, status, began, user_id)
 
 
-def record_as(
-    route: str, method: str | None, status: int, began: float, user_id: object = None
-) -> None:
+def log(route: str, method: str | None, status: int, began: float, user_id: object = None) -> None:
     seconds = time.perf_counter() - began
     known = method if method in METHODS else "OTHER"
     REQUEST_SECONDS.labels(known, route, f"{status // 100}xx").observe(seconds)

@@ -36,7 +36,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gemchat.api.errors import not_found, problem_response
-from gemchat.monitoring.single_flight import Look
+from gemchat.monitoring.single_flight import SingleFlight
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def exposition() -> bytes:
     return generate_latest(REGISTRY)
 
 
-_exposition = Look(exposition, patience_seconds=SCRAPE_SECONDS)
+_exposition = SingleFlight(exposition, patience_seconds=SCRAPE_SECONDS)
 
 
 @csrf_exempt

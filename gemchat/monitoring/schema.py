@@ -34,7 +34,7 @@ class Health(Ready):
 WELL = {"status": "ok", "database": "connected", "redis": "connected", "celery": "connected"}
 READY = {"status": "ok", "database": "connected"}
 
-STAND_INS = {
+EXTRA_OPERATIONS = {
     ("/api/v1/health", "get"): call(
         "readHealth",
         "Each dependency; 503 if one is missing",

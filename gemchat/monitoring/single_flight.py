@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class Look(Generic[Result]):
+class SingleFlight(Generic[Result]):
     """Runs `function` in a thread, once for all callers that wait at the same time.
 
     A call that hangs keeps its one thread, and no other call starts beside it. After
@@ -45,7 +45,7 @@ class Look(Generic[Result]):
         """Begin a call whose result will be needed soon."""
         self._current()
 
-    def found_in_thread(self) -> Result | None:
+    def result_in_thread(self) -> Result | None:
         """Return the result to a caller without an event loop; None as in `result`."""
         future, seconds = self._current()
         try:

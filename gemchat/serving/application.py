@@ -13,19 +13,21 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.urls import resolve
 
-from gemchat.celery import bound_sending
+from gemchat.celery import limit_broker_wait
 from gemchat.monitoring.metrics import serve_metrics
 from gemchat.monitoring.urls import PROBE_PATH
-from gemchat.process import look_seldom
+from gemchat.process import tune_garbage_collector
 from gemchat.serving.async_views import Receive, Scope, Send
 from gemchat.serving.request_body import App, refuse
-from gemchat.stores.postgres import bound_for_web
+from gemchat.stores.postgres import limit_database_waits_for_web
 
 logger = logging.getLogger(__name__)
 
 # Open files besides clients: rejected clients, connections to the stores, files of Python.
 OTHER_FILES = 512
-NO_LIMITS = "Start uvicorn with --http gemchat.asgi:BoundedHttp, or slow clients have no limits."
+NO_LIMITS = (
+    "Start uvicorn with --http gemchat.asgi:LimitedHttpProtocol, or slow clients have no limits."
+)
 
 
 class Hub(Protocol):
@@ -38,7 +40,7 @@ class Hub(Protocol):
     async def close(self) -> None: ...
 
 
-class WebProcess:
+class Application:
     """One ASGI application, which gives each request to the handler that fits its view."""
 
     def __init__(
@@ -61,7 +63,7 @@ class WebProcess:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live_and_end(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         scope["state"]["began"] = time.perf_counter()
         if scope["type"] == "websocket":
@@ -83,18 +85,18 @@ class WebProcess:
         serve = self.async_views if iscoroutinefunction(match.func) else self.sync_views
         await serve(scope, receive, send)
 
-    async def _live_and_end(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the ASGI lifespan, which is the lifetime of the hub."""
         await receive()
         if not self.has_http_limits:
             await send({"type": "lifespan.startup.failed", "message": NO_LIMITS})
             return
         # Before the first connection.
-        bound_for_web()
-        bound_sending(seconds=1.0)
+        limit_database_waits_for_web()
+        limit_broker_wait(seconds=1.0)
         allow_open_files(settings.WEB_CONNECTIONS + OTHER_FILES)
         serve_metrics("web")
-        look_seldom()
+        tune_garbage_collector()
         for prepare in self.on_start:
             prepare()
         hub = self.hub()

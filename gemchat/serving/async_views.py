@@ -14,7 +14,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from gemchat.api.middleware import answer_to, as_problem, refusal_of, with_headers
+from gemchat.api.middleware import (
+    apply_header_middleware,
+    as_problem,
+    handle_exception,
+    reject_malformed,
+)
 from gemchat.api.request_id import answer_id, begin_request
 from gemchat.monitoring.access_log import PROBES, record
 
@@ -44,7 +49,7 @@ def resolved(request: HttpRequest) -> ResolverMatch:
     return match
 
 
-class LiveHandler(ASGIHandler):
+class AsyncViewHandler(ASGIHandler):
     """Django's async handler without the parts that hold a thread for each open stream.
 
     Most of the middleware is synchronous. The synchronous receivers of `request_started` get a
@@ -54,14 +59,14 @@ class LiveHandler(ASGIHandler):
     def load_middleware(self, is_async: bool = False) -> None:
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
-        self._exception_middleware: list[Any] = [answer_to]
+        self._exception_middleware: list[Any] = [handle_exception]
         self._middleware_chain = self._with_request_id
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request, response = self.create_request(scope, BytesIO())
         began = scope["state"]["began"]
         serving = asyncio.create_task(self._serve(request, response, send, began))
-        leaving = asyncio.create_task(self._client_leaves(receive))
+        leaving = asyncio.create_task(self._wait_for_disconnect(receive))
         try:
             await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -82,7 +87,7 @@ class LiveHandler(ASGIHandler):
             if request is not None:
                 record(request, response.status_code, began=began)
 
-    async def _client_leaves(self, receive: Receive) -> None:
+    async def _wait_for_disconnect(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
@@ -91,7 +96,9 @@ class LiveHandler(ASGIHandler):
         view: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
         # A load balancer may call the process by its address.
         is_probe = request.path_info.rstrip("/") in PROBES
-        refusal = None if is_probe else refusal_of(request)
-        response = with_headers(request, refusal or as_problem(request, await view(request)))
+        refusal = None if is_probe else reject_malformed(request)
+        response = apply_header_middleware(
+            request, refusal or as_problem(request, await view(request))
+        )
         response["X-Request-ID"] = answer_id()
         return response

@@ -23,7 +23,7 @@ STALLED_SECONDS = 60.0
 REFUSED_CONNECTIONS = 256
 
 
-class BoundedHttp(HttpToolsProtocol):
+class LimitedHttpProtocol(HttpToolsProtocol):
     """A connection that closes when its client is too slow, or sends too large a head.
 
     With too many connections, `scope["state"]["is_crowded"]` is true.
@@ -42,12 +42,12 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.connections) > settings.WEB_CONNECTIONS + REFUSED_CONNECTIONS:
             transport.abort()
             return
-        _give_up_in_the_kernel(transport)
+        _set_tcp_user_timeout(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_has_come()
-        self._can_write()
+        self._cancel_header_timer()
+        self._cancel_write_timer()
         CONNECTIONS.dec()
         super().connection_lost(exc)
 
@@ -67,7 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        self._head_has_come()
+        self._cancel_header_timer()
         self.scope["state"]["is_crowded"] = len(self.connections) > settings.WEB_CONNECTIONS
         super().on_headers_complete()
 
@@ -76,7 +76,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._stalled_timer = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._can_write()
+        self._cancel_write_timer()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -89,7 +89,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
-    def _head_has_come(self) -> None:
+    def _cancel_header_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -108,21 +108,21 @@ class BoundedHttp(HttpToolsProtocol):
             # The client sent this head during another answer, so no answer can be sent.
             self.transport.abort()
 
-    def _can_write(self) -> None:
+    def _cancel_write_timer(self) -> None:
         if self._stalled_timer is not None:
             self._stalled_timer.cancel()
             self._stalled_timer = None
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
         """Answer instead of the application, and close the connection."""
-        self._head_has_come()
+        self._cancel_header_timer()
         response = refusal(status, code, detail)
         head = "".join(f"{name}: {value}\r\n" for name, value in response.items())
         self.transport.write(STATUS_LINE[status] + head.encode() + b"\r\n" + response.content)
         self.transport.close()
 
 
-def _give_up_in_the_kernel(transport: asyncio.Transport) -> None:
+def _set_tcp_user_timeout(transport: asyncio.Transport) -> None:
     """Limit the kernel's last writes of a closed connection, which no timer here sees."""
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it.

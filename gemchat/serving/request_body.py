@@ -12,10 +12,10 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
 from gemchat.api.errors import DEPENDENCY_RETRY_SECONDS, problem_response
-from gemchat.api.middleware import with_headers
+from gemchat.api.middleware import apply_header_middleware
 from gemchat.api.parsers import body_limit
 from gemchat.api.request_id import answer_id, begin_request, end_request
-from gemchat.monitoring.access_log import UNKNOWN, record_as
+from gemchat.monitoring.access_log import UNKNOWN, log
 from gemchat.serving.async_views import Message, Receive, Scope, Send
 
 BODY_SECONDS = 15.0
@@ -33,7 +33,7 @@ class ClientGone(Exception):
     pass
 
 
-class BodyIntake:
+class RequestBodyMiddleware:
     """ASGI middleware: answers 413 over the limit of the view, and 408 after 15 seconds."""
 
     def __init__(self, app: App) -> None:
@@ -98,12 +98,12 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) 
     request = ASGIRequest({"method": "GET", **scope, "query_string": b""}, BytesIO())
     candidate_id = request.headers.get("X-Request-ID", "")
     problem = refusal(status, code, detail, candidate_id=candidate_id)
-    response = with_headers(request, problem)
+    response = apply_header_middleware(request, problem)
     headers = [(name.encode(), value.encode()) for name, value in response.items()]
     kind = "websocket.http" if scope["type"] == "websocket" else "http"
     await send({"type": f"{kind}.response.start", "status": status, "headers": headers})
     await send({"type": f"{kind}.response.body", "body": problem.content})
-    record_as(UNKNOWN, scope.get("method"), status, scope["state"]["began"])
+    log(UNKNOWN, scope.get("method"), status, scope["state"]["began"])
 
 
 def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> JsonResponse:

@@ -24,7 +24,7 @@ from gemchat.serving.async_views import Message, Scope, Send, resolved
 from gemchat.serving.request_body import refuse
 
 # With every thread in a wait for a hanging database, an early 503 is better than a queue.
-PLACE_SECONDS = 10.0
+WAIT_FOR_THREAD_SECONDS = 10.0
 # Every thread is busy and none has ended a request for this time: the process is stuck.
 STUCK_SECONDS = 5.0
 
@@ -37,7 +37,7 @@ class Lane:
     threads: int
 
 
-class ThreadedHandler(ASGIHandler):
+class SyncViewHandler(ASGIHandler):
     """Django's ASGI handler, with each request served in one thread from start to end.
 
     Django's handler changes threads for each synchronous receiver, middleware and view. A WSGI
@@ -76,7 +76,7 @@ class ThreadedHandler(ASGIHandler):
         async with AsyncExitStack() as held:
             must_wait = any(places.locked() for places in wanted)
             try:
-                async with asyncio.timeout(PLACE_SECONDS) if must_wait else nullcontext():
+                async with asyncio.timeout(WAIT_FOR_THREAD_SECONDS) if must_wait else nullcontext():
                     for places in wanted:
                         await held.enter_async_context(places)
             except TimeoutError:

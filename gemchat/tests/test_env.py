@@ -27,7 +27,7 @@ def read(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("SMS_BACKEND", "accounts.sms.TwilioBackend", "accounts.sms.TwilioBackend"),
         ("GEMINI_BACKEND", "google-genai", "messaging.gemini.google_genai.Backend"),
         ("GEMINI_BACKEND", "offline", "messaging.gemini.offline.Backend"),
-        ("GEMINI_BACKEND", "tests.fakes.Backend", "tests.fakes.Backend"),
+        ("GEMINI_BACKEND", "tests.support.fakes.Backend", "tests.support.fakes.Backend"),
     ],
 )
 def test_backend_is_set_by_name_and_by_path(variable: str, value: str, path: str) -> None:

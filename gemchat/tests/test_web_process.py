@@ -11,8 +11,8 @@ from rest_framework.decorators import action
 from rest_framework.viewsets import ViewSet
 
 from gemchat.api.parsers import body_limit
-from gemchat.serving.application import WebProcess
-from gemchat.serving.request_body import BodyIntake
+from gemchat.serving.application import Application
+from gemchat.serving.request_body import RequestBodyMiddleware
 
 LARGE = 300 * 1024
 
@@ -56,7 +56,7 @@ def answer_to(view: Any, body: bytes) -> list[Any]:
         "headers": [(b"host", b"testserver"), (b"transfer-encoding", b"chunked")],
         "state": {"began": time.perf_counter(), "resolver_match": SimpleNamespace(func=view)},
     }
-    asyncio.run(BodyIntake(app)(scope, receive, send))
+    asyncio.run(RequestBodyMiddleware(app)(scope, receive, send))
     return answers
 
 
@@ -76,7 +76,7 @@ def test_other_view_gets_no_large_body() -> None:
 
 
 def test_process_without_limits_of_http_does_not_start() -> None:
-    process = WebProcess(
+    process = Application(
         sync_views=nothing,
         async_views=nothing,
         is_stuck=lambda: False,

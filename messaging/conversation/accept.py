@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import Quota
 from billing.statements import reserve_cte, reserve_params
 from chatrooms.models import Chatroom
@@ -127,7 +127,7 @@ def accept_prompt(send: AcceptPrompt) -> Accepted:
     Raises Chatroom.DoesNotExist for a room that is not the user's, NewerMessageExists,
     TooManyWaiting, and the error of a limit of the plan that is reached.
     """
-    plan, now = plan_for(send.user), timezone.now()
+    plan, now = plan_for_user(send.user), timezone.now()
     room = Chatroom(id=send.chatroom_id, user=send.user)
     message = new_prompt(room=room, parent_id=None, content=send.prompt, at=now)
     reply = new_reply(message=message, model=send.model, day=now.date(), at=now)

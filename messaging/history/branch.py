@@ -91,7 +91,7 @@ class ContextRow(NamedTuple):
 CONTEXT_ROW_SQL = ", ".join(f"messaging_message.{name}" for name in ContextRow._fields)
 AS_TEXT = {
     **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
-    # As `gemchat.api.text.as_rfc3339` tells it.
+    # As `gemchat.api.text.rfc3339` tells it.
     "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
     "sibling_ids": f"({VARIANTS_SQL})::text[]",

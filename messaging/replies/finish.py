@@ -14,14 +14,14 @@ from billing.models import UsageRecord
 from billing.statements import settle_cte, settlement_params, usage_record_cte
 from chatrooms.statements import calibrate_cte, calibrate_params, lock_room_cte
 from gemchat.stores.statements import fetch
-from messaging.gemini import Cancelled, Final, GeminiError, Usage
-from messaging.models import DATABASE_LOST, INTERNAL, Message
+from messaging.gemini import Cancelled, Completion, GeminiError, Usage
+from messaging.models import DATABASE_ERRORS, INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel
 from messaging.replies.ledger import build_settlement, record, waited_ms
 from messaging.replies.metrics import count_end
 from messaging.replies.requeue import requeue
 from messaging.replies.running import STOP, RunningReply
-from messaging.streaming.buffer import tell_readers
+from messaging.streaming.buffer import publish_end
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ class Ending:
     priced: GeminiModel | None = None
 
     @classmethod
-    def complete(cls, final: Final, *, characters_per_token: float | None) -> Self:
+    def complete(cls, completion: Completion, *, characters_per_token: float | None) -> Self:
         return cls(
             Message.Status.COMPLETE,
-            finish_reason=final.finish_reason,
-            model_version=final.model_version,
-            usage=final.usage,
+            finish_reason=completion.finish_reason,
+            model_version=completion.model_version,
+            usage=completion.usage,
             characters_per_token=characters_per_token,
         )
 
@@ -193,7 +193,7 @@ def finish_with_retries(reply: Message, running: RunningReply, ending: Ending) -
     for wait in OUTAGE_WAITS_SECONDS:
         try:
             return finish(reply, running, ending)
-        except DATABASE_LOST as error:
+        except DATABASE_ERRORS as error:
             logger.warning("The end of reply %s waits for the database: %s", reply.pk, error)
             connection.close()
             time.sleep(wait)
@@ -227,4 +227,4 @@ def finish(reply: Message, running: RunningReply, ending: Ending) -> None:
     reply.status = ending.status
     count_end(reply, status=ending.status, error_code=ending.error_code)
     logger.info("Reply %s is %s", reply.pk, ending.status)
-    tell_readers(reply.pk, running.position)
+    publish_end(reply.pk, running.position)

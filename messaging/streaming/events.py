@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from rest_framework.renderers import JSONRenderer
 
 from gemchat.api.async_views import in_thread
-from messaging.models import DATABASE_LOST, Message
+from messaging.models import DATABASE_ERRORS, Message
 from messaging.models.reads import message_or_raise
 from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
 from messaging.streaming.hub import StreamHub, Subscriber
@@ -89,7 +89,7 @@ async def events(
                     last_events = (
                         await final_events(reply, position, render) if reply.has_ended else []
                     )
-                except DATABASE_LOST:
+                except DATABASE_ERRORS:
                     patience = STORE_DOWN_POLL_SECONDS
                 except Message.DoesNotExist:
                     return

@@ -13,7 +13,7 @@ from messaging.conversation.deletion import erase_batch
 from messaging.history import branch
 from messaging.history.search import find_rooms
 from messaging.models import Message
-from messaging.tests.rooms import complete, exchange, make_room
+from tests.support.messaging.rooms import complete, exchange, make_room
 
 pytestmark = pytest.mark.django_db
 

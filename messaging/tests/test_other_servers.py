@@ -8,13 +8,13 @@ from django.urls import reverse
 from accounts.models import User
 from messaging.conversation import actions
 from messaging.models import Message
-from messaging.streaming.buffer import Position, tell_readers
-from messaging.tests.rooms import complete, exchange, make_room
-from tests.marks import committed
-from tests.waiting import in_background
+from messaging.streaming.buffer import Position, publish_end
+from tests.support.marks import transactional
+from tests.support.messaging.rooms import complete, exchange, make_room
+from tests.support.waiting import in_background
 
 pytestmark = [
-    committed,
+    transactional,
     # Django's advice for its own WSGI handler, which collects a stream before it sends anything.
     pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous iterators"),
 ]
@@ -42,7 +42,7 @@ def test_stream_waits_for_the_end(alice: User, alice_api: Any) -> None:
     reading = in_background(lambda: body_of(response))
 
     complete(reply, "Late.")
-    tell_readers(reply.pk, Position(1, len("Late.")))
+    publish_end(reply.pk, Position(1, len("Late.")))
 
     assert '"text":"Late."' in reading.result(20)
 

@@ -24,8 +24,8 @@ from messaging.models import GeminiModel, Message
 from messaging.models.reads import message_or_raise, own_message_or_raise
 from messaging.replies.claims import claim_reply, claimable_ids
 from messaging.replies.finish import Ending, store_end
-from messaging.tests.rooms import exchange, make_room
-from messaging.tests.working import post
+from tests.support.messaging.rooms import exchange, make_room
+from tests.support.messaging.worker import post
 from tests.twins import rolled_back
 
 pytestmark = pytest.mark.django_db

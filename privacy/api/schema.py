@@ -49,7 +49,7 @@ describe(
     ),
 )
 
-STAND_INS = {
+EXTRA_OPERATIONS = {
     ("/api/v1/user/me/export/file", "get"): call(
         "downloadExport",
         "The file of an export, by its `download_url`",

@@ -4,7 +4,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from gemchat.api.middleware import with_headers
+from gemchat.api.middleware import apply_header_middleware
 
 ORIGIN, EVIL = "https://chat.example.com", "https://evil.example"
 BINDING = [
@@ -42,7 +42,7 @@ def test_answers_beside_the_middleware_are_bound_alike():
     request = RequestFactory().get("/api/v1/user/me", secure=True)
     common = Client().get("/livez", secure=True)
 
-    beside = with_headers(request, HttpResponse())
+    beside = apply_header_middleware(request, HttpResponse())
 
     assert beside.headers.items() >= {(name, common[name]) for name in BINDING}
 

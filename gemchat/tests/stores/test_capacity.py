@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from gemchat.checks import check_pool, check_server
-from gemchat.stores.postgres import BoundedConnection
+from gemchat.stores.postgres import LimitedConnection
 
 
 def ids(found) -> list[str]:
@@ -38,4 +38,4 @@ def test_tests_and_commands_wait_as_long_as_it_takes() -> None:
         for name in ("statement_timeout", "lock_timeout"):
             cursor.execute(f"SHOW {name}")
             assert cursor.fetchone() == ("0",)
-    assert BoundedConnection.wait_seconds is None
+    assert LimitedConnection.wait_seconds is None

@@ -5,8 +5,8 @@ import traceback
 
 import pytest
 
-from messaging.tests.asking import KEY, ask
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
+from tests.support.messaging.gemini_calls import KEY, ask
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from django.conf import settings  # noqa: E402
 from django.core.cache import cache  # noqa: E402
 from kombu import Connection  # noqa: E402
 
-from gemchat.celery import app, bound_sending  # noqa: E402
+from gemchat.celery import app, limit_broker_wait  # noqa: E402
 from gemchat.stores.redis import async_client, broker, client  # noqa: E402
 from messaging.replies.metrics import QUEUES  # noqa: E402
 from messaging.tasks import generate_reply  # noqa: E402
@@ -59,5 +59,5 @@ def outcome(call: Callable[[], object]) -> str:
 
 
 if __name__ == "__main__":
-    bound_sending(seconds=1.0)
+    limit_broker_wait(seconds=1.0)
     print(json.dumps({name: outcome(call) for name, call in CLIENTS.items()}))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from messaging.tests.asking import KEY, ask
-from tests.fakes.gemini import Answer, directive
+from tests.support.fakes.gemini import Answer, directive
+from tests.support.messaging.gemini_calls import KEY, ask
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def apart(settings):
     """The URL of a fake in another process, which the backends ask."""
-    command = [sys.executable, "-m", "tests.fakes.gemini", "--port", "0", "--tokens", "3"]
+    command = [sys.executable, "-m", "tests.support.fakes.gemini", "--port", "0", "--tokens", "3"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         settings.GEMINI_API_BASE = process.stdout.readline().split()[-1]
         settings.GOOGLE_API_KEY = KEY

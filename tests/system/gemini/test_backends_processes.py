@@ -14,14 +14,14 @@ import pytest
 
 from messaging.gemini import GeminiError, get_backend
 from messaging.gemini.process import PerProcess
-from messaging.tests.asking import KEY, Asking, ask
-from tests.fakes.gemini import Answer
+from tests.support.fakes.gemini import Answer
+from tests.support.messaging.gemini_calls import KEY, Asking, ask
 
 ROOT = Path(__file__).parents[3]
 
 FORKING = """
     import os, threading
-    from messaging.tests.asking import ask
+    from tests.support.messaging.gemini_calls import ask
 
     assert "warm the client" in ask("warm the client").text
     started, start = os.pipe()

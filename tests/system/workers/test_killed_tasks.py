@@ -14,7 +14,7 @@ from gemchat.stores.redis import client
 from messaging.models import Message
 from privacy.erasure import erase_user
 from privacy.export import build
-from privacy.models import DataExport, ExportPiece
+from privacy.models import DataExport, ExportPart
 from privacy.tasks import sweep_accounts
 from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
 from tests.support.fakes.stripe_api import FakeStripe
@@ -32,7 +32,7 @@ pytestmark = transactional
     ("step", "calls"),
     [
         ("privacy.erasure:cancel_for_erasure", 0),
-        ("billing.stripe.sync:forget_customer", 0),
+        ("billing.stripe.sync:erase_customer", 0),
         ("privacy.erasure:erase_batch", 2),
         ("billing.models:UsageRecordQuerySet.detach", 0),
         ("accounts.auth.closing:forget_failures", 0),
@@ -77,10 +77,10 @@ def test_export_killed_in_the_middle_continues_in_another_worker(carol: User) ->
     kill_in(
         "privacy.export:build",
         {"export_id": export.pk},
-        "privacy.models:DataExport.add_piece",
+        "privacy.models:DataExport.add_part",
         calls=2,
     )
-    died = ExportPiece.objects.count()
+    died = ExportPart.objects.count()
     build(export_id=export.pk)
     status_meanwhile = DataExport.objects.get().status
     let_pass(timedelta(seconds=61))
