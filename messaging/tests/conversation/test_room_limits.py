@@ -23,11 +23,11 @@ def opened(api: APIClient, **fields: Any) -> int:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("tier", "plan"), [("basic", "BASIC"), ("pro", "PRO")])
+@pytest.mark.parametrize("tier", ["basic", "pro"])
 def test_rooms_that_are_opened_in_a_minute_have_a_limit(
-    tier: str, plan: str, alice: User, settings: Any
+    tier: str, alice: User, settings: Any
 ) -> None:
-    setattr(settings, f"{plan}_CHATROOMS_PER_MINUTE", 3)
+    with_plan(settings, tier, chatrooms_per_minute=3)
     User.objects.filter(pk=alice.pk).update(tier=tier)
     api = api_for(alice)
 
