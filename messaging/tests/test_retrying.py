@@ -23,7 +23,7 @@ from messaging.replies.generation import MOST_ATTEMPTS
 from messaging.replies.retry import NotFailed, retry
 from messaging.streaming.buffer import Position, mark_for_stop, stop_key
 from messaging.streaming.hub import Hub
-from tests.support.backoffice.staff_client import act, events, told, url
+from tests.support.backoffice.staff_client import act, events, flash_messages, url
 from tests.support.backoffice.staff_rows import failed_reply
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
@@ -261,8 +261,8 @@ def test_staff_retry_a_reply_twice_clicked_is_once_retried(staff_client: Any, al
 
     first, second = act(staff_client, "retry", reply), act(staff_client, "retry", reply)
 
-    assert "being made again" in told(first)
-    assert "not there as failed" in told(second)
+    assert "being made again" in flash_messages(first)
+    assert "not there as failed" in flash_messages(second)
     assert queued() == 1
     [event] = events("reply_retried")
     assert (event.target, event.user_id) == (str(reply.pk), alice.pk)
