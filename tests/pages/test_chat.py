@@ -20,6 +20,7 @@ from tests.support.browser.pages import (
 )
 from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.stack.api_client import ApiUser
+from tests.support.stack.start import EVERY_PART
 
 # One stack serves them all.
 pytestmark = [pytest.mark.xdist_group("pages-chat"), pytest.mark.usefixtures("size")]
@@ -47,6 +48,7 @@ SLOW = Answer(chunks=["It ", "begins ", "slowly, "], chunk_delay=0.1, ending="ha
 @pytest.fixture(scope="module")
 def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterator[Stack]:
     with make_stack(
+        parts=EVERY_PART,
         GOOGLE_API_KEY="test-key",
         GEMINI_API_BASE=gemini_server.url,
         BASIC_DAILY_LIMIT="20",

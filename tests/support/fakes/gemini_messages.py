@@ -1,0 +1,258 @@
+"""What the fake Gemini answers by script, what it received, and the JSON that it sends."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+# As generative_service.proto numbers them: the older SDK asks for enums as integers.
+_FINISH_REASONS = ["FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION"]
+_FINISH_REASONS += ["OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"]
+_BLOCK_REASONS = ["BLOCK_REASON_UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT"]
+_UNKNOWN_NUMBER = 99
+_STATUS_NAMES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+DIRECTIVE = re.compile(r"\[\[gemini (.*)\]\]", re.DOTALL)
+MODEL_PATH = re.compile(r"/(v1|v1beta)/models/([^:/?]+):(\w+)")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One scripted answer. Delays are in seconds; everything is plain JSON.
+
+    `chunks` None stands for a text about the prompt, in five pieces. `ending` is what follows
+    the last chunk: `end` as it should be; `drop` closes without the stream's end; `error` sends
+    an error of `streamed_status` inside the stream; `hang` sends nothing more; `trickle` repeats
+    the last chunk for ever; `doomed` ends well, but closes when the connection is used again.
+
+    An answer with a `gate` sends its first chunk, and each later one when the test allows it:
+    `FakeGemini.allow(gate)` for one more chunk, `FakeGemini.open(gate)` for all.
+    """
+
+    chunks: list[str] | None = None
+    thoughts: list[str] = field(default_factory=list)
+    first_delay: float = 0.0
+    chunk_delay: float = 0.0
+    gate: str = ""
+    ending: Literal["end", "drop", "error", "hang", "trickle", "doomed"] = "end"
+    streamed_status: int = 503
+    finish_reason: str = "STOP"
+    block_reason: str = ""
+    usage: bool = True
+    fragment_bytes: int = 0  # cuts the stream at any byte, within a character too
+    status: int = 200
+    error_message: str = ""
+    error_status: str = ""
+    error_reason: str = ""
+    retry_seconds: float | None = None
+    quota_id: str = ""
+    raw_body: str | None = None  # in place of JSON, with `status`
+    raw_type: str = "text/html"
+
+    @classmethod
+    def unavailable(cls, status: int = 503, **fields: Any) -> "Answer":
+        return cls(status=status, error_message="The model is overloaded.", **fields)
+
+    @classmethod
+    def rate_limited(cls, retry_seconds: float | None = None, *, day: bool = False) -> "Answer":
+        span = "PerDay" if day else "PerMinute"
+        return cls(
+            status=429,
+            error_message="You exceeded your current quota.",
+            retry_seconds=retry_seconds,
+            quota_id=f"GenerateRequests{span}PerProjectPerModel-FreeTier",
+        )
+
+    @classmethod
+    def bad_key(cls) -> "Answer":
+        return cls(
+            status=400,
+            error_message="API key not valid. Please pass a valid API key.",
+            error_reason="API_KEY_INVALID",
+        )
+
+    @classmethod
+    def too_long(cls) -> "Answer":
+        return cls(
+            status=400,
+            error_message="The input token count (1200000) exceeds the maximum number of tokens "
+            "allowed (1048576).",
+        )
+
+
+def directive(*answers: Answer) -> str:
+    """Text to put into a prompt: it is answered so, request by request, the last for ever."""
+    told = [
+        {name: value for name, value in asdict(a).items() if value != _PLAIN[name]} for a in answers
+    ]
+    return f"[[gemini {json.dumps(told)}]]"
+
+
+_PLAIN = asdict(Answer())
+
+
+@dataclass
+class Received:
+    """One request, as it came in. Times are those of `time.monotonic`."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    at: float
+    ended_at: float | None = None
+    client_closed: bool = False
+
+    @property
+    def prompt(self) -> str:
+        """The text of the newest turn."""
+        contents = self.body.get("contents") or [{}]
+        return "".join(part.get("text", "") for part in contents[-1].get("parts", []))
+
+    @property
+    def model(self) -> str:
+        match = MODEL_PATH.match(self.path)
+        return match[2] if match else ""
+
+
+class Form:
+    """How messages are strung together on the wire."""
+
+    type = b""
+    end = b""
+
+    def message(self, message: Any) -> bytes:
+        raise NotImplementedError
+
+
+class ServerSentEvents(Form):
+    type = b"text/event-stream"
+
+    def message(self, message: Any) -> bytes:
+        return b"data: " + dump(message).encode() + b"\r\n\r\n"
+
+
+class Array(Form):
+    """What streamGenerateContent sends without `alt=sse`: one JSON array, bit by bit."""
+
+    type = b"application/json; charset=UTF-8"
+    end = b"]"
+
+    def __init__(self) -> None:
+        self._separator = b"["
+
+    def message(self, message: Any) -> bytes:
+        sent = self._separator + json.dumps(message, ensure_ascii=False, indent=2).encode()
+        self._separator = b",\r\n"
+        return sent
+
+
+def messages_of(received: Received, answer: Answer) -> Iterator[dict[str, Any]]:
+    """The messages of one stream; the last one carries finish reason and usage."""
+    common = {"modelVersion": received.model, "responseId": "fake"}
+    if answer.block_reason:
+        yield {"promptFeedback": {"blockReason": answer.block_reason}, **common}
+        return
+    common |= _usage(received, answer)
+    parts = [{"text": thought, "thought": True} for thought in answer.thoughts]
+    chunks = _text_about(received.prompt) if answer.chunks is None else answer.chunks
+    parts += [{"text": chunk} for chunk in chunks]
+    ends = answer.ending in ("end", "doomed")
+    if not parts and ends:
+        yield {"candidates": [{**_finish(answer), "index": 0}], **common}
+    for number, part in enumerate(parts, start=1):
+        content = {"content": {"parts": [part], "role": "model"}, "index": 0}
+        if number == len(parts) and ends:
+            content |= _finish(answer)
+        yield {"candidates": [content], **common}
+
+
+def whole_answer(received: Received, answer: Answer) -> dict[str, Any]:
+    messages = list(messages_of(received, answer))
+    candidates = [message["candidates"][0] for message in messages if message.get("candidates")]
+    parts = [part for each in candidates for part in each.get("content", {}).get("parts", [])]
+    whole = dict(messages[-1])
+    if candidates:
+        content = {"parts": parts, "role": "model"}
+        whole["candidates"] = [{"content": content, **_finish(answer), "index": 0}]
+    return with_enums(whole, received)
+
+
+def _finish(answer: Answer) -> dict[str, str]:
+    return {"finishReason": answer.finish_reason} if answer.finish_reason else {}
+
+
+def _usage(received: Received, answer: Answer) -> dict[str, Any]:
+    if not answer.usage:
+        return {}
+    chunks = _text_about(received.prompt) if answer.chunks is None else answer.chunks
+    prompt = sum(count_tokens(json.dumps(turn)) for turn in received.body.get("contents", []))
+    counts = {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": count_tokens("".join(chunks)),
+        "thoughtsTokenCount": count_tokens("".join(answer.thoughts)),
+        "cachedContentTokenCount": 0,
+    }
+    return {"usageMetadata": {**counts, "totalTokenCount": sum(counts.values())}}
+
+
+def _text_about(prompt: str) -> list[str]:
+    """The default answer: the same five chunks for the same prompt."""
+    return ["You wrote: ", prompt, ". ", "That was ", f"{len(prompt)} characters long."]
+
+
+def count_tokens(text: str) -> int:
+    return -(-len(text) // 4)
+
+
+def with_enums(message: dict[str, Any], received: Received) -> dict[str, Any]:
+    """With `enum-encoding=int`, as the older SDK asks, Google sends numbers for names."""
+    if "enum-encoding=int" not in received.path:
+        return message
+    told = json.loads(json.dumps(message))
+    for candidate in told.get("candidates", []):
+        if "finishReason" in candidate:
+            candidate["finishReason"] = _number(candidate["finishReason"], _FINISH_REASONS)
+    feedback = told.get("promptFeedback", {})
+    if "blockReason" in feedback:
+        feedback["blockReason"] = _number(feedback["blockReason"], _BLOCK_REASONS)
+    return told
+
+
+def _number(name: str, names: list[str]) -> int:
+    return names.index(name) if name in names else _UNKNOWN_NUMBER
+
+
+def error_body(answer: Answer) -> dict[str, Any]:
+    """As in https://google.aip.dev/193."""
+    details: list[dict[str, Any]] = []
+    google = "type.googleapis.com/google.rpc."
+    if answer.error_reason:
+        details.append({"@type": f"{google}ErrorInfo", "reason": answer.error_reason})
+    if answer.quota_id:
+        violation = {"quotaId": answer.quota_id, "quotaValue": "15"}
+        details.append({"@type": f"{google}QuotaFailure", "violations": [violation]})
+    if answer.retry_seconds is not None:
+        details.append({"@type": f"{google}RetryInfo", "retryDelay": f"{answer.retry_seconds}s"})
+    return {
+        "error": {
+            "code": answer.status,
+            "message": answer.error_message or "Something is wrong.",
+            "status": answer.error_status or _STATUS_NAMES.get(answer.status, "UNKNOWN"),
+            "details": details,
+        }
+    }
+
+
+def dump(message: Any) -> str:
+    return json.dumps(message, ensure_ascii=False)
