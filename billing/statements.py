@@ -14,7 +14,7 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.models.audit import mobile_digest
-from billing.plans import plan_for
+from billing.plans import plan_for_user
 from billing.quota import MINUTE
 from gemchat.stores.statements import fetch, insert_into
 
@@ -94,7 +94,7 @@ def reserve_cte(*, source: str) -> str:
 
 
 def reserve_params(*, user: User, now: datetime, text_bytes: int) -> dict[str, Any]:
-    plan = plan_for(user)
+    plan = plan_for_user(user)
     return {
         "quota_user": user.pk,
         "quota_mobile_digest": mobile_digest(user.mobile),
