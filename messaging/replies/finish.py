@@ -13,9 +13,10 @@ from django.utils import timezone
 from billing.models import UsageRecord
 from billing.statements import settle_cte, settlement_params, usage_record_cte
 from chatrooms.statements import calibrate_cte, calibrate_params, lock_room_cte
+from gemchat.stores.errors import DATABASE_ERRORS
 from gemchat.stores.statements import fetch
 from messaging.gemini import Cancelled, Completion, GeminiError, Usage
-from messaging.models import DATABASE_ERRORS, INTERNAL, Message
+from messaging.models import INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel
 from messaging.replies.ledger import build_settlement, record, waited_ms
 from messaging.replies.metrics import count_end

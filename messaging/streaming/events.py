@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 from rest_framework.renderers import JSONRenderer
 
 from gemchat.api.async_views import in_thread
-from messaging.models import DATABASE_ERRORS, Message
+from gemchat.stores.errors import DATABASE_ERRORS
+from messaging.models import Message
 from messaging.models.reads import message_or_raise
 from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
 from messaging.streaming.hub import StreamHub, Subscriber

@@ -2,7 +2,7 @@
 
 import re
 
-from backoffice.pages.csv_export import inert
+from backoffice.pages.csv_export import escape_formula
 from gemchat.api.fields import TextField
 from gemchat.api.openapi import TextFieldSchema
 from gemchat.api.text import OneLine
@@ -73,18 +73,18 @@ def test_pattern_of_the_description_agrees():
 
 def test_invisible_characters_do_not_hide_a_formula():
     for before in INVISIBLE:
-        assert inert(f"{before}=1+1") == f"'{before}=1+1", ascii(before)
+        assert escape_formula(f"{before}=1+1") == f"'{before}=1+1", ascii(before)
 
 
 def test_each_start_of_a_formula_is_escaped():
     for start in ("=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1", "\ufe621", "\u207c1"):
-        assert inert(start) == f"'{start}"
-        assert inert(f"\u200b{start}") == f"'\u200b{start}"
+        assert escape_formula(start) == f"'{start}"
+        assert escape_formula(f"\u200b{start}") == f"'\u200b{start}"
 
 
 def test_other_cells_stay():
     for text in ("Rivers", "a=b", "", " a", "\u200b", "1-2", "\u0939\u093f"):
-        assert inert(text) == text
+        assert escape_formula(text) == text
 
 
 def test_title_by_gemini_is_one_visible_line():

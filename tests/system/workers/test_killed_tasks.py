@@ -13,7 +13,7 @@ from chatrooms.models import Chatroom
 from gemchat.stores.redis import client
 from messaging.models import Message
 from privacy.erasure import erase_user
-from privacy.export import build
+from privacy.export import build_export
 from privacy.models import DataExport, ExportPart
 from privacy.tasks import sweep_accounts
 from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
@@ -35,7 +35,7 @@ pytestmark = transactional
         ("billing.stripe.sync:erase_customer", 0),
         ("privacy.erasure:erase_batch", 2),
         ("billing.models:UsageRecordQuerySet.detach", 0),
-        ("accounts.auth.closing:forget_failures", 0),
+        ("accounts.personal_data:delete_task_results", 0),
         ("chatrooms.list_cache:forget", 0),
     ],
 )
@@ -72,21 +72,21 @@ def test_export_killed_in_the_middle_continues_in_another_worker(carol: User) ->
     room = make_room(carol)
     for _ in range(4):
         exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
-    export, _ = DataExport.objects.request(carol)
+    export, _ = DataExport.objects.get_or_start(carol)
 
     kill_in(
-        "privacy.export:build",
+        "privacy.export:build_export",
         {"export_id": export.pk},
         "privacy.models:DataExport.add_part",
         calls=2,
     )
     died = ExportPart.objects.count()
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
     status_meanwhile = DataExport.objects.get().status
     let_pass(timedelta(seconds=61))
     sweep_accounts()
     queued = client().llen("default")
-    build(export_id=export.pk)
+    build_export(export_id=export.pk)
 
     assert (died, status_meanwhile, queued) == (2, "building", 1)
     ended = DataExport.objects.get()
