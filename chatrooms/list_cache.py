@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db.models.expressions import RawSQL
 from redis.exceptions import RedisError
 
-from accounts.api.authentication import FirstRead
 from accounts.models import User
+from accounts.models.reads import FirstRead
 from chatrooms.list_pages import Page, build_page
 from chatrooms.models import Chatroom
 from gemchat.api.pagination import MAX_LIMIT

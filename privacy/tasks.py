@@ -4,7 +4,6 @@ import logging
 import uuid
 
 from celery import shared_task
-from django.db import connection
 
 from accounts.models import Erasure
 from gemchat.celery import enqueue
@@ -17,22 +16,14 @@ logger = logging.getLogger(__name__)
 @shared_task(name="privacy.tasks.build_export")
 def build_export(export_id: str) -> None:
     """Make the file of an export."""
-    try:
-        export.build_export(export_id=uuid.UUID(export_id))
-    finally:
-        connection.close()
+    export.build_export(export_id=uuid.UUID(export_id))
 
 
 @shared_task(name="privacy.tasks.erase_user")
 def erase_user(erasure_id: str) -> None:
     """Erase a user whose account is closed."""
-    try:
-        if erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
-            enqueue(
-                "privacy.tasks.erase_user", erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS
-            )
-    finally:
-        connection.close()
+    if erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
+        enqueue("privacy.tasks.erase_user", erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS)
 
 
 @shared_task(name="privacy.tasks.sweep_accounts")

@@ -1,11 +1,7 @@
-"""Bearer tokens to sessions: the one query that every authenticated request costs."""
+"""Bearer tokens: which session a request has."""
 
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
-from typing import Any
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -14,37 +10,24 @@ from rest_framework.request import Request
 
 from accounts.auth.tokens import InvalidToken, read_access_token
 from accounts.models import Session, User
-from gemchat.stores.statements import CompiledQuery, fetch
+from accounts.models.reads import FirstRead, find_active_session
 
 REFUSAL = "The access token is missing, expired or revoked."
-# `last_used_at` is for people to look at; it need not cost a write at each request.
+# `last_used_at` is for people: a write at each request would cost too much.
 LAST_USED_PRECISION = timedelta(hours=1)
 
 
 class AuthenticatedRequest(Request):
-    """For annotations: what a request is to a view that needs a token."""
+    """The type of a request in a view that needs a token."""
 
     user: User
     auth: Session
 
 
-@dataclass(slots=True)
-class FirstRead:
-    """What a view reads first of the rows of a user, who is `%(user)s` in the statement.
-
-    It finds one value. As the token tells whose rows they are, it can be asked for together with
-    the session; `value` is there only for a caller who was let in.
-    """
-
-    statement: str
-    values: Mapping[str, Any]
-    value: Any = None
-
-
 class SessionTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access token>`; request.auth is the Session.
 
-    `first_read` is asked for what the view will read first, before anything is known of the caller.
+    `first_read` gives the view's first read, before the session of the request is known.
     """
 
     def __init__(self, first_read: Callable[[Request], FirstRead | None] | None = None) -> None:
@@ -62,10 +45,10 @@ class SessionTokenAuthentication(BaseAuthentication):
 
 
 def session_for(authorization_header: str, first_read: FirstRead | None = None) -> Session:
-    """The live session that a header's token belongs to, its user loaded; `first_read` with it.
+    """Return the active session of a token, with its user; read `first_read` in the same query.
 
-    Raises AuthenticationFailed for anything else. It is looked up each time, so that logout, a
-    password change, a ban and a deletion hold from the next request on.
+    Raises AuthenticationFailed. The session is read at each request, so that a logout, a password
+    change, a ban and a deletion take effect at once.
     """
     scheme, _, token = authorization_header.partition(" ")
     if scheme.lower() != "bearer":
@@ -74,37 +57,11 @@ def session_for(authorization_header: str, first_read: FirstRead | None = None) 
         session_id, user_id = read_access_token(token.strip())
     except InvalidToken as error:
         raise AuthenticationFailed(REFUSAL, "invalid_token") from error
-    session = _live_session(session_id, user_id, first_read)
+    session = find_active_session(session_id=session_id, user_id=user_id, first_read=first_read)
     if session is None:
         raise AuthenticationFailed(REFUSAL, "invalid_token")
     _touch(session)
     return session
-
-
-def _live_session(
-    session_id: uuid.UUID, user_id: uuid.UUID, first_read: FirstRead | None
-) -> Session | None:
-    """The session with its user, if it has not ended and the user may come in."""
-    active = _live_sessions()
-    if first_read is None:
-        return active.get_or_none([session_id, user_id])
-    look = active.sql_with_names("session", "user")
-    found = fetch(
-        f"SELECT live.*, ({first_read.statement}) FROM ({look}) AS live",  # noqa: S608
-        {**first_read.values, "session": session_id, "user": user_id},
-    )
-    if not found:
-        return None
-    [(*row, first_read.value)] = found
-    return active.from_row(row)
-
-
-@cache
-def _live_sessions() -> CompiledQuery[Session]:
-    active = Session.objects.select_related("user").filter(
-        pk=uuid.UUID(int=1), user=uuid.UUID(int=2), user__is_active=True, revoked_at=None
-    )
-    return CompiledQuery(active, "user")
 
 
 def _touch(session: Session) -> None:
@@ -114,7 +71,7 @@ def _touch(session: Session) -> None:
 
 
 def authenticated_user(request: Request) -> User:
-    """The user of a request that a permission class has let through."""
+    """Return the user of a request that passed a permission class."""
     if not isinstance(request.user, User):
         raise NotAuthenticated
     return request.user

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.app.backends import BACKEND_ALIASES
+from django.db import connection
 from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -32,6 +33,10 @@ class TracedTask(Task):
             return super().__call__(*args, **kwargs)
         finally:
             request_id.reset(token)
+
+    def after_return(self, *args: Any) -> None:
+        """Return the connection to the pool: this thread may wait long for its next task."""
+        connection.close()
 
 
 # gemchat.stores.redis reads every URL of Redis, also where Celery connects without the settings of

@@ -10,8 +10,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.authentication import FirstRead, SessionTokenAuthentication, authenticated_user
+from accounts.api.authentication import SessionTokenAuthentication, authenticated_user
 from accounts.models import User
+from accounts.models.reads import FirstRead
 from chatrooms.list_cache import current_version, first_page
 from chatrooms.list_pages import build_page, page_response, requested_position
 from chatrooms.models import Chatroom, ChatroomQuerySet

@@ -28,8 +28,8 @@ from messaging.conversation.accept import (
 from messaging.history import branch
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel, ModelNotInPlan, UnknownModel
+from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
 from messaging.streaming.buffer import Position, publish_end, publish_stop
-from messaging.tasks import enqueue_next, enqueue_reply, enqueue_room_erasure
 
 
 class NotAReply(DomainError):

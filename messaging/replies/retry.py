@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from gemchat.api.errors import DomainError
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
+from messaging.replies.queue import enqueue_reply
 from messaging.streaming.buffer import delete_buffers
-from messaging.tasks import enqueue_reply
 
 
 class NotFailed(DomainError):
