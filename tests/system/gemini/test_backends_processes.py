@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 
 FORKING = """
     import os, threading
-    from messaging.tests.asking import ask
+    from tests.support.messaging.gemini_calls import ask
 
     assert "warm the client" in ask("warm the client").text
     started, start = os.pipe()
