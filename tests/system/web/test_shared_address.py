@@ -8,12 +8,12 @@ import requests
 from dev.servers.stack import Stack
 from tests.support.accounts.proof_of_work import encode, solve
 
-# A quarter of the 2,000 that docs/abuse.md promises, with a quarter of each limit.
-PEOPLE = 500
+# A tenth of the 2,000 that docs/abuse.md promises, with a tenth of each limit.
+PEOPLE = 200
 LIMITS = {
-    "SMS_DAILY_BUDGET": "2500",
-    "SMS_UNANSWERED_PER_ADDRESS": "50",
-    "CODE_FAILURES_PER_ADDRESS": "50",
+    "SMS_DAILY_BUDGET": "1000",
+    "SMS_UNANSWERED_PER_ADDRESS": "20",
+    "CODE_FAILURES_PER_ADDRESS": "20",
 }
 # One in so many mistypes the code once; one in so many never enters it.
 MISTYPES, GIVES_UP = 20, 50
