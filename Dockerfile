@@ -24,5 +24,5 @@ COPY --from=program /app /app
 USER gemchat
 EXPOSE 8000
 CMD ["uvicorn", "gemchat.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--http", "gemchat.asgi:BoundedHttp", "--no-access-log", \
+     "--http", "gemchat.asgi:LimitedHttpProtocol", "--no-access-log", \
      "--no-server-header", "--no-proxy-headers", "--timeout-graceful-shutdown", "10"]
