@@ -3,15 +3,7 @@
 `GEMINI_BACKEND` names the backend that answers, or gives its dotted path.
 """
 
-import random
-from dataclasses import dataclass
-from time import monotonic
-
-from django.conf import settings
-from django.utils.module_loading import import_string
-
 from messaging.gemini.base import (
-    SIGN_OF_LIFE,
     Backend,
     Cancellation,
     Cancelled,
@@ -25,8 +17,7 @@ from messaging.gemini.base import (
     TextPart,
     Usage,
 )
-from messaging.gemini.deadlines import Deadline, Limits
-from messaging.gemini.process import PerProcess
+from messaging.gemini.retries import Retries, get_backend, stream_reply
 
 __all__ = [
     "Backend",
@@ -45,106 +36,3 @@ __all__ = [
     "get_backend",
     "stream_reply",
 ]
-
-_backends: PerProcess[Backend] = PerProcess()
-
-_TIMEOUTS = {
-    "first_byte": "Gemini did not begin to answer in time. Try again in a moment.",
-    "idle": "Gemini went silent in mid-answer. Regenerate it to get a whole one.",
-    "total": "Gemini took too long over this answer. Ask for a shorter one.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """The number of tries for one reply, and the waits between them in seconds.
-
-    A wait is random between `shortest` and a bound that doubles up to `longest`, so that replies
-    of one outage do not return together. `budget` bounds the sum of the waits of one reply. A
-    reply that needs more goes back to the queue, and another reply gets its slot.
-    """
-
-    tries: int = 4
-    shortest: float = 0.5
-    longest: float = 8.0
-    budget: float = 45.0
-
-    def wait_before_next(self, error: GeminiError, *, tried: int, waited: float) -> float | None:
-        """Seconds to wait after try number `tried`; None if that was the last try."""
-        if error.permanent or tried >= self.tries:
-            return None
-        bound = min(self.longest, self.shortest * 2 ** (tried + 1))
-        wait = random.uniform(self.shortest, bound)  # noqa: S311 no secret
-        if error.retry_after is not None:
-            wait = error.retry_after + random.uniform(0, self.shortest)  # noqa: S311
-        return wait if waited + wait <= self.budget else None
-
-
-_RETRIES = Retries()
-
-
-def get_backend() -> Backend:
-    """The backend that the settings name; each process has one."""
-    path = settings.GEMINI_BACKEND
-    return _backends.get(path, lambda: import_string(path)())
-
-
-def stream_reply(
-    request: Request, *, cancelled: Cancellation, on_delta: OnDelta, retries: Retries = _RETRIES
-) -> Completion:
-    """Stream one reply: each of its deltas goes to `on_delta`, which must not block.
-
-    Temporary failures (408, 429, 5xx, broken connections) are retried until the first delta. After
-    it nothing is retried, since a second generation does not continue the first. A failure with a
-    `retry_after` beyond the budget is raised, and the caller waits.
-
-    Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
-    first-byte and idle clocks, but nothing puts off the total one.
-    """
-    limits = Limits.from_settings()
-    ends_at = monotonic() + limits.total
-    waited = 0.0
-    tried = 0
-    has_begun = False
-
-    def pass_on(delta: Delta) -> None:
-        nonlocal has_begun
-        has_begun = True
-        on_delta(delta)
-
-    while True:
-        # Before Gemini has the prompt, a stop costs nothing.
-        cancelled.raise_if_set()
-        tried += 1
-        try:
-            return _try_once(request, cancelled, pass_on, limits=limits, ends_at=ends_at)
-        except GeminiError as error:
-            wait = retries.wait_before_next(error, tried=tried, waited=waited)
-            if has_begun or wait is None or monotonic() + wait >= ends_at:
-                raise
-        waited += wait
-        if cancelled.wait(wait):
-            raise Cancelled(cancelled.reason)
-
-
-def _try_once(
-    request: Request, cancelled: Cancellation, on_delta: OnDelta, *, limits: Limits, ends_at: float
-) -> Completion:
-    """Make one try; a deadline ends the try by a second cancellation."""
-    attempt = Cancellation()
-    deadline = Deadline(attempt, limits=limits, ends_at=ends_at)
-
-    def restart_and_pass_on(delta: Delta) -> None:
-        deadline.restart()
-        if delta != SIGN_OF_LIFE:
-            on_delta(delta)
-
-    try:
-        with cancelled.on_cancel(lambda: attempt.cancel(cancelled.reason)), deadline.running():
-            return get_backend().stream(request, cancelled=attempt, on_delta=restart_and_pass_on)
-    except Cancelled as ended:
-        if cancelled.is_set:
-            raise
-        timeout = GeminiError("timeout", _TIMEOUTS[ended.reason], clock=ended.reason)
-        timeout.usage, timeout.model_version = ended.usage, ended.model_version
-        raise timeout from None
