@@ -24,6 +24,10 @@ TOOK = """
         count(*) FILTER (WHERE status = 'complete')
     FROM messaging_message WHERE id = ANY(%s)
 """
+OTHERS = """
+    SELECT status, error_code, count(*) FROM messaging_message
+    WHERE id = ANY(%s) AND status <> 'complete' GROUP BY 1, 2
+"""
 
 PREFORK = Worker("prefork", 2)
 THREADS = STANDARD
@@ -69,7 +73,8 @@ def load(program: Program, kind: Worker, waves: int) -> dict[str, float]:
     ids = [each.reply_id for each in sent]
     took, replies, complete = program.database.execute(TOOK, [ids]).fetchone() or (0, 0, 0)
     if complete != len(sent):
-        raise RuntimeError(f"{kind}: {complete} of {len(sent)} replies are complete")
+        others = program.database.execute(OTHERS, [ids]).fetchall()
+        raise RuntimeError(f"{kind}: {complete} of {len(sent)} replies are complete, not {others}")
     return {
         "rate": replies / float(took),
         "cpu": 1000 * used / replies,

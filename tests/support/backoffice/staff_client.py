@@ -27,3 +27,8 @@ def flash_messages(page: Any) -> str:
 
 def events(action: str) -> list[AuditEvent]:
     return list(AuditEvent.objects.filter(action=action).order_by("id"))
+
+
+def mobiles(page: Any) -> set[str]:
+    """The numbers of the users in a list page."""
+    return {user.mobile for user in page.context["cl"].result_list}
