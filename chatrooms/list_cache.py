@@ -1,10 +1,11 @@
 """The cache of the first page of a user's list, for CACHE_TTL_SECONDS.
 
-The cost of a page is to render 50 rooms as JSON. The version of a page is a hash of the ids and
-the row versions of its rooms, which one read of the index of the list gives. A row version is
-`xmin` and `ctid`: one transaction may write several versions, and a slot may be used again.
-A cached page is sent only if its version is current, so no write has to delete it. A write is in
-the list at once, also when writers and readers cross, without Redis, and after a change in psql.
+The cost of a page is the rendering of 50 rooms as JSON. The version of a page is a hash of the ids
+and the row versions of the rooms. A single read of the index of the list gives the version. A row
+version is `xmin` and `ctid`: one transaction may write several versions, and a slot may be used
+again. A cached page is sent only if the version is current, so no write has to delete a page. A
+write is in the list at once, also when writers and readers cross, without Redis, and after a change
+in psql.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from gemchat.stores.redis import client
 logger = logging.getLogger(__name__)
 
 ROW_VERSION_SQL = "id::text || xmin::text || ctid::text"
-# Of the rooms that `Chatroom.objects.for_list` gives, in its order; equal to `version_hash`.
+# Of the rooms of `Chatroom.objects.for_list`, in the same order; equal to `version_hash`.
 LIST_VERSION_SQL = f"""
 SELECT encode(sha256(convert_to(coalesce(string_agg(version, ' '), ''), 'UTF8')), 'hex') FROM (
     SELECT {ROW_VERSION_SQL} AS version FROM chatrooms_chatroom
@@ -42,7 +43,7 @@ def current_version(*, archived: bool, limit: int) -> FirstRead:
 
 
 def first_page(*, user: User, archived: bool, limit: int, current: str) -> Page:
-    """Return the first page, whose version is `current`, from the cache or rendered."""
+    """Return the first page, of version `current`, from the cache or rendered."""
     key = cache_key(user.pk, archived=archived, limit=limit)
     if page := load(key, version=current):
         return page
@@ -50,7 +51,7 @@ def first_page(*, user: User, archived: bool, limit: int, current: str) -> Page:
     rooms = Chatroom.objects.owned_by(user).for_list(archived=archived).annotate(version=version)
     found = list(rooms[: limit + 1])
     page = build_page(found, user=user, limit=limit)
-    # The versions that came with the rooms: they may have changed since the first read.
+    # The versions read with the rooms: a version may have changed since the first read.
     store(key, page, version=version_hash(room.version for room in found))
     return page
 
@@ -60,7 +61,7 @@ def cache_key(user_id: uuid.UUID, *, archived: bool, limit: int) -> str:
 
 
 def forget(user_id: uuid.UUID) -> None:
-    """Delete every cached page of a user. Without Redis they expire by themselves."""
+    """Delete every cached page of a user. Without Redis the pages expire by themselves."""
     keys = [
         cache_key(user_id, archived=archived, limit=limit)
         for archived in (False, True)
@@ -77,7 +78,7 @@ def version_hash(versions: Iterable[str]) -> str:
 
 
 def load(key: str, *, version: str) -> Page | None:
-    """Return the cached page of this version. Without Redis there is none."""
+    """Return the cached page of a version; None without Redis."""
     try:
         text = client().get(key)
     except RedisError as error:

@@ -1,4 +1,7 @@
-"""Pages of a list of chatrooms: rendered once, and linked to the next by a signed cursor."""
+"""Pages of a list of chatrooms, each linked to the next by a signed cursor.
+
+Each page is rendered once.
+"""
 
 import uuid
 from collections.abc import Sequence
@@ -19,14 +22,14 @@ from gemchat.api.pagination import next_link, read_cursor, sign_cursor
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as JSON, and the cursor of the next one, if there is one."""
+    """A page as JSON, and the cursor of the next page, if any."""
 
     body: str
     cursor: str | None
 
 
 def build_page(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
-    """Render the first `limit` rooms; one more room means that there is a next page."""
+    """Render the first `limit` rooms; a further room means a next page."""
     cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
     return Page(render_json(ChatroomSerializer(found[:limit], many=True).data), cursor)
 
@@ -36,7 +39,7 @@ def render_json(rooms: Any) -> str:
 
 
 def page_response(request: Request, page: Page) -> HttpResponse:
-    """A bare array; the next page is in the `Link` header."""
+    """Make a response with a bare array; the `Link` header has the next page."""
     response = HttpResponse(page.body, "application/json")
     if page.cursor:
         response["Link"] = next_link(request, page.cursor)
@@ -44,7 +47,10 @@ def page_response(request: Request, page: Page) -> HttpResponse:
 
 
 def requested_position(request: Request) -> Position | None:
-    """Return where a page begins; None for the first page. 400 for another user's cursor."""
+    """Return the start of a page; None for the first page.
+
+    400 for another user's cursor.
+    """
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return None
@@ -60,5 +66,5 @@ def cursor_at(position: Position, *, user: User) -> str:
 
 
 def cursor_salt(user: User) -> str:
-    """Return the salt of a user: a cursor is valid for the lists of one user."""
+    """Return the salt of a user: a cursor is valid for one user's lists."""
     return f"chatrooms {user.pk}"

@@ -1,4 +1,4 @@
-"""Chatrooms. Their messages belong to the app messaging."""
+"""Chatrooms. The messages of a chatroom belong to the app messaging."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from gemchat.api.errors import DomainError
 
 DEFAULT_TITLE = "New chat"
 TEMPORARY_LIFETIME = timedelta(hours=24)
-# A first guess at how much text one token holds; each room then learns its own figure.
+# The first estimate; each room then learns a figure from Gemini's counts.
 DEFAULT_CHARACTERS_PER_TOKEN = 4.0
 
 # Whether pinned, the last activity and the id, in falling order each.
@@ -36,11 +36,11 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         return self.filter(user=user, deleted_at=None)
 
     def permanent(self, user: User) -> "ChatroomQuerySet":
-        """Filter the user's rooms without temporary rooms: a copy would outlive their day."""
+        """Filter the user's rooms without temporary rooms: a copy would outlive the room."""
         return self.owned_by(user).filter(expires_at=None)
 
     def for_list(self, *, archived: bool) -> "ChatroomQuerySet":
-        """Filter the rooms of a list, in its order: pinned rooms, then the newest activity."""
+        """Filter the rooms of a list, in order: pinned rooms, then the newest activity."""
         return self.filter(archived=archived, expires_at=None, deleted_at=None).order_by(
             "-pinned", "-last_message_at", "-id"
         )
@@ -48,8 +48,8 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def after(self, position: Position) -> "ChatroomQuerySet":
         """Filter the rooms after a position in the order of `for_list`.
 
-        The comparison as one row starts the index at the position. A comparison with OR would
-        read the index from its beginning.
+        The comparison as one row starts the index at the position. A comparison with OR would read
+        the index from the beginning.
         """
         return self.filter(
             RawSQL(  # noqa: S611 the values are parameters
@@ -64,23 +64,23 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
         return self.owned_by(user).select_for_update(no_key=True).get(pk=chatroom_id)
 
     def untitled(self) -> "ChatroomQuerySet":
-        """Filter the rooms that neither a person nor the first exchange has named."""
+        """Filter the rooms without a title from a person or from the first exchange."""
         return self.filter(is_title_given=False, title=DEFAULT_TITLE, deleted_at=None)
 
     def inactive(self, *, tier: str, since: datetime) -> "ChatroomQuerySet":
-        """Filter the rooms of a tier without messages since then, pinned rooms too."""
+        """Filter the rooms of a tier without messages since `since`, pinned rooms too."""
         return self.filter(user__tier=tier, last_message_at__lt=since, deleted_at=None)
 
     def expired(self, *, now: datetime) -> "ChatroomQuerySet":
-        """Filter the temporary rooms whose day is over."""
+        """Filter the temporary rooms at or after the end of the lifetime."""
         return self.filter(expires_at__lte=now, deleted_at=None)
 
     def deleted(self) -> "ChatroomQuerySet":
-        """Filter the deleted rooms, which stay until their messages are erased."""
+        """Filter the deleted rooms; a room stays until all messages are erased."""
         return self.filter(deleted_at__isnull=False)
 
     def mark_deleted(self, *, now: datetime) -> int:
-        """Mark rooms as deleted; returns how many."""
+        """Mark rooms as deleted; returns the number of rooms."""
         return self.filter(deleted_at=None).update(deleted_at=now)
 
     def create_within_limits(
@@ -88,8 +88,8 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     ) -> "Chatroom":
         """Create a room. Raises RateLimited and ChatroomLimitReached.
 
-        Every room that is stored counts, also a deleted one until it is erased. The rate's lock
-        lasts until the room is there, so the count is exact.
+        Every stored room counts, also a deleted room until the erasure. The lock of the rate lasts
+        until the room is stored, so the count is exact.
         """
         with transaction.atomic():
             rate_limits.take(
@@ -104,7 +104,7 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
     def create_room(
         self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False
     ) -> "Chatroom":
-        """Create a room. Without a title it is named after its first exchange."""
+        """Create a room. A room without a title is named after the first exchange."""
         now = timezone.now()
         return self.create(
             user=user,
@@ -135,26 +135,26 @@ class Chatroom(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="chatrooms", db_index=False
     )
     title = models.CharField(max_length=100)
-    # A title that a person gave is never overwritten by one that was made.
+    # A person's title is never overwritten by a generated title.
     is_title_given = models.BooleanField(default=False)
     system_prompt = models.TextField(blank=True)
     pinned = models.BooleanField(default=False)
     archived = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
-    # When the room was opened, as long as nothing has been said: the order of lists.
+    # The order of lists; in a room without messages, the time of creation.
     last_message_at = models.DateTimeField()
     message_count = models.PositiveIntegerField(default=0)
-    # The message that ends the branch which is shown. No foreign key: messaging depends on
-    # this app, and the row is always written under this room's lock.
+    # The last message of the active branch. No foreign key: messaging depends on chatrooms, and the
+    # row is always written under the lock of the room.
     active_leaf = models.UUIDField(null=True, editable=False)
     characters_per_token = models.FloatField(default=DEFAULT_CHARACTERS_PER_TOKEN, editable=False)
-    # Set on temporary rooms, which are in no list and no export.
+    # Set on temporary rooms; a temporary room is in no list and no export.
     expires_at = models.DateTimeField(null=True)
-    # A deleted room is gone for everybody; its rows are erased in the background.
+    # A deleted room is gone for everybody; the rows are erased in the background.
     deleted_at = models.DateTimeField(null=True, editable=False)
-    # The table has one more column, of which the models know nothing, as no row is ever read
-    # with it: `title_words`, generated from the title and indexed as `chatroom_search`.
+    # The table has a further column: `title_words`, generated from the title and indexed as
+    # `chatroom_search`. The model omits the column, since no row is ever read with `title_words`.
 
     objects = ChatroomQuerySet.as_manager()
 
@@ -180,20 +180,20 @@ class Chatroom(models.Model):
             ),
             # All rooms of a user: for staff, newest first, and when the user is erased.
             models.Index("user", "id", name="chatroom_user"),
-            # The erasure of temporary rooms that have expired.
+            # The erasure of expired temporary rooms.
             models.Index(
                 "expires_at",
                 name="chatroom_expiry",
                 condition=Q(expires_at__isnull=False, deleted_at=None),
             ),
-            # The rooms that are being erased.
+            # The erasure of deleted rooms.
             models.Index(
                 "deleted_at", name="chatroom_deleted", condition=Q(deleted_at__isnull=False)
             ),
         ]
 
     def __str__(self) -> str:
-        # Not the title: staff are shown this, and the admin's log keeps it.
+        # Not the title: staff see the string, and the admin's log stores the string.
         return f"chatroom {self.id}"
 
     @property
@@ -203,7 +203,7 @@ class Chatroom(models.Model):
 
     @property
     def is_untitled(self) -> bool:
-        """Whether neither a person nor the first exchange has named the room."""
+        """Whether the room has no title from a person or from the first exchange."""
         return self.title == DEFAULT_TITLE and not self.is_title_given
 
     def update_fields(self, **fields: Any) -> None:

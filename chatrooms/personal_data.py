@@ -1,4 +1,4 @@
-"""What chatrooms keep about a user, as a file of an export."""
+"""The chatrooms of a user, as a file of an export."""
 
 from accounts.models import User
 from accounts.personal_data import ExportSection

@@ -1,4 +1,4 @@
-"""The chatroom as clients see it, and what they may send to make or change one."""
+"""Serializers of chatrooms, and of the requests to open or change a chatroom."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ class ChatroomSerializer(ReadSerializer[Chatroom]):
 
 
 class ChangeChatroomSerializer(serializers.Serializer[Any]):
-    """Each field may be left out; an empty system prompt takes it away."""
+    """Each field may be left out; an empty system prompt removes the prompt."""
 
     title = LineField(max_length=100)
     system_prompt = TextField(allow_blank=True, max_length=8_000)
@@ -58,8 +58,8 @@ class ListQuerySerializer(serializers.Serializer[Any]):
 
 
 def list_query(request: Request) -> dict[str, Any]:
-    """What a list of rooms was asked for: `archived`, and `q` if there is one; or 422."""
+    """Read the query of a list: `archived`, and `q` if present; 422 if bad."""
     if not request.query_params:
-        # As mostly: DRF takes a tenth of a millisecond to find that nothing was said.
+        # The common case: DRF takes a tenth of a millisecond to validate an empty query.
         return {"archived": False}
     return validated(ListQuerySerializer, request.query_params)

@@ -1,7 +1,7 @@
 """SQL of chatrooms, alone or as parts of a caller's statement.
 
-A function that ends in `_cte` returns a common table expression. One with a `source` writes
-nothing unless `source` has a row. The names of all parameters begin with `room_`.
+A function with the suffix `_cte` returns a common table expression. An expression with a `source`
+writes nothing unless `source` has a row. The names of all parameters begin with `room_`.
 """
 
 import uuid
@@ -27,7 +27,7 @@ UPDATE chatrooms_chatroom SET characters_per_token = %(room_characters_per_token
 FROM {source} WHERE chatrooms_chatroom.id = %(room_id)s
     AND %(room_characters_per_token)s::float8 IS NOT NULL
 """
-# The rooms of the list, as `Chatroom.objects.for_list` gives them, and their order.
+# The rooms of the list, as in `Chatroom.objects.for_list`, and the order of the list.
 LISTED_SQL = """
     room.user_id = %(room_user)s AND room.archived = %(room_archived)s
     AND room.expires_at IS NULL AND room.deleted_at IS NULL
@@ -62,7 +62,7 @@ def lock_room_cte() -> str:
 
 
 def record_exchange_cte(*, source: str) -> str:
-    """Count new messages of a room, and make `room_leaf` the end of its active branch."""
+    """Count new messages of a room, and make `room_leaf` the end of the active branch."""
     return RECORD_EXCHANGE_SQL.format(source=source)
 
 
@@ -71,7 +71,7 @@ def record_exchange_params(*, leaf: uuid.UUID, added: int, at: datetime) -> dict
 
 
 def calibrate_cte(*, source: str) -> str:
-    """Store how many characters a token of a room has, where that is not NULL."""
+    """Store the characters per token of a room, unless the value is NULL."""
     return CALIBRATE_SQL.format(source=source)
 
 
@@ -82,21 +82,21 @@ def calibrate_params(
 
 
 def titled_cte() -> str:
-    """Return the `id` of each of a user's rooms whose title has all words of a query."""
+    """Return the ids of a user's rooms with all query words in the title."""
     return TITLED_SQL
 
 
 def lookup_cte(room_id: str) -> str:
-    """Return one room with every column.
+    """Return a room with every column.
 
-    OFFSET makes PostgreSQL read each room by its key. The planner, which cannot know that there
-    are few, would read the whole table.
+    OFFSET makes PostgreSQL read each room by the primary key. The planner cannot know that the
+    rooms are few, and would read the whole table.
     """
     return f"SELECT * FROM chatrooms_chatroom WHERE id = {room_id} OFFSET 0"  # noqa: S608
 
 
 def listed_cte(*, is_after: bool, limit: str) -> str:
-    """Return rooms of a list in its order, with every column."""
+    """Return rooms of a list in the order of the list, with every column."""
     return f"""
 SELECT * FROM chatrooms_chatroom AS room WHERE {listed_condition(is_after=is_after)}
 ORDER BY {list_order("room")} LIMIT {limit}
@@ -104,7 +104,7 @@ ORDER BY {list_order("room")} LIMIT {limit}
 
 
 def listed_condition(*, is_after: bool) -> str:
-    """Return the condition that `room` is in the list, and after a position where there is one."""
+    """Return the condition for a `room` of the list, after a position if given."""
     return LISTED_SQL + (AFTER_SQL if is_after else "")
 
 

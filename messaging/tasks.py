@@ -1,4 +1,4 @@
-"""The tasks of workers. Every task may run twice, or late, or after the end of its reply."""
+"""The tasks of workers. A task may run twice, late, or after the reply's end."""
 
 import uuid
 from contextlib import suppress
@@ -15,31 +15,31 @@ from messaging.replies.generation import generate
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
 from messaging.replies.requeue import requeue_expired
 
-# At a time, so that a queue without workers does not fill up.
+# Per sweep, so a queue without workers does not fill up.
 SWEPT_ROOMS = 1_000
 
 
 @shared_task(name="messaging.tasks.generate_reply")
 def generate_reply(reply_id: str) -> None:
-    """Generate a reply, then enqueue the replies that waited for it."""
+    """Generate a reply, then enqueue the waiting replies of the user."""
     reply = generate(reply_id=uuid.UUID(reply_id))
     if reply is not None:
         enqueue_next(reply.user_id)
         if reply.status == Message.Status.COMPLETE and reply.chatroom.is_untitled:
-            # With the broker down the room is named after its next exchange.
+            # If the broker is down, the room is named after the next exchange.
             with suppress(OperationalError):
                 name_room.delay(str(reply.chatroom_id))
 
 
 @shared_task(name="messaging.tasks.name_room")
 def name_room(chatroom_id: str) -> None:
-    """Name a room after its first exchange."""
+    """Name a room after the first exchange."""
     title_room(chatroom_id=uuid.UUID(chatroom_id))
 
 
 @shared_task(name="messaging.tasks.sweep_replies")
 def sweep_replies() -> dict[str, int]:
-    """Enqueue the replies that the queue has lost, so that its loss is harmless."""
+    """Enqueue the replies lost by the queue, so a loss is harmless."""
     now = timezone.now()
     taken_back = requeue_expired(now=now)
     unsent = Message.objects.claim_unsent(now=now)
@@ -50,7 +50,7 @@ def sweep_replies() -> dict[str, int]:
 
 @shared_task(name="messaging.tasks.erase_room")
 def erase(chatroom_id: str) -> None:
-    """Erase a room that was deleted."""
+    """Erase a deleted room."""
     erase_room(chatroom_id=uuid.UUID(chatroom_id))
 
 

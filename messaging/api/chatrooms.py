@@ -1,4 +1,4 @@
-"""Chatrooms over HTTP. What needs their messages is messaging's ConversationViewSet."""
+"""Chatrooms over HTTP. ConversationViewSet of `messaging.api.messages` adds the messages."""
 
 from contextlib import suppress
 from typing import Any
@@ -31,7 +31,7 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     serializer_class = ChatroomSerializer
     lookup_value_regex = UUID
 
-    # Of the first page of a list, where that is asked for.
+    # The version of the first page of a list; set for a request for the first page.
     version: FirstRead
 
     def get_authenticators(self) -> list[BaseAuthentication]:
@@ -40,7 +40,7 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     def first_read(self, request: Request) -> FirstRead | None:
         query = request.query_params
         if self.action == "list" and "cursor" not in query and not query.get("q"):
-            # A query that is wrong is refused once the caller has been let in.
+            # A bad query is refused after the authentication of the caller.
             with suppress(APIException):
                 archived, limit = list_query(request)["archived"], page_limit(request)
                 self.version = current_version(archived=archived, limit=limit)
@@ -56,11 +56,11 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         return Response(self.get_serializer(room).data, status=201)
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
-        """Make a room; limits of plans are for a subclass, which knows billing."""
+        """Make a room; a subclass knows billing, and applies the limits of plans."""
         return Chatroom.objects.create_room(user=user, **fields)
 
     def list(self, request: Request) -> HttpResponse:
-        """A bare array; the next page is in the `Link` header."""
+        """Return a bare array; the `Link` header has the next page."""
         archived, limit = list_query(request)["archived"], page_limit(request)
         user, position = authenticated_user(request), requested_position(request)
         if position is None:

@@ -1,6 +1,6 @@
 """GET /chatroom/{id}/export: a room as a file, streamed by a native async view.
 
-A thread reads a batch, and the batch is sent before the next one is read. So one batch is in memory
+A thread reads a batch, and the batch is sent before the next read. So a single batch is in memory
 for a room of any size, and a slow reader holds neither a thread nor a database connection.
 """
 
@@ -35,13 +35,16 @@ class TemporaryRoom(DomainError):
 
 
 class RoomGone(Exception):
-    """The room was deleted while it was being exported; the connection ends in mid-file."""
+    """The room was deleted during the export; the connection ends in mid-file."""
 
 
 @read_only("application/json", "text/markdown")
 async def export(request: HttpRequest, chatroom_id: str) -> HttpResponseBase:
-    """Stream a room. `?as=json`, the default, has every message with its position in the tree,
-    oldest first; `?as=markdown` has the active branch, for people."""
+    """Stream a room as a file.
+
+    `?as=json`, the default, has every message with the position in the tree, oldest first.
+    `?as=markdown` has the active branch, for people.
+    """
     kind = request.GET.get("as", "json")
     if kind not in ("json", "markdown"):
         raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
@@ -70,7 +73,7 @@ def get_own_room(request: HttpRequest, chatroom_id: str) -> tuple[Session, Chatr
 
 
 async def send_parts(parts: Iterator[str], read: LiveRead) -> AsyncGenerator[bytes]:
-    """Yield parts, each made in a thread after the earlier one was sent. Raises SessionEnded."""
+    """Yield parts, each made in a thread after the earlier part was sent. Raises SessionEnded."""
     while (part := await in_thread(next, parts, None)) is not None:
         if read.has_ended:
             raise SessionEnded
@@ -91,20 +94,20 @@ def json_parts(room: Chatroom) -> Iterator[str]:
 
 
 def batches(room: Chatroom) -> Iterator[list[Message]]:
-    """All messages of a room, oldest first."""
+    """Yield all messages of a room in batches, oldest first."""
     yield from in_key_order(Message.objects.filter(chatroom=room), BATCH)
     check_exists(room)
 
 
 def markdown_parts(room: Chatroom) -> Iterator[str]:
-    """Yield the title, then each message under a heading with its sender and time."""
+    """Yield the title, then each message under a heading with sender and time."""
     yield f"# {room.title}\n"
     for batch in branch_batches(room):
         yield "".join(map(format_markdown, batch))
 
 
 def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
-    """Yield the active branch of a room in batches, from its first message on."""
+    """Yield the active branch of a room in batches, from the first message on."""
     first = branch.root_of(room)
     if first is None:
         return
@@ -127,6 +130,6 @@ def render_json(value: Any) -> str:
 
 
 def check_exists(room: Chatroom) -> None:
-    """Raise RoomGone if the room was deleted meanwhile: its file is incomplete."""
+    """Raise RoomGone if the room was deleted meanwhile: the file is incomplete."""
     if not Chatroom.objects.filter(pk=room.pk, deleted_at=None).exists():
         raise RoomGone

@@ -1,4 +1,4 @@
-"""Conversations over HTTP. One message and its stream are in `messaging.api.stream`."""
+"""Conversations over HTTP. `messaging.api.stream` has single messages and streams."""
 
 import uuid
 from typing import Any, cast
@@ -45,7 +45,7 @@ CURSOR_SALT = "messages"
 
 
 class ConversationViewSet(ChatroomViewSet):
-    """Chatrooms with their messages."""
+    """Chatrooms with messages."""
 
     def list(self, request: Request) -> HttpResponse:
         """List rooms in order of activity; with `q` the matching rooms, with excerpts."""
@@ -99,7 +99,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     @action(detail=False, methods=["get"], url_path=f"chatroom/(?P<chatroom_id>{UUID})/message")
     def conversation(self, request: Request, chatroom_id: str) -> Response:
-        """List a page of the active branch: the latest messages, or those around a cursor."""
+        """List a page of the active branch: the latest messages, or messages around a cursor."""
         messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
             {
@@ -110,7 +110,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         )
 
     def page(self, request: Request, chatroom_id: str) -> tuple[list[MessageRow], bool, bool]:
-        """Read the messages of a page, and whether others precede and follow them."""
+        """Read the messages of a page, and whether other messages precede and follow."""
         user, limit = authenticated_user(request), page_limit(request)
         before, after = (request.query_params.get(name) for name in ("before", "after"))
         if before and after:

@@ -1,4 +1,4 @@
-"""The calls on chatrooms and messages, as docs/openapi.json describes them."""
+"""Descriptions of the calls on chatrooms and messages, for docs/openapi.json."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ MARKDOWN = """# First steps
 Why is the sky blue?
 """
 
-# Of a blank alone nothing could be found; left empty, nothing is looked for.
+# Blanks alone are refused, since nothing could match. With an empty query there is no search.
 WORDS = r"^(?:[^\u0000]*[^\s\u0000\u001c-\u001f][^\u0000]*)?$"
 LIMIT = query(
     "limit",
@@ -167,7 +167,7 @@ SEND_PROBLEMS = [QuotaExceeded, SendsLimited, CostLimitReached, TextLimitReached
 
 
 def accepting(operation_id: str, summary: str, **more: Any) -> Any:
-    """A call that has a reply made: what it answers, whatever its prompt is."""
+    """Describe a call for a new reply: the answer is the same for any prompt."""
     problems = [*SEND_PROBLEMS, *KEY_PROBLEMS, *more.pop("problems")]
     return call(
         operation_id,
@@ -194,7 +194,7 @@ def accepting(operation_id: str, summary: str, **more: Any) -> Any:
 
 
 def acting(operation_id: str, summary: str, status: int, message: str, **more: Any) -> Any:
-    """A call that answers the message as it is then."""
+    """Describe a call with the current message as the answer."""
     answer = {"success": True, "message": message, "data": REPLY}
     return call(
         operation_id,
@@ -316,7 +316,7 @@ describe(
 
 # Empty is the same as left out.
 EVENT_ID = {"type": "string", "pattern": "^(?:[0-9]{1,10}-[0-9]{1,10})?$"}
-# The live views, which are none of DRF's.
+# The live views; DRF has no part in the views.
 EXTRA_OPERATIONS = {
     ("/api/v1/message/{id}", "get"): call(
         "readMessage",

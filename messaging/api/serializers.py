@@ -1,4 +1,4 @@
-"""The message as clients see it, and what they may send."""
+"""Serializers of messages, search hits and requests."""
 
 from typing import Any, TypedDict
 
@@ -30,7 +30,7 @@ class TokensUsed(TypedDict):
 
 
 class ContextSent(TypedDict):
-    """How much of the conversation Gemini got."""
+    """The part of the conversation in a request to Gemini."""
 
     messages: int
     tokens: int | None
@@ -43,9 +43,9 @@ class Feedback(TypedDict):
 
 
 class MessageSerializer(ReadSerializer[Message]):
-    """Messages with `sibling_ids`, as `messaging.history.branch` reads them.
+    """Messages with `sibling_ids`, as read by `messaging.history.branch`.
 
-    `branch.MessageRow` has all attributes that are read here.
+    `branch.MessageRow` has all attributes of the serializer.
     """
 
     chatroom_id = serializers.UUIDField(read_only=True)
@@ -123,10 +123,10 @@ class ConversationSerializer(ChatroomSerializer):
 
 
 class HitSerializer(serializers.Serializer[Any]):
-    """A chatroom that a search has found; the context has the `query`.
+    """A chatroom found by a search; the context has the `query`.
 
-    `excerpt` holds plain text in pieces, with the words of the query `marked`, and the id of its
-    message; null for the title.
+    `excerpt` holds plain text in pieces, with the words of the query `marked`, and the id of the
+    message. The id is null for the title.
     """
 
     def to_representation(self, hit: Hit) -> dict[str, Any]:

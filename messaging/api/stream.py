@@ -1,9 +1,9 @@
-"""A message, with a wait for its end, and a reply as Server-Sent Events: native async views.
+"""Native async views of a message, with a wait, and of a reply's stream.
 
-The joined deltas of a stream are byte for byte the content of the row, over any number of
-reconnects. An event's id is a position in the text. What the buffer in Redis has lost comes from
-the row once the reply has ended. `reply.restarted` means that a worker was lost and the reply
-starts again: earlier text is void.
+A stream sends a reply as Server-Sent Events. The joined deltas of a stream are byte for byte the
+content of the row, over any number of reconnects. An event's id is a position in the text. Text
+lost from the buffer in Redis comes from the row after the end of the reply. `reply.restarted` means
+a lost worker and a new start of the reply: earlier text is void.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class InvalidEventId(DomainError):
 
 @read_only("text/event-stream")
 async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
-    """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after that event."""
+    """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after the event."""
     hub = hub_of(request)
     given = [request.headers.get("Last-Event-ID"), request.GET.get("last_event_id"), "0-0"]
     try:
@@ -58,16 +58,16 @@ async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
         events(reply, position, hub=hub, render=render, read=read),
         content_type="text/event-stream; charset=utf-8",
     )
-    # A proxy that compresses would hold text back.
+    # A compressing proxy would hold text back.
     response["Cache-Control"] = "no-store, no-transform"
-    # Asks a proxy not to buffer (nginx's name, which others understand too).
+    # Asks a proxy not to buffer (nginx's name; other proxies understand the header too).
     response["X-Accel-Buffering"] = "no"
     return response
 
 
 @read_only("application/json", methods=("GET", "HEAD"))
 async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
-    """GET /message/{id}, and with `?wait=0..30` as soon as it has ended or the time is up."""
+    """GET /message/{id}. With `?wait=` a wait of 0 to 30 seconds for the end."""
     if "wait" in request.GET:
         found = await waited_for(request, message_id, request.GET["wait"])
     else:
@@ -77,7 +77,7 @@ async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
 
 
 async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Message:
-    """The message when it has ended, or as it is after `seconds`."""
+    """Return the ended message, or the current message after `seconds`."""
     hub = hub_of(request)
     if seconds not in ACCEPTED_WAITS:
         detail = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."

@@ -15,13 +15,14 @@ router.register("message", MessageViewSet, basename="message")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
-    # Async views, since they may last for minutes.
+    # Async views, since a request may last for minutes.
     re_path(rf"^message/(?P<message_id>{UUID})/?$", message, name="message-detail"),
     re_path(rf"^message/(?P<message_id>{UUID})/stream/?$", stream, name="message-stream"),
     re_path(rf"^chatroom/(?P<chatroom_id>{UUID})/export/?$", export, name="chatroom-export"),
 ]
 
-# At the root, not under the API: one page, whose script reads from the path what to show.
+# At the root, not under the API: a single page. A script on the page reads the path to find the
+# chatroom.
 chat = TemplateView.as_view(
     template_name="chat/page.html", extra_context={"default_title": DEFAULT_TITLE}
 )

@@ -1,4 +1,4 @@
-"""The one statement of a send: a prompt is stored with its reply, or refused."""
+"""The statement of a send: a prompt is stored with a reply, or refused."""
 
 import uuid
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from gemchat.api.errors import DomainError
 from gemchat.stores.statements import fetch, insert_into
 from messaging.models import Message, resend_after
 
-# What the rows of a prompt and a reply take with their indexes, besides their texts.
+# The bytes of the rows of a prompt and a reply with indexes, without the texts.
 ROWS_BYTES = 2_000
 WAITING_RETRY_SECONDS = 5
 
@@ -40,12 +40,12 @@ class TooManyWaiting(DomainError):
 
 
 class NewerMessageExists(Exception):
-    """The room has a message that is newer than the ids of a send."""
+    """The room has a newer message than the ids of a send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptPrompt:
-    """A prompt that a user sends to a room. Without a model the default model replies."""
+    """A prompt of a user to a room. Without a model the default model replies."""
 
     user: User
     chatroom_id: uuid.UUID
@@ -55,14 +55,14 @@ class AcceptPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An accepted prompt: both of its rows with their `sibling_ids`, and the quota after it."""
+    """An accepted prompt: both rows with `sibling_ids`, and the quota after the send."""
 
     message: Message
     reply: Message
     quota: Quota
 
 
-# What a send knows of its two rows. The other columns have their defaults.
+# The known columns of the two rows of a send. All other columns have defaults.
 EXCHANGE_SQL = {
     "id": "row.id",
     "chatroom_id": "%(room_id)s",
@@ -76,10 +76,10 @@ EXCHANGE_SQL = {
     "resend_at": "row.resend_at",
     "quota_day": "row.quota_day",
 }
-# One statement is a transaction of its own; the ORM takes five statements, and six round trips.
-# The room comes first: a send that has waited for its lock sees the room as it is then. The order
-# of messages is the order of their ids, which are made before. Where the room has got a newer
-# message meanwhile, nothing is written, and `is_overtaken` is true.
+# A single statement is a transaction; the ORM takes five statements, and six round trips. The room
+# comes first: after a wait for the lock, a send sees the current room. The order of messages is the
+# order of ids, and the ids are made before the statement. If the room has got a newer message
+# meanwhile, nothing is written, and `is_overtaken` is true.
 ACCEPT_PROMPT_SQL = """
 WITH own_room AS (
     {own_room}
@@ -122,10 +122,10 @@ def accept_prompt_sql() -> str:
 
 
 def accept_prompt(send: AcceptPrompt) -> Accepted:
-    """Store a prompt at the end of the active branch, and its reply as `queued`.
+    """Store a prompt at the end of the active branch, and a reply as `queued`.
 
-    Raises Chatroom.DoesNotExist for a room that is not the user's, NewerMessageExists,
-    TooManyWaiting, and the error of a limit of the plan that is reached.
+    Raises Chatroom.DoesNotExist for another user's room, NewerMessageExists, TooManyWaiting, and
+    the error of a reached limit of the plan.
     """
     plan, now = plan_for_user(send.user), timezone.now()
     room = Chatroom(id=send.chatroom_id, user=send.user)
@@ -152,13 +152,13 @@ def accept_prompt(send: AcceptPrompt) -> Accepted:
     if used is None:
         raise DailyQuota.objects.refusal(user=send.user)
     message._state.adding = reply._state.adding = False
-    # At the end of a branch neither has variants yet.
+    # At the end of a branch neither message has variants yet.
     message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
     return Accepted(message, reply, Quota(limit=plan.daily_limit, used=used, day=now.date()))
 
 
 def text_bytes(prompt: str) -> int:
-    """Estimate what a send adds to the day's text: the prompt, and its two rows."""
+    """Estimate the bytes of a send in the day's text: the prompt and two rows."""
     return len(prompt.encode()) + ROWS_BYTES
 
 
@@ -177,7 +177,7 @@ def new_prompt(
 
 
 def new_reply(*, message: Message, model: str, day: date, at: datetime) -> Message:
-    """Make a queued reply, which takes a slot of that day's quota."""
+    """Make a queued reply with a slot of the quota of `day`."""
     return Message(
         chatroom_id=message.chatroom_id,
         user_id=message.user_id,

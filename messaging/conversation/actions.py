@@ -1,6 +1,7 @@
-"""The actions of a user in a conversation. Each is one transaction; then the reply is enqueued.
+"""The actions of a user in a conversation.
 
-Order of locks everywhere: the room, then the day's quota, then messages.
+Each action is a single transaction; then the reply is enqueued. Order of locks everywhere: the
+room, then the day's quota, then messages.
 """
 
 import uuid
@@ -45,10 +46,10 @@ class NotAPrompt(DomainError):
 
 
 def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str = "") -> Accepted:
-    """Store a prompt at the end of the active branch, and its reply as `queued`.
+    """Store a prompt at the end of the active branch, and a reply as `queued`.
 
-    Raises Chatroom.DoesNotExist for a room that is not the user's, TooManyWaiting, and the error
-    of a limit of the plan that is reached.
+    Raises Chatroom.DoesNotExist for another user's room, TooManyWaiting, and the error of a reached
+    limit of the plan.
     """
     send = AcceptPrompt(user=user, chatroom_id=chatroom_id, prompt=prompt, model=model)
     try:
@@ -65,7 +66,7 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
 def reserve(*, user: User, prompt: str = "") -> Quota:
     """Take a slot of the quota for a variant, in the caller's transaction.
 
-    Raises TooManyWaiting, and what DailyQuota's `reserve` raises.
+    Raises TooManyWaiting, and the errors of DailyQuota's `reserve`.
     """
     most = plan_for_user(user).waiting_replies
     if most and Message.objects.filter(user=user).active()[:most].count() >= most:
@@ -74,9 +75,9 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
 
 
 def regenerate(*, user: User, reply: Message) -> Accepted:
-    """Add another reply to the same prompt by the same model, and activate it.
+    """Add another reply to the same prompt by the same model, and activate the reply.
 
-    Raises NotAReply for a prompt, and what `reserve` raises.
+    Raises NotAReply for a prompt, and the errors of `reserve`.
     """
     if not reply.is_reply:
         raise NotAReply
@@ -94,9 +95,9 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
 
 
 def edit(*, user: User, message: Message, prompt: str) -> Accepted:
-    """Add another wording of a prompt with a reply, and activate it.
+    """Add another wording of a prompt with a reply, and activate the wording.
 
-    The old branch stays. Raises NotAPrompt for a reply, and what `reserve` raises.
+    The old branch stays. Raises NotAPrompt for a reply, and the errors of `reserve`.
     """
     if message.is_reply:
         raise NotAPrompt
@@ -116,7 +117,7 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
 
 
 def same_model_if_allowed(user: User, name: str) -> str:
-    """Return the model of the first request, if the user's plan still has it."""
+    """Return the model of the first request, if the user's plan still has the model."""
     try:
         return GeminiModel.objects.get_for_user(user, name).name
     except (UnknownModel, ModelNotInPlan):
@@ -124,7 +125,7 @@ def same_model_if_allowed(user: User, name: str) -> str:
 
 
 def select(*, user: User, message: Message) -> Message:
-    """Show the branch that holds a message: down to it, and below it as it was last shown."""
+    """Activate the branch of a message; below the message, the last active branch."""
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         leaf = Message.objects.get(pk=branch.leaf_below(message.pk))
@@ -134,10 +135,10 @@ def select(*, user: User, message: Message) -> Message:
 
 
 def stop(*, reply: Message) -> Message:
-    """End a reply that is under way; one that has ended stays as it is.
+    """End an active reply; an ended reply stays unchanged.
 
-    A queued one ends here. One that is being generated is ended by its worker, which looks for
-    the mark four times a second, and for the row's flag should Redis lose the mark.
+    A queued reply ends here. A reply in generation is ended by the worker. The worker polls for the
+    mark four times a second, and reads the row's flag in case Redis loses the mark.
     """
     if not reply.is_reply:
         raise NotAReply
@@ -151,7 +152,7 @@ def stop(*, reply: Message) -> Message:
 
 
 def rate(*, reply: Message, rating: int, comment: str = "") -> None:
-    """Keep what a person thinks of a reply: 1, -1, or 0 to take it back."""
+    """Store the rating of a reply: 1, -1, or 0 to withdraw the rating."""
     if not reply.is_reply:
         raise NotAReply
     reply.rating = rating
@@ -160,7 +161,7 @@ def rate(*, reply: Message, rating: int, comment: str = "") -> None:
 
 
 def activate(*, room: Chatroom, variant: Message, leaf: Message, added: int) -> None:
-    """Show the branch of a new variant of a turn, which ends in `leaf`."""
+    """Activate the branch of a new variant of a turn; `leaf` is the end."""
     branch.activate(variant, room=room)
     Chatroom.objects.record_exchange(
         chatroom_id=room.pk, active_leaf=leaf.pk, added=added, at=leaf.created_at
@@ -168,9 +169,9 @@ def activate(*, room: Chatroom, variant: Message, leaf: Message, added: int) -> 
 
 
 def delete(*, room: Chatroom) -> None:
-    """Take a room away from its user at once; what was said in it is erased in the background.
+    """Mark a room as deleted at once; the messages are erased in the background.
 
-    Raises Chatroom.DoesNotExist if that has been done already.
+    Raises Chatroom.DoesNotExist if the room is already deleted.
     """
     with transaction.atomic():
         if not Chatroom.objects.filter(pk=room.pk).mark_deleted(now=timezone.now()):

@@ -1,4 +1,4 @@
-"""Erases what was said in rooms that were deleted, piece by piece, in the background."""
+"""Erase the messages of deleted rooms in batches, in the background."""
 
 import uuid
 
@@ -8,11 +8,12 @@ from chatrooms.models import Chatroom
 from messaging.models import Message, MessageQuerySet
 from messaging.streaming.buffer import Position, delete_buffers, publish_end, publish_stop
 
-# A fraction of a second's work, so that nobody waits long for a lock or for the task to end.
+# The work of a fraction of a second, so nobody waits long for a lock or for the end of the task.
 BATCH = 2_000
-# The newest of a room with all that follows upon them: no message may lose its parent, and the
-# order of ids is not always that of the tree, where the clocks of two machines differ. By an
-# array, as the planner expects more rows of a recursion, and would read the table for a join.
+# Selects the newest messages of a room with all descendants: no message may lose the parent. The
+# order of ids may differ from the order of the tree, where the clocks of two machines differ. The
+# ids are in an array. In a join the planner expects more rows of a recursion, and would read the
+# table.
 ERASE_NEWEST = """
 WITH RECURSIVE erased (id) AS (
     (SELECT id FROM messaging_message WHERE chatroom_id = %s ORDER BY id DESC LIMIT %s)
@@ -26,8 +27,9 @@ DELETE FROM messaging_message WHERE id = ANY (ARRAY(SELECT id FROM erased)) RETU
 def erase_room(*, chatroom_id: uuid.UUID) -> None:
     """Erase a deleted room.
 
-    Ends early when another task is at it, or while a worker has one of its replies, whose use of
-    tokens is yet to be recorded; the sweep then comes back to it.
+    Ends early while another task erases the room. Ends early, too, while a worker has a reply of
+    the room, since the token usage of the reply is not recorded yet. The sweep then enqueues the
+    room again.
     """
     stop_replies(Message.objects.filter(chatroom=chatroom_id))
     while erase_batch(chatroom_id):
@@ -35,7 +37,7 @@ def erase_room(*, chatroom_id: uuid.UUID) -> None:
 
 
 def stop_replies(messages: MessageQuerySet) -> None:
-    """End those that are under way, or ask their workers to."""
+    """End queued replies, and ask workers to end replies in generation."""
     for reply in messages.active():
         if Message.objects.stop_queued(reply=reply):
             publish_end(reply.pk, Position(reply.attempt + 1, 0))
@@ -44,7 +46,7 @@ def stop_replies(messages: MessageQuerySet) -> None:
 
 
 def erase_batch(chatroom_id: uuid.UUID) -> bool:
-    """Erase some of a room's messages, or at last the room; False if there is no more to do."""
+    """Erase a batch of a room's messages, or at last the room; False if done."""
     with transaction.atomic():
         # The lock keeps two tasks from erasing the same messages.
         rooms = Chatroom.objects.deleted().select_for_update(skip_locked=True)

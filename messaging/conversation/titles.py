@@ -1,4 +1,4 @@
-"""Names a room after its first exchange, unless a person has."""
+"""Name a room after the first exchange, unless a person has named the room."""
 
 import logging
 import re
@@ -32,16 +32,16 @@ INSTRUCTION = (
     "Answer with the title alone."
 )
 READ_CHARACTERS = 2_000
-# What a title of a person's may not have either.
+# Characters refused in a person's title too.
 INVISIBLE = re.compile(f"[{UNFIT}]")
 TITLE_CHARACTERS = 60
 TITLE_TOKENS = 64
 
 
 def title_room(*, chatroom_id: uuid.UUID) -> None:
-    """Give the room a title; one that has come in the meantime stays.
+    """Give the room a title; a title set in the meantime stays.
 
-    Where Gemini gives none, the beginning of the first prompt serves.
+    Without a title from Gemini, the beginning of the first prompt serves.
     """
     room = Chatroom.objects.untitled().filter(pk=chatroom_id).first()
     if room is None:
@@ -53,7 +53,7 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
 
 
 def suggest_title(prompt: Message, reply: Message) -> str:
-    """Ask Gemini for a title once for each reply; the ledger has what that cost."""
+    """Ask Gemini for a title once for each reply; the ledger has the cost."""
     if reply.model_version == OFFLINE or has_title_record(reply):
         return ""
     priced = model_in_service(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
@@ -82,13 +82,16 @@ def suggest_title(prompt: Message, reply: Message) -> str:
 
 
 def has_title_record(reply: Message) -> bool:
-    """Whether Gemini has been asked for a title after this reply; the task may run twice."""
+    """Whether Gemini was asked for a title of a reply; the task may run twice."""
     titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
     return titles.filter(reply_id=reply.pk).exists()
 
 
 def normalise_title(text: str) -> str:
-    """One line without markup, control characters and quotation marks, at most 60 characters."""
+    """Reduce a text to a line of at most 60 characters.
+
+    Markup, control characters and quotation marks are removed.
+    """
     line = next((line for line in text.splitlines() if line.strip()), "")
     visible = "".join(" " if unicodedata.category(c) == "Cc" else c for c in line)
     visible = INVISIBLE.sub("", visible)

@@ -1,4 +1,4 @@
-"""Collects one streamed answer of Gemini into text and a `Completion`, for both SDKs."""
+"""Collect a streamed answer of Gemini into text and a `Completion`, for both SDKs."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ LONGEST_CODE = 40
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One message of the stream, free of SDK types. `text` is without the model's thoughts.
+    """A message of the stream, free of SDK types. `text` is without the model's thoughts.
 
     `finish_reason` and `block_reason` are Google's names, or empty.
     """
@@ -38,7 +38,7 @@ class Chunk:
 
 
 class StreamAccumulator:
-    """One answer while its chunks come in; their texts go to `on_delta`."""
+    """An answer while chunks come in; the text of each chunk goes to `on_delta`."""
 
     def __init__(self, request: Request, on_delta: OnDelta) -> None:
         self._on_delta = on_delta
@@ -60,13 +60,13 @@ class StreamAccumulator:
         self._on_delta(TextDelta(chunk.text))
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
-        """Return how the answer ended; raises GeminiError or Cancelled.
+        """Return the end of the answer; raises GeminiError or Cancelled.
 
         After text each failure is `interrupted`. After a finish reason there is no failure: the
         answer is whole, and only the end of the connection went wrong.
         """
         if cancelled.is_set and not (self._finish_reason or self._block_reason):
-            # Gemini has the request, and may have read all of it.
+            # Gemini has the request, and may have read the whole request.
             raise Cancelled(cancelled.reason, usage=self._usage, model_version=self._model_version)
         error = self._failure(failed)
         if error is not None:

@@ -1,4 +1,4 @@
-"""What each Gemini backend takes and gives: requests, deltas, one error class, cancellation."""
+"""The types of every Gemini backend: requests, deltas, the error class, cancellation."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ Part = TextPart
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One message of the conversation; `role` and the parts are Gemini's terms."""
+    """A message of the conversation; `role` and the parts are Gemini's terms."""
 
     role: Literal["user", "model"]
     parts: tuple[Part, ...]
@@ -31,13 +31,16 @@ class Content:
         return "".join(part.text for part in self.parts)
 
     def as_dict(self) -> dict[str, Any]:
-        """As the REST API and both SDKs take it. Their own classes cost twice the time."""
+        """Return the form for the REST API and both SDKs.
+
+        The SDKs' classes cost twice the time.
+        """
         return {"role": self.role, "parts": [part.as_dict() for part in self.parts]}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One reply to ask for. `contents` ends with the prompt; `system` may be empty."""
+    """A request for a reply. `contents` ends with the prompt; `system` may be empty."""
 
     model: str
     system: str
@@ -55,19 +58,19 @@ class TextDelta:
 # Thoughts, steps, sources and function calls will be classes beside TextDelta.
 Delta = TextDelta
 
-# Upstream sent something that this program does not use, as a thought or a usage report.
+# An unused message of upstream, as a thought or a usage report.
 SIGN_OF_LIFE = TextDelta("")
 
-# Gets each delta of an answer. It must not block: the thread that calls it may be reading
+# Gets each delta of an answer. The function must not block: the calling thread may be reading
 # hundreds of answers. `stream_reply` does not pass a SIGN_OF_LIFE on.
 OnDelta = Callable[[Delta], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one generation; `output_tokens` does not include `thinking_tokens`.
+    """Tokens of a generation; `output_tokens` does not include `thinking_tokens`.
 
-    `estimated` means that the provider sent no usage; the figures come from text lengths.
+    `estimated` means no usage from the provider; the figures come from text lengths.
     """
 
     prompt_tokens: int
@@ -81,7 +84,7 @@ class Usage:
 class Completion:
     """The end of a whole answer.
 
-    `finish_reason` is `stop`, `max_tokens` or `other` (one that this program does not know).
+    `finish_reason` is `stop`, `max_tokens` or `other` (a reason unknown to the program).
     """
 
     finish_reason: str
@@ -101,19 +104,19 @@ ErrorCode = Literal[
     "empty",
 ]
 
-# Failures after which a person may send the same request again.
+# Codes of temporary failures: a person may send the same request again.
 RETRYABLE_CODES = frozenset({"rate_limited", "unavailable", "timeout", "interrupted", "empty"})
 
 
 class GeminiError(Exception):
-    """The one error of every backend. Holds no key, no provider text and no user's text.
+    """The error of every backend. Holds no key, no provider text, no user's text.
 
-    `detail` is a sentence that a person can act on. `permanent` means that the program does not
-    retry; `retryable` means that a person may try again later. `retry_after` is the provider's
-    time in seconds. `scope` is set for `rate_limited`: "minute" or "day". `clock` is set for
-    `timeout`: "first_byte", "idle" or "total". `usage` and `model_version` are the provider's
-    report before the failure. Without a report `usage` is estimated; it is None where the request
-    did not reach a model. `provider_code` is the provider's name for the failure, as "429
+    `detail` is a sentence with advice for a person. The program does not retry after a `permanent`
+    failure. A person may try again later after a `retryable` failure. `retry_after` is the
+    provider's time in seconds. `scope` is set for `rate_limited`: "minute" or "day". `clock` is set
+    for `timeout`: "first_byte", "idle" or "total". `usage` and `model_version` are the provider's
+    report before the failure. Without a report `usage` is estimated, or None if the request did not
+    reach a model. `provider_code` is the provider's name for the failure, as "429
     RESOURCE_EXHAUSTED" or "SAFETY".
     """
 
@@ -144,10 +147,10 @@ class GeminiError(Exception):
 
 
 class Cancelled(Exception):
-    """This program ended the stream; the text until then is valid.
+    """The program ended the stream; the text until then is valid.
 
     `usage` and `model_version` are as on `GeminiError`: a stopped generation has a cost too.
-    `usage` is None where the request was not sent to the provider.
+    `usage` is None if the request was not sent to the provider.
     """
 
     def __init__(self, reason: str, *, usage: Usage | None = None, model_version: str = "") -> None:
@@ -158,15 +161,15 @@ class Cancelled(Exception):
 
 
 class Cancellation:
-    """A thread-safe request to end one stream; it can wake a thread that waits on a socket.
+    """A thread-safe request to end a stream; wakes a thread blocked on a socket.
 
-    The first `cancel` wins. A callback runs at most once, in the thread that cancels. The callback
-    must not block and must not use this object.
+    The first `cancel` wins. A callback runs at most once, in the thread of the `cancel`. The
+    callback must not block and must not use the Cancellation.
     """
 
     def __init__(self) -> None:
-        # One lock for running and removing callbacks: after `on_cancel` its callback cannot run,
-        # so the callback never closes a socket that serves another stream by then.
+        # The lock covers running and removing callbacks, so no callback runs after `on_cancel`. A
+        # late callback could close the socket of another stream.
         self._lock = threading.Lock()
         self._set = threading.Event()
         self._callbacks: dict[object, Callable[[], object]] = {}
@@ -195,7 +198,7 @@ class Cancellation:
 
     @contextmanager
     def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Run `callback` on a cancellation within the block, or at once after an earlier one."""
+        """Run `callback` on a cancellation within the block, or at once if already cancelled."""
         key = object()
         with self._lock:
             if self._set.is_set():
@@ -210,13 +213,13 @@ class Cancellation:
 
 
 class Backend:
-    """Streams one reply in one try; `stream_reply` has the retries and the deadlines.
+    """Streams a reply in a single try; `stream_reply` has the retries and the deadlines.
 
-    A subclass takes no arguments. Each process has one instance, which many threads use.
+    A subclass takes no arguments. Each process has a single instance for many threads.
     """
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
-        """Pass each delta of the answer to `on_delta` at once, and return how the answer ended.
+        """Pass each delta to `on_delta` at once, and return the end of the answer.
 
         Raises `GeminiError`. Soon after `cancelled` is set the backend closes the connection and
         raises `Cancelled`, even while upstream is silent.

@@ -1,7 +1,8 @@
-"""The deadlines of active replies, watched by one thread for the whole process.
+"""The deadlines of active replies, watched by a single thread of the process.
 
-The SDKs' timeouts are per read: a trickle of one byte a second never reaches them. Only another
-thread can wake a thread that is blocked in a read. So one thread watches hundreds of deadlines.
+The SDKs' timeouts are per read: a trickle of one byte a second never reaches a timeout. Only
+another thread can wake a thread blocked in a read. So a single thread watches hundreds of
+deadlines.
 """
 
 import heapq
@@ -18,14 +19,17 @@ from django.conf import settings
 from messaging.gemini.base import Cancellation
 from messaging.gemini.process import PerProcess
 
-# For a host that does not answer at all. The older SDK cannot be interrupted here.
+# For a host without any answer. The older SDK cannot be interrupted during a connect.
 CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits in seconds: silence before the first chunk, silence between two chunks, and the
-    whole reply with its tries and the waits between them."""
+    """Limits of a reply in seconds.
+
+    `first_byte` limits the silence before the first chunk, `idle` the silence between two chunks.
+    `total` limits the whole reply, with all tries and all waits between tries.
+    """
 
     first_byte: float
     idle: float
@@ -41,7 +45,7 @@ class Limits:
 
 
 class Deadline:
-    """Cancels one try when upstream takes too long; the reason is the name of the limit."""
+    """Cancels a slow try; the reason is the name of the limit."""
 
     def __init__(self, attempt: Cancellation, *, limits: Limits, ends_at: float) -> None:
         self._attempt = attempt
@@ -76,10 +80,11 @@ class Deadline:
 
 
 class _DeadlineWatcher:
-    """A heap of the times at which to check a deadline again.
+    """A heap of the times for the next check of a deadline.
 
-    A deadline moves with each chunk, nearly always to a later time. So its entry in the heap stays
-    until its time comes, and is then corrected. Only a move to an earlier time adds an entry.
+    A deadline moves with each chunk, nearly always to a later time. So the entry in the heap stays
+    until the time of the entry, and is then corrected. Only a move to an earlier time adds an
+    entry.
     """
 
     def __init__(self) -> None:
@@ -116,7 +121,7 @@ class _DeadlineWatcher:
                     continue
                 heapq.heappop(self._heap)
                 if at != deadline.queued_at:
-                    continue  # an earlier entry has replaced this one
+                    continue  # replaced by an earlier entry
                 deadline.queued_at = math.inf
                 if deadline.fires_at <= monotonic():
                     deadline.fires_at = math.inf

@@ -1,7 +1,7 @@
-"""The event loop that reads all streams of a process, in one thread.
+"""The event loop for all streams of a process, in a single thread.
 
-Hundreds of threads that wait for the next chunk of a stream wake up thousands of times a second.
-Each time they compete for the interpreter's lock, which doubles the CPU of a reply.
+With a thread for each stream, hundreds of threads wake up for chunks thousands of times a second.
+Each time the threads compete for the interpreter's lock, and the CPU of a reply doubles.
 """
 
 import asyncio

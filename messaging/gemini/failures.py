@@ -29,7 +29,7 @@ def unavailable(detail: str = "", *, retry_after: float | None = None) -> Gemini
 def failure_for_status(
     status: int, body: object, headers: Mapping[str, str] | None = None
 ) -> GeminiError:
-    """Map an HTTP error; `body` is its parsed JSON, or any other value."""
+    """Map an HTTP error; `body` is the parsed JSON, or any other value."""
     error = _error_in(body)
     failure = _failure(status, error, headers or {})
     failure.provider_code = f"{status} {_status_name(error)}".strip()
@@ -75,7 +75,7 @@ def _refusal(status: int, error: dict[str, Any], reasons: set[str]) -> GeminiErr
 
 
 def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> GeminiError:
-    """Map a 429. A daily quota has a RetryInfo of some seconds too, which is useless."""
+    """Map a 429. The RetryInfo of a daily quota, some seconds, is useless."""
     quotas = [
         str(violation.get("quotaId", ""))
         for each in details
@@ -98,7 +98,7 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
 
 
 def _status_name(error: dict[str, Any]) -> str:
-    """Google's name of the status; empty for any other text."""
+    """Return Google's name of the status; empty for any other text."""
     name = str(error.get("status", ""))
     return name if _STATUS.fullmatch(name) else ""
 
@@ -109,7 +109,7 @@ def _error_in(body: object) -> dict[str, Any]:
 
 
 def _retry_after(details: list[dict[str, Any]], headers: Mapping[str, str]) -> float | None:
-    """Seconds from RetryInfo ("3.5s") or from the Retry-After header."""
+    """Return the seconds from RetryInfo ("3.5s") or from the Retry-After header."""
     delays = [each["retryDelay"] for each in details if "retryDelay" in each]
     for delay in (*delays, headers.get("retry-after", "")):
         match = _DURATION.fullmatch(str(delay).strip())

@@ -1,7 +1,7 @@
 """Gemini through google-genai, Google's current SDK: the default backend with a key.
 
-The SDK is imported at its first use: it costs 0.4 s and 50 MB, which web processes and management
-commands do not need.
+The SDK is imported at the first use. The import costs 0.4 s and 50 MB, and web processes and
+management commands do not need the SDK.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from google.genai import types
 
 _clients: PerProcess[genai.Client] = PerProcess()
-# Closes the responses of the current answer: an abandoned generator of the SDK holds its
-# connection until garbage collection.
+# Closes the responses of the current answer: an abandoned generator of the SDK holds the connection
+# until garbage collection.
 _opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 
 
 class Backend(BaseBackend):
-    """One try by `aio.models.generate_content_stream`; the SDK's retries are off."""
+    """A single try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         answer = StreamAccumulator(request, on_delta)
@@ -41,11 +41,11 @@ class Backend(BaseBackend):
 
 
 async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> GeminiError | None:
-    """Read a whole answer; returns the failure that ended it early."""
+    """Read a whole answer; returns the failure of an incomplete answer."""
     import httpx2
     from google.genai import errors
 
-    # The SDK raises any of these for a body that is not Gemini's.
+    # Errors of the SDK for a body that is not Gemini's.
     garbage = (ValueError, TypeError, AttributeError, KeyError)
     async with AsyncExitStack() as opened, aclosing(chunks):
         _opened.set(opened)
@@ -53,8 +53,8 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> Gem
             try:
                 chunk = await anext(chunks, None)
             except (errors.APIError, httpx2.HTTPError, *garbage) as error:
-                # Returned, not raised: the SDK's exception, which quotes bodies and headers, would
-                # be the context of ours.
+                # Returned, not raised: the SDK's exception quotes bodies and headers, and would be
+                # the context of a raised error.
                 return _failure_for(error)
             if chunk is None:
                 return None
@@ -70,7 +70,7 @@ async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chun
             "system_instruction": request.system or None,
             "max_output_tokens": request.max_output_tokens,
             "automatic_function_calling": {"disable": True},
-            # Off: it would append a second generation to the first.
+            # Off: a continuation would append a second generation to the first.
             "automatic_continuation": False,
         },
     ):
@@ -91,7 +91,7 @@ def _chunk(response: types.GenerateContentResponse) -> Chunk:
 
 
 def _name(reason: Any, unspecified: str) -> str:
-    """An enum's name; a name that the SDK does not know stays as it is."""
+    """Return the name of an enum; a name unknown to the SDK stays unchanged."""
     name = str(getattr(reason, "value", reason) or "")
     return "" if name == unspecified else name
 
@@ -128,7 +128,7 @@ def _make_client(key: str, base: str) -> genai.Client:
     from google import genai
     from google.genai import types
 
-    tls = httpx2.create_ssl_context()  # made once: each costs 40 ms
+    tls = httpx2.create_ssl_context()  # made once: each context costs 40 ms
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS).as_dict()
 
     async def limit_connect(request: httpx2.Request) -> None:
@@ -141,7 +141,7 @@ def _make_client(key: str, base: str) -> genai.Client:
     http_client = httpx2.AsyncClient(
         verify=tls,
         # Without limits: the worker's concurrency bounds the streams. The pool's default of 100
-        # would block the 101st.
+        # would block the 101st stream.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
         event_hooks={"request": [limit_connect], "response": [close_with_answer]},
     )

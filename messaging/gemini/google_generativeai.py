@@ -1,14 +1,14 @@
 """Gemini through google-generativeai, Google's former SDK, over REST.
 
-Its support ended on 2025-11-30; google_genai is the better choice. What this backend cannot do:
+The support ended on 2025-11-30; google_genai is the better choice. Limits of the backend:
 
-- count thinking tokens: the SDK's messages have no field for them, `thinking_tokens` is 0;
-- name an unknown finish reason, or use an option that Google added after 2024;
-- gRPC, which the SDK allows over TLS only, so not to a fake or a gateway on loopback.
+- no count of thinking tokens: the SDK's messages lack the field, `thinking_tokens` is 0;
+- no name of an unknown finish reason, and no option from Google after 2024;
+- no gRPC: the SDK allows gRPC over TLS only, so not to a fake or a gateway on loopback.
 
-messaging.gemini.legacy.network corrects what the SDK gets wrong: errors inside an array, errors in
-mid-stream, thoughts joined to the answer. The SDK is imported at its first use: it costs 0.5 s and
-78 MB.
+messaging.gemini.legacy.network corrects faults of the SDK: errors inside an array, errors in
+mid-stream, thoughts joined to the answer. The SDK is imported at the first use. The import costs
+0.5 s and 78 MB.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _clients: PerProcess[GenerativeServiceClient] = PerProcess()
 
 
 class Backend(BaseBackend):
-    """One try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
+    """A try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         client = _client()
@@ -45,7 +45,7 @@ class Backend(BaseBackend):
 
         from messaging.gemini.legacy.network import StreamedError
 
-        # The SDK raises any of these for a body that is not Gemini's.
+        # Errors of the SDK for a body that is not Gemini's.
         garbage = (ValueError, TypeError, AttributeError, KeyError)
         failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
         answer = StreamAccumulator(request, on_delta)
@@ -61,14 +61,14 @@ class Backend(BaseBackend):
                     break
                 answer.add(chunk)
         # Outside the except block: an SDK's exception quotes bodies and headers, and must not be
-        # the context of ours.
+        # the context of the raised error.
         return answer.end(failed, cancelled)
 
 
 def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chunk]:
     from google import generativeai
 
-    # Any: the SDK's annotations do not match its attributes at run time.
+    # Any: the SDK's annotations do not match the attributes at run time.
     model: Any = generativeai.GenerativeModel(
         request.model, system_instruction=request.system or None
     )
@@ -83,7 +83,7 @@ def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chun
         )
     except StopIteration:
         return  # an empty stream
-    # Iterating the response gives each chunk only when the next one has come. These two attributes
+    # Iterating the response gives each chunk only when the next chunk has come. The two attributes
     # are the first chunk and the rest; the SDK gets no more releases.
     try:
         yield _chunk(response._result)
@@ -94,7 +94,7 @@ def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chun
 
 
 def _chunk(message: GenerateContentResponse) -> Chunk:
-    # The protobuf below the SDK's wrapper, which costs four times as much to read.
+    # The protobuf below the SDK's wrapper: the wrapper costs four times as much to read.
     bare = type(message).pb(message)
     candidate = bare.candidates[0] if bare.candidates else None
     return Chunk(
@@ -107,7 +107,7 @@ def _chunk(message: GenerateContentResponse) -> Chunk:
 
 
 def _name(message: Any, field: str) -> str:
-    """The name of an enum's value; a value that the SDK does not know stays a number."""
+    """Return the name of an enum's value; an unknown value stays a number."""
     number = getattr(message, field)
     known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
     return (known.name if known else str(number)) if number else ""
@@ -144,7 +144,7 @@ def _client() -> GenerativeServiceClient:
 
 def _make_client(key: str, base: str) -> GenerativeServiceClient:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # the end of its support
+        warnings.simplefilter("ignore", FutureWarning)  # the end of the SDK's support
         import google.generativeai  # noqa: F401
     from google.ai.generativelanguage import GenerativeServiceClient
 

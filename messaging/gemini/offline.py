@@ -1,4 +1,4 @@
-"""The backend of an installation without a key; it says that it is no AI."""
+"""The backend of an installation without a key; the reply says "no AI answer"."""
 
 import re
 
@@ -10,10 +10,10 @@ _ECHOED_CHARACTERS = 120
 
 
 class Backend(BaseBackend):
-    """Streams a fixed reply: that this is no AI answer, and how to get one.
+    """Streams a fixed reply: no AI answer, and the way to a real answer.
 
-    The backend needs no network and costs nothing. Only settings choose it; no failure of another
-    backend falls back to it.
+    The backend needs no network and costs nothing. Only settings choose the offline backend: no
+    failure of another backend falls back to the fixed reply.
     """
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:

@@ -1,4 +1,4 @@
-"""Objects that exist once per process. A fork starts without them, so no socket is shared."""
+"""The objects of a process. A fork starts without objects, so no socket is shared."""
 
 import os
 import threading
@@ -9,10 +9,11 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """A cache by key. Objects are created under a lock and do not survive a fork.
+    """A cache by key. Objects are created under a lock; a fork starts empty.
 
-    A Gemini client of a parent process gave one child's reply to another child's user: both read
-    the same socket. A fork replaces the lock too, since a thread of the parent may have held it.
+    A Gemini client of a parent process gave a child's reply to another child's user: both children
+    read the same socket. A fork replaces the lock too, since a thread of the parent may have held
+    the lock.
     """
 
     def __init__(self) -> None:

@@ -32,11 +32,11 @@ _TIMEOUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """The number of tries for one reply, and the waits between them in seconds.
+    """The number of tries for a reply, and the waits between tries in seconds.
 
-    A wait is random between `shortest` and a bound that doubles up to `longest`, so that replies
-    of one outage do not return together. `budget` bounds the sum of the waits of one reply. A
-    reply that needs more goes back to the queue, and another reply gets its slot.
+    A wait is random between `shortest` and a bound. The bound doubles up to `longest`. So replies
+    of the same outage do not return together. `budget` bounds the sum of the waits of a reply. A
+    reply with a longer wait goes back to the queue, and another reply gets the slot.
     """
 
     tries: int = 4
@@ -45,7 +45,7 @@ class Retries:
     budget: float = 45.0
 
     def wait_before_next(self, error: GeminiError, *, tried: int, waited: float) -> float | None:
-        """Seconds to wait after try number `tried`; None if that was the last try."""
+        """Return the seconds to wait after try number `tried`; None after the last try."""
         if error.permanent or tried >= self.tries:
             return None
         bound = min(self.longest, self.shortest * 2 ** (tried + 1))
@@ -59,7 +59,7 @@ _RETRIES = Retries()
 
 
 def get_backend() -> Backend:
-    """The backend that the settings name; each process has one."""
+    """Return the backend of the settings; each process has a single instance."""
     path = settings.GEMINI_BACKEND
     return _backends.get(path, lambda: import_string(path)())
 
@@ -67,14 +67,14 @@ def get_backend() -> Backend:
 def stream_reply(
     request: Request, *, cancelled: Cancellation, on_delta: OnDelta, retries: Retries = _RETRIES
 ) -> Completion:
-    """Stream one reply: each of its deltas goes to `on_delta`, which must not block.
+    """Stream a reply: each delta goes to `on_delta`, and `on_delta` must not block.
 
     Temporary failures (408, 429, 5xx, broken connections) are retried until the first delta. After
-    it nothing is retried, since a second generation does not continue the first. A failure with a
-    `retry_after` beyond the budget is raised, and the caller waits.
+    the first delta nothing is retried, since a second generation does not continue the first. A
+    failure with a `retry_after` beyond the budget is raised, and the caller waits.
 
     Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
-    first-byte and idle clocks, but nothing puts off the total one.
+    first-byte and idle clocks, but nothing puts off the total clock.
     """
     limits = Limits.from_settings()
     ends_at = monotonic() + limits.total
@@ -105,7 +105,7 @@ def stream_reply(
 def _try_once(
     request: Request, cancelled: Cancellation, on_delta: OnDelta, *, limits: Limits, ends_at: float
 ) -> Completion:
-    """Make one try; a deadline ends the try by a second cancellation."""
+    """Make a single try; a deadline ends the try by a second cancellation."""
     attempt = Cancellation()
     deadline = Deadline(attempt, limits=limits, ends_at=ends_at)
 

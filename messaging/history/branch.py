@@ -1,4 +1,4 @@
-"""The active branch of a room, read at a cost that depends on the page alone."""
+"""Read the active branch of a room, at a cost bounded by the page."""
 
 import uuid
 from collections import namedtuple
@@ -15,8 +15,8 @@ from messaging.models import Message
 
 Row = TypeVar("Row", "ContextRow", "MessageRow")
 
-# Points every ancestor of a message at its branch. A step that points there already is not
-# written again.
+# Points every ancestor of a message at the branch of the message. A row with the right branch is
+# not written again.
 ACTIVATE_SQL = """
 WITH RECURSIVE branch (id, parent_id) AS (
     SELECT id, parent_id FROM messaging_message WHERE id = %(message)s
@@ -27,13 +27,13 @@ WITH RECURSIVE branch (id, parent_id) AS (
 UPDATE messaging_message above SET active_child = branch.id
 FROM branch WHERE above.id = branch.parent_id AND above.active_child IS DISTINCT FROM branch.id
 """
-# How far from its end the active branch is searched for a parent.
+# The number of messages in the search for a parent, from the end of the active branch.
 NEARBY_DEPTH = 200
 
-# What a message is read with: not its `words`, which are for the search alone.
+# The columns of a message, without `words`: only the search needs `words`.
 MESSAGE_SQL = columns_of(Message, "messaging_message")
-# The ids of a message's variants, oldest first: a look into an index for each message, as the
-# planner takes every message of a large room for a first one, given the chance.
+# The ids of a message's variants, oldest first: an index scan for each message. Given the chance,
+# the planner takes every message of a large room for a first message.
 VARIANTS_SQL = """
 CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     SELECT variant.id FROM messaging_message variant
@@ -47,7 +47,7 @@ CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
 ACTIVE_LEAF_SQL = f"SELECT active_leaf FROM ({own_room_cte()}) AS room"  # noqa: S608
 
 
-# What no client sees of a message.
+# Columns of a message hidden from clients.
 HIDDEN = {
     "user_id",
     "active_child",
@@ -69,10 +69,10 @@ Columns: Any = namedtuple("Columns", VISIBLE)  # type: ignore[misc]
 
 
 class MessageRow(Columns):
-    """A message as MessageSerializer reads it.
+    """A message in the form for MessageSerializer.
 
-    A page of these takes a third of the time of a page of instances. The ids and the time are
-    text, as clients get them.
+    A page of rows takes a third of the time of a page of instances. The ids and the time are text,
+    as in the JSON.
     """
 
     __slots__ = ()
@@ -82,7 +82,7 @@ class MessageRow(Columns):
 
 
 class ContextRow(NamedTuple):
-    """A message as it is sent to Gemini."""
+    """A message in the form for Gemini."""
 
     parent_id: uuid.UUID | None
     content: str
@@ -91,7 +91,7 @@ class ContextRow(NamedTuple):
 CONTEXT_ROW_SQL = ", ".join(f"messaging_message.{name}" for name in ContextRow._fields)
 AS_TEXT = {
     **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
-    # As `gemchat.api.text.rfc3339` tells it.
+    # In the format of `gemchat.api.text.rfc3339`.
     "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
     "sibling_ids": f"({VARIANTS_SQL})::text[]",
@@ -105,7 +105,7 @@ FROM ({own_room_cte()}) AS room JOIN messaging_message ON messaging_message.chat
 ORDER BY messaging_message.id DESC LIMIT %(limit)s
 """  # noqa: S608 the values are parameters
 
-# Walks from a message towards the root. Each step is one look-up by primary key.
+# Walks from a message towards the root. Each step is a read by primary key.
 ANCESTORS_SQL = """
 WITH RECURSIVE branch (id, parent_id, height) AS (
     SELECT id, parent_id, 1 FROM messaging_message WHERE id = {start}
@@ -118,8 +118,8 @@ SELECT {columns} FROM branch JOIN messaging_message USING (id)
 ORDER BY branch.height DESC
 """
 
-# Walks from a message towards the leaf: over the child that is shown, where there are several,
-# and over the newest where nobody has chosen. Each step is one look-up in `message_children`.
+# Walks from a message towards the leaf. Of several children a step takes the active child, or the
+# newest child where nobody has chosen. Each step is a read of `message_children`.
 DESCENDANTS_SQL = """
 WITH RECURSIVE branch (id, active_child, depth) AS (
     SELECT id, active_child, 0 FROM messaging_message WHERE id = %(start)s
@@ -192,8 +192,8 @@ def rows(kind: type[Row], statement: str, **values: Any) -> list[Row]:
 def activate(message: Message, *, room: Chatroom) -> None:
     """Make a message part of the active branch.
 
-    Mostly its parent is near the end of the active branch. Then every step above leads there
-    already, and one row is written. Otherwise every step from the root on is checked.
+    Mostly the parent is near the end of the active branch. Then every ancestor points to the branch
+    already, and a single row is written. Otherwise every step from the root on is checked.
     """
     if message.parent_id is None:
         return
@@ -207,9 +207,9 @@ def activate(message: Message, *, room: Chatroom) -> None:
 
 
 def root_of(room: Chatroom) -> uuid.UUID | None:
-    """Return the id of the first message of the active branch; None in an empty room.
+    """Return the first message's id on the active branch; None in an empty room.
 
-    With one first message there is nothing to choose from. With several, one statement climbs
+    With a single first message there is no choice. With several first messages, a statement climbs
     the whole branch.
     """
     roots = Message.objects.filter(chatroom=room, parent=None).values_list("pk", flat=True)[:2]
@@ -233,10 +233,11 @@ def leaf_below(start: uuid.UUID) -> uuid.UUID:
 def latest_page(
     *, user: User, chatroom_id: uuid.UUID | str, limit: int
 ) -> tuple[list[MessageRow], bool]:
-    """Return the last messages of the active branch, oldest first, and whether any precede them.
+    """Return the last messages of the active branch, and whether earlier messages exist.
 
-    A room of another user has none. Mostly they are the newest messages of the room, which takes
-    PostgreSQL a third of the time of a walk.
+    The messages are in order, oldest first. A room of another user has no messages. Mostly the
+    messages are the newest of the room. A read of the newest messages takes PostgreSQL a third of
+    the time of a walk.
     """
     asked = own_room_params(chatroom_id=chatroom_id, user_id=user.pk) | {"limit": limit + 1}
     messages = contiguous_branch(fetch(NEWEST_SQL, asked))
@@ -249,9 +250,9 @@ def latest_page(
 
 
 def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
-    """Return the rows of NEWEST_SQL, oldest first, if they are the end of the active branch.
+    """Return the rows of NEWEST_SQL, oldest first; None if other messages are between.
 
-    Then each row is the parent of the row before it. None where other messages are between.
+    The rows are the end of the active branch if each row is the parent of the row before.
     """
     expected = found[0][0] if found else None
     messages = [MessageRow._make(row[1:]) for row in found]
@@ -263,14 +264,14 @@ def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
 
 
 def with_siblings(messages: Iterable[Message]) -> list[Message]:
-    """Set `sibling_ids` of each message: the ids of all variants of its turn, oldest first.
+    """Set `sibling_ids` of each message: all variants of the turn, oldest first.
 
-    This takes one query for any number of messages.
+    Any number of messages takes a single query.
     """
     page = list(messages)
     statement = f"SELECT id, {VARIANTS_SQL} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
     variants: dict[Any, Any] = dict(fetch(statement, [[message.pk for message in page]]))
     for message in page:
-        # A message that is being erased meanwhile has none but itself.
+        # A message erased meanwhile has no other variant.
         message.sibling_ids = variants.get(message.pk, [message.pk])
     return page

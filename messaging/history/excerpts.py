@@ -1,4 +1,4 @@
-"""The part of a text where a search found its words, in pieces that say which of them to mark."""
+"""Excerpts of texts around the words of a query, with the words marked."""
 
 import re
 import unicodedata
@@ -6,19 +6,19 @@ from typing import TypedDict
 
 BEFORE_CHARACTERS, AFTER_CHARACTERS = 60, 140
 WORD = re.compile(r"[^\W_]+")
-# Searched by the character, as they are written without spaces; see `searchable_text`.
+# Searched by the character, since ideographs are written without spaces; see `searchable_text`.
 IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 class Fragment(TypedDict):
-    """Plain text; `marked` where it is one of the words that were searched for."""
+    """Plain text; `marked` if the text is a word of the query."""
 
     text: str
     marked: bool
 
 
 class _Fold(dict[int, int]):
-    """For str.translate: each character without case and accent, one for one."""
+    """For str.translate: maps a character to a single character without case and accent."""
 
     def __missing__(self, code: int) -> int:
         plain = unicodedata.normalize("NFKD", chr(code))[0].lower()
@@ -30,9 +30,9 @@ FOLD = _Fold()
 
 
 def excerpt(text: str, *, query: str) -> list[Fragment]:
-    """About 200 characters of a text, around the first of the query's words in it.
+    """Return about 200 characters of a text, around the first word of the query.
 
-    Where the text has it in a way that only PostgreSQL sees (ß for ss), the beginning, unmarked.
+    If only PostgreSQL finds the word (ß for ss), the excerpt is the beginning, without marks.
     """
     words, folded = compile_pattern(query), text.translate(FOLD)
     first = words.search(folded)
@@ -48,20 +48,23 @@ def excerpt(text: str, *, query: str) -> list[Fragment]:
 
 
 def compile_pattern(query: str) -> re.Pattern[str]:
-    """Finds the query's words in a folded text: whole words, and ideographs anywhere."""
+    """Compile a pattern of the query's words: whole words, and ideographs anywhere.
+
+    The pattern is for a folded text.
+    """
     words = set(WORD.findall(query.translate(FOLD)))
-    # The longer first, or a word would be marked as far as a shorter one goes.
+    # Longer words first, or a shorter word would end the mark of a longer word.
     ordered = sorted(words, key=len, reverse=True)
     patterns = [
         re.escape(word) if IDEOGRAPHS.search(word) else rf"(?<![^\W_]){re.escape(word)}(?![^\W_])"
         for word in ordered
     ]
-    # Without a word, what is found nowhere.
+    # Without a word, a pattern without matches.
     return re.compile("|".join(patterns) or r"(?!)")
 
 
 def window(text: str, *, around: int) -> tuple[int, int]:
-    """Where an excerpt starts and ends, between words where there are any near."""
+    """Return start and end of an excerpt, between words if a blank is near."""
     start = max(around - BEFORE_CHARACTERS, 0)
     if start and (blank := text.find(" ", start, around)) >= 0:
         start = blank + 1

@@ -1,16 +1,17 @@
-"""Searches a user's rooms by their titles and by what was said in them.
+"""Search a user's rooms by titles and messages.
 
-A room is found if its title, or one of its messages, has all the words of the query: whole words,
-as written but for case and accents, since a text here may be in any language (`searchable_text`
-says how it becomes words). Rooms come in the order of lists.
+A room is found if the title, or a message, has all the words of the query. Words are whole words as
+written, without case and accents, since a text may be in any language. `searchable_text` turns a
+text into words. Rooms come in the order of lists.
 
-Words are looked up in one of two ways, so that the cost is bounded whatever they are:
+A search takes either of two ways, so the cost is bounded for any words:
 
-- Most are in few messages: these are found in the index, and their rooms put in order.
-- Of a word that is in thousands of messages that would take long, while nearly every room has it.
-  So the rooms are walked through in their order, each from its newest message, until a page is
-  full. A walk ends after so many rooms and messages; the page may then be short, or empty, and the
-  next one goes on from there. Of one room it reads the newest 2,000 messages.
+- Most words are in few messages. The index finds the messages, and the rooms are sorted.
+- A common word is in thousands of messages and in nearly every room, so the index would take long.
+  Instead the rooms are walked through in the order of lists, each from the newest message, until a
+  page is full. A walk reads the newest 2,000 messages of a room, and ends at a limit of rooms and
+  messages. The page may then be short, or empty, and the next page goes on from the end of the
+  walk.
 """
 
 import uuid
@@ -32,13 +33,13 @@ from chatrooms.statements import (
 )
 from messaging.models import Message
 
-# A word that is in so many of the newest so many messages is too common for the index.
+# A word in COMMON_IN_SAMPLE of the newest SAMPLED_MESSAGES is too common for the index.
 SAMPLED_MESSAGES, COMMON_IN_SAMPLE = 1_000, 10
 MOST_HITS = 2_000
 WALKED_ROOMS = 1_000
 WALKED_MESSAGES_A_ROOM = 2_000
 WALKED_MESSAGES = 20_000
-# What `searchable_text` reads of a message.
+# The limit of `searchable_text` in a message.
 SEARCHED_CHARACTERS = 65_536
 
 PHRASE_SQL = "phraseto_tsquery('simple', searchable_text(%s))"
@@ -78,7 +79,7 @@ FROM (SELECT greatest((SELECT count(*) FROM hit), (SELECT count(*) FROM titled))
 LEFT JOIN page ON true
 """
 
-# `reading` counts the messages that the walk may have read by the end of a room.
+# `reading` bounds the messages read by the walk up to the end of a room.
 WALK_SQL = """
 SELECT walked.id, hit.id, walked.is_titled OR hit.id IS NOT NULL, walked.is_end
 FROM (
@@ -106,7 +107,7 @@ ORDER BY {walked_order} LIMIT %(limit)s + 1
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A room that was found, and what has the words: its newest such message, or its title."""
+    """A found room, with the newest message with the words, or else the title."""
 
     room: Chatroom
     text: str
@@ -115,7 +116,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """A page of hits, and the position that the next one follows, if there may be one."""
+    """A page of hits, and the last position before the next page, if any."""
 
     hits: list[Hit]
     last: Position | None
@@ -124,7 +125,7 @@ class SearchPage:
 def find_rooms(
     *, user: User, query: str, archived: bool, after: Position | None, limit: int
 ) -> SearchPage:
-    """At most `limit` of the user's listed rooms that have all words of the query."""
+    """Find at most `limit` listed rooms of the user with all words of the query."""
     words, is_common = parse_query(user=user, query=query)
     if not words:
         return SearchPage([], None)
@@ -138,9 +139,10 @@ def find_rooms(
 
 
 def parse_query(*, user: User, query: str) -> tuple[str, bool]:
-    """The query as PostgreSQL understands it, and whether its words are too common for the index.
+    """Return the query for PostgreSQL, and whether the words are too common.
 
-    What stands between blanks is looked for as it stands: one word, or several in a row.
+    Too common words are not for the index. Text between blanks is a phrase: a word, or several
+    words in a row.
     """
     phrases = query.split()
     statement = SAMPLE_SQL.format(query=" && ".join([PHRASE_SQL] * len(phrases)))
@@ -153,7 +155,7 @@ def parse_query(*, user: User, query: str) -> tuple[str, bool]:
 def find_by_index(
     wanted: dict[str, Any], is_after: bool, *, user: User, limit: int
 ) -> SearchPage | None:
-    """None if too many messages have the words after all."""
+    """Find rooms by the index; None if too many messages have the words."""
     statement = BY_INDEX_SQL.format(
         titled=titled_cte(),
         lookup=lookup_cte("found.id"),
@@ -199,7 +201,7 @@ def fetch_rows(statement: str, parameters: dict[str, Any]) -> list[Any]:
 
 
 def load_hits(found: list[tuple[uuid.UUID, uuid.UUID | None]], *, user: User) -> list[Hit]:
-    """The rooms and messages of a page, in the order of lists."""
+    """Load the rooms and messages of a page, in the order of lists."""
     messages = Message.objects.filter(pk__in=[message_id for _, message_id in found if message_id])
     texts = dict(messages.values_list("pk", Left("content", SEARCHED_CHARACTERS)))
     rooms = Chatroom.objects.owned_by(user).in_bulk([room_id for room_id, _ in found])

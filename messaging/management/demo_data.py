@@ -1,8 +1,8 @@
-"""Makes users, rooms and messages by the thousand or million, for demonstrations and measurements.
+"""Make users, rooms and messages by the million, for demonstrations and measurements.
 
-Rows go in by COPY, in transactions of some thousands, so that a run that is broken off leaves
-whole rooms but for the last. Each room is one branch of prompts and replies, as if its user had
-talked with Gemini.
+Rows go in by COPY, in transactions of some thousand rows. So an aborted run leaves whole rooms,
+except for the last room. Each room is a single branch of prompts and replies, as of a real
+conversation.
 """
 
 import itertools
@@ -24,10 +24,10 @@ from chatrooms.models import Chatroom
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.models import Message
 
-# 555-0100 to 0199 of every area are kept for fiction: no code ever reaches anybody.
+# 555-0100 to 0199 of every area are reserved for fiction: no code ever reaches anybody.
 AREAS = range(300, 1000)
 ROWS_A_TRANSACTION = 20_000
-# From here on it pays to put the words in order in heaps and not message by message.
+# For more messages, indexing the words in bulk is faster than message by message.
 MANY_MESSAGES = 20_000
 
 WORDS_A_MESSAGE = 40
@@ -46,14 +46,14 @@ class TooManyUsers(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many rooms for each user, with so many messages in each room."""
+    """The number of rooms for each user, and of messages in each room."""
 
     rooms: int
     messages: int
 
 
 def make_users(count: int) -> list[User]:
-    """New users with numbers of nobody. Raises TooManyUsers when these run out."""
+    """Make users with fictional numbers. Raises TooManyUsers without free numbers."""
     taken = set(
         User.objects.filter(mobile__regex=r"^\+1...55501..$").values_list("mobile", flat=True)
     )
@@ -76,7 +76,7 @@ def make_users(count: int) -> list[User]:
 
 
 def seed(users: Iterable[User], plan: Plan, *, tell: Tell) -> None:
-    """Make rooms with messages. `tell` hears how many rows have come each time."""
+    """Make rooms with messages. `tell` gets the number of new rows each time."""
     now = timezone.now()
     texts = made_up_texts(random.Random(7))  # noqa: S311 nothing secret is drawn
     for user in users:
@@ -90,7 +90,7 @@ def seed(users: Iterable[User], plan: Plan, *, tell: Tell) -> None:
 
 
 def room_at(user: User, number: int, plan: Plan, *, now: datetime) -> Chatroom:
-    """The user's room of that number, counted back from the one with the newest activity."""
+    """Make the user's room `number`, counted back from the newest activity."""
     last_at = now - timedelta(seconds=number)
     opened_at = last_at - timedelta(seconds=plan.messages)
     room_id = uuid7_at(opened_at, salt=random.getrandbits(62))  # noqa: S311
@@ -118,12 +118,12 @@ def message_time(room: Chatroom, number: int) -> datetime:
 
 
 def message_rows(room: Chatroom, texts: list[str]) -> Iterator[Row]:
-    """Prompt and reply in turn; each has a word of its own besides words that many have."""
+    """Yield prompts and replies in turn, each with a unique word and common words."""
     template = Message(chatroom=room, user_id=room.user_id, sender="user", status="complete")
     prompt, reply = row_of(template), row_of(answered(template))
     names = [field.attname for field in Message._meta.concrete_fields]
     place = {name: names.index(name) for name in names}
-    # Rooms begin at different places of the same talk.
+    # Rooms begin at different offsets of the same texts.
     parent, first = None, room.pk.int % TEXTS
     for number in range(room.message_count):
         row = list(reply if number % 2 else prompt)
@@ -149,7 +149,7 @@ def answered(prompt: Message) -> Message:
 
 
 def made_up_texts(chance: random.Random) -> list[str]:
-    """Sentences whose words are as unequally common as those of a language (Zipf's law)."""
+    """Make up sentences with the word frequencies of a language (Zipf's law)."""
     made_up = ("".join(chance.choices(SYLLABLES, k=3)) for _ in itertools.count())
     words = [*COMMON_WORDS, *itertools.islice(made_up, WORDS)]
     weights = list(itertools.accumulate(1 / (place + 10) for place in range(len(words))))
@@ -182,7 +182,7 @@ def batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 @contextmanager
 def words_in_heaps(messages: int) -> Iterator[None]:
-    """Lets PostgreSQL put many messages' words into the index together, several times as fast."""
+    """Let PostgreSQL index the words of many messages in bulk, several times as fast."""
     if messages < MANY_MESSAGES:
         yield
         return

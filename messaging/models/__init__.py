@@ -1,4 +1,4 @@
-"""The tables of conversations: messages, and the models of Gemini that answer."""
+"""The tables of conversations: messages, and Gemini's models."""
 
 from messaging.models.gemini_models import GeminiModel
 from messaging.models.messages import (

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class MessagingAction(models.TextChoices):
-    """What users, commands and staff do to conversations, as the audit log names it."""
+    """Actions of users, commands and staff on conversations, as in the audit log."""
 
     CHATROOM_DELETED = "chatroom_deleted"
     REPLY_RETRIED = "reply_retried"

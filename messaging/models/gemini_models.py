@@ -1,4 +1,4 @@
-"""The models that users may ask for, as data that staff edit: prices, tier, retirement."""
+"""The models of Gemini for users, as data for staff: prices, tier, retirement."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -32,7 +32,7 @@ class UnknownModel(DomainError):
 
 class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
     def get_for_user(self, user: User, name: str) -> "GeminiModel":
-        """The model of that name, if the user's plan has it."""
+        """Return the model `name`, if the user's plan has the model."""
         chosen = self.filter(name=name, is_enabled=True).first()
         if chosen is None:
             raise UnknownModel
@@ -85,7 +85,10 @@ class GeminiModel(models.Model):
     def cost_micro_usd(
         self, *, prompt_tokens: int, cached_tokens: int, output_tokens: int, thinking_tokens: int
     ) -> int:
-        """The cost of a reply at this model's prices, rounded up. Cached tokens are prompt's."""
+        """Compute a reply's cost at the model's prices, rounded up.
+
+        Cached tokens are part of the prompt tokens.
+        """
         total = (
             (prompt_tokens - cached_tokens) * self.input_price
             + cached_tokens * self.cached_price
@@ -95,10 +98,10 @@ class GeminiModel(models.Model):
 
 
 def model_in_service(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
-    """Of all models, the one that answers for `name` that day: itself, or its fallback once it has
-    retired.
+    """Return the model in service for `name` on a day.
 
-    None for a name that is not in the table; it is then asked for as it stands.
+    A retired model is replaced by the fallback. None for a name outside the table: Gemini then gets
+    the name unchanged.
     """
     found = {model.name: model for model in models}
     current, seen = found.get(name), set()

@@ -1,8 +1,8 @@
-"""Messages: a tree in each chatroom, in which the branches are variants of one conversation.
+"""Messages: a tree in each chatroom, with variants of the conversation as branches.
 
-A reply is a row from the moment that its prompt is accepted. Every step of its life is one
-conditional update, which names the expected status and attempt. So a second worker changes
-nothing, and neither does an attempt that was given up.
+A reply is a row from the acceptance of the prompt on. Every step in the life of a reply is a
+conditional update with the expected status and attempt. So a second worker changes nothing, and an
+abandoned attempt changes nothing.
 """
 
 import uuid
@@ -20,13 +20,13 @@ from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from messaging.gemini.base import ErrorCode
 
-# The error code of a reply that failed by a fault of this program.
+# The error code for a fault of the program.
 INTERNAL = "internal"
 ERROR_CODES = (*get_args(ErrorCode), INTERNAL)
 
 
 def resend_after() -> timedelta:
-    """Return how long a queued reply waits for a claim before it is enqueued again."""
+    """Return the wait for a claim before a queued reply is enqueued again."""
     return timedelta(seconds=2 * settings.REPLY_SWEEP_SECONDS)
 
 
@@ -41,7 +41,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def renew_leases(
         self, *, attempts: list[tuple[uuid.UUID, int]], now: datetime
     ) -> dict[tuple[uuid.UUID, int], bool]:
-        """Renew the leases of attempts; returns `stop_requested` by attempt that holds a reply."""
+        """Renew the leases of attempts; returns `stop_requested` by current attempt."""
         generating = self.filter(
             pk__in=[pk for pk, _ in attempts], status=Message.Status.GENERATING
         )
@@ -54,12 +54,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
             if (pk, attempt) in asked
         }
         lease = now + timedelta(seconds=settings.REPLY_LEASE_SECONDS)
-        # One statement for all; an attempt that ends in between is not generating any more.
+        # A single statement for all; an attempt ended in between is not in generation any more.
         generating.filter(pk__in=[pk for pk, _ in held]).update(lease_expires_at=lease)
         return held
 
     def expired(self, *, now: datetime) -> "MessageQuerySet":
-        """Filter the replies whose worker has died."""
+        """Filter the replies of dead workers."""
         return self.filter(status=Message.Status.GENERATING, lease_expires_at__lte=now)
 
     def requeue(
@@ -70,10 +70,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
         expired_at: datetime | None = None,
         retry_at: datetime | None = None,
     ) -> bool:
-        """Queue a reply again whose attempt was given up; False if another attempt has the reply.
+        """Requeue the reply of an abandoned attempt; False if another attempt has the reply.
 
-        `expired_at` asks besides that the lease has run out by then: a worker that has renewed it
-        in the meantime keeps its reply.
+        With `expired_at` the lease must have run out at `expired_at`: a worker with a renewed lease
+        keeps the reply.
         """
         held = self.filter(pk=reply_id, attempt=attempt, status=Message.Status.GENERATING)
         if expired_at is not None:
@@ -89,9 +89,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
 
     def stop_queued(self, *, reply: "Message") -> bool:
-        """End a reply that no worker has, and give its quota slot back.
+        """End a queued reply, and give the quota slot back.
 
-        It counts as an attempt, so that text of an earlier one, if there was any, is void.
+        The stop counts as an attempt, so any text of an earlier attempt is void.
         """
         with transaction.atomic():
             # The order of locks: the room, then the day's quota and messages.
@@ -109,20 +109,20 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return bool(stopped)
 
     def request_stop(self, *, reply: "Message") -> bool:
-        """Flag a reply that a worker has; False once it has ended."""
+        """Flag a reply in generation; False once the reply has ended."""
         return bool(
             self.filter(pk=reply.pk, status=Message.Status.GENERATING).update(stop_requested=True)
         )
 
     def requeue_failed(self, *, reply_id: uuid.UUID) -> bool:
-        """Queue a failed reply once more, as the same row; False if the reply is not failed.
+        """Queue a failed reply again, in the same row; False if not failed.
 
-        It takes no place of the quota: where the failure gave it back it stays so, and where the
-        user had to pay for the failure it is the same place still. Its text and error are void.
+        The reply takes no new quota slot: a slot given back by the failure stays free, and a
+        charged failure keeps the same slot. The text and the error are void.
         """
         room = Chatroom.objects.filter(pk=OuterRef("chatroom"), deleted_at=None)
-        # No join: it would hide the status in a subquery, which is not looked at again by
-        # whoever has waited for the row.
+        # No join: a join would hide the status in a subquery. PostgreSQL does not check a subquery
+        # again after a wait for the row.
         return bool(
             self.filter(Exists(room), pk=reply_id, status=Message.Status.FAILED).update(
                 status=Message.Status.QUEUED,
@@ -140,7 +140,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         )
 
     def claim_unsent(self, *, now: datetime, limit: int = 1000) -> list[uuid.UUID]:
-        """Claim queued replies that the queue may lack; each reply is returned once in a while."""
+        """Claim queued replies that the queue may lack, each once in `resend_after`."""
         due = (
             self.filter(status=Message.Status.QUEUED, resend_at__lte=now)
             .order_by("resend_at")
@@ -163,42 +163,43 @@ class Message(models.Model):
         FAILED = "failed"
         STOPPED = "stopped"
 
-    # Version 7, so that ids sort by time: the order of a room, and of the variants of a turn.
+    # Version 7, so ids sort by time: the order of messages in a room, and of variants of a turn.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     chatroom = models.ForeignKey(Chatroom, models.CASCADE, related_name="messages", db_index=False)
-    # The room's owner, who never changes: here too, so that the claims of one user need no join.
+    # The owner of the room never changes. The column is a copy, so the claims of a user need no
+    # join.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False
     )
     parent = models.ForeignKey(
         "self", models.CASCADE, null=True, related_name="children", db_index=False
     )
-    # Which variant of the next turn is shown, where there are several.
+    # The active variant of the next turn, if there are several variants.
     active_child = models.UUIDField(null=True, editable=False)
     sender = models.CharField(max_length=8, choices=Sender)
     status = models.CharField(max_length=12, choices=Status)
     content = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
 
-    # The rest is of replies only.
-    # The model that was asked for, and what Gemini says that answered.
+    # All further columns are for replies only.
+    # The requested model, and the model version in Gemini's answer.
     model = models.CharField(max_length=64, blank=True, default="")
     model_version = models.CharField(max_length=64, blank=True, default="")
     attempt = models.PositiveSmallIntegerField(default=0)
-    # Attempts before staff had the reply made again; these do not count as tries any more.
+    # Attempts before a retry by staff; earlier attempts do not count as tries any more.
     attempts_reset = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True)
     stop_requested = models.BooleanField(default=False)
-    # The day whose quota this reply took; empty once it has been given back.
+    # The day of the reply's quota slot; empty once the slot has been given back.
     quota_day = models.DateField(null=True)
     started_at = models.DateTimeField(null=True)
     first_token_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=32, blank=True, default="")
     error_detail = models.CharField(max_length=200, blank=True, default="")
-    # What Gemini called it, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
+    # Gemini's name for the failure, as "429 RESOURCE_EXHAUSTED" or "SAFETY".
     provider_code = models.CharField(max_length=64, blank=True, default="")
     finish_reason = models.CharField(max_length=32, blank=True, default="")
     prompt_tokens = models.PositiveIntegerField(null=True)
@@ -210,10 +211,11 @@ class Message(models.Model):
     context_truncated = models.BooleanField(null=True)
     rating = models.SmallIntegerField(default=0)
     feedback_comment = models.TextField(blank=True, default="")
-    # The table has one more column, of which the model knows nothing, as no row is ever read with
-    # it: `words`, generated from the content and indexed as `message_search`; see messaging.search.
+    # The table has a further column: `words`, generated from the content and indexed as
+    # `message_search`; see messaging.history.search. The model omits the column, since no row is
+    # ever read with `words`.
 
-    # Set by `messaging.history.branch` on messages that are shown.
+    # Set by `messaging.history.branch` on messages for clients.
     sibling_ids: list[uuid.UUID]
 
     objects = MessageQuerySet.as_manager()
@@ -268,7 +270,7 @@ class Message(models.Model):
             models.Index("parent", "id", name="message_children"),
             # The variants of a room's first turn.
             models.Index("chatroom", "id", name="message_roots", condition=Q(parent__isnull=True)),
-            # Claims: a user's replies under way, and the next one of a room.
+            # Claims: a user's active replies, and the next reply of a room.
             models.Index(
                 "user",
                 "chatroom",
@@ -276,15 +278,16 @@ class Message(models.Model):
                 name="message_under_way",
                 condition=Q(status__in=["queued", "generating"]),
             ),
-            # The sweep for queued replies that nobody has claimed.
+            # The sweep for unclaimed queued replies.
             models.Index("resend_at", name="message_resend", condition=Q(status="queued")),
-            # The sweep for replies whose worker has died.
+            # The sweep for replies of dead workers.
             models.Index(
                 "lease_expires_at", name="message_lease", condition=Q(status="generating")
             ),
             # All messages of a user, by time: usage, erasure, staff.
             models.Index("user", "id", name="message_user"),
-            # The back office: what waits, oldest first; what failed, also by code and of a user.
+            # The back office: waiting replies, oldest first; failed replies, also by code and by
+            # user.
             models.Index(
                 "id", name="message_waiting", condition=Q(status__in=["queued", "generating"])
             ),

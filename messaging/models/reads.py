@@ -1,4 +1,4 @@
-"""CompiledQuery queries of single messages: every stream and every waiting read makes one."""
+"""Compiled queries of single messages, for every stream and every waiting read."""
 
 import uuid
 from functools import cache

@@ -1,4 +1,4 @@
-"""The statements by which a worker claims a reply, and finds the next replies of a user."""
+"""SQL to claim a reply, and to find the next replies of a user."""
 
 import uuid
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from messaging.models import GeminiModel, Message
 from messaging.models.gemini_models import all_models
 from messaging.replies.context import CONTEXT_SQL
 
-# A reply that nothing in its room blocks: no reply of the room is being generated, and none that
-# was sent earlier is queued. Served by `message_under_way`.
+# An unblocked reply: no reply of the room is in generation, and no reply sent earlier is queued.
+# Served by `message_under_way`.
 CLAIMABLE_SQL = """
 reply.status = 'queued'
 AND (reply.retry_at IS NULL OR reply.retry_at <= %(now)s)
@@ -51,9 +51,9 @@ WHERE reply.user_id = %(user)s AND {CLAIMABLE_SQL} ORDER BY reply.id
 
 @dataclass(frozen=True, slots=True)
 class ClaimedReply:
-    """A reply that a worker has, with what its generation reads first.
+    """A claimed reply, with the first data for the generation.
 
-    `newest` is the prompt and a page of the messages before it.
+    `newest` is the prompt and a page of the messages before the prompt.
     """
 
     reply: Message
@@ -62,11 +62,11 @@ class ClaimedReply:
 
 
 def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
-    """Claim a queued reply for generation, and read its context; None where it is not claimable.
+    """Claim a queued reply, and read the context; None if not claimable.
 
-    A reply is not claimable when it has ended, when it is being generated, when an earlier reply
-    of its room is active, when it has to wait, or when its user has as many replies in generation
-    as the plan allows.
+    An ended reply, a reply in generation and a reply with a wait are not claimable. An earlier
+    active reply of the room prevents a claim. A user with the plan's maximum of replies in
+    generation has no claimable reply.
     """
     values: dict[str, Any] = {
         "reply": reply_id,
@@ -74,8 +74,8 @@ def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
         "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
         "now": now,
     }
-    # The lock of the user keeps two workers from both taking the last slot: the second waits for
-    # it, and counts after that. One message is one transaction, and one round trip.
+    # The lock of the user keeps two workers from both taking the last slot: the second worker waits
+    # for the lock, and then counts. The pipeline is a single transaction, and a single round trip.
     statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), all_models().sql, CONTEXT_SQL]
     _, claimed, models, newest = execute_pipeline(statements, values)
     row = claimed.fetchone()
@@ -104,7 +104,7 @@ def claim_sql() -> str:
 
 
 def claimable_ids(*, user_id: uuid.UUID, now: datetime) -> list[uuid.UUID]:
-    """List the replies of a user that a worker could claim now, oldest first."""
+    """List the claimable replies of a user, oldest first."""
     rows = fetch(CLAIMABLE_IDS_SQL, {"user": user_id, "now": now})
     if not rows:
         return []

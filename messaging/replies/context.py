@@ -1,4 +1,4 @@
-"""The context of a prompt for Gemini: whole turns of the branch, newest first, in a budget."""
+"""The context of a prompt for Gemini: the newest whole turns within a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from messaging.history.branch import ContextRow
 from messaging.models import Message
 
 PAGE = 64
-# The prompt of `%(reply)s`, and a page of what precedes it.
+# The prompt of `%(reply)s`, and a page of the messages before the prompt.
 CONTEXT_SQL = branch.context_sql(limit=PAGE + 1)
-# Tokens that the wire format adds to each message.
+# Tokens of the wire format for each message.
 TOKENS_PER_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
-# How far one answer moves the figure of a room.
+# The weight of an answer in the figure of a room.
 CALIBRATION_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The contents that fit, and the figures that the reply stores. `tokens` is an estimate."""
+    """The contents within the budget, and figures for the reply. `tokens` is an estimate."""
 
     system: str
     contents: tuple[Content, ...]
@@ -47,9 +47,9 @@ class Context:
 def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens: int) -> Context:
     """Build the context of a reply. `newest` holds the rows of CONTEXT_SQL.
 
-    The room's system prompt and the newest prompt are always in it; before them as many whole
-    turns as the budget holds. A turn without reply text (failed, or stopped at once) is left out:
-    two prompts would follow each other.
+    The context always has the room's system prompt and the newest prompt. As many whole turns as
+    the budget holds come before the newest prompt. A turn without reply text (failed, or stopped at
+    once) is left out: two prompts would follow each other.
     """
     room = reply.chatroom
     *page, prompt = newest
@@ -68,12 +68,15 @@ def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens
 
 
 def as_content(role: Literal["user", "model"], row: ContextRow) -> Content:
-    """A row as Gemini gets it. Files will be further parts."""
+    """Convert a row for Gemini. Files will be further parts."""
     return Content(role, (TextPart(row.content),))
 
 
 def whole_turns(page: list[ContextRow]) -> list[tuple[ContextRow, ContextRow]]:
-    """List the whole turns of a page, which starts with a prompt and ends with a reply."""
+    """List the whole turns of a page.
+
+    The page starts with a prompt and ends with a reply.
+    """
     return [
         (asked, answered)
         for asked, answered in zip(page[::2], page[1::2], strict=True)

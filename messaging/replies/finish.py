@@ -1,4 +1,4 @@
-"""The end of an attempt at a reply, written in one statement."""
+"""The end of an attempt at a reply, written in a single statement."""
 
 import logging
 import time
@@ -26,13 +26,13 @@ from messaging.streaming.buffer import publish_end
 
 logger = logging.getLogger(__name__)
 
-# Failures that lie with Gemini or with this program; these give the day's slot back.
+# Failures of Gemini or of the program; such a failure gives the day's slot back.
 REFUNDED_FAILURES = frozenset(
     {"unavailable", "rate_limited", "misconfigured", "interrupted", INTERNAL}
 )
-# Failures that a prompt can bring about once Gemini works on it. With replies that were stopped
-# before their first text, the first GIVE_BACKS_PER_DAY of a day give their slot back. The other
-# failures lie in what the user sent, and give nothing back.
+# Failures that a prompt can cause once Gemini works on the prompt. Replies stopped before the first
+# text count too: the first GIVE_BACKS_PER_DAY of a day give the slot back. All other failures lie
+# in the user's request, and give nothing back.
 CHARGED_FAILURES = frozenset({"empty", "timeout"})
 # A restart of PostgreSQL takes seconds. The lease and the sweep end a longer outage.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
@@ -40,9 +40,9 @@ OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended. `status` is `queued` for one that is to be made again.
+    """The end of an attempt. `status` is `queued` for an attempt to be made again.
 
-    A field that is a column of the reply is written there.
+    A field with the name of a column of the reply is written to the column.
     """
 
     status: Message.Status
@@ -79,7 +79,7 @@ class Ending:
 
     @classmethod
     def cancelled(cls, cancelled: Cancelled) -> Self:
-        """End an attempt for its user, or give it up for another worker."""
+        """End an attempt for the user, or leave the reply to another worker."""
         return cls(
             Message.Status.STOPPED if cancelled.reason == STOP else Message.Status.QUEUED,
             model_version=cancelled.model_version,
@@ -90,14 +90,14 @@ class Ending:
 COLUMNS = {field.name for field in Message._meta.concrete_fields}
 ENDING_COLUMNS = [field.name for field in fields(Ending) if field.name in COLUMNS]
 USAGE_COLUMNS = [field.name for field in fields(Usage) if field.name in COLUMNS]
-# What the attempt has set on the reply.
+# Columns set by the attempt.
 ATTEMPT_COLUMNS = ["first_token_at", "context_messages", "context_tokens", "context_truncated"]
 WRITTEN_COLUMNS = [*ENDING_COLUMNS, *USAGE_COLUMNS, *ATTEMPT_COLUMNS, "content", "ended_at"]
 
-# The statement is a transaction: the row in the ledger, its cost, the slot of the quota where that
-# is given back, the reply, and the room's characters per token. It writes nothing where another
-# attempt has the reply. The room is locked first, as everywhere. The ORM takes four statements and
-# three times the CPU.
+# The statement is a transaction. The transaction has the row in the ledger with the cost, the
+# reply, and the room's characters per token. A returned slot of the quota is in the transaction
+# too. Nothing is written if another attempt has the reply. The room is locked first, as everywhere.
+# The ORM takes four statements and three times the CPU.
 FINISH_SQL = """
 WITH room AS MATERIALIZED (
     {lock_room}
@@ -134,7 +134,7 @@ def finish_sql() -> str:
 
 
 def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
-    """Write all that the end changes; False if another attempt has the reply."""
+    """Write all changes of the end; False if another attempt has the reply."""
     now = timezone.now()
     usage = ending.usage
     is_ours = ending.status == Message.Status.FAILED and ending.error_code in REFUNDED_FAILURES
@@ -180,16 +180,16 @@ def written_values(
 
 
 def is_unanswered(ending: Ending, content: str) -> bool:
-    """Whether a reply ended without what was asked for, in a way that its user can bring about."""
+    """Whether a reply ended without an answer, in a way the user can cause."""
     if ending.status == Message.Status.STOPPED:
         return not content
     return ending.status == Message.Status.FAILED and ending.error_code in CHARGED_FAILURES
 
 
 def finish_with_retries(reply: Message, running: RunningReply, ending: Ending) -> None:
-    """Write the end, waiting for a database that is being restarted.
+    """Write the end, with waits for a restart of the database.
 
-    The answer is here and paid for; if the lease is lost meanwhile, nothing is written.
+    The answer is here and paid for. If the lease is lost meanwhile, nothing is written.
     """
     for wait in OUTAGE_WAITS_SECONDS:
         try:
@@ -202,7 +202,7 @@ def finish_with_retries(reply: Message, running: RunningReply, ending: Ending) -
 
 
 def finish(reply: Message, running: RunningReply, ending: Ending) -> None:
-    """Write how the attempt ended, unless another attempt has the reply, and notify readers."""
+    """Write the end of an attempt, unless another attempt has the reply; notify readers."""
     if ending.status == Message.Status.QUEUED:
         wait = timedelta(seconds=ending.wait_seconds)
         retry_at = timezone.now() + wait if wait else None

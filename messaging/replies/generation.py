@@ -1,4 +1,4 @@
-"""One attempt at a reply, from its claim to its end."""
+"""An attempt at a reply, from the claim to the end."""
 
 import logging
 import uuid
@@ -22,14 +22,15 @@ from messaging.replies.running import RunningReply, running_replies
 logger = logging.getLogger(__name__)
 
 INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
-# Ends a reply that crashes its worker each time, or that has to wait each time.
+# Ends a reply after a crash of the worker, or a wait, in each attempt.
 MAX_ATTEMPTS = 10
 
 
 def generate(*, reply_id: uuid.UUID) -> Message | None:
-    """Claim a reply, stream it and store its end. Returns it as it ended, None if not claimed.
+    """Claim a reply, stream the text and store the end.
 
-    Between the claim and the end no database connection is held.
+    Returns the ended reply; None if not claimed. Between the claim and the end no database
+    connection is held.
     """
     claimed = claim_reply(reply_id=reply_id, now=timezone.now())
     if claimed is None:
@@ -41,7 +42,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
         priced = model_in_service(claimed.models, reply.model, on=timezone.now().date())
         ending = _run_attempt(reply, running, priced, newest=claimed.newest)
     except DATABASE_ERRORS:
-        # The lease runs out, and the sweep gives the reply to a worker that has a database.
+        # The lease runs out, and the sweep gives the reply to a worker with a database.
         raise
     except Exception:
         # The edge of the task: the reply must not stay active for ever.
@@ -62,7 +63,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 def _run_attempt(
     reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[ContextRow]
 ) -> Ending:
-    """Ask Gemini for the reply, once more with half the context if that was too long."""
+    """Ask Gemini for the reply; retry a too long context once with half the budget."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
     if reply.tries > MAX_ATTEMPTS:
@@ -100,7 +101,7 @@ def _call_gemini(reply: Message, running: RunningReply, context: Context) -> End
 
 
 def strip_unstorable(text: str) -> str:
-    """Remove what PostgreSQL, Redis and UTF-8 cannot store: NUL and lone surrogates."""
+    """Remove unstorable text for PostgreSQL, Redis and UTF-8: NUL and lone surrogates."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
@@ -115,7 +116,10 @@ def success(reply: Message, context: Context, completion: Completion) -> Ending:
 
 
 def failure(error: GeminiError, reply: Message, running: RunningReply) -> Ending:
-    """A failure that names a time, before any text, is waited for in the queue and not here."""
+    """Return the ending of an attempt after a failure.
+
+    A failure with a time, before any text, waits in the queue and not in the worker.
+    """
     has_time = error.retry_after is not None and not error.permanent
     if has_time and not running.content and reply.tries < MAX_ATTEMPTS:
         return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0)

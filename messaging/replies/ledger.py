@@ -1,8 +1,7 @@
-"""The entries of the ledger: each attempt that reached Gemini, with its tokens and cost.
+"""The entries of the ledger: each attempt at Gemini, with tokens and cost.
 
-An attempt has reached Gemini when its request was handed to the backend, and Gemini did not refuse
-it by a status or break the connection before any answer. Where Gemini reported no usage, the tokens
-are estimated.
+An attempt counts once the backend has the request. A refusal by a status does not count, nor does a
+broken connection before any answer. Where Gemini reported no usage, the tokens are estimated.
 """
 
 import uuid
@@ -42,8 +41,8 @@ def build_settlement(
 ) -> Settlement:
     """Describe an attempt for the ledger and the quota.
 
-    The cost counts to the day whose slot the reply took. A reply without a slot, as staff had it
-    made again, counts to today.
+    The cost counts to the day of the reply's slot. A reply without a slot, as after a retry by
+    staff, counts to today.
     """
     charged = usage or NO_USAGE
     tokens = {
@@ -79,9 +78,9 @@ def build_settlement(
 
 
 def record(reply: Message, **fields: Any) -> None:
-    """Record an attempt that ends no reply; a recorded attempt stays unchanged.
+    """Record an attempt without the end of a reply; a recorded attempt stays unchanged.
 
-    Where the room is erased, its user may be too: the entry then names nobody.
+    Where the room is erased, the user may be erased too: the entry then names nobody.
     """
     with transaction.atomic():
         settlement = build_settlement(reply, now=timezone.now(), **fields)
@@ -91,7 +90,7 @@ def record(reply: Message, **fields: Any) -> None:
 
 
 def lock_room(chatroom_id: uuid.UUID) -> bool:
-    """Lock a room before its messages and the quota; False if the room is gone."""
+    """Lock a room before the messages and the quota; False if the room is gone."""
     rooms = Chatroom.objects.select_for_update(no_key=True).filter(pk=chatroom_id)
     return bool(rooms.values_list("pk"))
 

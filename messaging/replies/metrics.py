@@ -1,4 +1,4 @@
-"""Metrics about replies. `gemchat.monitoring.metrics` lists which process exports what."""
+"""Metrics about replies. `gemchat.monitoring.metrics` lists the exports of each process."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from gemchat.stores.redis import broker
 from messaging.models import Message, resend_after
 
 QUEUES = ["gemini", "default"]
-# Several scrapers cost the stores one read.
+# Several scrapers cost the stores a single read.
 CACHE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.5
 
@@ -36,7 +36,7 @@ REPLY_FAILURES = Counter("gemchat_reply_failures", "Replies that failed.", ["cod
 
 
 def count_end(reply: Message, *, status: str, error_code: str) -> None:
-    """Count a reply that has just ended."""
+    """Count a newly ended reply."""
     REPLY_SECONDS.labels(status).observe((timezone.now() - reply.created_at).total_seconds())
     if reply.first_token_at:
         FIRST_TOKEN_SECONDS.observe((reply.first_token_at - reply.created_at).total_seconds())
@@ -59,11 +59,11 @@ def backlog() -> Backlog | None:
     now = timezone.now()
     try:
         queued = Message.objects.filter(status=Message.Status.QUEUED)
-        # A reply that staff retried was created long ago, and nobody waits for it.
+        # A reply retried by staff was created long ago, and nobody waits for the reply.
         by_users = Q(attempts_reset=0)
         waiting = queued.aggregate(count=Count("pk"), oldest=Min("created_at", filter=by_users))
         generating = Message.objects.filter(status=Message.Status.GENERATING)
-        # By then the sweep should have requeued them, twice.
+        # Before `overdue` the sweep should have requeued the replies, twice.
         overdue = now - resend_after() - timedelta(seconds=settings.REPLY_LEASE_SECONDS)
         return Backlog(
             queued=waiting["count"],
@@ -83,7 +83,7 @@ def _seconds_since(time: datetime | None, now: datetime) -> float:
 
 
 def queue_lengths() -> dict[str, int] | None:
-    """Count tasks that wait in the broker for a worker; None without a broker."""
+    """Count the waiting tasks in the broker; None without a broker."""
     try:
         return {name: int(broker().llen(name)) for name in QUEUES}
     except RedisError:
@@ -91,7 +91,7 @@ def queue_lengths() -> dict[str, int] | None:
 
 
 class StoresCollector(Collector):
-    """Collects metrics from the stores; reports a store that does not answer in time."""
+    """Collects metrics from the stores; reports a store without an answer in time."""
 
     def __init__(self) -> None:
         self._backlog = SingleFlight(

@@ -1,4 +1,4 @@
-"""The queue of replies: which task is enqueued, and when."""
+"""The queue of replies, and of erasures of rooms."""
 
 import uuid
 

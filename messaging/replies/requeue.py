@@ -1,4 +1,4 @@
-"""Attempts that were given up: the reply is queued again, and the ledger has the cost."""
+"""Requeue the replies of abandoned attempts, and record the cost in the ledger."""
 
 import uuid
 from datetime import datetime
@@ -28,7 +28,7 @@ def requeue(
     model_version: str,
     retry_at: datetime | None,
 ) -> None:
-    """Queue a reply again that its worker gives up, unless another attempt has the reply."""
+    """Requeue a reply given up by the worker, unless another attempt has the reply."""
     with transaction.atomic():
         lock_room(reply.chatroom_id)
         is_held = Message.objects.requeue(reply.pk, reply.attempt, retry_at=retry_at)
@@ -38,7 +38,7 @@ def requeue(
 
 
 def requeue_expired(*, now: datetime) -> list[uuid.UUID]:
-    """Queue the replies whose worker has died, each with its lost attempt in the ledger."""
+    """Requeue the replies of dead workers, each with the lost attempt in the ledger."""
     expired = Message.objects.expired(now=now).select_related("chatroom")
     models = list(GeminiModel.objects.all()) if expired else []
     return [reply.pk for reply in expired if _requeue_expired(reply, models, now=now)]
@@ -55,14 +55,14 @@ def _requeue_expired(reply: Message, models: list[GeminiModel], *, now: datetime
 
 
 def lost_usage(reply: Message) -> Usage:
-    """Estimate the usage from the context, and from the text that readers got."""
+    """Estimate the usage from the context, and from the published text."""
     newest = [ContextRow._make(row) for row in fetch(CONTEXT_SQL, {"reply": reply.pk})]
     context = build_context(reply, newest, budget_tokens=settings.GEMINI_CONTEXT_TOKENS)
     return estimated_usage(prompt_tokens=context.tokens, characters=published_characters(reply))
 
 
 def published_characters(reply: Message) -> int:
-    """Return how many characters of an attempt readers got; 0 without Redis."""
+    """Return the number of published characters of an attempt; 0 without Redis."""
     try:
         newest: Any = client().xrevrange(stream_key(reply.pk), count=1)
     except RedisError:

@@ -1,4 +1,4 @@
-"""Retries of failed replies by staff: in the same rows, at no cost to the user's quota."""
+"""Retries of failed replies by staff: same rows, no cost to the user's quota."""
 
 import uuid
 from datetime import datetime
@@ -21,9 +21,9 @@ class NotFailed(DomainError):
 
 
 def retry(*, reply_id: uuid.UUID) -> None:
-    """Queue a failed reply again; of several calls at once, one does.
+    """Queue a failed reply again; of several calls at once, a single call succeeds.
 
-    Raises NotFailed in the others.
+    Raises NotFailed in the other calls.
     """
     with transaction.atomic():
         if not Message.objects.requeue_failed(reply_id=reply_id):
@@ -38,7 +38,7 @@ def _enqueue(reply_id: uuid.UUID) -> None:
 
 
 def failed_replies(*, since: datetime | None, code: str) -> QuerySet[Message]:
-    """List failed replies that can be retried, oldest first; `since` is a time of creation."""
+    """List retryable failed replies, oldest first; `since` is a time of creation."""
     failed = Message.objects.filter(status=Message.Status.FAILED, chatroom__deleted_at=None)
     if since:
         failed = failed.filter(pk__gte=uuid7_at(since))

@@ -1,9 +1,9 @@
-"""The replies that this worker process generates, and the one thread that maintains them.
+"""The running replies of a worker process, and the thread to maintain the replies.
 
-Every 50 ms the thread sends new text of all replies to Redis in one round trip; the first text of a
-reply goes at once. Every quarter of a second it polls for stop requests, and every few seconds it
-renews the leases. Threads that read from Gemini only put text into memory. So hundreds of replies
-cost Redis and PostgreSQL little more than one.
+Every 50 ms the thread sends new text of all replies to Redis in a single round trip. The first text
+of a reply goes at once. The thread polls for stop requests every quarter of a second, and renews
+the leases every few seconds. Threads for Gemini only put text into memory. So hundreds of replies
+cost Redis and PostgreSQL little more than a single reply.
 """
 
 import logging
@@ -36,7 +36,7 @@ SHUTDOWN = "shutdown"
 
 @dataclass(frozen=True, slots=True)
 class PendingText:
-    """Text of a reply that is not published yet, and the number of deltas up to its end."""
+    """Unpublished text of a reply, and the number of deltas up to the end."""
 
     end: Position
     text: str
@@ -44,7 +44,7 @@ class PendingText:
 
 
 class RunningReply:
-    """One attempt at a reply: its text so far, and how much of the text is published."""
+    """An attempt at a reply: the text so far, and the published part."""
 
     def __init__(self, reply_id: uuid.UUID, attempt: int) -> None:
         self.reply_id = reply_id
@@ -68,14 +68,14 @@ class RunningReply:
         return self._published_deltas < len(self._deltas)
 
     def add(self, text: str) -> bool:
-        """Take a delta; True if it is the first text of this attempt."""
+        """Take a delta; True for the first text of the attempt."""
         with self._lock:
             self._deltas.append(text)
             self._length += len(text)
             return len(self._deltas) == 1
 
     def pending(self, *, whole: bool = False) -> PendingText:
-        """The text that is not published yet, or the whole text."""
+        """Return the unpublished text, or the whole text."""
         with self._lock:
             first = 0 if whole else self._published_deltas
             return PendingText(self.position, "".join(self._deltas[first:]), len(self._deltas))
@@ -87,7 +87,7 @@ class RunningReply:
 
 
 class RunningReplies:
-    """The registry of a process; its thread lives only while something runs."""
+    """The registry of a process; the thread lives only while a reply runs."""
 
     def __init__(self) -> None:
         self._replies: set[RunningReply] = set()
@@ -108,7 +108,7 @@ class RunningReplies:
         return running
 
     def finish(self, running: RunningReply) -> None:
-        """Publish the last text of a reply, and maintain it no longer."""
+        """Publish the last text of a reply, and maintain the reply no longer."""
         with self._lock:
             self._replies.discard(running)
         if running.has_pending:
@@ -125,8 +125,8 @@ class RunningReplies:
     def publish(self, replies: list[RunningReply]) -> None:
         """Publish the new text of replies. While Redis is down the text waits.
 
-        Text that two threads publish, or that goes out again after a timeout, does no harm: each
-        entry has its end as its id, so Redis refuses the entry or readers skip the overlap.
+        A second copy of a text, from another thread or after a timeout, does no harm. The id of an
+        entry is the end of the text, so Redis refuses the entry or readers skip the overlap.
         """
         sent = [(running, running.pending()) for running in replies]
         try:
@@ -140,13 +140,13 @@ class RunningReplies:
 
     @staticmethod
     def _append(entries: list[tuple[RunningReply, PendingText]]) -> list[RunningReply]:
-        """Append entries; returns the replies whose buffer Redis has lost."""
+        """Append entries; returns the replies with a lost buffer in Redis."""
         if not entries:
             return []
         pipe = client().pipeline(transaction=False)
         for running, pending in entries:
             buffer.append(pipe, running.reply_id, pending.end, pending.text)
-        # Each entry is three commands; the first one returns None where the entry was not added.
+        # Each entry is three commands; the first command returns None if the entry was not added.
         added = pipe.execute(raise_on_error=False)[::3]
         return [
             running for (running, _), answer in zip(entries, added, strict=True) if answer is None
@@ -197,13 +197,13 @@ class RunningReplies:
 
     @staticmethod
     def _renew_leases(replies: list[RunningReply]) -> None:
-        """Renew leases. Also find stops that Redis has lost, and replies of another attempt."""
+        """Renew leases. Also find stops lost by Redis, and replies of another attempt."""
         attempts = [(running.reply_id, running.attempt) for running in replies]
         try:
             held = Message.objects.renew_leases(attempts=attempts, now=timezone.now())
         except Error as error:
-            # The lease outlives several renewals. If all fail, another worker claims the reply, and
-            # the attempt number prevents writes of this one.
+            # The lease outlives several renewals. If all renewals fail, another worker claims the
+            # reply, and the attempt number prevents writes of the old attempt.
             logger.warning("Leases could not be renewed: %s", error)
             return
         finally:

@@ -1,4 +1,4 @@
-"""Duties of a worker process besides its tasks: the heartbeat and a bounded shutdown."""
+"""Duties of a worker process besides the tasks: the heartbeat and a bounded shutdown."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ GRACE_SECONDS = 30.0
 
 @heartbeat_sent.connect
 def record_heartbeat(**kwargs: Any) -> None:
-    """Set the mark that GET /health reads. Celery sends its heartbeat every two seconds."""
+    """Set the mark for GET /health. Celery sends a heartbeat every two seconds."""
     try:
         client().set(HEARTBEAT_KEY, "1", ex=HEARTBEAT_SECONDS)
     except RedisError as error:
@@ -28,7 +28,7 @@ def record_heartbeat(**kwargs: Any) -> None:
 
 @worker_shutting_down.connect
 def limit_shutdown(**kwargs: Any) -> None:
-    """Requeue replies that are active after the grace period; Celery alone would wait for them."""
+    """Requeue active replies after the grace period; Celery alone would wait for the replies."""
     timer = threading.Timer(GRACE_SECONDS, running_replies.cancel_all, [SHUTDOWN])
     timer.daemon = True
     timer.start()

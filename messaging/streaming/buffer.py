@@ -1,11 +1,11 @@
-"""The live text of a reply: a Redis Stream that workers write and web processes read.
+"""The live text of a reply: a Redis Stream from workers to web processes.
 
-The buffer may be lost, the row may not. An entry's id is `attempt-offset`: the attempt that made
-the text, and the number of characters (code points) of the reply up to the end of this entry. So
-an event's id is a position in the reply for any web process, with or without the buffer. Ids must
-grow, so Redis refuses an entry of an overtaken attempt.
+The buffer may be lost, the row may not. An entry's id is `attempt-offset`: the attempt of the text,
+and the offset of the end of the entry. The offset counts the characters (code points) of the reply.
+So an event's id is a position in the reply for any web process, with or without the buffer. Ids
+must grow, so Redis refuses an entry of an overtaken attempt.
 
-Each entry is also published to the current readers of the reply. A reader that has all earlier text
+Each entry is also published to the current readers of the reply. A reader with all earlier text
 need not read the buffer.
 """
 
@@ -21,23 +21,23 @@ from gemchat.stores.redis import client
 
 logger = logging.getLogger(__name__)
 
-# For readers that reconnect; later the row answers.
+# For reconnecting readers; later the row answers.
 BUFFER_SECONDS = 300
 
 
 def stream_key(reply_id: uuid.UUID) -> str:
-    """The key of the stream, and the channel on which its entries are published."""
+    """Return the key of the stream, also the channel of published entries."""
     return f"reply:{reply_id}"
 
 
 def stop_key(reply_id: uuid.UUID) -> str:
-    """The key of the mark that asks the worker to stop a reply."""
+    """Return the key of the stop mark of a reply, for the worker."""
     return f"stop:{reply_id}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A position in a reply, and the id of the event that ends there."""
+    """A position in a reply, and the id of the event up to the position."""
 
     attempt: int
     offset: int
@@ -62,17 +62,17 @@ CHECK_BUFFER = ""
 
 
 def parse_published(published: str) -> "Entry":
-    """Parse the entry in a message that is not CHECK_BUFFER."""
+    """Parse a published entry; the message is not CHECK_BUFFER."""
     entry_id, _, text = published.partition(" ")
     return Position.parse(entry_id), {"text": text}
 
 
-# The end of an entry, and its fields: `text`, or `end` when the row has the end of the reply.
+# The end of an entry, and the fields: `text`, or `end` when the row has the end of the reply.
 Entry = tuple[Position, dict[str, str]]
 
 
 def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
-    """Mark the start of an attempt, which has no text yet."""
+    """Mark the start of an attempt without text yet."""
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": ""}, id=str(Position(attempt, 0)))
     pipe.expire(key, BUFFER_SECONDS)
@@ -80,8 +80,10 @@ def begin(pipe: Pipeline, reply_id: uuid.UUID, attempt: int) -> None:
 
 
 def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str) -> None:
-    """Add `text`, which ends at `end`. XADD answers None where the earlier text is lost; the writer
-    then sends the whole text again."""
+    """Add `text` up to the position `end`.
+
+    XADD answers None if the earlier text is lost; the writer then sends the whole text again.
+    """
     key = stream_key(reply_id)
     pipe.xadd(key, {"text": text}, id=str(end), nomkstream=end.offset > len(text))
     pipe.expire(key, BUFFER_SECONDS)
@@ -89,14 +91,14 @@ def append(pipe: Pipeline, reply_id: uuid.UUID, end: Position, text: str) -> Non
 
 
 def publish_end(reply_id: uuid.UUID, last: Position) -> None:
-    """Announce that the row has the reply's end. `last` is where its text ends."""
+    """Announce the end of a reply in the row. `last` ends the text."""
     key = stream_key(reply_id)
     pipe = client().pipeline(transaction=False)
     pipe.xadd(key, {"end": "1"}, id=str(Position(last.attempt, last.offset + 1)))
     pipe.expire(key, BUFFER_SECONDS)
     pipe.publish(key, CHECK_BUFFER)
     try:
-        # A repeated id is a second announcement, which changes nothing.
+        # A repeated id is a second announcement without effect.
         pipe.execute(raise_on_error=False)
     except RedisError as error:
         # Readers poll the row, and find the end there.
@@ -104,7 +106,7 @@ def publish_end(reply_id: uuid.UUID, last: Position) -> None:
 
 
 def publish_stop(reply_id: uuid.UUID) -> None:
-    """Ask the worker of a reply to stop it. The flag in the row replaces a lost mark."""
+    """Ask the worker to stop a reply. The row's flag replaces a lost mark."""
     try:
         client().set(stop_key(reply_id), "1", ex=BUFFER_SECONDS)
     except RedisError as error:
@@ -112,7 +114,7 @@ def publish_stop(reply_id: uuid.UUID) -> None:
 
 
 def delete_buffers(reply_ids: Collection[uuid.UUID]) -> None:
-    """Delete the buffers of replies that are erased or retried. Without Redis they expire."""
+    """Delete the buffers of erased or retried replies. Without Redis the buffers expire."""
     keys = [key(reply_id) for reply_id in reply_ids for key in (stream_key, stop_key)]
     try:
         if keys:

@@ -1,4 +1,4 @@
-"""The Server-Sent Events of one reply: its text from a position on, and its terminal event."""
+"""The Server-Sent Events of a reply: text from a position on, then a terminal event."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +19,7 @@ PING_SECONDS = 15.0
 LONGEST_STREAM_SECONDS = 600.0
 STORE_DOWN_POLL_SECONDS = 1.0
 
-# Gives the message of a terminal event as the API shows it. It runs in a thread.
+# Renders the message of a terminal event as in the API. Runs in a thread.
 Render = Callable[[Message], dict[str, Any]]
 
 TERMINAL_EVENTS = {
@@ -30,7 +30,7 @@ TERMINAL_EVENTS = {
 
 
 def end_position(reply: Message) -> Position:
-    """The id of a reply's terminal event."""
+    """Return the id of a reply's terminal event."""
     return Position(reply.attempt, len(reply.content) + 1)
 
 
@@ -42,10 +42,11 @@ async def events(
     render: Render,
     read: LiveRead | None = None,
 ) -> AsyncGenerator[bytes]:
-    """Yield the rest of a reply after `position`, then its terminal event.
+    """Yield the rest of a reply after `position`, then the terminal event.
 
-    The terminal event is missing after ten minutes, at a shutdown of the server (the client
-    resumes), when the reply is deleted, and when the session of `read` ends.
+    The terminal event is missing after ten minutes and at a shutdown of the server: the client
+    resumes. The terminal event is missing, too, if the reply is deleted or the session of `read`
+    ends.
     """
     if reply.has_ended:
         for last in await final_events(reply, position, render):
@@ -116,7 +117,7 @@ async def entries_after(
         new = [(entry, fields) for entry, fields in published if entry > position]
         if not new or new_text(new[0][0], new[0][1]["text"], position) is not None:
             return new
-    # Before the read: entries that are published meanwhile may be missing in its answer.
+    # Before the read: the answer may lack entries published meanwhile.
     subscriber.needs_buffer = False
     try:
         found: Any = await hub.redis.xrange(stream_key(reply.pk), f"({position}", "+") or []
@@ -129,7 +130,7 @@ async def entries_after(
 def new_text(entry: Position, text: str, seen: Position) -> str | None:
     """Cut the text of an entry at `seen`; None if earlier text is missing.
 
-    Entries may overlap: a worker that does not know whether Redis has a text sends it again.
+    Entries may overlap: in doubt whether Redis has a text, a worker sends the text again.
     """
     start = entry.offset - len(text)
     offset = seen.offset if entry.attempt == seen.attempt else 0

@@ -1,6 +1,6 @@
-"""Passes published entries to the streams of one web process.
+"""Pass published entries to the streams of a web process.
 
-All streams of a process share one connection to Redis. So two thousand idle streams cost two
+All streams of a process share a single connection to Redis. So two thousand idle streams cost two
 thousand small objects, and not as many connections.
 """
 
@@ -24,10 +24,10 @@ from messaging.streaming.live_reads import LiveReads
 
 logger = logging.getLogger(__name__)
 
-# Holds the subscription open while no stream is.
+# Holds the subscription open while there is no stream.
 IDLE_CHANNEL = "reply-hub"
 RECONNECT_SECONDS = 0.5
-# Entries in memory for one subscriber; with a slow client it reads the buffer instead.
+# Entries in memory for a subscriber; with a slow client the subscriber reads the buffer instead.
 MAX_UNREAD = 64
 
 OPEN_STREAMS = Gauge(
@@ -36,7 +36,7 @@ OPEN_STREAMS = Gauge(
 
 
 class Subscriber:
-    """One stream of a reply: the entries published since its last `drain`."""
+    """A stream of a reply: the entries published since the last `drain`."""
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
@@ -61,20 +61,23 @@ class Subscriber:
 
 
 def hub_of(request: HttpRequest) -> "StreamHub":
-    """The hub of the web process; of the request alone under another server, such as runserver."""
+    """Return the hub of the web process.
+
+    Under another server, such as runserver, each request has a hub.
+    """
     state = getattr(request, "scope", {}).get("state", {})
     return state.get("hub") or StreamHub()
 
 
 class StreamHub:
-    """Lives in one event loop, from the server's start to its shutdown."""
+    """Lives in a single event loop, from the start of the server to the shutdown."""
 
     def __init__(self) -> None:
         self.redis = async_client()
         self.reads = LiveReads()
         self.closing = asyncio.Event()
         self._subscribers: dict[str, set[Subscriber]] = defaultdict(set)
-        # Without retries, so that `_listen` alone opens connections.
+        # Without retries: `_listen` alone opens connections.
         self._pubsub_client = async_client(retry=Retry(NoBackoff(), 0, supported_errors=()))
         self._subscription = self._pubsub_client.pubsub()
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,7 +87,7 @@ class StreamHub:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open the hub for this block, unless it is open."""
+        """Open the hub for the block, unless the hub is open."""
         if self._tasks:
             yield
             return
@@ -111,7 +114,7 @@ class StreamHub:
     async def subscribe(self, reply_id: uuid.UUID) -> AsyncIterator[Subscriber]:
         """Subscribe to a reply within the block.
 
-        The subscriber gets CHECK_BUFFER as soon as it can miss no new entry.
+        The subscriber gets CHECK_BUFFER as soon as the subscriber can miss no new entry.
         """
         channel = stream_key(reply_id)
         subscriber = Subscriber()
@@ -139,8 +142,11 @@ class StreamHub:
             logger.warning("Redis is down; streams wait for it")
 
     async def _send_if_connected(self, *command: str) -> None:
-        """Send on the open connection only. PubSub's methods would open a second connection while
-        `_listen` opens the first, and one of them would never be read."""
+        """Send on the open connection only.
+
+        PubSub's methods would open a second connection while `_listen` opens the first. One of the
+        two connections would never be read.
+        """
         connection = self._subscription.connection
         if connection and connection.is_connected and self._subscription.subscribed:
             await connection.send_command(*command, check_health=False)
@@ -167,7 +173,7 @@ class StreamHub:
                 # Earlier entries are in the buffer, and later ones will arrive.
                 self._notify(channel, CHECK_BUFFER)
             elif self._subscribers:
-                # This is a new connection.
+                # The connection is new.
                 await self._send_if_connected("SUBSCRIBE", *self._subscribers)
 
     def _notify(self, channel: str, published: str) -> None:

@@ -1,8 +1,8 @@
-"""Open live reads of one web process: counted by session and person, ended with the session.
+"""Open live reads of a web process, counted by session and person.
 
-A live read is a stream, a `?wait=`, or a download of a room or of an account. The registry is in
-memory: each web process counts its live reads. One query finds all ended sessions, so an idle
-stream costs neither a query nor a connection.
+A live read is a stream, a `?wait=`, or a download of a room or of an account. A live read ends with
+the session. The registry is in memory: each web process has a count. A single query finds all ended
+sessions, so an idle stream costs neither a query nor a connection.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 # Interval of the check of all sessions with live reads.
 SESSION_CHECK_SECONDS = 15.0
 RETRY_AFTER_SECONDS = 5
-# The part of WEB_CONNECTIONS that live reads may take; the rest is for all other requests.
+# The share of live reads in WEB_CONNECTIONS; the rest is for all other requests.
 LIVE_SHARE = 0.75
 
-# A refused client would else keep its connection, idle, from others.
+# Otherwise a refused client would keep an idle connection from other clients.
 CLOSE = {"Connection": "close"}
 
 
@@ -53,7 +53,7 @@ class SessionEnded(Exception):
 
 
 class LiveRead:
-    """One open live read. `wake` is called when its session ends."""
+    """An open live read. `wake` is called at the end of the session."""
 
     __slots__ = ("has_ended", "session_id", "user_id", "wake")
 
@@ -75,7 +75,7 @@ class LiveRead:
 
 
 class LiveReads:
-    """The registry of one web process. All methods run in its event loop."""
+    """The registry of a web process. All methods run in the event loop."""
 
     def __init__(self) -> None:
         self._by_session: dict[uuid.UUID, set[LiveRead]] = {}
@@ -83,9 +83,9 @@ class LiveReads:
         self._count = 0
 
     def open(self, session: Session) -> LiveRead:
-        """Register the live read that the current task serves, until the task ends.
+        """Register a live read of the current task, until the end of the task.
 
-        Raises TooManyLiveReads, and TooManyClients where the process has too many.
+        Raises TooManyLiveReads, and TooManyClients if the process has too many live reads.
         """
         if self._count >= settings.WEB_CONNECTIONS * LIVE_SHARE:
             REFUSED_LIVE_READS.labels("process").inc()
@@ -129,7 +129,7 @@ class LiveReads:
                 logger.exception("Sessions of live reads are not checked")
 
     async def end_reads_of_ended_sessions(self) -> None:
-        """Check all sessions in one query. Raises django.db.Error, and then ends nothing."""
+        """Check all sessions in a single query. Raises django.db.Error, and then ends nothing."""
         known = set(self._by_session)
         if not known:
             return

@@ -1,6 +1,6 @@
 """Patches for the older SDK's HTTP session: cancellation, errors and thoughts.
 
-This module is imported together with the SDK, at its first use.
+The module is imported together with the SDK, at the first use.
 """
 
 import json
@@ -16,13 +16,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from messaging.gemini.deadlines import CONNECT_SECONDS
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, close_socket_on_cancel
 
-# Idle connections in the pool; more streams than these open further connections.
+# Idle connections in the pool; further streams open further connections.
 _POOL_SIZE = 200
 _BETWEEN_MESSAGES = "[], \r\n\t"
 
 
 class StreamedError(Exception):
-    """An error inside a stream that began with 200; the SDK would take the stream for whole."""
+    """An error inside a 200 stream; the SDK would take the stream for whole."""
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__("an error in mid-stream")
@@ -41,7 +41,7 @@ def patch_session(session: AuthorizedSession) -> None:
 
 
 def json_or_none(response: requests.Response) -> Any:
-    """The body, if it is JSON; else None."""
+    """Return a JSON body; None for any other body."""
     try:
         return response.json()
     except requests.JSONDecodeError:
@@ -52,18 +52,18 @@ def _patch_response(response: requests.Response, **_: Any) -> None:
     if response.status_code >= 400:
         body = json_or_none(response)
         if not isinstance(body, dict):
-            # An error on a stream is an array, which the SDK cannot read.
+            # An error on a stream is an array, unreadable for the SDK.
             first = body[0] if isinstance(body, list) and body else None
             response._content = json.dumps(first if isinstance(first, dict) else {}).encode()
         return
-    # In chunks as they come: the SDK reads one byte at a time.
+    # In chunks as received: the SDK reads one byte at a time.
     texts: Any = response.iter_content(chunk_size=None, decode_unicode=True)
     patched = _patched_array(response, texts)
     response.iter_content = lambda **_: patched  # type: ignore[method-assign,assignment]
 
 
 def _patched_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
-    """Yield the stream's array one message at a time, without thoughts."""
+    """Yield the stream's array message by message, without thoughts."""
     opening = "["
     try:
         for message in _messages(_close_on_cancel(response, texts)):
@@ -88,7 +88,7 @@ def _close_on_cancel(response: requests.Response, texts: Iterator[str]) -> Itera
 
 
 def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON array, each as soon as it is whole; raises ValueError."""
+    """Yield each object of a JSON array once whole; raises ValueError."""
     decoder = json.JSONDecoder()
     held = ""
     for text in texts:
@@ -135,7 +135,7 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Opens connections that a cancellation can close, to Gemini or to a proxy."""
+    """Opens cancellable connections to Gemini or to a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

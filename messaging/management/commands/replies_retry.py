@@ -12,7 +12,7 @@ from messaging.replies.retry import NotFailed, failed_replies, retry
 
 
 def moment(text: str) -> datetime:
-    """An ISO 8601 time or day, in UTC where it names no zone."""
+    """Parse an ISO 8601 time or day, in UTC if without a zone."""
     at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

@@ -53,7 +53,7 @@ class Command(JsonCommand):
             raise CommandError(str(error)) from error
 
     def analyze(self) -> None:
-        """The planner is to know of the new rows before autovacuum comes round."""
+        """Let the planner know of the new rows before the next autovacuum."""
         with connection.cursor() as cursor:
             tables = ", ".join(model._meta.db_table for model in (User, Chatroom, Message))
             cursor.execute(f"ANALYZE {tables}")
