@@ -5,7 +5,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        # These register themselves; they import no model before time.
+        # Modules that register handlers; no module imports a model before time.
         import gemchat.checks  # noqa: F401
         from accounts import checks  # noqa: F401
         from accounts.models import lookups  # noqa: F401

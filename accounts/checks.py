@@ -11,18 +11,18 @@ from django.utils.module_loading import import_string
 
 from accounts.phone_numbers import EVERY_COUNTRY
 
-# Of SMS_CHALLENGE. `accounts.auth.challenges` needs the models, which are not loaded yet.
+# For SMS_CHALLENGE. `accounts.auth.challenges` needs the models, and the models are not loaded yet.
 MODES = ("off", "auto", "always")
 SHORTEST_SECRET_BYTES = 32
 # With the shortest key of each: RFC 7518, 3.2, no shorter than the hash's output.
 ALGORITHMS = {"HS256": 32, "HS384": 48, "HS512": 64}
-# The trigger on audit events refuses to delete events that are a day younger.
+# The trigger on audit events allows the deletion a day before this age.
 LEAST_RETENTION_DAYS = 180
 CONSOLE = "accounts.sms.ConsoleBackend"
 MEMORY = "accounts.sms.MemoryBackend"
 TWILIO = "accounts.sms.TwilioBackend"
-# A larger value is a slip, from which a stranger profits. The address would come from a header of
-# the stranger's, and a stolen token or code would stay valid.
+# A larger value is a slip in a stranger's favour. The address would come from a header of the
+# stranger's, and a stolen token or code would stay valid.
 MOST_PROXIES = 10
 LONGEST_TOKEN, LONGEST_CODE = timedelta(days=7), timedelta(hours=1)
 TWILIO_SETTINGS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")

@@ -13,7 +13,7 @@ COMMAND = "command"
 
 
 class JsonCommand(BaseCommand):
-    """A command that prints its `report` as lines, or as one JSON object."""
+    """A command with a `report`, printed as lines or as one JSON object."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="answer with one JSON object")
@@ -31,7 +31,7 @@ class JsonCommand(BaseCommand):
 
 
 class MobileCommand(JsonCommand):
-    """A command about one mobile number, in any way of writing it."""
+    """A command about one mobile number, in any notation."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

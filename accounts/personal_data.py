@@ -36,13 +36,13 @@ class ExportSection:
 
     name: str
     rows: QuerySet[Any]
-    # Secrets, digests, and what names somebody else. All other columns go out, new ones too.
+    # Secrets, digests, and names of other people. All other columns go out, new columns too.
     exclude: Collection[str] = ()
-    # More where rows are small, and there is no index that gives a user's in order.
+    # More for small rows without an index by user and key.
     batch: int = BATCH
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """Yield the rows in order of their keys, a batch at a time."""
+        """Yield the rows in key order, a batch at a time."""
         fields = [field.attname for field in self.rows.model._meta.concrete_fields]
         shown = [name for name in fields if name not in self.exclude]
         key = self.rows.model._meta.pk.attname
@@ -70,7 +70,7 @@ def export_sections(user: User) -> list[ExportSection]:
 
 
 def prune(*, dry_run: bool = False) -> dict[str, int]:
-    """Delete rows that are past their time, and count them; a dry run counts only."""
+    """Delete and count expired rows; a dry run counts only."""
     return prune_rows(
         {
             "codes": OneTimeCode.objects.prunable(),
@@ -86,14 +86,14 @@ def prune(*, dry_run: bool = False) -> dict[str, int]:
 
 
 def prune_rows(expired: Mapping[str, QuerySet[Any]], *, dry_run: bool) -> dict[str, int]:
-    """Delete expired rows of each kind, and count them; a dry run counts only."""
+    """Delete and count expired rows of each kind; a dry run counts only."""
     if dry_run:
         return {name: rows.count() for name, rows in expired.items()}
     return {name: rows.delete()[0] for name, rows in expired.items()}
 
 
 def erase(user: User, *, actor: str = "") -> None:
-    """Delete a user with all that accounts keep; the audit log keeps that it happened."""
+    """Delete a user with all rows of accounts; the audit log records the deletion."""
     with transaction.atomic():
         AuditEvent.objects.record(
             AccountAction.USER_DELETED, user_id=user.pk, mobile=user.mobile, actor=actor
@@ -108,7 +108,7 @@ def erase(user: User, *, actor: str = "") -> None:
 
 
 def delete_admin_traces(user: User) -> None:
-    """End the user's sessions in the admin, and delete its entries about the user."""
+    """End the user's sessions in the admin, and delete the admin's entries about the user."""
     own = [
         session.pk
         for session in BrowserSession.objects.iterator()
@@ -123,6 +123,6 @@ def delete_admin_traces(user: User) -> None:
 
 
 def delete_task_results(*names: str) -> None:
-    """Delete the results of failed tasks whose error contains any of these names."""
+    """Delete the results of failed tasks with any of these names in the error."""
     for name in names:
         TaskResult.objects.filter(Q(result__contains=name) | Q(traceback__contains=name)).delete()

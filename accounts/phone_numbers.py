@@ -7,11 +7,11 @@ from django.conf import settings
 from phonenumbers import PhoneNumberType
 
 SEPARATORS = re.compile(r"[ ().-]")
-# ASCII digits alone: `\d` would take those of every script.
+# ASCII digits alone: `\d` would take the digits of every script.
 ACCEPTED = re.compile(r"\+?[0-9]{10,15}")
 # In SMS_ALLOWED_COUNTRIES.
 EVERY_COUNTRY = "*"
-# The sender pays for texts to these numbers, which is how SMS fraud earns.
+# The sender pays for texts to these numbers: the income of SMS fraud.
 REFUSED_TYPES = {
     PhoneNumberType.PREMIUM_RATE,
     PhoneNumberType.SHARED_COST,
@@ -20,11 +20,11 @@ REFUSED_TYPES = {
 
 
 class InvalidPhoneNumber(ValueError):
-    """The text is no mobile number that this program takes; str() says why."""
+    """The text is no valid mobile number for this program; str() gives the reason."""
 
 
 def to_textable(text: str) -> str:
-    """Return the E.164 of a number in one of SMS_ALLOWED_COUNTRIES. Raises InvalidPhoneNumber."""
+    """Return the E.164 of a number in SMS_ALLOWED_COUNTRIES. Raises InvalidPhoneNumber."""
     mobile = to_e164(text)
     allowed = settings.SMS_ALLOWED_COUNTRIES
     if EVERY_COUNTRY not in allowed and phone_region(mobile) not in allowed:
@@ -33,7 +33,7 @@ def to_textable(text: str) -> str:
 
 
 def phone_region(mobile: str) -> str:
-    """Return the country of an E.164 number, as IN; else its calling code."""
+    """Return the country of an E.164 number, as IN; else the calling code."""
     number = phonenumbers.parse(mobile)
     return phonenumbers.region_code_for_number(number) or f"+{number.country_code}"
 

@@ -1,4 +1,4 @@
-"""Backends that send codes to phones. `settings.SMS_BACKEND` is the dotted path of one."""
+"""Backends for codes to phones. `settings.SMS_BACKEND` is the dotted path of a backend."""
 
 import sys
 from typing import ClassVar, NamedTuple, Protocol
@@ -11,9 +11,9 @@ CONNECT_SECONDS, READ_SECONDS = 5, 15
 
 
 class SmsError(Exception):
-    """An SMS that the vendor refused. Staff read the text, so it quotes no message.
+    """An SMS refusal of the vendor, as a text for staff.
 
-    `permanent` means that sending the same again cannot help.
+    The text quotes no message. `permanent` means: another try with the same message cannot help.
     """
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
@@ -26,7 +26,7 @@ class Backend(Protocol):
         """Hand over one message, to a number in E.164. Raises SmsError."""
 
     def check(self) -> str:
-        """Return where messages would go, without sending one. Raises SmsError."""
+        """Return the target of messages, without a send. Raises SmsError."""
 
 
 class ConsoleBackend:
@@ -46,7 +46,7 @@ class Sms(NamedTuple):
 
 
 class MemoryBackend:
-    """For tests: keeps messages in this process."""
+    """For tests: stores messages in this process."""
 
     outbox: ClassVar[list[Sms]] = []
 

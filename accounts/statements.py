@@ -12,5 +12,5 @@ def user_rows_cte() -> str:
 
 
 def lock_user_sql(*, user_id: str) -> str:
-    """Lock the user whose id this SQL gives."""
+    """Lock the user with the id from this SQL."""
     return f"SELECT FROM accounts_user WHERE id = ({user_id}) FOR NO KEY UPDATE"  # noqa: S608

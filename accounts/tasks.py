@@ -25,14 +25,14 @@ CODE_DELIVERIES = Counter(
 
 DELIVERY_TRIES = 5
 FIRST_BACKOFF_SECONDS = 2
-# A code that its task has not claimed by then was lost on the way.
+# A code still unclaimed after this time is lost between queue and task.
 SWEEP_AFTER = timedelta(seconds=10)
 MESSAGE = "{digits} is your GemChatRoom code. It ends in {minutes} minutes. Give it to nobody."
 
 
 @shared_task
 def deliver_code(code_id: str) -> None:
-    """Send a code by SMS, once: the task that claims the row sends it."""
+    """Send a code by SMS, once: only the task with the claim sends."""
     code = OneTimeCode.objects.claim_delivery(uuid.UUID(code_id))
     if code is None:
         return
@@ -62,7 +62,7 @@ def _record_failure(code: OneTimeCode, error: SmsError) -> None:
 
 @shared_task
 def sweep_codes() -> None:
-    """Send codes again that the queue has lost, or whose worker died."""
+    """Send codes again after a loss in the queue, or the death of a worker."""
     due = OneTimeCode.objects.due_for_delivery()
     lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
     for code_id in lost.values_list("pk", flat=True):

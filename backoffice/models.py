@@ -1,7 +1,7 @@
 """Daily metrics: one row per day, so that the dashboard counts nothing.
 
-Beat starts the rollup. A day is computed again until an hour after its end. A beat that was stopped
-for a while computes the missing days later.
+Beat starts the rollup. A day is computed again until an hour after the day's end. After a pause
+beat computes the missing days.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +15,7 @@ DAYS = 31
 
 class DailyMetricsQuerySet(models.QuerySet["DailyMetrics"]):
     def stale_days(self, *, now: datetime) -> list[date]:
-        """Return the days of the past month that are not final, oldest first."""
+        """Return the unfinished days of the past month, oldest first."""
         today = now.date()
         days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
         counted = dict(self.filter(day__gte=days[0]).values_list("day", "computed_at"))
@@ -23,11 +23,11 @@ class DailyMetricsQuerySet(models.QuerySet["DailyMetrics"]):
 
 
 class DailyMetrics(models.Model):
-    """One day (UTC). Values of a moment are null for days that were computed later."""
+    """One day (UTC). Values of a moment are null for days computed later."""
 
     day = models.DateField(primary_key=True)
     new_users = models.PositiveIntegerField()
-    # Users who had a reply end.
+    # Users with an ended reply.
     active_users = models.PositiveIntegerField()
     sends = models.PositiveIntegerField()
     # Ended attempts by outcome, failed ones by error code.
@@ -35,13 +35,13 @@ class DailyMetrics(models.Model):
     errors = models.JSONField()
     # By model: replies, prompt_tokens, output_tokens, cost_micro_usd.
     by_model = models.JSONField()
-    # Milliseconds from sending, of the replies that became complete.
+    # Milliseconds from sending, of the replies with the outcome complete.
     first_token_p50 = models.PositiveIntegerField(null=True)
     first_token_p95 = models.PositiveIntegerField(null=True)
     reply_p50 = models.PositiveIntegerField(null=True)
     reply_p95 = models.PositiveIntegerField(null=True)
     pro_users = models.PositiveIntegerField(null=True)
-    # A month's revenue by currency, in its smallest unit.
+    # A month's revenue by currency, in the currency's smallest unit.
     revenue = models.JSONField(null=True)
     computed_at = models.DateTimeField()
 
@@ -82,7 +82,7 @@ def day_closing(day: date) -> datetime:
 
 
 class BackofficeAction(models.TextChoices):
-    """What staff do in the back office itself, as the audit log names it."""
+    """Actions of staff in the back office itself, as named in the audit log."""
 
     ROLES_SYNCED = "roles_synced"
     ROW_ADDED = "row_added"

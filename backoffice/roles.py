@@ -14,7 +14,7 @@ RESET_QUOTA = Q(content_type__app_label="billing", codename="change_dailyquota")
 
 ROLES: dict[str, Q] = {
     "Read-only": VIEW,
-    # Staff who help users.
+    # Support staff for users.
     "Support": VIEW
     | CONTENT
     | RETRY
@@ -30,7 +30,7 @@ ROLES: dict[str, Q] = {
             "erase_user",
         ],
     ),
-    # Staff who handle payments.
+    # Staff for payments.
     "Billing": VIEW
     | MIRROR
     | EXPORT_ROWS
@@ -43,7 +43,7 @@ ROLES: dict[str, Q] = {
         content_type__app_label="billing",
         codename__in=["add_grant", "change_grant", "change_flag"],
     ),
-    # Staff who operate the program.
+    # Staff for the operation of the program.
     "Ops": VIEW
     | EXPORT_ROWS
     | RETRY
@@ -54,7 +54,7 @@ ROLES: dict[str, Q] = {
 
 
 def sync_roles() -> dict[str, int]:
-    """Give each role exactly its permissions, and return their counts."""
+    """Give each role exactly the listed permissions, and return the counts."""
     with transaction.atomic():
         return {name: _sync(name, permissions) for name, permissions in ROLES.items()}
 

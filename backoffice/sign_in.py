@@ -5,8 +5,8 @@ password, role or second factor. A session ends 12 hours after the sign-in, and 
 without a request.
 
 The second factor (TOTP) is required except in development. The middleware and the site of
-django-otp are not used, since they add an `is_verified` method to the user, whose field has that
-name.
+django-otp are not used. Both add an `is_verified` method to the user, and the user has a field of
+the same name.
 """
 
 from datetime import datetime, timedelta
@@ -85,11 +85,10 @@ class StaffSignInForm(AdminAuthenticationForm):
         return self.cleaned_data
 
     def _staff_user(self, client: Client) -> User:
-        """Return the member of staff who signs in.
+        """Return the signed-in member of staff.
 
-        Raises StaffSignInFailed, RateLimited, Overloaded.
-
-        The attempt is counted first, and the count is released after a success.
+        Raises StaffSignInFailed, RateLimited, Overloaded. The attempt is counted first, and the
+        count is released after a success.
         """
         mobile, password = self._mobile(), self.cleaned_data["password"]
         with hashing_permit():
@@ -116,7 +115,7 @@ class StaffSignInForm(AdminAuthenticationForm):
         raise StaffSignInFailed(cause, mobile)
 
     def _mobile(self) -> str:
-        """Return the number in E.164; "", which no user has, for another text."""
+        """Return the number in E.164; for another text "", the number of no user."""
         try:
             return to_e164(self.cleaned_data["username"])
         except InvalidPhoneNumber:
@@ -225,7 +224,7 @@ def move_expiry(request: HttpRequest) -> None:
 
 
 def has_second_factor(request: HttpRequest) -> bool:
-    """Whether the session was opened with a device that the user still has."""
+    """Check whether the session was opened with a present device of the user."""
     device_id = request.session.get(DEVICE_ID_SESSION_KEY)
     device = Device.from_persistent_id(device_id) if device_id else None
     return device is not None and device.confirmed and device.user_id == request.user.pk

@@ -6,7 +6,7 @@ class BillingConfig(AppConfig):
     name = "billing"
 
     def ready(self) -> None:
-        # Imports that need the models of all apps.
+        # Imports with a need of the models of all apps.
         from billing import checks as billing_checks
         from billing.stripe import client, webhooks
 

@@ -1,4 +1,4 @@
-"""System checks of the settings that billing depends on."""
+"""System checks of the settings of billing."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ from djstripe import checks as djstripe_checks
 from accounts.models import User
 from billing.plans import plan_for_tier
 
-# dj-stripe takes no other key, and finds that out only when the first event is stored. A
-# restricted key (rk_…) may not read the account, which it does at each sync.
+# dj-stripe takes no other key, and detects a wrong key only at the first stored event. A restricted
+# key (rk_…) may not read the account, but dj-stripe reads the account at each sync.
 SECRET_KEY = re.compile(r"sk_(test|live)_[a-zA-Z0-9]{24,}")
 # Of each plan.
 LEAST = {
@@ -33,10 +33,10 @@ LEAST_GIVE_BACKS = 0
 
 
 def leave_out_database_checks() -> None:
-    """Take out dj-stripe's two checks that query its WebhookEndpoint rows.
+    """Take out dj-stripe's two checks with queries of WebhookEndpoint rows.
 
-    With the database down they hold up every command for the pool's timeout, twice. What they
-    look at, a secret in the row, is not used here.
+    With the database down, the checks hold up every command for the pool's timeout, twice. The
+    checks examine a secret in the row; this program does not use the secret.
     """
     for check in (
         djstripe_checks.check_webhook_validation,
@@ -61,7 +61,7 @@ def _check_numbers() -> Iterator[CheckMessage]:
             (f"{tier}_{name}".upper(), getattr(plan, name), least) for name, least in LEAST.items()
         ]
     for variable, value, least in numbers:
-        # Not `<`: NaN, which an environment may hold, is neither.
+        # Not `<`: NaN, a possible value in an environment, is neither.
         if not value >= least:
             yield Error(f"{variable} is {value}; it must be {least} or more.", id="billing.E001")
 

@@ -14,20 +14,20 @@ from accounts.models import User
 from billing.models import Flag, Grant
 from billing.plans import Plan, plan_for_tier
 
-# Stripe still tries to collect while past_due, and the person keeps what they pay for.
+# Stripe still tries to collect while past_due, and the person keeps the paid plan.
 ENTITLING = ("active", "trialing", "past_due")
-# No status follows these.
+# No status follows these statuses.
 ENDED = ("canceled", "incomplete_expired")
 BATCH = 1000
-# The sweep of expired grants looks back this far, should it not have run for a while. The nightly
+# The sweep of expired grants looks back this far, in case of a pause of the sweep. The nightly
 # reconciliation finds the rest.
 LOOK_BACK = timedelta(days=2)
 
 
 def has_price_of(*plans: Plan) -> Q:
-    """Match subscriptions that have a price of these plans among their current items.
+    """Match subscriptions with a price of these plans among the current items.
 
-    dj-stripe keeps rows of removed items, so the price is read from what Stripe last sent.
+    dj-stripe keeps rows of removed items, so the price is read from Stripe's last data.
     """
     return Q(
         *[
@@ -50,14 +50,14 @@ def _entitling(*plans: Plan) -> "QuerySet[Subscription]":
 
 
 def entitled(plan: Plan) -> Q:
-    """Match users who pay for a plan, or have a grant of it."""
+    """Match users with a paid plan, or with a grant of the plan."""
     paid = Exists(_entitling(plan).filter(customer_id=OuterRef("stripe_customer_id")))
     granted = Exists(Grant.objects.current().filter(user=OuterRef("pk")))
     return Q(paid) | Q(granted) if plan.is_granted_by_staff else Q(paid)
 
 
 def _right_tier() -> Case:
-    """Give the highest tier that a user is entitled to, else the lowest."""
+    """Return the highest tier with an entitlement, else the lowest."""
     lowest, *higher = settings.PLANS
     return Case(
         *[When(entitled(plan_for_tier(tier)), then=Value(tier)) for tier in reversed(higher)],
@@ -68,8 +68,8 @@ def _right_tier() -> Case:
 def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     """Derive these users' tiers; return the changed users with their new tiers.
 
-    The users are locked before anything is read. Of two changes at the same time, the second one
-    sees what the first has done.
+    The users are locked before any read. Of two changes at the same time, the second change sees
+    the result of the first.
     """
     with transaction.atomic():
         locked = list(
@@ -86,7 +86,7 @@ def refresh_tiers(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
 
 
 def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
-    """Map each user whose stored tier is wrong to the right tier."""
+    """Map each user with a wrong stored tier to the right tier."""
     wrong = users.annotate(right=_right_tier()).exclude(tier=F("right"))
     return dict(wrong.values_list("pk", "right"))
 
@@ -94,8 +94,8 @@ def wrong_tiers(users: QuerySet[User]) -> dict[uuid.UUID, str]:
 def mark_disagreements() -> None:
     """Keep `tier_disagrees` of every user, at most a batch of each kind of disagreement.
 
-    The query reads all users who have a higher tier, or pay, or have a grant: too many for a page
-    that staff open.
+    The query reads all users with a higher tier, a payment or a grant: too many for a page of
+    staff.
     """
     wrong = [pk for users in _disagreements() for pk in users.values_list("pk", flat=True)[:BATCH]]
     User.objects.filter(tier_disagrees=True).exclude(pk__in=wrong).update(tier_disagrees=False)
@@ -113,7 +113,7 @@ def _disagreements() -> Iterator[QuerySet[User]]:
 
 
 def disagreeing() -> list[uuid.UUID]:
-    """Return the marked users whose tier is still wrong."""
+    """Return the marked users with a tier still wrong."""
     return list(wrong_tiers(User.objects.filter(tier_disagrees=True)))
 
 
@@ -156,7 +156,7 @@ def end_grant(grant: Grant) -> bool:
 
 
 def end_expired_grants() -> dict[uuid.UUID, str]:
-    """Derive the tiers of users whose grants have run out; return the changes."""
+    """Derive the tiers of users with expired grants; return the changes."""
     now = timezone.now()
     expired = Grant.objects.filter(until__lte=now, until__gt=now - LOOK_BACK)
     lowest = next(iter(settings.PLANS))

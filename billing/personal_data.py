@@ -11,9 +11,9 @@ from accounts.personal_data import ExportSection, prune_rows
 from billing.models import DailyQuota, ErasedQuota, Flag, Grant, UsageRecord
 from billing.stripe.sync import customer_events, mirrored_rows
 
-# Columns that dj-stripe adds to Stripe's answer.
+# Columns of dj-stripe beyond Stripe's answer.
 MIRROR_ONLY = ("djstripe_id", "djstripe_owner_account_id", "djstripe_created", "djstripe_updated")
-# Stripe delivers a webhook again for 3 days, and shows its own copy for 30.
+# Stripe delivers a webhook again for 3 days, and displays Stripe's copy for 30.
 WEBHOOK_LIFETIME = timedelta(days=30)
 DETACHED_ROWS = 2_000
 
@@ -41,7 +41,7 @@ def _stripe_sections(customer_id: str | None) -> list[ExportSection]:
 
 
 def prune(*, dry_run: bool = False) -> dict[str, int]:
-    """Delete rows that are past their time, and count them; a dry run counts only."""
+    """Delete and count expired rows; a dry run counts only."""
     before = timezone.now() - WEBHOOK_LIFETIME
     return prune_rows(
         {
@@ -54,6 +54,6 @@ def prune(*, dry_run: bool = False) -> dict[str, int]:
 
 
 def erase(user: User) -> Iterator[None]:
-    """Take the person off the ledger, whose rows stay; gives control after each batch."""
+    """Detach the person from the ledger's rows, and yield after each batch. The rows stay."""
     while UsageRecord.objects.detach(user_id=user.pk, limit=DETACHED_ROWS):
         yield

@@ -1,4 +1,4 @@
-"""What each tier may do: `settings.PLANS` has the plan of each tier, the lowest first."""
+"""The rights of each tier: `settings.PLANS` has the plan of each tier, the lowest first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 MB = 1_000_000
-# More than any sum that a column of PostgreSQL holds here.
+# More than any sum in a column of PostgreSQL here.
 NO_CEILING = 2**62
 
 
@@ -19,7 +19,7 @@ NO_CEILING = 2**62
 class Plan:
     daily_limit: int
     concurrent_replies: int
-    # Replies that are queued or generated; 0 for any number.
+    # Queued and generated replies at once; 0 for any number.
     waiting_replies: int
     sends_per_minute: int
     # US dollars; 0 is no ceiling.
@@ -28,10 +28,10 @@ class Plan:
     daily_text_mb: int
     chatrooms: int
     chatrooms_per_minute: int
-    # Days without a message after which a chatroom is erased; 0 for never.
+    # Days without a message until a chatroom is erased; 0 for never.
     retention_days: int
-    # A subscription at any of these prices entitles to the plan. The first price is sold, so that
-    # a price can be replaced.
+    # A subscription at any of these prices entitles to the plan. The first price is on sale, so a
+    # price can be replaced.
     stripe_price_ids: Sequence[str] = ()
     # A grant entitles to the plan.
     is_granted_by_staff: bool = False
@@ -54,7 +54,7 @@ def plan_for_tier(tier: str) -> Plan:
 
 
 def plan_for_user(user: "User") -> Plan:
-    """Return the plan of the user's tier, which is read with the user: no query."""
+    """Return the plan of the user's tier, without a query: the user has the tier."""
     return plan_for_tier(user.tier)
 
 

@@ -1,7 +1,7 @@
-"""SQL of the daily quota and of the usage ledger, alone or as parts of a caller's statement.
+"""SQL of the daily quota and the usage ledger, alone or inside a caller's statement.
 
-A function that ends in `_cte` returns a common table expression, which writes nothing unless
-`source` has a row. Each function `..._params` returns the values, whose names have a prefix.
+A function with the suffix `_cte` returns a common table expression, and writes nothing unless
+`source` has a row. Each function `..._params` returns the values, with a prefix in the names.
 """
 
 from dataclasses import dataclass
@@ -65,9 +65,9 @@ RECORD_SQL = """
 FROM {source} ON CONFLICT (reply_id, attempt, purpose) DO NOTHING
 RETURNING reply_id
 """
-# Adds the cost of an attempt and the bytes of its text, and returns its slot: always where
-# `gives_back`, and where `is_unanswered` for the first few of a day. The update locks the row, so
-# the count is exact however many replies end at once.
+# Adds the cost of an attempt and the bytes of the text, and gives the slot back. The slot comes
+# back always with `gives_back`, and with `is_unanswered` for the first few of a day. The update
+# locks the row, so the count is exact at any number of parallel ends.
 SETTLE_SQL = """
 UPDATE billing_dailyquota AS quota SET
     used = greatest(0, used - CASE WHEN %(settle_gives_back)s THEN 1
@@ -87,7 +87,7 @@ RETURNING %(settle_gives_back)s
 
 
 def reserve_cte(*, source: str) -> str:
-    """Take one slot of a day's quota; returns `used`, or no row where a limit is reached."""
+    """Take one slot of a day's quota; return `used`, or no row at a limit."""
     quota = apps.get_model("billing", "DailyQuota")
     insert = insert_into(quota, RESERVED_SQL, alias="quota")
     return RESERVE_SQL.format(insert=insert, source=source)
@@ -111,7 +111,7 @@ def reserve_params(*, user: User, now: datetime, text_bytes: int) -> dict[str, A
 
 
 def reserve_slot(*, user: User, now: datetime, text_bytes: int) -> int | None:
-    """Take one slot of the day's quota; returns how many are in use, None at a limit."""
+    """Take one slot of the day's quota; return the used slots, None at a limit."""
     rows = fetch(
         reserve_cte(source=ONE_ROW_SQL), reserve_params(user=user, now=now, text_bytes=text_bytes)
     )
@@ -120,7 +120,7 @@ def reserve_slot(*, user: User, now: datetime, text_bytes: int) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """An attempt to record, and what it changes in the quota of the day of its slot."""
+    """An attempt to record, and the changes in the quota of the slot's day."""
 
     record: "UsageRecord"
     day: date
@@ -130,12 +130,12 @@ class Settlement:
 
 
 def usage_record_cte(*, source: str) -> str:
-    """Record an attempt in the ledger; returns its `reply_id` if it was not there."""
+    """Record an attempt in the ledger; return `reply_id` of a new record."""
     return RECORD_SQL.format(insert=_insert_usage(), source=source)
 
 
 def settle_cte(*, source: str) -> str:
-    """Count an attempt in the quota of its day; returns `is_given_back` for the slot."""
+    """Count an attempt in the quota of the day; return `is_given_back` for the slot."""
     return SETTLE_SQL.format(source=source)
 
 
@@ -153,7 +153,7 @@ def settlement_params(settlement: Settlement) -> dict[str, Any]:
 
 
 def record_usage(settlement: Settlement) -> bool:
-    """Record an attempt and count its cost; False if the attempt is in the ledger already."""
+    """Record an attempt and count the cost; False for an attempt already recorded."""
     return fetch(_record_alone_sql(), settlement_params(settlement)) == [(1,)]
 
 

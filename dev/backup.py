@@ -1,9 +1,9 @@
 """`make backup` and `make restore`: the database as one file, with a manifest beside it.
 
-The file has pg_dump's custom format, which pg_restore reads without the manifest. The manifest,
+The file has pg_dump's custom format; pg_restore reads the file without the manifest. The manifest,
 FILE.json, lists rows of each table, migrations, versions and a checksum. Both are of one snapshot.
-Redis is not backed up: the program can make its content again. Nor are the secrets backed up: they
-do not belong beside the data.
+Redis is not backed up: the program can make its content again. Nor are the secrets backed up:
+secrets do not belong beside the data.
 """
 
 import argparse
@@ -35,7 +35,7 @@ SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 CLOSING_SECONDS = 3.0
-# The old schema has this name until the restored one is known to be whole.
+# The old schema has this name until the restored schema is known to be whole.
 SAVED_SCHEMA = "before_restore"
 # The schema as initdb makes it.
 MAKE_PUBLIC_SQL = [
@@ -76,8 +76,8 @@ def main() -> None:
 def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> Iterator[str]:
     """Yield the conninfo of the environment's database, or of `make run`'s.
 
-    Where `make run` is down, its PostgreSQL is started meanwhile. With `alone` the program must not
-    be running from this folder.
+    When `make run` is down, the PostgreSQL of `make run` is started meanwhile. With `alone` the
+    program must not be running from this folder.
     """
     lock = lock_folder(var)
     try:
@@ -101,7 +101,10 @@ def database(var: Path, environ: Mapping[str, str], *, alone: bool = False) -> I
 
 
 def reset_run_state(var: Path) -> None:
-    """Delete what `make run` stores about the replaced database; `make run` makes it again."""
+    """Delete the data of `make run` about the replaced database.
+
+    `make run` makes the data again.
+    """
     (var / "migrated").unlink(missing_ok=True)
     shutil.rmtree(var / "valkey", ignore_errors=True)
 
@@ -116,7 +119,7 @@ def running_environment(var: Path) -> dict[str, str]:
 
 
 def conninfo_from(environ: Mapping[str, str]) -> str:
-    """Build the conninfo of the database that the settings take from these variables."""
+    """Build the conninfo of the settings' database from these variables."""
     if not environ.get("DB_HOST"):
         return environ["DATABASE_URL"]
     return make_conninfo(
@@ -143,7 +146,7 @@ def back_up(conninfo: str, file: Path) -> dict[str, Any]:
     if file.exists():
         raise StartError(f"{file} is there already: choose another FILE")
     unfinished = file.with_name(f"{file.name}.part")
-    # The file holds private messages: only its owner may read it, also while it grows.
+    # The file holds private messages: only the owner may read the file, also during the writing.
     unfinished.unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -203,7 +206,7 @@ def restore(conninfo: str, file: Path, *, force: bool = False) -> dict[str, Any]
 
 
 def _other_connections(connection: psycopg.Connection[Any]) -> int:
-    """Count other connections, after a short wait for those that are closing."""
+    """Count other connections, after a short wait for closing connections."""
     deadline = time.monotonic() + CLOSING_SECONDS
     while True:
         [others] = connection.execute(OTHER_CONNECTIONS_SQL).fetchone() or [0]
@@ -242,7 +245,7 @@ def _restore_saved_schema(connection: psycopg.Connection[Any]) -> None:
 
 
 def _move_extensions(connection: psycopg.Connection[Any], old: str, new: str) -> None:
-    """Move extensions: a database has each one once, and the saved tables need it too."""
+    """Move extensions: a database has each once, and the saved tables need the extensions too."""
     found = connection.execute(
         "SELECT extname FROM pg_extension WHERE extnamespace = %s::regnamespace", [old]
     )
@@ -271,7 +274,7 @@ def next_steps(manifest: Mapping[str, Any]) -> str:
 
 
 def _read_manifest(file: Path) -> dict[str, Any]:
-    """Read the manifest. Raises StartError for a broken file, or one of a newer version."""
+    """Read the manifest. Raises StartError for a broken file, or for a newer version."""
     if not file.exists():
         raise StartError(f"there is no {file}")
     try:
@@ -287,7 +290,7 @@ def _read_manifest(file: Path) -> dict[str, Any]:
 
 
 def _is_known(migration: str) -> bool:
-    """Say whether this version has the migration; those of packages always pass."""
+    """Check whether this version has the migration; migrations of packages always pass."""
     app, _, name = migration.partition(".")
     folder = BASE_DIR / app / "migrations"
     return not folder.exists() or (folder / f"{name}.py").exists()

@@ -2,7 +2,7 @@
 
 from dev.servers.stack import Stack
 
-# One of the numbers reserved for fiction, as is the staff's in dev/prepare.py.
+# A number reserved for fiction, like the staff's in dev/prepare.py.
 SAMPLE_MOBILE = "+12025550123"
 
 FLOW = r"""api=@URL@/api/v1
@@ -45,7 +45,7 @@ def startup_banner(stack: Stack, *, started_in_seconds: float) -> str:
 
 
 def flow(url: str) -> str:
-    """Build shell lines from sign-up to the first answer; they need curl and sed."""
+    """Build shell lines from sign-up to the first answer, for curl and sed."""
     return FLOW.replace("@URL@", url).replace("@MOBILE@", SAMPLE_MOBILE)
 
 

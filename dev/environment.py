@@ -18,10 +18,10 @@ DEVELOPMENT = {
 
 
 def development_environment(given: Mapping[str, str], *, var: Path) -> dict[str, str]:
-    """Complete `given` by what development needs; an empty value counts as unset."""
+    """Complete `given` with the variables for development; an empty value counts as unset."""
     defaults = {**DEVELOPMENT, **_stored_secrets(var / "secrets")}
     unset = {name: value for name, value in defaults.items() if not given.get(name)}
-    # Buffered output would appear after the lines that it explains.
+    # Buffered output would appear after the explained lines.
     return {**given, **unset, "PYTHONUNBUFFERED": "1"}
 
 
@@ -34,7 +34,7 @@ def names_redis(environment: Mapping[str, str]) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, that only its owner can read."""
+    """Write a file, whole or not at all, readable by the owner only."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -44,11 +44,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def schema_fingerprint(*others: str) -> str:
-    """Hash all that decides the schema: migrations, their imports, the packages' versions."""
+    """Hash all sources of the schema: migrations, their imports, the packages' versions."""
     folders = "[!.]*/**"  # Not .venv.
     patterns = (f"{folders}/*migration*.py", f"{folders}/*migrations/*.py")
     files = sorted({path for pattern in patterns for path in BASE_DIR.glob(pattern)})
-    settings = BASE_DIR / "gemchat" / "settings.py"  # It lists the apps.
+    settings = BASE_DIR / "gemchat" / "settings.py"  # The settings list the apps.
     digest = hashlib.sha256("\0".join(others).encode())
     for path in [BASE_DIR / "requirements" / "dev.txt", settings, *files]:
         digest.update(f"\0{path.relative_to(BASE_DIR)}\0".encode() + path.read_bytes())

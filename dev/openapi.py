@@ -15,7 +15,7 @@ from django.test.utils import override_settings
 from dev.environment import BASE_DIR
 
 PATH = BASE_DIR / "docs" / "openapi.json"
-# The settings require these; nothing connects to them.
+# The settings require these variables; nothing connects to the servers.
 ENVIRONMENT = {
     "DEBUG": "true",
     "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
@@ -61,7 +61,7 @@ def description() -> str:
 
 def add_plain_views(endpoints: list[Any]) -> list[Any]:
     """Return the calls under their documented paths, with the views outside DRF."""
-    # Importing a schema describes its app's views, before drf-spectacular reads them.
+    # Importing a schema describes the app's views, before drf-spectacular reads the views.
     from accounts.api import schema as _accounts_schema  # noqa: F401
     from billing.api.schema import EXTRA_OPERATIONS as BILLING
     from gemchat.api.openapi import placeholder_view

@@ -1,7 +1,7 @@
 """Check the settings, migrate, and make the staff login: `python -m dev.prepare VAR`.
 
-One process does it all, since loading Django costs the most. On failure the process ends with
-status 1 and one line with the reason. On success it leaves VAR/prepared.json for its parent:
+A single process does all the work, since loading Django costs the most. On failure the process ends
+with status 1 and a line with the reason. On success it leaves VAR/prepared.json for its parent:
 {"gemini_backend": str, "gemini_model": str, "staff": {"mobile", "password", "is_new"} | null}.
 """
 
@@ -32,7 +32,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
     try:
         django.setup()
-        # One connection is enough here, and a pool would hide the reason of a failure.
+        # A single connection is enough here, and a pool would hide the reason of a failure.
         connection.settings_dict["OPTIONS"].pop("pool", None)
         refuse_bad_settings()
         _migrate()
@@ -65,7 +65,7 @@ def _migrate() -> None:
 
 
 def _lacking_columns() -> set[tuple[str, str]]:
-    """List columns of models that are missing although every migration is applied."""
+    """List columns of models missing in a database with every migration applied."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_name, column_name FROM information_schema.columns"
@@ -81,9 +81,9 @@ def _lacking_columns() -> set[tuple[str, str]]:
 
 
 def _staff_login(path: Path) -> dict[str, Any] | None:
-    """Read the login stored in `path`; make it first in a database without staff.
+    """Read the login stored in `path`; make the login first in a database without staff.
 
-    Return None where the database has staff of other origin.
+    Return None for a database with staff of other origin.
     """
     from django.contrib.auth import get_user_model  # Models exist only after django.setup().
 

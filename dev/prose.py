@@ -42,7 +42,7 @@ BANNED = {
 }
 BANNED_PATTERN = re.compile(rf"\b(?:{'|'.join(BANNED.values())})\b", re.I)
 CODE = re.compile(r"`[^`]*`|https?://\S+")
-# A comment for a tool, in which there is no prose.
+# A comment for a tool, without prose.
 DIRECTIVE = re.compile(r"^(?:!|noqa|type:|pragma|fmt:|-\*-)")
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[`]*[A-Z0-9`])")
 LIST_ITEM = re.compile(r"^\s*(?:[-*]|\d+\.)\s")
@@ -61,7 +61,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One docstring, or the comments of adjacent lines: `lines` begin at `line` of the file."""
+    """A docstring, or the comments of adjacent lines: `lines` begin at `line` of the file."""
 
     line: int
     lines: list[str]
@@ -78,7 +78,7 @@ class Block:
 
 
 def _paragraphs(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Texts between blank lines, items of lists apart, each with its first line's index."""
+    """Yield texts between blank lines, and items of lists, each with its first line's index."""
     start, paragraph = 0, list[str]()
     for number, line in enumerate([*lines, ""]):
         is_code = line.startswith("    ") and not paragraph

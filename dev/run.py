@@ -1,4 +1,4 @@
-"""`make run`: run the whole program in one terminal until Ctrl-C."""
+"""`make run`: run the whole program in a terminal until Ctrl-C."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _make_stack(var: Path) -> Stack:
-    from gemchat.env import env  # Reads .env as it is imported, which may fail.
+    from gemchat.env import env  # Reads .env at the import, and may fail.
 
     port = env.int("PORT", default=8000)
     host = env.str("HOST", default="127.0.0.1")

@@ -1,11 +1,12 @@
 """Write billing/stripe/djstripe_migrations/0001_initial.py from dj-stripe's own migrations.
 
 dj-stripe's history makes 514 fields and removes them again, for 50 s of CPU. One migration makes
-the final state; settings.MIGRATION_MODULES points to its package. 0002 and on are empty and have
-upstream's names, so that a database can move both ways.
+the final state; settings.MIGRATION_MODULES points to the migration's package. 0002 and on are empty
+and have upstream's names, so that a database can move both ways.
 
-After an upgrade of dj-stripe, run this and add an empty migration for each new one of upstream.
-Then compare the real schemas with `--verify`. It needs `pg_dump` and the right to create databases.
+After an upgrade of dj-stripe, run this program and add an empty migration for each new migration of
+upstream. Then compare the real schemas with `--verify`. The comparison needs `pg_dump` and the
+right to create databases.
 """
 
 import argparse
@@ -54,7 +55,7 @@ def final_state(package: str) -> ProjectState:
 
 
 def squashed() -> str:
-    """Build the source of the one migration."""
+    """Build the source of the migration."""
     from billing.stripe.migration_operations import CreateModelsTogether
 
     models = final_state(UPSTREAM).models.values()
@@ -76,7 +77,7 @@ def _create(model: ModelState) -> CreateModel:
 
 
 def schema(package: str) -> list[str]:
-    """Dump the schema that the package's migrations make in a scratch database.
+    """Dump the schema of the package's migrations, made in a scratch database.
 
     Columns and statements are sorted, since only the order of columns may differ.
     """

@@ -1,7 +1,7 @@
 """The one application of the web process.
 
-Synchronous views run in threads, which costs less than Django's own ASGI handler. The reads that
-wait for minutes (a reply's stream, `?wait=`) are native async views and hold no thread.
+Synchronous views run in threads, at a lower cost than Django's own ASGI handler. The reads with a
+wait of minutes (a reply's stream, `?wait=`) are native async views and hold no thread.
 """
 
 import os
@@ -36,8 +36,8 @@ REGISTRY.register(StoresCollector())
 
 threaded = SyncViewHandler(
     threads=settings.WEB_THREADS,
-    # A webhook waits for Stripe, which sends several at once. Requests for codes need no account.
-    # A flood of either leaves threads to other requests.
+    # A webhook waits for Stripe, and Stripe sends several webhooks at once. Requests for codes need
+    # no account. A flood of either leaves threads to other requests.
     lanes=[
         Lane(WEBHOOK_PATH, threads=max(1, settings.WEB_THREADS // 4)),
         Lane(CODE_PATH, threads=max(1, settings.WEB_THREADS // 4)),
@@ -53,7 +53,7 @@ application = Application(
 
 
 def __getattr__(name: str) -> Any:
-    """Give uvicorn the class that `--http` names, and note that its limits hold."""
+    """Give uvicorn the class of `--http`, and note that the class's limits hold."""
     if name != "LimitedHttpProtocol":
         raise AttributeError(name)
     from gemchat.serving.http_protocol import LimitedHttpProtocol

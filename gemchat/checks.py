@@ -1,4 +1,4 @@
-"""System checks of the settings, and of the connections that PostgreSQL allows."""
+"""System checks of the settings, and of PostgreSQL's connections."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ FEWEST_CHARACTERS = 8
 LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".test")
 # /metrics has no limit on guesses.
 SHORTEST_TOKEN = 16
-# Each call to these sends a key.
+# Each call to these hosts sends a key.
 VENDORS = ("TWILIO_API_BASE", "GEMINI_API_BASE", "STRIPE_API_BASE")
 LEAST = {
     "WEB_THREADS": 1,
@@ -52,9 +52,9 @@ SECONDS = [
 
 
 def refuse_bad_settings() -> None:
-    """Raise ImproperlyConfigured with the first error that the system checks find.
+    """Raise ImproperlyConfigured with the first error of the system checks.
 
-    `manage.py` and Celery run the checks by themselves; a web server does not.
+    `manage.py` and Celery run the checks; a web server does not.
     """
     serious = [message for message in run_checks() if message.is_serious()]
     if serious:
@@ -81,7 +81,7 @@ def _check_numbers() -> Iterator[Error]:
 
 
 def _check_origins() -> Iterator[Error]:
-    """corsheaders itself refuses what has no scheme or host, `*` too."""
+    """corsheaders itself refuses an origin without scheme or host, also `*`."""
     for origin in settings.CORS_ALLOWED_ORIGINS:
         if not origin.startswith(("https://", "http://")) or "*" in origin:
             yield Error(
@@ -177,7 +177,10 @@ def _is_guessable(key: str) -> bool:
 
 @register
 def check_pool(**kwargs: Any) -> list[CheckMessage]:
-    """Compare the pool with the threads of a web process, each of which may hold a connection."""
+    """Compare the pool with the threads of a web process.
+
+    Each thread may hold a connection.
+    """
     needed = settings.WEB_THREADS + ASYNC_VIEW_THREADS + PROBE_THREADS
     if needed <= settings.DATABASE_POOL_SIZE:
         return []

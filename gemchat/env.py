@@ -14,9 +14,9 @@ FALSE_STRINGS = ("false", "off", "no", "n", "0", "")
 
 
 class Env(environ.Env):
-    """django-environ, with every bad value turned into an ImproperlyConfigured sentence.
+    """django-environ, with an ImproperlyConfigured sentence for every bad value.
 
-    An empty value counts as unset, so that `NAME=` in a compose file means the default.
+    An empty value counts as unset, so `NAME=` in a compose file means the default.
     """
 
     def get_value(
@@ -39,14 +39,14 @@ class Env(environ.Env):
             raise ImproperlyConfigured(f"{var} is not a valid {kind} value.") from error
 
     def numbers(self, prefix: str, **defaults: int | float) -> dict[str, Any]:
-        """Read `PREFIX_NAME` for each name, as a number of its default's type."""
+        """Read `PREFIX_NAME` for each name, as a number of the default's type."""
         return {
             name: self.get_value(f"{prefix}_{name.upper()}", type(default), default)
             for name, default in defaults.items()
         }
 
     def _refuse_unknown_bool(self, var: str) -> None:
-        """django-environ reads any unknown word as False, so that `DEBUG=ture` would pass."""
+        """django-environ reads any unknown word as False, so `DEBUG=ture` would pass."""
         if self.ENVIRON[var].lower() not in (*self.BOOLEAN_TRUE_STRINGS, *FALSE_STRINGS):
             raise ImproperlyConfigured(f"{var} is not a valid bool value: use true or false.")
 
@@ -66,7 +66,10 @@ def secret(name: str, *, is_development: bool) -> str:
 
 
 def backend(variable: str, backends: Mapping[str, str], *, default: str) -> str:
-    """Return the dotted path of a backend, which the variable holds or names in short."""
+    """Return the dotted path of a backend, from a path or a short name.
+
+    The variable holds the path or the short name.
+    """
     name = env.str(variable, default=default)
     if name not in backends and "." not in name:
         raise ImproperlyConfigured(
@@ -76,7 +79,7 @@ def backend(variable: str, backends: Mapping[str, str], *, default: str) -> str:
 
 
 def database(*, pool_size: int) -> dict[str, Any]:
-    """Return the database of DB_HOST and its like, or else of DATABASE_URL."""
+    """Return the database of DB_HOST and the related variables, or else of DATABASE_URL."""
     if env.str("DB_HOST", default=""):
         config = {
             "ENGINE": "django.db.backends.postgresql",
@@ -88,9 +91,9 @@ def database(*, pool_size: int) -> dict[str, Any]:
         }
     else:
         config = env.db_url("DATABASE_URL")
-    # A pool, since threads that come and go would each keep a connection.
-    # The pool gives up after `reconnect_timeout`, and connects at the next request. Else its waits
-    # between tries double, and it would miss the end of a long outage by minutes.
+    # A pool, since each short-lived thread would keep a connection. The pool gives up after
+    # `reconnect_timeout`, and connects at the next request. Else the waits between tries double,
+    # and the pool would miss the end of a long outage by minutes.
     pool = {
         "min_size": 1,
         "max_size": pool_size,
@@ -99,7 +102,7 @@ def database(*, pool_size: int) -> dict[str, Any]:
         "reconnect_timeout": 3,
         "connection_class": LimitedConnection,
     }
-    # The kernel finds a network that drops all packets in 15 s.
+    # The kernel detects a network with a loss of all packets within 15 s.
     network = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2}
     config["OPTIONS"] = {
         **config.get("OPTIONS", {}),
@@ -108,7 +111,7 @@ def database(*, pool_size: int) -> dict[str, Any]:
         "tcp_user_timeout": 15_000,
         **network,
     }
-    # The pool checks each connection, so that a restart of PostgreSQL heals.
+    # The pool checks each connection, so a restart of PostgreSQL heals.
     config["CONN_HEALTH_CHECKS"] = True
     config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
     return config
@@ -117,7 +120,7 @@ def database(*, pool_size: int) -> dict[str, Any]:
 def redis_cache(*, url: str, lifetime_seconds: int) -> dict[str, Any]:
     return {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        # A list, as Django splits a string at commas, which a password may have.
+        # A list, as Django splits a string at commas, and a password may have commas.
         "LOCATION": [url],
         "OPTIONS": {
             "pool_class": "gemchat.stores.redis.Pool",
@@ -140,16 +143,16 @@ def logging_config(*, is_development: bool) -> dict[str, Any]:
         "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
         "loggers": {
             "django": {"handlers": [], "propagate": True},
-            # It brings handlers along, and its access log has query strings.
+            # uvicorn brings handlers along, and its access log has query strings.
             "uvicorn": {"handlers": [], "level": "WARNING", "propagate": True},
             "uvicorn.error": {"level": "WARNING"},
             "uvicorn.access": {"handlers": [], "level": "WARNING"},
             "gemchat.access": {"level": "WARNING" if is_development else "INFO"},
-            # At each try to connect; health reports that the database is down.
+            # At each try to connect; health reports a database that is down.
             "psycopg.pool": {"level": "ERROR"},
             "stripe": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},  # A 4xx is the client's business.
-            "django.template": {"level": "INFO"},  # Else with all that a page is made of.
+            "django.template": {"level": "INFO"},  # Else with all parts of a page.
             "httpx2": {"level": "WARNING"},  # A line for each request to Gemini.
             # Two lines for each task, and the sweeps alone are a dozen a minute.
             "celery.worker.strategy": {"level": "WARNING"},

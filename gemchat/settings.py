@@ -14,7 +14,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = secret("SECRET_KEY", is_development=DEBUG)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
-# Only the API, of which no cookie is part, is for pages of other origins.
+# Only the API is for pages of other origins; no cookie is part of the API.
 CORS_URLS_REGEX = r"^/(?:api/|openapi\.json)"
 CORS_ALLOW_HEADERS = [
     "accept",
@@ -39,8 +39,8 @@ TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 # Security of pages
 
-# TLS ends at the proxy in front, which also sends plain HTTP on to HTTPS; the health checks
-# behind it speak plain HTTP.
+# TLS ends at the proxy in front. The proxy also sends plain HTTP on to HTTPS; the health checks
+# behind the proxy speak plain HTTP.
 SILENCED_SYSTEM_CHECKS = ["security.W008"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Browsers take a cookie of this prefix from this host alone, and over TLS only.
@@ -73,7 +73,7 @@ PERMISSIONS_POLICY = (
 INSTALLED_APPS = [
     "gemchat",
     "backoffice.apps.StaffAdminConfig",
-    # Before django.contrib.auth, two of whose commands it replaces.
+    # Before django.contrib.auth, to replace two of its commands.
     "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -97,9 +97,9 @@ INSTALLED_APPS = [
     "backoffice.apps.BackofficeConfig",
 ]
 
-# On every answer: also on those of live views and of the intake, which pass no other middleware.
+# On every answer: also on answers of live views and of the intake, outside all other middleware.
 HEADER_MIDDLEWARE = [
-    # The first, since the next one answers preflights by itself.
+    # The first, since the next middleware answers preflights itself.
     "gemchat.api.middleware.NoStoreMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "gemchat.api.middleware.ContentSecurityPolicyMiddleware",
@@ -144,19 +144,19 @@ TEMPLATES = [
 
 # More would wait for each other's turn: 6 to 8 serve a tenth more sends a second than 16.
 WEB_THREADS = env.int("WEB_THREADS", default=8)
-# Open connections of one web process, idle ones and streams among them.
+# Open connections of one web process, including idle connections and streams.
 WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=4096)
 # Streams, waits and downloads at once, of one web process: of a session, and of all of a person's.
 LIVE_READS_PER_SESSION = env.int("LIVE_READS_PER_SESSION", default=20)
 LIVE_READS_PER_USER = env.int("LIVE_READS_PER_USER", default=50)
-# What a request may ask of the database. A worker may take longer, a command as long as it likes.
+# The limits of a request on the database. A worker may take longer, a command any length of time.
 WEB_STATEMENT_SECONDS = env.float("WEB_STATEMENT_SECONDS", default=10.0)
 WEB_LOCK_SECONDS = env.float("WEB_LOCK_SECONDS", default=3.0)
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=400)
-# Of each web process and worker. A thread of web may hold a connection for its whole request.
-# So there is one for each thread (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare. A
-# worker takes one for milliseconds, at a reply's start and end. PostgreSQL's default of 100 is
-# enough for 4 processes, and 200 for 9; `check --database default` warns.
+# Of each web process and worker. A thread of web may hold a connection for its whole request. So
+# there is a connection for each thread (WEB_THREADS, 8 of live reads, 2 of probes) and 2 to spare.
+# A worker takes a connection for milliseconds, at a reply's start and end. PostgreSQL's default of
+# 100 is enough for 4 processes, and 200 for 9; `check --database default` warns.
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=WEB_THREADS + 12)
 
 # Stores and queue
@@ -174,7 +174,8 @@ CACHE_TTL_SECONDS = env.int("CACHE_TTL_SECONDS", default=600)
 CACHES = {"default": redis_cache(url=REDIS_URL, lifetime_seconds=CACHE_TTL_SECONDS)}
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
-# It reads the URL by itself; without it, kombu would by the URL's scheme.
+# The transport reads the URL itself; without this transport, kombu would read the URL by its
+# scheme.
 CELERY_BROKER_TRANSPORT = "gemchat.celery.broker:Transport"
 CELERY_RESULT_BACKEND = env.str("CELERY_RESULT_BACKEND", default="django-db")
 CELERY_RESULT_EXTENDED = False  # would keep the arguments of failed tasks
@@ -202,7 +203,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 # A send waits this long for a dead broker, no longer: the sweep sends the reply later.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
-# How often replies that the queue or a worker lost are looked for.
+# The interval of the sweep for replies lost by the queue or a worker.
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
@@ -250,7 +251,7 @@ SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[]) or [PHONE_
 SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
 # Most numbers are of one country; 2,000 new people an hour stay under the part for new numbers.
 SMS_COUNTRY_HOURLY_BUDGET = env.int("SMS_COUNTRY_HOURLY_BUDGET", default=SMS_DAILY_BUDGET // 3)
-# The share of both budgets that only numbers with an account may use.
+# The share of both budgets for numbers with an account alone.
 SMS_RESERVED_SHARE = env.float("SMS_RESERVED_SHARE", default=0.25)
 # Codes for one number an hour; twice as many a day.
 SMS_PER_NUMBER = env.int("SMS_PER_NUMBER", default=5)
@@ -264,7 +265,7 @@ SIGNUPS_PER_ADDRESS = env.int("SIGNUPS_PER_ADDRESS", default=200)
 LOGINS_PER_NUMBER = env.int("LOGINS_PER_NUMBER", default=30)
 PASSWORD_FAILURES_PER_NUMBER = env.int("PASSWORD_FAILURES_PER_NUMBER", default=10)
 SMS_CHALLENGE = env.str("SMS_CHALLENGE", default="auto")
-# Hashes that a challenge takes at most; half of them on average.
+# Hashes of a challenge at most; half of the hashes on average.
 SMS_CHALLENGE_WORK = env.int("SMS_CHALLENGE_WORK", default=100_000)
 
 # API
@@ -297,13 +298,13 @@ GEMINI_MAX_OUTPUT_TOKENS = env.int("GEMINI_MAX_OUTPUT_TOKENS", default=8_192)
 GEMINI_FIRST_BYTE_SECONDS = env.float("GEMINI_FIRST_BYTE_SECONDS", default=30.0)
 GEMINI_IDLE_SECONDS = env.float("GEMINI_IDLE_SECONDS", default=20.0)
 GEMINI_TOTAL_SECONDS = env.float("GEMINI_TOTAL_SECONDS", default=300.0)
-# A running reply renews its lease; one whose lease has run out is taken up again.
+# A running reply renews its lease; a reply past its lease is taken up again.
 REPLY_LEASE_SECONDS = env.float("REPLY_LEASE_SECONDS", default=30.0)
 
 # Plans and retention
 
 # The plan of each tier, the lowest first. BASIC_DAILY_LIMIT sets `daily_limit` of "basic", and so
-# on. With a new plan, `makemigrations` writes the constraints that let rows have its tier.
+# on. With a new plan, `makemigrations` writes the constraints for the new tier in rows.
 PLANS = {
     "basic": Plan(
         **env.numbers(
@@ -348,12 +349,12 @@ STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])
 STRIPE_SUCCESS_URL = env.str("STRIPE_SUCCESS_URL", default="")
 STRIPE_CANCEL_URL = env.str("STRIPE_CANCEL_URL", default="")
-# All calls to Stripe that one request waits for, together.
+# All calls to Stripe in one request, together.
 STRIPE_REQUEST_SECONDS = env.float("STRIPE_REQUEST_SECONDS", default=8.0)
-# Requests of one person that call Stripe.
+# Requests of one person with calls to Stripe.
 STRIPE_CALLS_PER_HOUR = env.int("STRIPE_CALLS_PER_HOUR", default=20)
 STRIPE_PORTAL_CONFIGURATION = env.str("STRIPE_PORTAL_CONFIGURATION", default="")
-# The version that dj-stripe's models are written for, not the SDK's newer one.
+# The version behind dj-stripe's models, not the SDK's newer version.
 STRIPE_API_VERSION: Any = "2026-05-27.dahlia"
 STRIPE_LIVE_MODE = "_live_" in STRIPE_SECRET_KEY
 STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""

@@ -1,8 +1,8 @@
-"""The erasure of a user whose account is closed, in the background.
+"""The erasure of a user with a closed account, in the background.
 
 A worker may die in any step. The sweep gives the erasure to another worker, which repeats all
 steps. Active replies are stopped first. Then the customer at Stripe is deleted; nothing is erased
-before that succeeds. Large tables are erased in batches, so that no lock is held for long.
+before this success. Large tables are erased in batches, so that no lock is held for long.
 """
 
 import logging
@@ -36,9 +36,9 @@ INTERNAL = "An error of this program; see the failed tasks."
 
 
 def erase_user(*, erasure_id: uuid.UUID) -> bool:
-    """Claim an erasure and run its steps, as far as possible now.
+    """Claim an erasure and run the steps, as far as possible now.
 
-    Returns True if the erasure waits for a reply that is ending, and should be retried in a moment.
+    Returns True if the erasure waits for the end of a reply, and should be retried in a moment.
     """
     erasure = Erasure.objects.claim(erasure_id)
     if erasure is None:
@@ -81,7 +81,7 @@ def erase_rest(erasure: Erasure) -> bool:
     """Delete the user; return False while a customer or a room is left."""
     list_cache.forget(erasure.user_id)
     with transaction.atomic():
-        # Requests that began before the account was closed can add nothing after this lock.
+        # Requests from before the closure of the account can add nothing after this lock.
         user = User.objects.select_for_update().filter(pk=erasure.user_id).first()
         if user is None:  # Another worker was faster.
             return True

@@ -35,7 +35,7 @@ EXCLUDED_NOTE = (
 
 
 class ExportPartWriter(io.RawIOBase):
-    """A file that writes the parts of an export. Raises AttemptSuperseded."""
+    """A file for the parts of an export. Raises AttemptSuperseded."""
 
     def __init__(self, export: DataExport) -> None:
         self.export = export
@@ -64,7 +64,7 @@ class ExportPartWriter(io.RawIOBase):
 
 
 def build_export(*, export_id: uuid.UUID) -> None:
-    """Claim an export and make its file; the sweep requeues it if the worker dies."""
+    """Claim an export and make the file; the sweep requeues a dead worker's export."""
     export = DataExport.objects.claim(export_id)
     if export is None:
         return
@@ -87,7 +87,7 @@ def build_export(*, export_id: uuid.UUID) -> None:
         try:
             export.fail()
         except AttemptSuperseded:
-            # The user was erased meanwhile, with the rows that this task was reading.
+            # The user was erased meanwhile, with the rows of this task.
             logger.warning("Export %s is gone with its user, or is another worker's", export.pk)
             return
         raise

@@ -18,7 +18,7 @@ from accounts.models.users import User
 EXPORT_LIFETIME = timedelta(days=7)
 # A worker that adds no part for this time is dead. A part takes a second or two at most.
 LEASE = timedelta(seconds=60)
-# A new request within this time gets the export that was made last.
+# A new request within this time gets the latest export.
 RECENT = timedelta(hours=1)
 MOST_ATTEMPTS = 5
 
@@ -29,12 +29,12 @@ class AttemptSuperseded(Exception):
 
 class DataExportQuerySet(models.QuerySet["DataExport"]):
     def current(self, user: User) -> "DataExport | None":
-        """Return the user's export, unless it has expired."""
+        """Return the user's export, unless the export has expired."""
         export = self.filter(user=user).first()
         return None if export is None or export.has_expired else export
 
     def get_or_start(self, user: User) -> "tuple[DataExport, bool]":
-        """Return the active or recent export, or a new export that replaces an older one.
+        """Return the active or recent export, or a new export in place of the old.
 
         The second value is True for a new export.
         """
@@ -49,11 +49,11 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
             return self.create(user=user, requested_at=now, next_try_at=now), True
 
     def due(self) -> "DataExportQuerySet":
-        """Return exports that no worker has, or whose worker has died."""
+        """Return exports without a worker, or with a dead worker."""
         return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=timezone.now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
-        """Claim an export without its parts; None when another worker has it, or it ended."""
+        """Claim an export without its parts; None when already ended or claimed."""
         with transaction.atomic():
             claimed = (
                 self.due()
@@ -122,7 +122,7 @@ class DataExport(models.Model):
             ),
         ]
         indexes = [
-            # The sweep for exports that no worker has.
+            # The sweep for exports without a worker.
             models.Index(
                 "next_try_at",
                 name="export_due",
@@ -194,7 +194,7 @@ class ExportPart(models.Model):
 
     class Meta:
         constraints = [
-            # Its index serves the download, which reads the parts in order.
+            # The index serves the download: the parts are read in order.
             models.UniqueConstraint(name="unique_export_part", fields=["export", "number"]),
         ]
 

@@ -21,14 +21,14 @@ def build_export(export_id: str) -> None:
 
 @shared_task(name="privacy.tasks.erase_user")
 def erase_user(erasure_id: str) -> None:
-    """Erase a user whose account is closed."""
+    """Erase a user with a closed account."""
     if erasure.erase_user(erasure_id=uuid.UUID(erasure_id)):
         enqueue("privacy.tasks.erase_user", erasure_id, delay_seconds=erasure.REPLY_WAIT_SECONDS)
 
 
 @shared_task(name="privacy.tasks.sweep_accounts")
 def sweep_accounts() -> None:
-    """Enqueue exports and erasures whose task was lost, or whose worker died."""
+    """Enqueue exports and erasures again after a lost task or a dead worker."""
     for export_id in DataExport.objects.due().values_list("pk", flat=True):
         enqueue("privacy.tasks.build_export", export_id)
     for erasure_id in Erasure.objects.due().values_list("pk", flat=True):

@@ -1,4 +1,4 @@
-"""Bearer tokens: which session a request has."""
+"""Bearer tokens: the session of a request."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +18,7 @@ LAST_USED_PRECISION = timedelta(hours=1)
 
 
 class AuthenticatedRequest(Request):
-    """The type of a request in a view that needs a token."""
+    """The type of a request in a view with a required token."""
 
     user: User
     auth: Session
@@ -45,10 +45,10 @@ class SessionTokenAuthentication(BaseAuthentication):
 
 
 def session_for(authorization_header: str, first_read: FirstRead | None = None) -> Session:
-    """Return the active session of a token, with its user; read `first_read` in the same query.
+    """Return the active session of a token with its user; read `first_read` too.
 
-    Raises AuthenticationFailed. The session is read at each request, so that a logout, a password
-    change, a ban and a deletion take effect at once.
+    The query of the session also reads `first_read`. Each request reads the session, so a logout, a
+    password change, a ban and a deletion take effect at once. Raises AuthenticationFailed.
     """
     scheme, _, token = authorization_header.partition(" ")
     if scheme.lower() != "bearer":
@@ -71,7 +71,7 @@ def _touch(session: Session) -> None:
 
 
 def authenticated_user(request: Request) -> User:
-    """Return the user of a request that passed a permission class."""
+    """Return the user of a request after a permission class."""
     if not isinstance(request.user, User):
         raise NotAuthenticated
     return request.user

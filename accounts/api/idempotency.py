@@ -4,10 +4,10 @@
     @idempotent
     def edit(self, request, pk): ...
 
-`idempotent` runs the action in the transaction that also stores its answer. An action that calls
-another service must hold no transaction meanwhile. So `idempotent_over_network` first commits a
-row with a lease of the key, and writes the answer into the row at the end. Only answers of 2xx are
-stored; after any other answer the key may be tried again.
+`idempotent` runs the action and stores the answer in one transaction. An action with a call to
+another service must hold no transaction meanwhile. So `idempotent_over_network` first commits a row
+with a lease of the key, and writes the answer into the row at the end. Only answers of 2xx are
+stored; after any other answer the client may retry the key.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ class KeyedRequest:
 
 
 def idempotent(action: Action) -> Answer:
-    """Wrap an action that writes to the database alone: writes and answer are one transaction."""
+    """Wrap an action with writes to the database alone: one transaction for writes and answer."""
 
     @wraps(action)
     def answer_once(
@@ -100,7 +100,7 @@ def idempotent(action: Action) -> Answer:
 
 
 def idempotent_over_network(action: Action) -> Answer:
-    """Wrap an action that calls another service, whose repeats are harmless."""
+    """Wrap an action with calls to another service, if a repeated call is harmless."""
 
     @wraps(action)
     def answer_once(
@@ -113,7 +113,7 @@ def idempotent_over_network(action: Action) -> Answer:
             if found := _lock_and_find(keyed):
                 return _replay(found)
             claim = _insert(keyed, lease_until=timezone.now() + LEASE)
-        # The lease is the fence: a request that takes the key over has another record.
+        # The lease is the fence: a request after a takeover of the key has another record.
         own = IdempotencyRecord.objects.filter(pk=claim.pk, status=None)
         is_kept = False
         try:
@@ -132,7 +132,7 @@ def idempotent_over_network(action: Action) -> Answer:
 
 
 def _lock_and_find(keyed: KeyedRequest) -> IdempotencyRecord | None:
-    """Return the stored answer, or else lock the key for this transaction.
+    """Return the stored answer, or lock the key for this transaction.
 
     Raises IdempotencyInProgress and IdempotencyKeyReused.
     """

@@ -1,4 +1,4 @@
-"""The calls of accounts, as docs/openapi.json describes them."""
+"""The calls of accounts for docs/openapi.json."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from accounts.models.sessions import MOST_SESSIONS
 from gemchat.api.openapi import UUID_SCHEMA, Constant, action, call, describe, query
 from gemchat.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
-# Of calls that take an Idempotency-Key.
+# Problems of calls with an Idempotency-Key.
 KEY_PROBLEMS = [IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInProgress]
 
 MOBILE = {"mobile": "+919812345678"}

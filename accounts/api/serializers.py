@@ -1,4 +1,4 @@
-"""What clients may send to accounts, and how users and sessions look to them."""
+"""The input of clients for accounts, and the JSON of users and sessions."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ from accounts.phone_numbers import InvalidPhoneNumber, to_e164, to_textable
 from gemchat.api.fields import LineField, TextField
 
 LONGEST_PASSWORD = 128
-# With what people put between the digits.
+# With the separators of people between the digits.
 LONGEST_MOBILE = 32
 
 
 class UntrimmedField(TextField):
-    """A string as it was sent, with the spaces and newlines that surround it."""
+    """A string exactly as sent, with the spaces and newlines around the text."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=False, **kwargs)
 
 
 class MobileField(UntrimmedField):
-    """A mobile number in E.164; of any country, so that every account can sign in."""
+    """A mobile number in E.164, of any country: every account can sign in."""
 
     parse = staticmethod(to_e164)
 
@@ -36,7 +36,7 @@ class MobileField(UntrimmedField):
 
     def to_internal_value(self, value: Any) -> str:
         text = super().to_internal_value(value)
-        # DRF checks the length of what comes out of this.
+        # DRF checks the length of the result alone.
         if len(text) > LONGEST_MOBILE:
             self.fail("max_length", max_length=LONGEST_MOBILE)
         try:
@@ -46,7 +46,7 @@ class MobileField(UntrimmedField):
 
 
 class TextableMobileField(MobileField):
-    """A mobile number in a country that codes are sent to."""
+    """A mobile number in a country with delivery of codes."""
 
     parse = staticmethod(to_textable)
 
@@ -69,7 +69,7 @@ class PasswordField(UntrimmedField):
 class NewPasswordField(PasswordField):
     def to_internal_value(self, value: Any) -> str:
         password = super().to_internal_value(value)
-        # DRF checks the length after this; Django's list must not be searched for a megabyte.
+        # DRF checks the length later; a megabyte must not reach Django's list.
         if len(password) <= LONGEST_PASSWORD:
             self._refuse_weak(password)
         return password
@@ -123,7 +123,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
 
 class SessionSerializer(serializers.ModelSerializer[Session]):
-    """`context["current"]` is the id of the session that asks."""
+    """`context["current"]` is the id of the session of the request."""
 
     current = serializers.SerializerMethodField()
 
@@ -137,7 +137,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
 
 
 def describe_sign_in(signed_in: SignedIn, message: str) -> dict[str, Any]:
-    """What every call that signs in answers; lifetimes are in seconds."""
+    """The answer of every call for signing in; lifetimes are in seconds."""
     session = signed_in.session
     refresh_lifetime = session.refresh_expires_at - timezone.now()
     return {

@@ -10,7 +10,7 @@ from accounts.api.views import SessionViewSet, SignInViewSet, UserViewSet
 from accounts.api.web_session import WebRefreshView, WebSessionView
 from accounts.models import User
 
-# Calls that send and check codes.
+# Calls for codes.
 CODE_PATH = re.compile(r"/api/v1/auth/(?:send-otp|forgot-password|verify-otp)/?")
 
 router = SimpleRouter()

@@ -39,7 +39,7 @@ ACCOUNT_CLOSED = "The account is closed, and all that is kept about you is being
 
 
 class SignInViewSet(ViewSet):
-    """What needs no token; one that is sent along is not looked at."""
+    """Calls without a token; a token in the request is ignored."""
 
     authentication_classes = []
     permission_classes = [AllowAny]
@@ -64,7 +64,7 @@ class SignInViewSet(ViewSet):
 
     @action(detail=False, methods=["post"], url_path="forgot-password")
     def forgot_password(self, request: Request) -> Response:
-        """Another name of send-otp: the session that the code opens may set a password."""
+        """Alias of send-otp: the session of the code may set a password."""
         return self.send_code(request)
 
     def send_code(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ class SignInViewSet(ViewSet):
 
 
 class SessionViewSet(ViewSet):
-    """What a signed-in user does with password and sessions."""
+    """Calls of a signed-in user for password and sessions."""
 
     @action(detail=False, methods=["post"], url_path="change-password")
     def change_password(self, request: AuthenticatedRequest) -> Response:
@@ -180,6 +180,6 @@ class UserViewSet(ViewSet):
     def destroy(self, request: AuthenticatedRequest) -> Response:
         require_recent_sign_in(request.auth)
         erasure = close_account(user=request.user, client=client_from_request(request))
-        # privacy erases all that the apps above this one keep.
+        # privacy erases the rows of all apps above accounts.
         enqueue("privacy.tasks.erase_user", erasure.pk)
         return Response(envelope(ACCOUNT_CLOSED), status=202)

@@ -1,11 +1,11 @@
-"""The session of the web pages: their refresh token is an HttpOnly cookie.
+"""The session of the web pages, with the refresh token in an HttpOnly cookie.
 
-The pages call the public API with an access token in memory. The refresh token outlives the tab,
-in a cookie that is HttpOnly and SameSite=Strict. The browser adds the cookie by itself, so each
-call must come from a page of this site.
+The pages call the public API with an access token in memory. The refresh token outlives the tab, in
+a cookie with HttpOnly and SameSite=Strict. The browser adds the cookie without an action of the
+page, so each call must come from a page of this site.
 
 A stranger must not set the cookie, or the next visit is in the stranger's account. So the name has
-the prefix `__Host-`, which browsers take from this host over TLS alone. A name that comes twice
+the prefix `__Host-`: browsers take such a cookie from this host over TLS alone. A repeated name
 counts as no cookie (`gemchat.api.cookies`). A refresh token of the API does not work here.
 """
 
@@ -67,7 +67,7 @@ class WebSessionView(APIView):
 
 
 class WebRefreshView(WebSessionView):
-    """POST gives an access token for the cookie, and the cookie its successor."""
+    """Exchange the cookie for an access token and a new cookie."""
 
     http_method_names = ["post"]
 

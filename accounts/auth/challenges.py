@@ -1,7 +1,7 @@
 """A proof of work before a code is sent, while limits are near.
 
-The documents are those of ALTCHA (https://altcha.org, version 1, SHA-256): any ALTCHA solver
-solves them. Nobody else's server takes part.
+The documents are documents of ALTCHA (https://altcha.org, version 1, SHA-256): any ALTCHA solver
+solves the challenges. No server of another party takes part.
 """
 
 import base64
@@ -36,11 +36,10 @@ class ChallengeRequired(DomainError):
 
 
 def require(*, mobile: str, solution: str, networks: Collection[Counter], now: datetime) -> None:
-    """Check the proof of work, if one is due, in the caller's transaction.
+    """Check a due proof of work in the caller's transaction.
 
-    The caller holds the lock of the number, which makes a solution good once.
-    Numbers with an account are asked as well: an exception would reveal the account.
-    Raises ChallengeRequired.
+    The caller holds the lock of the number, so a solution is valid once. Numbers with an account
+    are asked as well: an exception would reveal the account. Raises ChallengeRequired.
     """
     if not _is_due(mobile, networks, now):
         return
@@ -76,7 +75,7 @@ def new_challenge(mobile: str, now: datetime) -> dict[str, Any]:
 
 
 def _solved_challenge(mobile: str, solution: str, now: datetime) -> str:
-    """Return the challenge that a solution solves for this number; "" for any other text."""
+    """Return the challenge of a solution for this number; "" for any other text."""
     try:
         solved = json.loads(base64.b64decode(solution, validate=True))
     except (ValueError, binascii.Error, RecursionError):
@@ -101,6 +100,6 @@ def _digest(salt: str, number: int) -> str:
 
 
 def _signature(mobile: str, challenge: str) -> str:
-    """Sign a challenge, which is a digest of salt and expiry, for one number."""
+    """Sign a challenge for one number: a digest of salt and expiry."""
     text = f"{mobile} {challenge}"
     return salted_hmac("accounts.challenge", text, algorithm="sha256").hexdigest()

@@ -15,7 +15,7 @@ def close_account(*, user: User, client: Client | None = None, actor: str = "") 
     account. A sign-in with the number is refused meanwhile.
     """
     with transaction.atomic():
-        # The lock keeps two requests from both closing it.
+        # The lock keeps two requests from closing the same account.
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         now = timezone.now()
         erasure, is_new = Erasure.objects.get_or_create(

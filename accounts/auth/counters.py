@@ -1,6 +1,6 @@
-"""Counters in the database: how often a subject did something in a window that slides.
+"""Counters in the database: the acts of a subject in a sliding window.
 
-Only what was let through counts: a refused request makes nobody wait longer.
+Only accepted requests count: a refused request makes nobody wait longer.
 """
 
 import uuid
@@ -27,9 +27,9 @@ class Counter:
     kind: LimitHit.Kind
     subject: str
     limits: list[tuple[int, timedelta]]
-    # Another subject under which older hits may stand.
+    # Another subject of older hits.
     alias: str = ""
-    # Narrows the hits of a number to those from this network.
+    # Narrows the hits of a number to the hits from this network.
     network: str = ""
 
     @property
@@ -47,8 +47,8 @@ class Counter:
         return list(self._hits(longest, now).values_list("created_at", "subject")[:most])
 
     def wait_of(self, times: Sequence[datetime], now: datetime) -> float:
-        """Return what `wait` does, from the times of `newest`."""
-        # The hit that must leave each window first.
+        """Return the seconds of `wait`, from the times of `newest`."""
+        # The hit at the limit of each window: the next to leave.
         last = [
             (times[maximum - 1], window) for maximum, window in self.limits if len(times) >= maximum
         ]
@@ -77,7 +77,7 @@ class Counter:
     def _wait(self, maximum: int, window: timedelta, now: datetime) -> float:
         if maximum <= 0:
             return window.total_seconds()
-        # The hit that must leave the window first.
+        # The hit at the limit of the window: the next to leave.
         times = self._hits(window, now).values_list("created_at", flat=True)
         for at in times[maximum - 1 : maximum]:
             return (at + window - now).total_seconds()
@@ -100,5 +100,5 @@ def longest_wait(counters: Collection[Counter], now: datetime) -> float:
 def count(
     counters: Collection[Counter], now: datetime, *, code_id: uuid.UUID | None = None
 ) -> list[LimitHit]:
-    """Count one hit of each, under the caller's locks."""
+    """Count one hit of each counter, under the caller's locks."""
     return LimitHit.objects.bulk_create([counter.hit(now, code_id) for counter in counters])

@@ -1,4 +1,4 @@
-"""Password hashing: its cost, and how many threads of a process may hash at once."""
+"""Password hashing: the cost, and the number of hashing threads in a process."""
 
 import os
 import threading
@@ -26,9 +26,9 @@ class Overloaded(DomainError):
 
 @contextmanager
 def hashing_permit() -> Iterator[None]:
-    """Hold a permit to hash; a thread that holds one already goes on. Raises Overloaded.
+    """Hold a permit to hash; a thread with a permit goes on. Raises Overloaded.
 
-    Callers take it before they count anything, so that a refused call has counted nothing.
+    Callers take the permit before any count, so a refused call has counted nothing.
     """
     if getattr(_held, "is_held", False):
         yield
@@ -47,8 +47,8 @@ def hashing_permit() -> Iterator[None]:
 class Argon2Hasher(Argon2PasswordHasher):
     """argon2id with OWASP's least figures (Password Storage Cheat Sheet): 19 MiB, 2 passes, 1 lane.
 
-    Django's own 100 MiB and 8 lanes would let a few sign-ins at once take all of a small
-    machine's memory. Every hash holds a permit, on each path that Django takes here.
+    Django's own 100 MiB and 8 lanes would let a few sign-ins at once take all of a small machine's
+    memory. Every hash holds a permit, on each path of Django to these methods.
     """
 
     memory_cost = 19_456  # KiB

@@ -28,14 +28,14 @@ def change_password(
 ) -> None:
     """Set the user's password and end every other session.
 
-    A recent sign-in by code needs no current password. The first password has none to ask for,
-    so it needs a recent sign-in by any method.
+    A recent sign-in by code needs no current password. Before the first password there is no
+    current password. So the first password needs a recent sign-in by any method.
 
     Raises RecentSignInRequired, CurrentPasswordRequired, CurrentPasswordWrong, RateLimited,
     Overloaded.
     """
     user = session.user
-    # One permit for both hashes, before anything is counted or locked.
+    # One permit for both hashes, before any count or lock.
     with hashing_permit():
         if not user.has_password:
             require_recent_sign_in(session)

@@ -1,7 +1,7 @@
-"""How often a number or a network may try. Counted in the database, under locks.
+"""Limits on tries of a number or a network, counted in the database under locks.
 
-Locks are taken in one order: the number, its networks from narrow to wide, the budget of the
-country, the budget of all. What an early lock refuses never waits for a later one.
+Locks have one order: the number, its networks from narrow to wide, the budget of the country, the
+budget of all. A call refused at an early lock never waits for a later lock.
 """
 
 import uuid
@@ -23,11 +23,11 @@ from gemchat.stores.locks import Lock, advisory_lock
 Kind = LimitHit.Kind
 
 FIRST_GAP_SECONDS = 30
-# A sign-in from a network makes the network familiar to the account for this long.
+# After a sign-in, the account knows the network for this long.
 FAMILIAR = timedelta(days=90)
-# Guesses at one password from all networks together, as a multiple of those from one network.
+# Guesses at one password from all networks together, as a multiple of the guesses from one network.
 NETWORKS_THAT_GUESS = 10
-# Codes nobody answers, for one address: days are longer than hours, attacks too.
+# Unanswered codes of one address: days are longer than hours, attacks too.
 DAY_IN_HOURS = 3
 SENDS = [Kind.SEND, Kind.OWNER_SEND]
 GUESSES = [Kind.PASSWORD_FAILURE, Kind.STAFF_FAILURE]
@@ -42,7 +42,7 @@ class RateLimited(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class PasswordAttempt:
-    """A counted guess at a password, which `settle` corrects once it is judged."""
+    """A counted guess at a password; `settle` corrects the count after the check."""
 
     failures: list[LimitHit]
     logins: list[LimitHit] = field(default_factory=list)
@@ -51,11 +51,11 @@ class PasswordAttempt:
 def count_sms(*, mobile: str, client: Client | None, code_id: uuid.UUID, solution: str = "") -> int:
     """Count one SMS in the caller's transaction; return the seconds until the number's next one.
 
-    `client` is None for codes that staff send, which no network answers for.
-    Raises RateLimited, ChallengeRequired and SmsBudgetSpent.
+    `client` is None for codes from staff, since no network answers for such codes. Raises
+    RateLimited, ChallengeRequired and SmsBudgetSpent.
     """
     networks = _sends_of_networks(client)
-    # Without a lock first: refused sends would wait for it one after another, each in a thread.
+    # First without a lock: else refused sends wait in a row, each in a thread.
     _refuse_send(mobile, client, networks, timezone.now())
     advisory_lock(Lock.RATE_LIMIT, mobile, *(counter.lock_name for counter in networks))
     now = timezone.now()
@@ -72,7 +72,7 @@ def count_sms(*, mobile: str, client: Client | None, code_id: uuid.UUID, solutio
 def _refuse_send(
     mobile: str, client: Client | None, networks: list[Counter], now: datetime
 ) -> tuple[Counter, int]:
-    """Return the number's counter, and how many sends of this hour nobody has answered.
+    """Return the number's counter, and the count of unanswered sends in this hour.
 
     Raises RateLimited.
     """
@@ -145,7 +145,7 @@ def _is_familiar(mobile: str, client: Client) -> bool:
 
 
 def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
-    """Check for a recent sign-in to the admin, which makes no session row."""
+    """Check for a recent sign-in to the admin; such a sign-in makes no session row."""
     user = User.objects.filter(mobile=mobile, is_staff=True).first()
     if user is None or client.ip is None:
         return False
@@ -156,10 +156,10 @@ def _is_familiar_to_staff(mobile: str, client: Client) -> bool:
 
 
 def check_code_failures(*, client: Client) -> None:
-    """Refuse tries at codes that the client's networks did not ask for. Raises RateLimited.
+    """Refuse tries at codes not requested from the client's networks. Raises RateLimited.
 
     Tries at a network's own codes are bounded by its sends, and are not refused here. Else one
-    hostile neighbour would shut out everybody behind the same address.
+    hostile neighbour would shut out all people behind the same address.
     """
     counters = _code_failures(client)
     advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
@@ -181,7 +181,7 @@ def _code_failures(client: Client) -> list[Counter]:
 
 
 def refund(*, mobile: str) -> None:
-    """Delete what this day's codes of a number counted against networks: its owner answered."""
+    """Delete the hits of a number's codes of this day, since the owner has answered."""
     since = timezone.now() - DAY
     codes = OneTimeCode.objects.filter(mobile=mobile, created_at__gt=since).values("pk")
     kinds = [Kind.NETWORK_SEND, Kind.CODE_FAILURE]
@@ -195,7 +195,7 @@ def count_password_attempt(
     kind: LimitHit.Kind = Kind.PASSWORD_FAILURE,
     is_login: bool = False,
 ) -> PasswordAttempt:
-    """Count a guess at a password before it is judged; `settle` corrects the count.
+    """Count a guess at a password before the check; `settle` corrects the count.
 
     Counting first keeps parallel guesses from being hashed. `kind` parts the API from the admin.
     `is_login` counts the guess as a right sign-in too. Raises RateLimited.
@@ -241,13 +241,13 @@ def _knows(mobile: str, client: Client, kind: LimitHit.Kind) -> bool:
 
 
 def correct_attempt(attempt: PasswordAttempt, *, is_right: bool) -> None:
-    """Correct a count: a right password is no failure, a wrong one no sign-in."""
+    """Correct a count: a right password is no failure, a wrong password no sign-in."""
     wrong_hits = attempt.failures if is_right else attempt.logins
     LimitHit.objects.filter(pk__in=[hit.pk for hit in wrong_hits]).delete()
 
 
 def count_signup(*, client: Client) -> None:
-    """Count a sign-up that brings a password, which costs a hash. Raises RateLimited."""
+    """Count a sign-up with a password, for the cost of a hash. Raises RateLimited."""
     counters = _per_network(Kind.SIGNUP, client, [(settings.SIGNUPS_PER_ADDRESS, HOUR)])
     with transaction.atomic():
         advisory_lock(Lock.RATE_LIMIT, *(counter.lock_name for counter in counters))
@@ -278,7 +278,7 @@ def _record_reached(
 
 
 def clear(*, mobile: str) -> int:
-    """Delete what was counted for a number; return the number of hits."""
+    """Delete the hits of a number; return their count."""
     deleted, _ = LimitHit.objects.filter(
         kind__in=KINDS_OF_NUMBER, subject__in=[mobile, mobile_digest(mobile)]
     ).delete()
@@ -291,7 +291,7 @@ def count_recent_sms(mobile: str) -> int:
 
 
 def count_recent_failures(mobile: str) -> int:
-    """Count wrong passwords, and tries that wrong codes spent, in the last 24 hours."""
+    """Count wrong passwords, and tries spent by wrong codes, in the last 24 hours."""
     codes = OneTimeCode.objects.filter(mobile=mobile, created_at__gt=timezone.now() - DAY)
     return _hits_of_day(GUESSES, mobile) + sum(code.tries_spent for code in codes)
 

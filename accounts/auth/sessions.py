@@ -1,4 +1,4 @@
-"""The life of a session: opened by a sign-in, renewed by its refresh token, ended."""
+"""The life of a session: opened by a sign-in, renewed by a refresh token, ended."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from gemchat.api.errors import DomainError
 
 # Two tabs, or a retry, may present the same token at nearly the same time.
 REUSE_GRACE = timedelta(seconds=10)
-# How old a sign-in may be, by code or by password, for what a stolen access token must not do.
+# The age limit of a sign-in, by code or password, for acts forbidden to a stolen access token.
 RECENT_SIGN_IN = timedelta(minutes=10)
 
 
@@ -42,7 +42,7 @@ class RecentSignInRequired(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """An active session with its refresh token, of which the row has the digest alone."""
+    """An active session with its refresh token; the row has the digest alone."""
 
     session: Session
     refresh_token: str
@@ -54,11 +54,7 @@ def is_recent(session: Session) -> bool:
 
 
 def require_recent_sign_in(session: Session) -> None:
-    """Refuse a session whose sign-in is older than 10 minutes. Raises RecentSignInRequired.
-
-    An access token lives for a day, and refreshing keeps a session for months. A stolen token must
-    not take the account over, erase it, or carry off all its data.
-    """
+    """Refuse a session with a sign-in older than 10 minutes. Raises RecentSignInRequired."""
     if not is_recent(session):
         raise RecentSignInRequired
 
@@ -71,7 +67,7 @@ def open_session(
     channel: Session.Channel = Session.Channel.API,
 ) -> SignedIn:
     """Sign a user in, in the caller's transaction; beyond MOST_SESSIONS the oldest ones end."""
-    # Parallel sign-ins of one user wait here, so each counts the sessions of those before it.
+    # Parallel sign-ins of one user wait here, so each counts the sessions of the earlier sign-ins.
     User.objects.select_for_update(no_key=True).only("pk").get(pk=user.pk)
     replaced = Session.objects.filter(user=user).end_oldest(keep=MOST_SESSIONS - 1)
     session_id, now = uuid7(), timezone.now()
@@ -100,7 +96,7 @@ def refresh(
 ) -> SignedIn:
     """Exchange a refresh token for a new one. Raises InvalidRefreshToken, RefreshInProgress.
 
-    A token of the other channel is no token here, and its session stays as it is.
+    A token of the other channel is no token here, and does not change its session.
     """
     presented = RefreshToken(refresh_token)
     session = (
@@ -112,8 +108,9 @@ def refresh(
     if session is None:
         _refuse(presented, client, channel)
     successor, now = RefreshToken.new(session.pk), timezone.now()
-    # The filter names columns of this row alone. PostgreSQL reads them again after it has waited
-    # for the row, so of several requests with the same token one finds its digest still there.
+    # The filter names columns of this row alone. PostgreSQL reads the columns again after a wait
+    # for the row. So among several requests with the same token, one request still finds the
+    # digest.
     rotated = Session.objects.filter(
         pk=session.pk, refresh_digest=presented.digest, revoked_at=None
     ).update(
@@ -149,7 +146,7 @@ def _refuse(presented: RefreshToken, client: Client, channel: Session.Channel) -
 def end_session(
     *, user: User, session_id: uuid.UUID, reason: Session.Ending, client: Client
 ) -> None:
-    """End one session of a user. Raises Session.DoesNotExist for any other."""
+    """End one session of a user. Raises Session.DoesNotExist for any other session."""
     with transaction.atomic():
         session = Session.objects.get(pk=session_id, user=user, revoked_at=None)
         session.end(reason)
@@ -157,7 +154,7 @@ def end_session(
 
 
 def end_web_session(*, refresh_token: str, client: Client) -> None:
-    """End the web session that a refresh token was made for, an old token too.
+    """End the web session of a refresh token, also of an old token.
 
     Any other text, and a token of the API, ends nothing.
     """
@@ -172,7 +169,7 @@ def end_web_session(*, refresh_token: str, client: Client) -> None:
 def end_all_sessions(
     *, user: User, reason: Session.Ending, client: Client | None = None, actor: str = ""
 ) -> int:
-    """End every session of a user; return their number."""
+    """End every session of a user; return the count."""
     with transaction.atomic():
         ended = Session.objects.filter(user=user).end(reason)
         _record_ending(user, ended, reason, client, actor)

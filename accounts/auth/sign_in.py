@@ -63,9 +63,9 @@ class IssuedCode:
 def sign_up(*, mobile: str, password: str, client: Client) -> str:
     """Seal the password of a sign-up into a token; return "" without a password.
 
-    The person who signs up may not own the number. If the password were stored, a stranger could
-    choose one and wait for the owner to verify the number. So the password stays with the client,
-    and has effect only beside a right code.
+    The person at the sign-up may not own the number. With a stored password, a stranger could
+    choose the password and wait for the owner's verification of the number. So the password stays
+    with the client, and has effect only beside a right code.
     """
     if not password:
         return ""
@@ -100,7 +100,7 @@ def sign_in_with_code(
     signup_token: str = "",
     channel: Session.Channel = Session.Channel.API,
 ) -> SignedIn:
-    """Sign in with a code, which makes the user when the number is new.
+    """Sign in with a code; make the user of a new number.
 
     Raises CodeInvalid, AccountDisabled, AccountClosing, RateLimited.
     """
@@ -114,7 +114,7 @@ def sign_in_with_code(
                 user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
             )
     CODE_CHECKS.labels("refused" if user is None else "verified").inc()
-    # Raised out here, as it would undo what was counted.
+    # Raised outside the transaction, since a rollback would undo the counts.
     if user is None:
         raise CodeInvalid
     if signed_in is None and Erasure.objects.filter(user=user).exists():
@@ -125,12 +125,12 @@ def sign_in_with_code(
 
 
 def _verify_code(*, mobile: str, digits: str, client: Client) -> User | None:
-    """Compare a code with every active code of its number, under the number's lock."""
+    """Compare a code with every active code of a number, under the number's lock."""
     codes = list(OneTimeCode.objects.active().filter(mobile=mobile).order_by("created_at"))
     is_own = any(code.is_from(client) for code in codes)
     if not is_own:
         rate_limits.check_code_failures(client=client)
-    # A list: each code is compared, whichever is right.
+    # A list, to compare every code even after a match.
     right = [code for code in codes if code.matches(digits) and code.has_try(client)]
     if right and right[0].use():
         rate_limits.refund(mobile=mobile)
@@ -159,7 +159,7 @@ def sign_in_with_password(*, mobile: str, password: str, client: Client) -> Sign
     """Raises InvalidCredentials, RateLimited, Overloaded."""
     user = check_credentials(mobile=mobile, password=password, client=client, is_login=True)
     with transaction.atomic():
-        # A password that was changed while this one was hashed must not sign in any more.
+        # A password changed during this hash must not sign in any more.
         unchanged = User.objects.select_for_update(no_key=True).filter(
             pk=user.pk, password=user.password, is_active=True
         )

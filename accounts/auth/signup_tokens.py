@@ -1,6 +1,6 @@
-"""The token that carries a sign-up's password hash until its number is verified.
+"""The token of a sign-up's password hash, until the number is verified.
 
-It is encrypted: a token in a log or a proxy's trace must not give anyone a hash to crack.
+The token is encrypted: a token in a log or a proxy's trace must not expose a hash to crackers.
 """
 
 import base64

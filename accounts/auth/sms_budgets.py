@@ -1,7 +1,7 @@
 """Budgets of SMS: for all numbers a day, and for one country an hour.
 
 A share of each budget is reserved for numbers with an account. So codes to invented numbers do not
-shut out the users. docs/adr/0012 explains what the share reveals.
+shut out the users. docs/adr/0012 explains the information in the share.
 """
 
 import logging
@@ -41,7 +41,7 @@ class SmsBudgetSpent(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """SMS in a window; `for_anyone` of them may go to numbers without an account."""
+    """SMS in a window; numbers without an account take at most `for_anyone` SMS."""
 
     # The setting, for the log; the label of the metric.
     setting: str
@@ -57,7 +57,7 @@ class Budget:
         return self.maximum - int(self.maximum * settings.SMS_RESERVED_SHARE)
 
     def open_to_anyone(self) -> Counter:
-        """Count the same hits against the part that is not reserved."""
+        """Count the same hits against the unreserved part."""
         window = self.counter.limits[0][1]
         return Counter(self.counter.kind, self.counter.subject, [(self.for_anyone, window)])
 
@@ -70,7 +70,7 @@ class Budget:
 
 
 def budgets_for(mobile: str) -> list[Budget]:
-    """Return the budgets of a send to this number, in the order of their locks."""
+    """Return the budgets of a send to this number, in the order of the locks."""
     region = phone_region(mobile)
     hourly, daily = settings.SMS_COUNTRY_HOURLY_BUDGET, settings.SMS_DAILY_BUDGET
     kind = LimitHit.Kind.BUDGET
@@ -81,7 +81,7 @@ def budgets_for(mobile: str) -> list[Budget]:
 
 
 def are_near(*, mobile: str, now: datetime) -> bool:
-    """Check whether half of what numbers without an account may take is used."""
+    """Check whether numbers without an account have used half of the unreserved part."""
     return any(budget.open_to_anyone().is_used(HALF, now) for budget in budgets_for(mobile))
 
 
@@ -105,7 +105,7 @@ def _refuse_spent(counters: Collection[Counter], now: datetime) -> None:
 
 
 def _report(budget: Budget, now: datetime) -> None:
-    """Log each level of a budget once in its window."""
+    """Log each level of a budget once in a window."""
     used = budget.counter.used(now)
     SMS_BUDGET_USED.labels(budget.label).set(used / budget.maximum)
     for level, threshold in budget.levels().items():

@@ -1,4 +1,4 @@
-"""Tokens: access tokens are JWTs that simplejwt signs and verifies, refresh tokens are opaque."""
+"""Tokens: access tokens are JWTs of simplejwt, refresh tokens are opaque."""
 
 import base64
 import hashlib
@@ -26,11 +26,11 @@ NIL = uuid.UUID(int=0)
 
 
 class InvalidToken(Exception):
-    """An access token that this program has not signed, or that has expired."""
+    """An access token without this program's signature, or past its expiry."""
 
 
 class Key(TokenBackend):
-    """simplejwt's backend for one key, which names the key in the token's header."""
+    """simplejwt's backend for one key, with the key's id in the token's header."""
 
     def __init__(self, secret: str, *, algorithm: str) -> None:
         super().__init__(algorithm, secret, audience=AUDIENCE, issuer=ISSUER)
@@ -79,7 +79,7 @@ def read_access_token(token: str) -> tuple[uuid.UUID, uuid.UUID]:
 def _verified(token: str, secrets: tuple[str, ...]) -> tuple[uuid.UUID, uuid.UUID, int]:
     """Return session, user and expiry of a token.
 
-    The cache spares 0.1 ms: a client sends the same token with each of its requests.
+    The cache spares 0.1 ms: a client sends the same token with each request.
     """
     try:
         key = keyring()[jwt.get_unverified_header(token)["kid"]]
@@ -91,7 +91,7 @@ def _verified(token: str, secrets: tuple[str, ...]) -> tuple[uuid.UUID, uuid.UUI
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A token that names its session under a tag, so that old tokens are known."""
+    """A token with its session under a tag, to recognise old tokens."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""The audit log: events that nobody can change, and their addresses."""
+"""The audit log: unchangeable events, and their addresses."""
 
 import hashlib
 import hmac
@@ -20,7 +20,7 @@ ADDRESS_LIFETIME = timedelta(days=90)
 
 
 class AccountAction(models.TextChoices):
-    """What users, commands and staff do to accounts, as the audit log names it."""
+    """Actions of users, commands and staff on accounts, as named in the audit log."""
 
     SIGNED_IN = "signed_in"
     STAFF_SIGNED_IN = "staff_signed_in"
@@ -53,10 +53,10 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     ) -> "AuditEvent":
         """Add an event; `actor` is empty for the user, `command`, or the id of staff.
 
-        `target` is the id of the changed row, where that row is no user. The address of `client`
-        is stored apart, in AuditAddress.
+        `target` is the id of the changed row, if the row is no user. The address of `client` is in
+        a separate row, in AuditAddress.
         """
-        # Without a savepoint: the event and its address go in together, or neither does.
+        # Without a savepoint: the event and the address go in together, or not at all.
         with transaction.atomic(savepoint=False):
             event = self.create(
                 action=action,
@@ -86,13 +86,13 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 class AuditEvent(models.Model):
     """One event. A trigger refuses UPDATE, and DELETE before half a year.
 
-    No event names a person, so the events of an erased account stay. There is no foreign key, and
-    a number is a digest that only OTP_SECRET can make. `user_id` is random, and no other row has
-    it once the user is erased. Addresses are in AuditAddress, which can be erased.
+    No event names a person, so the events of an erased account stay. There is no foreign key. A
+    number is a digest; only OTP_SECRET can make the digest. `user_id` is random, and is in no other
+    row after the erasure of the user. Addresses are in AuditAddress, and can be erased.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Of the `TextChoices` that each app has for what it does, such as AccountAction.
+    # A value of the `TextChoices` of an app's actions, such as AccountAction.
     action = models.CharField(max_length=24)
     user_id = models.UUIDField(null=True)
     mobile_digest = models.CharField(max_length=32, blank=True)
@@ -106,12 +106,12 @@ class AuditEvent(models.Model):
 
     class Meta:
         indexes = [
-            # What happened to a user, newest first.
+            # Events of a user, newest first.
             models.Index("user_id", F("created_at").desc(), name="audit_of_user"),
-            # What happened to a number, an unknown one too.
+            # Events of a number, also of an unknown number.
             models.Index("mobile_digest", F("created_at").desc(), name="audit_of_number"),
-            # The audit log in the back office: of one kind, by one member of staff, of one row, of
-            # one request; newest first.
+            # The audit log in the back office: of a kind, of a member of staff, of a row, or of a
+            # request; newest first.
             models.Index("action", F("id").desc(), name="audit_of_action"),
             models.Index("actor", F("id").desc(), name="audit_of_actor", condition=~Q(actor="")),
             models.Index("target", name="audit_of_target", condition=~Q(target="")),
@@ -133,16 +133,16 @@ class AuditAddressQuerySet(models.QuerySet["AuditAddress"]):
 
 
 class AuditAddress(models.Model):
-    """The address that an audited request came from.
+    """The address of an audited request.
 
-    It is a row beside the event, because the event itself can never change: this row is deleted
-    after ADDRESS_LIFETIME, or with the person.
+    The address is in a row beside the event, because the event can never change. This row is
+    deleted after ADDRESS_LIFETIME, or with the person.
     """
 
     event = models.OneToOneField(
         AuditEvent, models.CASCADE, primary_key=True, related_name="address"
     )
-    # Whose address it is: the member of staff who acted, else the event's user.
+    # The owner of the address: the acting member of staff, else the event's user.
     user_id = models.UUIDField(null=True)
     ip = models.GenericIPAddressField()
     created_at = models.DateTimeField()

@@ -9,17 +9,17 @@ from django.db.models import F
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-# A worker that has not renewed the lease is dead. Each step takes a few seconds at most.
+# A worker without a renewal of the lease is dead. Each step takes a few seconds at most.
 LEASE = timedelta(seconds=60)
 
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
     def due(self) -> "ErasureQuerySet":
-        """Return erasures without a worker, or whose worker has died."""
+        """Return erasures without a worker, or with a dead worker."""
         return self.filter(next_try_at__lte=timezone.now())
 
     def claim(self, erasure_id: uuid.UUID) -> "Erasure | None":
-        """Claim an erasure; None when it is not due, done, or another worker has it."""
+        """Claim an erasure; None when not due, done, or claimed by another worker."""
         claimed = (
             self.due()
             .filter(pk=erasure_id)
@@ -31,7 +31,7 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
 class Erasure(models.Model):
     """The order to erase a user; the row goes with the user."""
 
-    # Not the user's id, so that a task in the queue does not name the user.
+    # Not the user's id, so a task in the queue does not name the user.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="erasure")
     requested_at = models.DateTimeField()
@@ -47,7 +47,7 @@ class Erasure(models.Model):
 
     class Meta:
         indexes = [
-            # The sweep for those that are due.
+            # The sweep for due erasures.
             models.Index("next_try_at", name="erasure_due"),
         ]
 
@@ -60,7 +60,7 @@ class Erasure(models.Model):
         return own.update(next_try_at=timezone.now() + LEASE) == 1
 
     def put_off(self, *, until: datetime, error: str = "") -> None:
-        """Leave the erasure to a later try, unless another worker has it."""
+        """Postpone the erasure to a later try, unless another worker has the lease."""
         Erasure.objects.filter(pk=self.pk, tries=self.tries).update(
             next_try_at=until, error=error[:200]
         )

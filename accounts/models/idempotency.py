@@ -1,4 +1,4 @@
-"""Answers to requests that had an Idempotency-Key, for a day."""
+"""Answers to requests with an Idempotency-Key, for a day."""
 
 import json
 import uuid
@@ -11,8 +11,8 @@ from uuid_utils.compat import uuid7
 from accounts.models.rate_limits import ExpiringQuerySet
 from gemchat.stores.locks import TRY_LOCK_SQL, Lock, lock_name
 
-# The lock and the record in one statement. Its snapshot is older than its lock, so a record that
-# was committed in between is not found. The unique constraint then stops the second answer.
+# The lock and the record in one statement. The snapshot is older than the lock, so a record
+# committed in between is not found. The unique constraint then stops the second answer.
 LOCK_AND_READ_SQL = f"""
 SELECT {TRY_LOCK_SQL},
     record.id, request_digest, status, lease_until, headers, body, created_at
@@ -27,7 +27,7 @@ class KeyLocked(Exception):
 
 class IdempotencyRecordQuerySet(ExpiringQuerySet["IdempotencyRecord"]):
     def lock_and_get(self, *, user_id: uuid.UUID, key: str) -> "IdempotencyRecord | None":
-        """Lock a user's key up to the transaction's end, and read its record.
+        """Lock a user's key up to the transaction's end, and read the record.
 
         Raises KeyLocked, without waiting.
         """
@@ -55,7 +55,7 @@ class IdempotencyRecordQuerySet(ExpiringQuerySet["IdempotencyRecord"]):
 
 
 class IdempotencyRecord(models.Model):
-    """The answer to a request that had an Idempotency-Key (`accounts.api.idempotency`)."""
+    """The answer to a request with an Idempotency-Key (`accounts.api.idempotency`)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_index=False)

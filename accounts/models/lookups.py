@@ -1,4 +1,4 @@
-"""Lookups of addresses that PostgreSQL has and Django has not."""
+"""Lookups of addresses in PostgreSQL; Django has no such lookups."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db.models import GenericIPAddressField, Lookup
 
 @GenericIPAddressField.register_lookup
 class Within(Lookup):
-    """`ip__within="2001:db8::/64"`: the address is in the network, or is it."""
+    """`ip__within="2001:db8::/64"`: the address is in the network, or equals the network."""
 
     lookup_name = "within"
     prepare_rhs = False

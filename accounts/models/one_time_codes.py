@@ -1,4 +1,4 @@
-"""One-time codes: their life, their tries, and their way to the phone."""
+"""One-time codes: life, tries, and delivery to the phone."""
 
 import hmac
 import secrets
@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from gemchat.api.client_address import Client
 
-# From the network that asked for a code, and from all others together: a stranger's wrong codes
+# From the network of the code's request, and from all others together: a stranger's wrong codes
 # leave the owner's tries alone.
 TRIES = 5
 LIFETIME = timedelta(days=7)
@@ -30,7 +30,7 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
     ) -> "OneTimeCode":
         """Make a number's new code, in the caller's transaction.
 
-        Live codes stay valid, or a stranger's request would void the code that its owner reads.
+        Live codes stay valid: else a stranger's request would void the code in the owner's hands.
         """
         now = timezone.now()
         expired = self.filter(expires_at__lte=now)
@@ -50,13 +50,13 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
         )
 
     def due_for_delivery(self) -> "OneTimeCodeQuerySet":
-        """Return codes without a sender, or whose sender has died."""
+        """Return codes without a sender, or with a dead sender."""
         return self.active().filter(
             delivery_status=OneTimeCode.Delivery.QUEUED, next_delivery_at__lte=timezone.now()
         )
 
     def claim_delivery(self, code_id: uuid.UUID) -> "OneTimeCode | None":
-        """Claim the delivery of a code for a minute; None when it is not due."""
+        """Claim the delivery of a code for a minute; None before the code is due."""
         claimed = (
             self.due_for_delivery()
             .filter(pk=code_id)
@@ -74,8 +74,8 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
 class OneTimeCode(models.Model):
     """Six digits sent to a number.
 
-    The digits are in no row: they are the HMAC of the row's id and salt under OTP_SECRET. So the
-    delivery task gets the id alone, and a reader of the database knows no code.
+    The digits are in no row: the HMAC of the row's id and salt under OTP_SECRET gives the digits.
+    So the delivery task gets the id alone, and a reader of the database knows no code.
     """
 
     class Ending(models.TextChoices):
@@ -102,7 +102,7 @@ class OneTimeCode(models.Model):
     delivery_status = models.CharField(max_length=8, choices=Delivery, default=Delivery.QUEUED)
     delivery_tries = models.SmallIntegerField(default=0)
     delivery_error = models.CharField(max_length=200, blank=True)
-    # When the next try is due; while a worker is sending, when its lease runs out.
+    # The time of the next try; during a delivery, the end of the lease.
     next_delivery_at = models.DateTimeField()
 
     objects = OneTimeCodeQuerySet.as_manager()
@@ -123,15 +123,15 @@ class OneTimeCode(models.Model):
             ),
         ]
         indexes = [
-            # A number's codes, newest first: its last used one, and staff's view of it.
+            # A number's codes, newest first, for the last used code and for the view of staff.
             models.Index("mobile", F("created_at").desc(), name="code_of_number"),
-            # The sweep for codes that nobody has sent.
+            # The sweep for unsent codes.
             models.Index(
                 "next_delivery_at",
                 name="code_due_for_delivery",
                 condition=Q(delivery_status="queued", ended_at=None),
             ),
-            # Codes that did not arrive, as staff look for them.
+            # Codes without delivery, for the searches of staff.
             models.Index("id", name="code_failed", condition=Q(delivery_status="failed")),
         ]
 
@@ -140,11 +140,11 @@ class OneTimeCode(models.Model):
 
     @property
     def digits(self) -> str:
-        """The code itself. Never store or log it; only an SMS backend gets it."""
+        """Return the code. Never store or log the code, except in an SMS."""
         digest = hmac.digest(
             settings.OTP_SECRET.encode(), b"one-time code" + self.id.bytes + self.salt, "sha256"
         )
-        # Of 256 bits, so that what modulo favours is far below anything to be measured.
+        # Of 256 bits: the bias of the modulo is far below any measurement.
         return f"{int.from_bytes(digest) % 1_000_000:06d}"
 
     def matches(self, digits: str) -> bool:
@@ -163,7 +163,7 @@ class OneTimeCode(models.Model):
         return 2 * TRIES - self.attempts_left - self.strange_attempts_left
 
     def use(self) -> bool:
-        """End the code as used, and its siblings; False when the code has ended before."""
+        """End the code as used, and all siblings; False when the code has ended before."""
         used = (
             OneTimeCode.objects.active()
             .filter(pk=self.pk)
@@ -188,7 +188,7 @@ class OneTimeCode(models.Model):
         self.save(update_fields=["delivery_status", "delivery_error"])
 
     def record_failure(self, *, error: str, retry_at: datetime | None) -> None:
-        """Store why a delivery failed; without `retry_at` it is given up."""
+        """Store the reason of a failed delivery; without `retry_at` the delivery is given up."""
         if retry_at is None:
             self.delivery_status = self.Delivery.FAILED
         else:

@@ -1,4 +1,4 @@
-"""What limits count, for a day."""
+"""The hits of limits, for a day."""
 
 from datetime import timedelta
 from typing import Self, TypeVar
@@ -22,22 +22,22 @@ class ExpiringQuerySet(models.QuerySet[Row]):
 
 class LimitHitQuerySet(ExpiringQuerySet["LimitHit"]):
     def anonymise(self, *, mobile: str) -> None:
-        """Move a number's hits to its digest, so that an erasure gives no new allowance."""
+        """Move a number's hits to a digest, so that an erasure gives no new allowance."""
         self.filter(subject=mobile).update(subject=mobile_digest(mobile))
 
 
 class LimitHit(models.Model):
-    """One thing that a limit counts (`accounts.auth.rate_limits`), in a window that slides."""
+    """One hit of a limit (`accounts.auth.rate_limits`) in a sliding window."""
 
     class Kind(models.TextChoices):
-        # Codes to a number: asked for from a network that is familiar to its account, or not.
+        # Codes to a number: requested from a network known to the account, or not.
         OWNER_SEND = "owner_send"
         SEND = "send"
-        # Codes asked for from a network, until one is answered.
+        # Codes requested from a network, until an answer to a code.
         NETWORK_SEND = "network_send"
         BUDGET = "budget"
         BUDGET_ALERT = "budget_alert"
-        # Solved challenges, which are good once.
+        # Solved challenges, valid once.
         CHALLENGE = "challenge"
         CODE_FAILURE = "code_failure"
         PASSWORD_FAILURE = "password_failure"  # noqa: S105
@@ -48,12 +48,12 @@ class LimitHit(models.Model):
         ROOM = "room"
 
     kind = models.CharField(max_length=16, choices=Kind)
-    # A mobile number, or its digest once its user is erased; a network; or the one name of what
-    # is counted for all.
+    # A mobile number, or a digest after the user's erasure; a network; or the one name of a count
+    # of all.
     subject = models.CharField(max_length=64)
     # Where a guess at a number's password came from; empty for other counts.
     network = models.CharField(max_length=64, blank=True)
-    # The code that a network asked for or guessed at: using the code deletes the hit.
+    # The code requested or guessed from a network: using the code deletes the hit.
     code_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
 
@@ -63,7 +63,7 @@ class LimitHit(models.Model):
         indexes = [
             # The newest hits of a subject, when a limit is looked at.
             models.Index("kind", "subject", F("created_at").desc(), name="limit_hits_of_subject"),
-            # The hits of a code, which are deleted when the code is used.
+            # The hits of a code; a use of the code deletes the hits.
             models.Index("code_id", name="limit_hits_of_code", condition=Q(code_id__isnull=False)),
         ]
 

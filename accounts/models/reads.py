@@ -1,4 +1,4 @@
-"""The read that each authenticated request makes: the session and its user in one query."""
+"""The read of each authenticated request: session and user in one query."""
 
 import uuid
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from gemchat.stores.statements import CompiledQuery, fetch
 
 @dataclass(slots=True)
 class FirstRead:
-    """The first value that a view reads of a user, who is `%(user)s` in the statement.
+    """The first value of a user in a view; `%(user)s` is the user.
 
-    The token names the user, so the value is read in the query of the session. `value` is set only
-    for a user whose session is active.
+    The token names the user, so the query of the session reads the value too. `value` is set only
+    for a user with an active session.
     """
 
     statement: str
@@ -26,7 +26,7 @@ class FirstRead:
 def find_active_session(
     *, session_id: uuid.UUID, user_id: uuid.UUID, first_read: FirstRead | None = None
 ) -> Session | None:
-    """Find an active session of an active user, with the user; set the value of `first_read`."""
+    """Find an active session with its active user; set the value of `first_read`."""
     active = _active_sessions()
     if first_read is None:
         return active.get_or_none([session_id, user_id])

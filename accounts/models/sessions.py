@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 IDLE_LIFETIME = timedelta(days=30)
 LIFETIME = timedelta(days=90)
 KEPT_AFTER_END = timedelta(days=30)
-# Of sessions that a newer sign-in ended: anybody who signs in often makes many of these.
+# Of sessions ended by a newer sign-in: frequent sign-ins make many such sessions.
 REPLACED_KEPT = timedelta(days=1)
 # Active sessions of one person.
 MOST_SESSIONS = 20
@@ -27,7 +27,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         )
 
     def end(self, reason: "Session.Ending") -> int:
-        """End sessions that have not ended; return their number."""
+        """End sessions; return the count of newly ended sessions."""
         return self.filter(revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason)
 
     def end_oldest(self, *, keep: int) -> int:

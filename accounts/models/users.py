@@ -1,4 +1,4 @@
-"""Users: a mobile number that a code has verified. Signing up alone makes no row."""
+"""Users, each with a verified mobile number. A sign-up alone makes no row."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "mobile"
 
     class Meta:
-        # What staff may do to users, each by itself; accounts.roles says who may.
+        # Rights of staff over users, each separate; backoffice.roles gives the rights to roles.
         permissions = [
             ("disable_user", "Can disable and enable users"),
             ("end_sessions", "Can end users' sessions"),
@@ -104,7 +104,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         Session.objects.filter(user=self).end(Session.Ending.DISABLED)
 
     def enable(self) -> bool:
-        """Let a disabled user in again; False for one who is being erased."""
+        """Let a disabled user in again; False during the user's erasure."""
         self.is_active = bool(User.objects.filter(pk=self.pk, erasure=None).update(is_active=True))
         return self.is_active
 

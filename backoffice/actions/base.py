@@ -53,9 +53,9 @@ def identity(row: Any) -> Any:
 class StaffAction:
     """An action of a list and of a row's page, for staff with `permission`.
 
-    `uses_network` marks a call of another service, which runs outside a transaction. Its event is
-    recorded first, and a second event when the service refuses. `audit_target` returns the row that
-    the audit names.
+    `uses_network` marks a call of another service, which runs outside a transaction. The call's
+    event is recorded first, and a second event when the service refuses. `audit_target` returns the
+    row for the audit.
     """
 
     name: str
@@ -148,7 +148,7 @@ class StaffAction:
 
 
 def record(request: HttpRequest, event: str, row: Model | None = None, **details: Any) -> None:
-    """Record an action of a member of staff, and its row."""
+    """Record an action of a member of staff, and the row of the action."""
     user_id, target = getattr(row, "user_id", None), ""
     if isinstance(row, User):
         user_id = row.pk

@@ -54,7 +54,7 @@ def sync_with_stripe(context: ActionContext) -> str:
 
 
 def cancel(context: ActionContext) -> None:
-    # The inner block inherits the permit for staff, which counts no call against the user.
+    # The inner block inherits the permit for staff, so no call counts against the user.
     with stripe_calls(caller=Caller.STAFF):
         subscriptions.cancel_at_period_end(user=owner_of(context.row))
 

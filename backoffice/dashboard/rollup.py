@@ -17,12 +17,12 @@ from messaging.models import Message
 from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
-# Known only at the moment; a day that is over retains its last values.
+# Known only at the moment; a past day retains the last values.
 CURRENT_COLUMNS = ("pro_users", "revenue")
 
 
 def update_daily_metrics(*, now: datetime) -> list[date]:
-    """Compute the metrics of each stale day, and return these days."""
+    """Compute the metrics of each stale day, and return the stale days."""
     stale_days = DailyMetrics.objects.stale_days(now=now)
     for day in stale_days:
         is_today = day == now.date()
@@ -89,7 +89,7 @@ def by_model(records: Any) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Replies that wait now. `queued` is None where the broker does not answer."""
+    """Count the waiting replies. `queued` is None when the broker does not answer."""
 
     queued: int | None
     oldest_seconds: float | None
@@ -101,7 +101,7 @@ def waiting() -> Waiting:
 
 
 def oldest_seconds() -> float | None:
-    """Return the wait of the oldest queued reply, without replies that staff retried."""
+    """Return the wait of the oldest queued reply, without replies retried by staff."""
     oldest = (
         Message.objects.filter(status=Message.Status.QUEUED, attempts_reset=0)
         .order_by("id")

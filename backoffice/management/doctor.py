@@ -1,4 +1,4 @@
-"""Checks of everything that the program depends on; each fault is one sentence."""
+"""Checks of all dependencies of the program; each fault is one sentence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class CheckResult:
 
 
 class CheckFailed(Exception):
-    """A fault, and what to do about it."""
+    """A fault, and advice for the repair."""
 
 
 def settings_go_together() -> str:
@@ -113,7 +113,7 @@ def beat_is_alive() -> str:
 
 
 def gemini_answers() -> str:
-    """Read the description of the default model, which costs nothing."""
+    """Read the description of the default model, a call without cost."""
     if not settings.GOOGLE_API_KEY:
         return "No GOOGLE_API_KEY is set: replies state that they are no AI answers."
     url = f"{settings.GEMINI_API_BASE or GEMINI_API}/v1beta/models/{settings.GEMINI_MODEL}"

@@ -5,7 +5,8 @@ The page of users needs data of billing and messaging, and is in `backoffice.pag
 
 from typing import Any
 
-# These register Group and TOTPDevice, which are unregistered below: their apps load later.
+# These modules register Group and TOTPDevice. Both are unregistered below, since the apps of the
+# modules load later.
 import django.contrib.auth.admin  # noqa: F401
 import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin
@@ -38,7 +39,7 @@ class DeliveryFilter(ChoiceFilter):
 class OneTimeCodeAdmin(ReadOnlyAdmin):
     list_display = ["mobile", "created_at", "expires_at", "ending", "delivery_status"]
     list_filter = [DeliveryFilter, AgeFilter]
-    # A list of names, so that the salt is not among them.
+    # A list of names, so the salt is not among the fields.
     fields = [
         "mobile",
         "created_at",
@@ -71,7 +72,7 @@ class SessionAdmin(ReadOnlyAdmin):
     ]
     list_select_related = ["user"]
     list_filter = [AgeFilter]
-    # A list of names, so that the digests are not among them.
+    # A list of names, so the digests are not among the fields.
     fields = [
         "user",
         "channel",

@@ -1,4 +1,4 @@
-"""Forms that change a row: they ask for a reason, and list the changes."""
+"""Forms for a change of a row: a reason, and a list of the changes."""
 
 from datetime import date
 from decimal import Decimal

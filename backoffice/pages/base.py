@@ -42,7 +42,7 @@ NONE = Q(pk__in=[])
 
 
 class BackOfficeList(ChangeList):
-    """A list in the only order that an index serves; the URL cannot change it."""
+    """A list in the only indexed order; the URL cannot change the order."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
         return list(self.model_admin.get_ordering(request))
@@ -54,7 +54,7 @@ class BackOfficeList(ChangeList):
 class ChoiceFilter(admin.SimpleListFilter):
     """A filter with fixed choices, without a query for values."""
 
-    # The value in the URL, with its label and condition.
+    # The value in the URL, with label and condition.
     options: dict[str, tuple[str, Q]] = {}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -66,7 +66,7 @@ class ChoiceFilter(admin.SimpleListFilter):
 
 
 class AgeFilter(admin.SimpleListFilter):
-    """A filter by age, for rows whose ids sort by time."""
+    """A filter by age, for rows with ids in order of time."""
 
     title = "age"
     parameter_name = "since"
@@ -102,10 +102,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
     export_columns: ClassVar[Sequence[Any]] = ()
 
     def search_query(self, term: str) -> Q:
-        """Find a row by its id, or rows by id or number of their user.
-
-        Only one condition applies: an OR would sort all rows of a user before the first page.
-        """
+        """Find a row by id, or rows by id or number of the user."""
         key = as_id(self.model, term)
         if key is not None and self.model._default_manager.filter(pk=key).exists():
             return Q(pk=key)
@@ -134,7 +131,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
         }
 
     def permitted_rows(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
-        """Return the rows that this member of staff may change."""
+        """Return the rows open to changes by this member of staff."""
         return rows
 
     def changelist_view(
@@ -148,7 +145,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
         return super().changelist_view(request, extra)
 
     def _check_post(self, request: HttpRequest) -> None:
-        """Refuse actions and ids that the page does not offer."""
+        """Refuse actions and ids from outside the page."""
         names = set(request.POST.getlist("action")) - {""}
         if not names <= set(self.get_actions(request)):
             raise PermissionDenied
@@ -186,7 +183,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
             changelist = self.get_changelist_instance(request)
         except IncorrectLookupParameters as error:
             raise SuspiciousOperation("There is no such list.") from error
-        # The names of parameters without their values: the audit names no person.
+        # The names of parameters without the values: the audit names no person.
         record(
             request,
             BackofficeAction.ROWS_EXPORTED,
@@ -228,7 +225,7 @@ class BackOfficeAdmin(admin.ModelAdmin):
     def construct_change_message(  # type: ignore[override]
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> dict[str, Any]:
-        """Return the details that `log_addition` and `log_change` record in the audit."""
+        """Return the details of `log_addition` and `log_change` for the audit."""
         values = changed_values(form, hidden=self.unaudited_fields)
         return {"reason": form.cleaned_data["reason"], "changes": values}
 
@@ -271,7 +268,7 @@ def as_uuid(term: str) -> uuid.UUID | None:
 
 
 def as_mobile(term: str) -> str:
-    """Return the number in E.164, or "", which no user has."""
+    """Return the number in E.164, or ""; no user has the number ""."""
     try:
         return to_e164(term)
     except InvalidPhoneNumber:
@@ -279,7 +276,7 @@ def as_mobile(term: str) -> str:
 
 
 def user_query(term: str) -> Q:
-    """Find rows of the user with that number, in any notation, or with that id."""
+    """Find rows of the user with this number, in any notation, or with this id."""
     mobile = as_mobile(term)
     owner_id = User.objects.filter(mobile=mobile).values_list("pk", flat=True).first()
     user_id = owner_id or as_uuid(term)

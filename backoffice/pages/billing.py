@@ -57,7 +57,7 @@ def stripe_link(stripe_id: str | None) -> SafeString | str:
 
 
 class MirrorAdmin(ReadOnlyAdmin):
-    """Rows in the state that Stripe last sent."""
+    """Rows in the last state from Stripe."""
 
     search_help_text = "A whole id of Stripe's."
     customer_field = ""

@@ -75,7 +75,7 @@ class ErrorFilter(ChoiceFilter):
     options = {code: (code, Q(status="failed", error_code=code)) for code in ERROR_CODES}
 
 
-# Columns of an ending that the page has elsewhere.
+# Columns of an ending, shown elsewhere on the page.
 SHOWN_APART = ("status", "error_detail")
 
 

@@ -1,4 +1,4 @@
-"""CSV files whose cells a spreadsheet never runs as formulas."""
+"""CSV files without formulas for spreadsheets."""
 
 import csv
 import unicodedata
@@ -36,7 +36,7 @@ def _begins_formula(text: str) -> bool:
 
 
 class _Line:
-    """A file for the csv module that returns each line."""
+    """A file for the csv module: returns each line."""
 
     def write(self, line: str) -> bytes:
         return line.encode("utf-8", "replace")
@@ -54,7 +54,7 @@ def lines(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes
 def csv_download(
     name: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> StreamingHttpResponse:
-    """Stream a file of that name while the rows are read."""
+    """Stream a file of this name while the rows are read."""
     response = StreamingHttpResponse(lines(heads, rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response["Cache-Control"] = "no-store"

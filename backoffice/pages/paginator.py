@@ -1,4 +1,4 @@
-"""A paginator whose cost does not grow with the table."""
+"""A paginator with a constant cost for a table of any size."""
 
 import json
 from functools import cached_property
@@ -11,7 +11,7 @@ MAX_PAGED_ROWS = 2_000
 
 
 def estimated_rows(queryset: QuerySet) -> int:
-    """Return the rows that PostgreSQL's planner expects, without a count."""
+    """Return the row estimate of PostgreSQL's planner, without a count."""
     plan = json.loads(queryset.order_by().explain(format="json"))
     return int(plan[0]["Plan"]["Plan Rows"])
 

@@ -21,7 +21,7 @@ FRAME = re.compile(r'^  File ".*", line \d+, in \S+$', re.MULTILINE)
 
 @admin.register(TaskResult)
 class TaskResultAdmin(ReadOnlyAdmin):
-    """Failed tasks; a task that succeeds leaves no row."""
+    """Failed tasks; a successful task leaves no row."""
 
     columns = ("task_id", "task_name", "status", "exception", "worker", "date_done")
     list_display = columns

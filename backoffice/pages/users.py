@@ -98,14 +98,14 @@ class UserAdmin(BackOfficeAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # Otherwise staff who may change users could give themselves permissions.
+        # Otherwise staff with the right to change users could give themselves permissions.
         return bool(getattr(request.user, "is_superuser", False))
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
     def permitted_rows(self, request: HttpRequest, rows: QuerySet[User]) -> QuerySet[User]:
-        """Return the rows without staff, whom only superusers may change."""
+        """Return the rows without staff; only superusers may change staff."""
         return rows if self.has_change_permission(request) else rows.filter(is_staff=False)
 
     def formfield_for_manytomany(

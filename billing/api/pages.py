@@ -1,4 +1,4 @@
-"""Pages that Stripe sends a person back to. They show Stripe's state."""
+"""Pages after a return from Stripe, with Stripe's state."""
 
 import logging
 
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 def success(request: HttpRequest) -> HttpResponse:
     """Sync the payer before the webhook does, and show the result.
 
-    The browser that returns has no access token. A session's id that this program gave out is
-    known to its payer alone, and says nothing but whether Pro is on.
+    The browser has no access token at the return. A session's id from this program is known to the
+    payer alone. The page reveals only whether Pro is on.
     """
     user = _payer(request.GET.get("session_id", ""))
     return render(request, "billing/success.html", {"is_pro": user.is_pro if user else None})

@@ -1,4 +1,4 @@
-"""The calls of billing, as docs/openapi.json describes them."""
+"""The calls of billing for docs/openapi.json."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from gemchat.api.errors import DependencyDown
 from gemchat.api.openapi import DAY_AFTER, Constant, call, describe, query
 
 STRIPE_DOWN = [BillingNotConfigured, PaymentUnavailable]
-# Of calls that count against STRIPE_CALLS_PER_HOUR.
+# Problems of calls that count against STRIPE_CALLS_PER_HOUR.
 STRIPE_CALL = [*STRIPE_DOWN, RateLimited]
 
 

@@ -18,7 +18,7 @@ MOST_DAYS = 366
 
 
 class UsageView(APIView):
-    """What the user's replies took, by day (UTC)."""
+    """The usage of the user's replies, by day (UTC)."""
 
     def get(self, request: Request) -> Response:
         days = positive_int_param(request, "days", default=30, most=MOST_DAYS)
@@ -57,7 +57,7 @@ class SubscriptionViewSet(ViewSet):
         _record(request, BillingAction.RESUMPTION_ORDERED)
         return Response(subscriptions.billing_status(authenticated_user(request)))
 
-    # The first GemChatRoom had it under the longer path.
+    # The longer path is the path of the first GemChatRoom.
     @action(detail=False, methods=["get"], url_path="(?:subscription/)?status")
     def status(self, request: Request) -> Response:
         return Response(subscriptions.billing_status(authenticated_user(request)))

@@ -1,4 +1,4 @@
-"""The tables of billing. What Stripe knows is mirrored in dj-stripe's tables."""
+"""The tables of billing. dj-stripe's tables mirror Stripe's data."""
 
 from billing.models.audit import BillingAction
 from billing.models.grants import Grant, GrantQuerySet

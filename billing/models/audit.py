@@ -4,7 +4,7 @@ from django.db import models
 
 
 class BillingAction(models.TextChoices):
-    """What users, commands and staff do in billing, as the audit log names it."""
+    """Actions of users, commands and staff in billing, as named in the audit log."""
 
     CHECKOUT_STARTED = "checkout_started"
     PORTAL_OPENED = "portal_opened"

@@ -1,4 +1,4 @@
-"""Pro that staff have given."""
+"""Pro given by staff."""
 
 from django.conf import settings
 from django.db import models
@@ -12,7 +12,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
 
 class Grant(models.Model):
-    """Pro given by staff, without Stripe, up to a moment. Taking it back moves that moment."""
+    """Pro from staff, without Stripe, until a moment; a revocation moves the moment."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="grants", db_index=False
@@ -36,7 +36,7 @@ class Grant(models.Model):
         indexes = [
             # The user's current grants, when the tier is derived.
             models.Index(name="grant_by_user", fields=["user", "until"]),
-            # Grants that have just run out.
+            # Grants with a recent end.
             models.Index(name="grant_by_end", fields=["until"]),
         ]
 

@@ -1,4 +1,4 @@
-"""The daily quotas of users, and the usage that outlives an account."""
+"""The daily quotas of users, and the usage after the end of an account."""
 
 import uuid
 from datetime import date, timedelta
@@ -28,7 +28,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
     def reserve(self, *, user: User, text_bytes: int = 0) -> Quota:
         """Take one slot of today's quota, in the caller's transaction.
 
-        Raises what `refusal` gives.
+        Raises the result of `refusal`.
         """
         now = timezone.now()
         used = statements.reserve_slot(user=user, now=now, text_bytes=text_bytes)
@@ -37,7 +37,7 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
         return Quota(limit=plan_for_user(user).daily_limit, used=used, day=now.date())
 
     def refusal(self, *, user: User) -> DomainError:
-        """The limit that keeps a user from sending now."""
+        """The limit against a send now."""
         plan, today, now = plan_for_user(user), self.of_today(user=user), timezone.now()
         quota = Quota(limit=plan.daily_limit, used=today.used, day=today.day)
         if today.used >= plan.daily_limit:
@@ -53,12 +53,12 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
         return SendsLimited(retry_after=wait, headers=quota.as_headers())
 
     def release(self, *, user_id: uuid.UUID, day: date) -> None:
-        """Give one slot of that day back; never under 0."""
+        """Give one slot of a day back; never under 0."""
         taken = self.filter(user_id=user_id, day=day, used__gt=0)
         taken.update(used=F("used") - 1)
 
     def of_today(self, *, user: User) -> "DailyQuota":
-        """The user's row of today; before the first send an unsaved one."""
+        """Return the user's row of today; before the first send an unsaved row."""
         today = timezone.now().date()
         if own := self.filter(user=user, day=today).first():
             return own
@@ -66,12 +66,12 @@ class DailyQuotaQuerySet(models.QuerySet["DailyQuota"]):
         return DailyQuota(user=user, day=today, **(erased or {}))
 
     def usage(self, *, user: User) -> Quota:
-        """Today's quota as it stands."""
+        """Return the current quota of today."""
         today = self.of_today(user=user)
         return Quota(limit=plan_for_user(user).daily_limit, used=today.used, day=today.day)
 
     def reset(self, *, user: User) -> int:
-        """End every limit of today that a user has reached; returns how many slots were in use."""
+        """End every limit of today for a user; return the count of used slots."""
         with transaction.atomic():
             today = self.of_today(user=user)
             ErasedQuota.objects.of(user).filter(day=today.day).delete()
@@ -107,7 +107,7 @@ class DailyQuota(models.Model):
     class Meta:
         verbose_name_plural = "daily quotas"
         constraints = [
-            # Its index serves every query here: they all name the user and the day.
+            # The constraint's index serves every query here: all queries name the user and the day.
             models.UniqueConstraint(name="one_quota_a_user_and_day", fields=["user", "day"]),
             models.CheckConstraint(name="quota_used_is_not_negative", condition=Q(used__gte=0)),
         ]
@@ -116,19 +116,19 @@ class DailyQuota(models.Model):
         return f"{self.used} on {self.day}"
 
 
-# What of a day's quota outlives the account.
+# The columns of a day's quota with a life beyond the account.
 CARRIED = ("used", "unanswered", "cost_micro_usd", "text_bytes")
 
 
 class ErasedQuotaQuerySet(models.QuerySet["ErasedQuota"]):
     def of(self, user: User) -> "ErasedQuotaQuerySet":
-        """The rows of accounts that had the user's number before."""
+        """Select the rows of earlier accounts with the user's number."""
         return self.filter(mobile_digest=mobile_digest(user.mobile))
 
     def carry(self, *, user: User) -> None:
-        """Note the quotas of a user who is being erased, in the caller's transaction.
+        """Note the quotas of a user in erasure, in the caller's transaction.
 
-        A row of the same number and day is replaced: the user's own row went on from it.
+        A row of the same number and day is replaced, since the user's row includes the old row.
         """
         # Yesterday too: the clocks of two machines differ.
         since = timezone.now().date() - timedelta(days=1)
@@ -146,9 +146,9 @@ class ErasedQuotaQuerySet(models.QuerySet["ErasedQuota"]):
 
 
 class ErasedQuota(models.Model):
-    """What an erased account had used of a day. A new account of its number goes on from there."""
+    """The used quota of an erased account, for a new account of the number."""
 
-    # As in audit events: only OTP_SECRET makes it of a number.
+    # As in audit events: only OTP_SECRET makes the digest of a number.
     mobile_digest = models.CharField(max_length=32)
     day = models.DateField(help_text="UTC.")
     used = models.PositiveIntegerField()
@@ -160,7 +160,7 @@ class ErasedQuota(models.Model):
 
     class Meta:
         constraints = [
-            # Its index serves the first send of an account's day.
+            # The constraint's index serves the first send of an account's day.
             models.UniqueConstraint(
                 name="one_erased_quota_a_number_and_day", fields=["mobile_digest", "day"]
             ),

@@ -1,4 +1,4 @@
-"""What billing stores about Stripe beside the tables of dj-stripe."""
+"""Records about Stripe beside the tables of dj-stripe."""
 
 from django.conf import settings
 from django.db import models
@@ -8,7 +8,10 @@ from accounts.models import User
 
 
 class ErasedCustomer(models.Model):
-    """A customer of Stripe's whose user was erased. The id itself would name the person."""
+    """A customer at Stripe of an erased user.
+
+    The id in plain form would name the person.
+    """
 
     # SHA-256 of the id.
     digest = models.BinaryField(primary_key=True, max_length=32)
@@ -19,13 +22,13 @@ class ErasedCustomer(models.Model):
 
 class FlagQuerySet(models.QuerySet["Flag"]):
     def raise_once(self, *, kind: str, stripe_id: str, user: User | None, note: str) -> None:
-        """Show staff what they have to judge; the same thing at Stripe is shown once."""
+        """Show staff a case to judge; a case at Stripe is shown once."""
         row = self.model(kind=kind, stripe_id=stripe_id, user=user, note=note)
         self.bulk_create([row], ignore_conflicts=True)
 
 
 class Flag(models.Model):
-    """Something at Stripe that a person has to look at; it changes no tier by itself."""
+    """A case at Stripe for a person to judge; a flag changes no tier."""
 
     class Kind(models.TextChoices):
         REFUND = "refund"
@@ -46,7 +49,7 @@ class Flag(models.Model):
             models.UniqueConstraint(name="one_flag_a_thing", fields=["kind", "stripe_id"]),
         ]
         indexes = [
-            # What staff have to settle.
+            # Open flags, for staff.
             models.Index("id", name="flag_open", condition=Q(resolved_at=None)),
         ]
 

@@ -11,21 +11,24 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-# Attempts that ended a reply: none that was given up for another, and no title.
+# Attempts with the final outcome of a reply: no attempt given up for another, and no title.
 ENDED = Q(purpose="reply", outcome__in=["complete", "failed", "stopped"])
 
 
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
     def detach(self, *, user_id: uuid.UUID, limit: int) -> int:
-        """Take the person off some of the user's rows, which stay; how many there were."""
+        """Detach the person from some of the user's rows; return the count of rows.
+
+        The rows stay.
+        """
         some = self.filter(user_id=user_id).values("pk")[:limit]
         return self.filter(pk__in=some).update(user=None)
 
     def daily(self, *, user_id: uuid.UUID, days: int = 30) -> Sequence[Mapping[str, Any]]:
-        """A row for each of the last `days` days (UTC, with today) that has usage, newest first.
+        """Return usage per day (UTC) of the last `days` days with today, newest first.
 
-        `replies` counts replies that ended, each once however many attempts it took. Tokens and
-        cost are of every attempt, and of titles too.
+        A day without usage has no row. `replies` counts ended replies, each reply once at any
+        number of attempts. Tokens and cost are of every attempt, and of titles too.
         """
         first = timezone.now().date() - timedelta(days=days - 1)
         start = datetime(first.year, first.month, first.day, tzinfo=UTC)
@@ -44,7 +47,10 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
 
 
 class UsageRecord(models.Model):
-    """One attempt at a reply or a room's title. It outlives the chat, and names no person then."""
+    """One attempt at a reply or a room's title; a later erasure removes the user.
+
+    The row outlives the chat, and then names no person.
+    """
 
     class Purpose(models.TextChoices):
         REPLY = "reply"
@@ -56,14 +62,14 @@ class UsageRecord(models.Model):
         STOPPED = "stopped"
         # The worker shut down, and another makes the reply.
         REQUEUED = "requeued"
-        # The worker died, or another took its attempt over.
+        # The worker died, or another worker took the attempt over.
         LOST = "lost"
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
     )
     purpose = models.CharField(max_length=8, choices=Purpose, default=Purpose.REPLY)
-    # Of a title, the reply after which Gemini was asked for it.
+    # Of a title, the reply before the request to Gemini.
     reply_id = models.UUIDField()
     attempt = models.PositiveSmallIntegerField()
     model = models.CharField(max_length=64)
@@ -71,7 +77,7 @@ class UsageRecord(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     provider_code = models.CharField(max_length=64, blank=True)
     started_at = models.DateTimeField(null=True)
-    # What the person waited from sending; null where nobody did, as staff had the reply made again.
+    # The person's wait from the send; null without a wait, after a retry by staff.
     first_token_ms = models.PositiveIntegerField(null=True)
     reply_ms = models.PositiveIntegerField(null=True)
     prompt_tokens = models.PositiveIntegerField()

@@ -1,7 +1,7 @@
 """From a user to a paying customer: the customer at Stripe, Checkout, and the portal.
 
-No transaction is open while Stripe is called. Two requests at the same time derive the same
-idempotency keys, so that each step happens once.
+No transaction is open during a call to Stripe. Two requests at the same time derive the same
+idempotency keys, so each step happens once.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from billing.stripe import sync
 from billing.stripe.client import is_missing, plain, stripe_calls
 from gemchat.api.errors import DomainError
 
-# A Checkout page that ends sooner than this is not given out again.
+# A Checkout page with an earlier end is not given out again.
 LEAST_SECONDS_LEFT = 300
 SESSION_ID = "{CHECKOUT_SESSION_ID}"
 
@@ -36,7 +36,7 @@ class NoCustomer(DomainError):
 
 
 def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.checkout.Session:
-    """Return the Checkout page of the user: the open one, or a new one.
+    """Return the user's Checkout page: the open page, or a new page.
 
     Raises AlreadySubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
     """
@@ -68,11 +68,11 @@ def open_portal(*, user: User, return_url: str) -> str:
 
 
 def cancel_for_erasure(user: User) -> None:
-    """Delete the customer of a user who is about to be erased.
+    """Delete the customer of a user before the user's erasure.
 
-    Deleting the customer ends all subscriptions at once, and with them any open Checkout page;
-    Stripe keeps the invoices. What is mirrored here about the person goes too. To be called
-    before the user is erased, again if it raises: PaymentUnavailable, BillingNotConfigured.
+    Deleting the customer ends all subscriptions at once, and any open Checkout page; Stripe keeps
+    the invoices. The mirrored data about the person goes too. Call this function before the
+    erasure, and again after PaymentUnavailable or BillingNotConfigured.
     """
     customer_id = user.stripe_customer_id
     if not customer_id:
@@ -87,14 +87,17 @@ def cancel_for_erasure(user: User) -> None:
 
 
 def with_session_id(success_url: str) -> str:
-    """The URL with Stripe's placeholder for the session's id, which the success page needs."""
+    """Return the URL with Stripe's placeholder for the session's id.
+
+    The success page needs the id.
+    """
     if SESSION_ID in success_url:
         return success_url
     return f"{success_url}{'&' if '?' in success_url else '?'}session_id={SESSION_ID}"
 
 
 def _active_customer(user: User) -> str:
-    """Return the user's customer; make a new one where Stripe has deleted it."""
+    """Return the user's customer; make a new customer after a deletion at Stripe."""
     customer_id = _customer_of(user)
     if _is_alive(customer_id):
         return customer_id
@@ -112,9 +115,10 @@ def _is_alive(customer_id: str) -> bool:
 
 
 def _customer_of(user: User) -> str:
-    # Counted before the link is read. A customer is linked before it is mirrored. So a request
-    # that counts the customer finds the link too, and any other one makes the same customer by the
-    # same key. A customer that Stripe has deleted still counts, as its key would bring it back.
+    # Counted before the link is read. A customer is linked before the mirroring. So a request with
+    # the customer in its count finds the link too. Any other request makes the same customer by the
+    # same key. A customer deleted at Stripe still counts, since the old key would bring the
+    # customer back.
     made_before = Customer.objects.filter(metadata__user_id=str(user.pk)).count()
     user.refresh_from_db(fields=["stripe_customer_id"])
     if user.stripe_customer_id:
@@ -144,7 +148,7 @@ def _subscribed_at_stripe(customer_id: str) -> bool:
 def _open_session(
     user: User, customer_id: str, success_url: str, cancel_url: str
 ) -> stripe.checkout.Session:
-    """The customer's one open Checkout page; another that is open for another price is ended."""
+    """Return the customer's one open Checkout page; end a page with another price."""
     price = plan_for_tier(User.Tier.PRO).stripe_price_ids[0]
     latest = next(iter(stripe.checkout.Session.list(customer=customer_id, limit=1).data), None)
     urls = hashlib.sha256(f"{success_url}\n{cancel_url}".encode()).hexdigest()[:16]

@@ -1,7 +1,8 @@
 """Calls to Stripe: one pinned version, short timeouts, one error.
 
-dj-stripe uses the SDK's module-wide settings, so these are set there, for all calls alike. A web
-process has few threads, so in it few requests at a time wait for Stripe (`limit_for_web`).
+dj-stripe uses the SDK's module-wide settings, so the settings are set there, for all calls alike. A
+web process has few threads, so only a few of its requests wait for Stripe at a time
+(`limit_for_web`).
 """
 
 import json
@@ -31,7 +32,7 @@ CONNECT_SECONDS = 1.0
 READ_SECONDS = 5.0
 RETRIES = 1
 RETRY_AFTER_SECONDS = 30
-# The longest that one request of a person holds a permit is STRIPE_REQUEST_SECONDS.
+# One request of a person holds a permit for at most STRIPE_REQUEST_SECONDS.
 NO_PERMIT_RETRY_SECONDS = 5
 # Consecutive calls without an answer until calls fail at once, and for how long.
 BREAKER_FAILURES = 3
@@ -56,9 +57,9 @@ class PaymentUnavailable(DomainError):
 
 
 class Caller(StrEnum):
-    """Who waits for Stripe; persons and staff have permits apart from each other's.
+    """The caller of Stripe; persons and staff have separate permits.
 
-    Webhooks need none: `gemchat.asgi` gives them a lane.
+    Webhooks need no permit: `gemchat.asgi` gives webhooks a lane.
     """
 
     PERSON = "person"
@@ -68,7 +69,7 @@ class Caller(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:
-    """What keeps a web process alive while Stripe hangs."""
+    """The guards of a web process against a hanging Stripe."""
 
     permits: dict[Caller, Permits]
     breaker: CircuitBreaker
@@ -79,11 +80,11 @@ _limits: WebLimits | None = None
 
 
 class NotCalled(requests.RequestException):
-    """Stripe is not called, as it did not answer the latest calls."""
+    """Stripe is not called after several calls without an answer."""
 
 
 class BoundedSession(requests.Session):
-    """A session that keeps the deadline of `stripe_calls` and reports to the breaker."""
+    """A session with the deadline of `stripe_calls` and reports to the breaker."""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         ends_at = _ends_at.get()
@@ -115,7 +116,7 @@ class BoundedSession(requests.Session):
 
 
 def limit_for_web() -> None:
-    """Bound how many threads of this web process wait for Stripe, from now on."""
+    """Bound the number of this web process's threads in wait for Stripe, from now on."""
     global _limits  # noqa: PLW0603
     permits = {
         Caller.PERSON: Permits(max(1, settings.WEB_THREADS // 4)),
@@ -150,10 +151,9 @@ def stripe_calls(
 ) -> Iterator[None]:
     """Share a deadline among calls to Stripe; each failure is PaymentUnavailable.
 
-    The deadline is STRIPE_REQUEST_SECONDS if not given. `counted_for` is the person whose
-    STRIPE_CALLS_PER_HOUR they count against. A block within a block has the outer one's deadline
-    and permit, and is not counted. Raises BillingNotConfigured where there is no key, and
-    RateLimited.
+    The default deadline is STRIPE_REQUEST_SECONDS. The calls count against STRIPE_CALLS_PER_HOUR of
+    the person `counted_for`. A block within a block has the outer block's deadline and permit, and
+    is not counted. Raises BillingNotConfigured without a key, and RateLimited.
     """
     if not is_configured():
         raise BillingNotConfigured
@@ -199,7 +199,7 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 
 def plain(found: stripe.StripeObject) -> dict[str, Any]:
-    """Return an object of the SDK as the JSON that Stripe sent."""
+    """Return an object of the SDK as the JSON from Stripe."""
     return json.loads(str(found))
 
 

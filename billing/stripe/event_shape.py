@@ -1,7 +1,7 @@
-"""The shape of an event that this program and dj-stripe rely on.
+"""The shape of an event for this program and dj-stripe.
 
-Stripe sends no other. But a shape that nobody looked at would fail half-way through, be answered
-with 500 and come again for three days.
+Stripe sends no other shape. But an unchecked shape would fail half-way through, be answered with
+500 and come again for three days.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 EVENT_ID = re.compile(r"evt_\w{1,200}", re.ASCII)
-# It becomes a part of a URL of Stripe's API.
+# The id becomes a part of a URL of Stripe's API.
 ID = re.compile(r"[\w.:@+-]{1,250}", re.ASCII)
 LONGEST_TEXT = 250
 # PostgreSQL's bigint; of a time, the year 9999.
@@ -20,7 +20,7 @@ Shape = Callable[[Any], bool]
 
 
 def is_well_formed(event: dict[str, Any]) -> bool:
-    """Check the type of each member that is read; other members may be anything."""
+    """Check the type of each member in use; other members may have any type."""
     return _matches(event, MEMBERS) and _matches(
         event["data"]["object"], MEMBERS_OF_SUBJECT | SUBJECTS.get(event["type"], {})
     )
@@ -43,7 +43,7 @@ def _is_number(value: Any, largest: int = LARGEST_NUMBER) -> bool:
 
 
 def _is_reference(value: Any) -> bool:
-    """An id, or the object itself where it was expanded."""
+    """Check for an id, or for the expanded object."""
     return _is_id(value.get("id") if isinstance(value, dict) else value)
 
 
@@ -79,7 +79,7 @@ MEMBERS_OF_SUBJECT: dict[str, Shape] = {
     "customer": _optional(_is_reference),
     "charge": _optional(_is_reference),
 }
-# What this program reads of these besides; dj-stripe fetches all others from Stripe.
+# More members for this program; dj-stripe fetches all other members from Stripe.
 SUBJECTS: dict[str, dict[str, Shape]] = {
     "charge.refunded": {"id": _is_id, "amount_refunded": _is_number, "currency": _is_text},
     "charge.dispute.created": {

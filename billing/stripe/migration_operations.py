@@ -1,4 +1,4 @@
-"""Migration operations of this project's own."""
+"""Migration operations of this project."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from django.db.migrations.state import ProjectState
 
 
 class CreateModelsTogether(Operation):
-    """Creates models that refer to one another in one step, rendering them once.
+    """Creates models with references to one another in one step, with one rendering.
 
     After each CreateModel and AddField, Django renders every related model again. dj-stripe's 59
-    models are all related. One by one they cost 8 s of CPU, together 1 s.
-    The tables come first and the foreign keys after them, so the order does not matter.
+    models are all related. One by one the models cost 8 s of CPU, together 1 s. The tables come
+    first and the foreign keys last, so the order does not matter.
     """
 
     serialization_expand_args = ["models"]

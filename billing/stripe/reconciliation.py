@@ -1,4 +1,4 @@
-"""Compare the mirror and the tiers with Stripe, for webhooks that never came."""
+"""Compare the mirror and the tiers with Stripe, for lost webhooks."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,16 +12,16 @@ from billing.stripe import sync
 from billing.stripe.client import is_configured, plain, stripe_calls
 
 PAGE = 100
-# For all pages together, not for a request that somebody waits for.
+# For all pages together, not for a request with a waiting person.
 TOTAL_SECONDS = 3600.0
 
 
 @dataclass
 class Differences:
-    """What was found and, unless it was a dry run, put right.
+    """The found faults, corrected unless in a dry run.
 
-    `subscriptions`: id, what was wrong and the status here and at Stripe. `tiers`: user id and
-    the tier that is right.
+    `subscriptions`: id, the fault, and the status here and at Stripe. `tiers`: user id and the
+    right tier.
     """
 
     listed: int = 0
@@ -34,7 +34,7 @@ class Differences:
 
 
 def reconcile(*, dry_run: bool = False) -> Differences:
-    """Correct rows that differ from Stripe, and every tier; without a key, tiers alone.
+    """Correct rows with a difference from Stripe, and every tier; without a key, tiers alone.
 
     Raises PaymentUnavailable when Stripe fails in between; the corrections so far stay.
     """
@@ -81,7 +81,7 @@ def _compare_page(page: list[stripe.Subscription], differences: Differences) -> 
 
 
 def _compare_unlisted(differences: Differences, listed: set[str]) -> None:
-    """Compare rows that Stripe did not list: deleted test data, or another key's."""
+    """Compare rows outside Stripe's list: deleted test data, or another key's."""
     rows = Subscription.objects.exclude(stripe_data__status__in=ENDED)
     for subscription_id, customer_id, status in rows.values_list(
         "id", "customer_id", "stripe_data__status"
@@ -98,7 +98,7 @@ def _compare_unlisted(differences: Differences, listed: set[str]) -> None:
 
 
 def _comparable(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the fields that tier and status depend on."""
+    """Return the fields behind tier and status."""
     items = [
         (item["id"], item["price"]["id"], item["current_period_end"])
         for item in stripe_data["items"]["data"]
@@ -112,5 +112,5 @@ def _repair(
 ) -> None:
     differences.subscriptions.append({"id": subscription_id, "customer": customer_id, **found})
     if not differences.dry_run:
-        # Fetched once more under the lock: a webhook may have been quicker than this list.
+        # Fetched once more under the lock: a webhook may have been quicker than the list.
         sync.sync_subscription(subscription_id=subscription_id, customer_id=customer_id)

@@ -16,10 +16,10 @@ class NothingToReplay(DomainError):
 
 
 def replay(delivery: WebhookEventTrigger) -> None:
-    """Do what the delivery would have done; every handler reads the state at Stripe.
+    """Do the work of the delivery; every handler reads the state at Stripe.
 
-    A delivery is replayed once, however many ask for it at the same time. Raises NothingToReplay,
-    PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as it was.
+    A delivery is replayed once, also for several requests at the same time. Raises NothingToReplay,
+    PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as before.
     """
     sync.delete_stale_api_keys()
     with stripe_calls(caller=Caller.STAFF), transaction.atomic():
@@ -31,6 +31,6 @@ def replay(delivery: WebhookEventTrigger) -> None:
         )
         if failed is None:
             raise NothingToReplay
-        # The customer's lock, as at its first delivery.
+        # The customer's lock, as at the first delivery.
         webhook_pre_process.send(sender=WebhookEventTrigger, instance=failed)
         failed.process()

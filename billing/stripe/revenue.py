@@ -23,7 +23,7 @@ GROUP BY 1 ORDER BY 1
 
 
 def monthly_revenue() -> dict[str, Any]:
-    """Return the revenue by currency, in its smallest unit."""
+    """Return the revenue by currency, in the currency's smallest unit."""
     with connection.cursor() as cursor:
         cursor.execute(MONTHLY_REVENUE_SQL, [list(ENTITLING)])
         return {currency: int(amount) for currency, amount in cursor.fetchall()}

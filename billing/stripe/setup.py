@@ -1,4 +1,4 @@
-"""Objects at Stripe that selling Pro needs: made, or found again."""
+"""Objects at Stripe for the sale of Pro: made, or found again."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from django.conf import settings
 
 from billing.stripe.client import plain
 
-# The objects are found again by these, not by their names in Stripe's dashboard.
+# These keys find the objects again, not the names in Stripe's dashboard.
 LOOKUP_KEY = "gemchat_pro_monthly"
 OWNER = {"made_by": "gemchat"}
 ENDPOINT: dict[str, Any] = {
@@ -33,7 +33,7 @@ ENDPOINT: dict[str, Any] = {
 class Setup:
     """The variables to set in `environment`, and the objects in `made` and `found`.
 
-    On a dry run an object that would be made has no id, so `environment` lacks it.
+    On a dry run a missing object has no id, so `environment` lacks the id.
     """
 
     dry_run: bool
@@ -43,9 +43,9 @@ class Setup:
 
 
 def set_up(*, webhook_url: str, amount: int, currency: str, dry_run: bool) -> Setup:
-    """Make what is missing. `amount` is a month's price in the currency's smallest unit.
+    """Make the missing objects. `amount` is a month's price in the currency's smallest unit.
 
-    A price can't be changed at Stripe: an existing price stays, and `amount` has no effect. Stripe
+    A price cannot change at Stripe: an existing price stays, and `amount` has no effect. Stripe
     shows the webhook's secret only when the endpoint is made. Raises stripe.StripeError.
     """
     setup = Setup(dry_run)

@@ -1,4 +1,4 @@
-"""The user's own subscription: its state, cancelling and resuming."""
+"""The user's subscription: state, cancelling and resuming."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ class NotSubscribed(DomainError):
 
 
 def current_subscription(user: User) -> Subscription | None:
-    """Return the subscription that entitles the user, or the latest unfinished one."""
+    """Return the user's entitling subscription, or the latest unfinished subscription."""
     if not user.stripe_customer_id:
         return None
     entitling = paid_subscriptions(user.stripe_customer_id)
@@ -46,11 +46,11 @@ def cancel_at_period_end(*, user: User) -> None:
 
 
 def resume(*, user: User) -> None:
-    """Take a cancellation back before it takes effect; raises as `cancel_at_period_end` does."""
+    """Take a cancellation back before the effect; raise like `cancel_at_period_end`."""
     with stripe_calls(counted_for=user):
         subscription = _running(user)
         known = subscription.stripe_data
-        # Stripe refuses both in one call. An empty `cancel_at` unsets it.
+        # Stripe refuses both changes in one call. An empty `cancel_at` unsets the date.
         if known.get("cancel_at_period_end"):
             _modify(subscription, cancel_at_period_end=False)
         elif known.get("cancel_at"):
@@ -87,7 +87,7 @@ def is_ending(stripe_data: dict[str, Any]) -> bool:
 
 
 def period_end(stripe_data: dict[str, Any]) -> datetime | None:
-    """Return the end of the paid period, which Stripe keeps in the items."""
+    """Return the end of the paid period; Stripe keeps the end in the items."""
     ends = [item["current_period_end"] for item in stripe_data["items"]["data"]]
     return datetime.fromtimestamp(max(ends), UTC) if ends else None
 
@@ -103,7 +103,7 @@ def _modify(subscription: Subscription, **changes: Any) -> None:
     try:
         stripe.Subscription.modify(subscription.id, **changes)
     except stripe.InvalidRequestError as error:
-        # It is over, and the webhook was lost or is yet to come.
+        # The subscription is over, and the webhook was lost or is yet to come.
         sync.sync_subscription(
             subscription_id=subscription.id, customer_id=subscription.customer_id
         )

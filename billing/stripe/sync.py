@@ -24,18 +24,18 @@ from gemchat.stores.locks import Lock, advisory_lock
 def lock_customer(customer_id: str) -> None:
     """Lock a customer's rows until the transaction ends.
 
-    The lock comes before the call to Stripe. Otherwise an older answer could overwrite a newer one,
-    and stay.
+    The lock comes before the call to Stripe. Otherwise an older answer could overwrite a newer
+    answer, and stay.
     """
     advisory_lock(Lock.STRIPE_CUSTOMER, customer_id)
 
 
 @contextmanager
 def customer_update(customer_id: str) -> Iterator[None]:
-    """Open a transaction in which the customer's rows, and then the tier, change.
+    """Open a transaction for changes of the customer's rows, and then of the tier.
 
-    Stripe is called inside the transaction. No other transaction is held across the network. It
-    delays this customer's own events alone, and Stripe's timeouts are short.
+    Stripe is called inside the transaction. No other transaction is held across the network. The
+    transaction delays this customer's own events alone, and Stripe's timeouts are short.
     """
     with transaction.atomic():
         lock_customer(customer_id)
@@ -44,7 +44,7 @@ def customer_update(customer_id: str) -> Iterator[None]:
 
 
 def sync_subscription(*, subscription_id: str, customer_id: str) -> None:
-    """Sync one subscription and its customer's tier; remove a deleted one."""
+    """Sync one subscription and the customer's tier; remove a deleted subscription."""
     with customer_update(customer_id):
         try:
             found = stripe.Subscription.retrieve(subscription_id)
@@ -71,12 +71,12 @@ def save_subscription(subscription: stripe.Subscription) -> None:
 
 
 def delete_stale_api_keys() -> None:
-    """Delete keys that are not in use: dj-stripe would use the first it has met."""
+    """Delete keys out of use: dj-stripe would use the first stored key."""
     APIKey.objects.exclude(secret=settings.STRIPE_SECRET_KEY).delete()
 
 
 def unlink_customer(customer_id: str) -> None:
-    """Unlink a deleted customer from its user, and derive the tier."""
+    """Unlink a deleted customer from the user, and derive the tier."""
     with transaction.atomic():
         lock_customer(customer_id)
         owners = list(
@@ -111,14 +111,14 @@ def erase_customer(customer_id: str) -> None:
 def is_erased(customer_id: str) -> bool:
     """Check whether a customer was erased.
 
-    Stripe still sends events of a deleted customer, and lists its subscriptions. Such rows would
-    name the person for good.
+    Stripe still sends events of a deleted customer, and lists the customer's subscriptions. Such
+    rows would name the person for good.
     """
     return ErasedCustomer.objects.filter(digest=customer_digest(customer_id)).exists()
 
 
 def customer_digest(customer_id: str) -> bytes:
-    """Return the digest of an id, which is too long to be guessed."""
+    """Return the digest of an id; the id is too long for a guess."""
     return hashlib.sha256(customer_id.encode()).digest()
 
 

@@ -1,9 +1,9 @@
 """Stripe's webhook: verified here, then stored and synced by dj-stripe.
 
-dj-stripe's own view stores events before it verifies them, knows one secret, and lets a header
-choose the secret under DEBUG. Its handlers fetch the object of each event from Stripe, so neither
-order nor number of events matters. The receivers here take the customer's lock before the sync,
-and derive the tier after it, in the same transaction.
+dj-stripe's own view stores events before verification, knows one secret, and lets a header choose
+the secret under DEBUG. The handlers of dj-stripe fetch the object of each event from Stripe, so
+neither order nor number of events matters. The receivers here take the customer's lock before the
+sync, and derive the tier after the sync, in the same transaction.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ TOLERANCE_SECONDS = 300
 # https://docs.stripe.com/webhooks#verify-manually; other schemes, as v0, are Stripe's tests.
 SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 TIMESTAMP = re.compile(r"t=([0-9]{1,12})")
-# The row that dj-stripe needs for each delivery; every secret is one of this endpoint.
+# The row of dj-stripe for each delivery; every secret is a secret of this endpoint.
 ENDPOINT = uuid.UUID("6e9f3c4e-2f43-4b7e-9d0f-5a2d7c1b8e90")
 
 
@@ -60,7 +60,7 @@ class InvalidWebhook(DomainError):
 @require_POST
 @transaction.non_atomic_requests
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Store an event with 200; answer 400 to a body that is not from Stripe.
+    """Store an event with 200; answer 400 to a body from another sender than Stripe.
 
     Any other status makes Stripe deliver the event again, for three days.
     """
@@ -70,7 +70,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
     event = read_event(request.body)
     if secret is None or event is None:
         return problem_response_for(InvalidWebhook())
-    if event.get("object") != "event":  # A thin one, of Stripe's second API.
+    if event.get("object") != "event":  # A thin event, of Stripe's second API.
         return JsonResponse({"status": "success"})
     if not is_well_formed(event):
         logger.warning("A signed event has not the form of one")
@@ -82,7 +82,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
 
 
 def signing_secret(body: bytes, header: str) -> str | None:
-    """Return the secret that signed the body within the tolerance, or None."""
+    """Return the secret of the body's signature within the tolerance, or None."""
     timestamps = TIMESTAMP.findall(header)
     if not timestamps or abs(time.time() - int(timestamps[0])) > TOLERANCE_SECONDS:
         return None
@@ -97,7 +97,7 @@ def signing_secret(body: bytes, header: str) -> str | None:
 
 
 def read_event(body: bytes) -> dict[str, Any] | None:
-    """Return the JSON object of the body; None for a body that jsonb can't store."""
+    """Return the JSON object of the body; None for a body outside jsonb."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
@@ -106,17 +106,17 @@ def read_event(body: bytes) -> dict[str, Any] | None:
 
 
 def _store_unless_erased(request: HttpRequest, secret: str, event: dict[str, Any]) -> HttpResponse:
-    """Store an event, unless the user of its customer was erased meanwhile."""
+    """Store an event, unless the customer's user was erased meanwhile."""
     subject = event["data"]["object"]
     customer_id = _customer_id(subject)
     if customer_id and sync.is_erased(customer_id):
         return JsonResponse({"status": "success"})
     response = _store(request, secret)
-    # A dispute has its customer only by the charge, which is known once it is stored.
+    # A dispute has a customer only by the charge; the charge is known after the storing.
     customer_id = customer_id or _customer_of_charge(subject.get("charge"))
     if customer_id:
         with transaction.atomic():
-            # An erasure that did not see the new rows has ended when this lock is held.
+            # An erasure without a view of the new rows has ended before this lock is held.
             sync.lock_customer(customer_id)
             if sync.is_erased(customer_id):
                 sync.erase_customer(customer_id)
@@ -124,12 +124,12 @@ def _store_unless_erased(request: HttpRequest, secret: str, event: dict[str, Any
 
 
 def _store(request: HttpRequest, secret: str) -> HttpResponse:
-    # dj-stripe reads the first address of X-Forwarded-For and fails on one that is none, and
-    # under DEBUG takes a secret from the other header.
+    # dj-stripe reads the first address of X-Forwarded-For and fails on an invalid address. Under
+    # DEBUG dj-stripe takes a secret from the other header.
     request.META["REMOTE_ADDR"] = client_ip(request) or "0.0.0.0"  # noqa: S104
     request.META.pop("HTTP_X_FORWARDED_FOR", None)
     request.META.pop("HTTP_X_DJSTRIPE_WEBHOOK_SECRET", None)
-    # Made of META at its first use, which was in a middleware.
+    # Django makes `headers` of META at the first use, in a middleware.
     request.__dict__.pop("headers", None)
     sync.delete_stale_api_keys()
     endpoint = _endpoint(request)
@@ -160,8 +160,8 @@ def _endpoint(request: HttpRequest) -> WebhookEndpoint:
 
 def connect_receivers() -> None:
     webhook_pre_process.connect(lock_customer, dispatch_uid="billing.lock_customer")
-    # dj-stripe's handlers of the same signals come first. Not webhook_post_process: what raises
-    # there leaves dj-stripe saving a link to the event that it has just rolled back.
+    # dj-stripe's handlers of the same signals come first. Not webhook_post_process: after an error
+    # there, dj-stripe still saves a link to the event just rolled back.
     for signal in WEBHOOK_SIGNALS.values():
         signal.connect(derive_tier, sender=Event, dispatch_uid="billing.derive_tier")
     WEBHOOK_SIGNALS["charge.refunded"].connect(flag_refund, sender=Event)
@@ -213,5 +213,5 @@ def _customer_of_charge(reference: Any) -> str | None:
 
 
 def _id(reference: Any) -> str | None:
-    """Return the id of a reference, which may be the expanded object."""
+    """Return the id of a reference; the reference may be the expanded object."""
     return reference["id"] if isinstance(reference, dict) else reference

@@ -1,1 +1,1 @@
-"""What the program costs, measured on the processes that `make run` starts."""
+"""The costs of the program, measured on the processes of `make run`."""

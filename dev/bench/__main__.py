@@ -1,6 +1,6 @@
 """Start a measurement by name: `make bench ARGS="scale --small"`.
 
-Without a name dev/bench/performance.py measures all figures beside a control's. Its parts have
+Without a name dev/bench/performance.py measures all figures beside a control's. The parts have
 names too, as in `make bench ARGS=calls`. `--help` after a name lists its options.
 """
 

@@ -1,6 +1,6 @@
-"""Measure what one hostile user costs another: `make bench ARGS=attacks`, on Linux.
+"""Measure the cost of one hostile user for another: `make bench ARGS=attacks`, on Linux.
 
-Another user asks `GET /user/me`, one call after another, without an attack and during each one.
+Another user asks `GET /user/me`, one call after another, without an attack and during each attack.
 Everything runs on loopback against fakes, in a scratch folder. The attackers run in a separate
 process, bounded in number and time. Do nothing else on the machine meanwhile.
 """
@@ -48,7 +48,7 @@ Act = Callable[[Connection, Person, int], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """Call that each of `clients` repeats, on its own connection and as its person."""
+    """Call of each of `clients`, on separate connections and as the client's person."""
 
     name: str
     clients: int

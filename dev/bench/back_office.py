@@ -1,7 +1,7 @@
 """Measure the pages of the back office as data grows: `make bench ARGS=back-office`, on Linux.
 
-Two databases are on one server, each with its web process. The large one has 5,000,000 messages
-and 200,000 users, the small one 1,000 of each. Every page is opened on both in turns, for several
+Two databases are on one server, each with a web process. The large one has 5,000,000 messages and
+200,000 users, the small one 1,000 of each. Every page is opened on both in turns, for several
 rounds. The table gives the medians, and ratios within a round. The overview reads the rollup; the
 time of the rollup is measured too. PostgreSQL makes the rows, since `demo_data` would take an hour.
 Do nothing else on the machine meanwhile.
@@ -138,8 +138,8 @@ SELECT pg_temp.key(0, n, %(rooms)s), pg_temp.key(0, n %% %(users)s, %(users)s), 
     '', false, false, pg_temp.moment(n, %(rooms)s), now(), now(), %(in_a_room)s, 4
 FROM generate_series(0, %(rooms)s - 1) AS n
 """
-# Prompts have even numbers and replies odd ones. One reply of five failed, so that a page of
-# failed replies is full on the small side too.
+# Prompts have even numbers and replies odd ones. A fifth of the replies failed, so a page of failed
+# replies is full on the small side too.
 MESSAGES = """
 WITH numbered AS (
     SELECT n, n / %(in_a_room)s AS room, n %% 2 = 1 AS is_reply, n %% 10 = 1 AS has_failed,
@@ -285,7 +285,7 @@ def make_side(program: Program, database_url: str, port: int, size: Size) -> Sid
 def fill(database: psycopg.Connection[Any], size: Size) -> None:
     # Without checks of foreign keys, which would take most of the time.
     database.execute("SET session_replication_role = replica")
-    # One moment for every statement, or ids of rows and references would differ.
+    # The same moment for every statement, or ids of rows and references would differ.
     database.execute("SELECT set_config('bench.now', now()::text, false)")
     run(database, FUNCTIONS, {})
     sizes = {
@@ -311,7 +311,7 @@ def run(database: psycopg.Connection[Any], statements: str, values: dict[str, in
 
 
 def pages_of(database: psycopg.Connection[Any]) -> dict[str, str]:
-    """List every list page, plain and filtered, and one row's page of each."""
+    """List every list page, plain and filtered, and a row's page of each."""
     pages = {}
     for table in TABLES:
         app, model = table.rsplit("_", 1)
@@ -333,7 +333,7 @@ def update_daily_metrics(program: Program, database_url: str) -> float:
 
 
 async def median_of(side: Side, what: str, times: int = 5) -> float:
-    """Measure milliseconds, after one request that warms up."""
+    """Measure milliseconds, after a warm-up request."""
     taken = []
     async with Connection(side.port) as connection:
         for _ in range(times + 1):

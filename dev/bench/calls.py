@@ -1,4 +1,7 @@
-"""What a send and the common reads cost, beside the control's: one web process each."""
+"""The cost of a send and of common reads, beside the control's.
+
+Each side has one web process.
+"""
 
 import asyncio
 import itertools
@@ -22,7 +25,7 @@ SEND = "message/chatroom/{}/message"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two programs: its web process, rooms and paths to read."""
+    """A program of the two: web process, rooms and paths to read."""
 
     port: int
     web_pid: int
@@ -108,7 +111,7 @@ def one_round(side: Side, sizes: Sizes) -> dict[str, float]:
 
 
 async def send_all(side: Side, count: int, *, connections: int = CONNECTIONS) -> None:
-    """Measure sends over several connections, to one room after another."""
+    """Measure sends over several connections, to the rooms in turn."""
     turns: Iterator[Room] = itertools.islice(itertools.cycle(side.rooms), count)
 
     async def work() -> None:
@@ -121,7 +124,7 @@ async def send_all(side: Side, count: int, *, connections: int = CONNECTIONS) ->
 
 
 async def median_read(side: Side, path: str, count: int) -> float:
-    """Measure milliseconds, one read after another."""
+    """Measure milliseconds, reads in a row."""
     taken = []
     async with Connection(side.port) as connection:
         for _ in range(count):

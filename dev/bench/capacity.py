@@ -55,7 +55,7 @@ def measure(
 
 
 def load(program: Program, kind: Worker, waves: int) -> dict[str, float]:
-    """Queue replies for `waves` of the worker's pool while it is held, then release it."""
+    """Queue replies for `waves` of the worker's pool during a hold, then release the pool."""
     rooms = program.rooms(kind.concurrency * waves)
     with program.worker(kind) as pid:
         os.killpg(pid, signal.SIGSTOP)
@@ -91,7 +91,7 @@ def bare_sdk_cpu(program: Program, *, replies: int, threads: int) -> float:
 
 def read_streams(url: str, replies: int, threads: int) -> float:
     """Measure seconds of CPU to read replies by Google's SDK alone, warmed up."""
-    from google import genai  # Costs 50 MB, so the measuring process does not import it.
+    from google import genai  # Costs 50 MB, so the measuring process has no import of the module.
 
     client = genai.Client(api_key="bench", http_options={"base_url": url})
 

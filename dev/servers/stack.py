@@ -1,4 +1,4 @@
-"""The whole program on one machine: servers, web, worker and beat, as one."""
+"""The whole program on one machine: servers, web, worker and beat, as a unit."""
 
 import errno
 import json
@@ -33,7 +33,7 @@ from dev.servers.processes import StartError, lock_folder, spawn, stop
 PARTS = ("setup", "web", "worker", "beat")
 WEB_START_SECONDS = 60
 EXPORTED_VARIABLES = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
-# A worker gives replies 30 s before it requeues them; web ends its streams at once.
+# A worker gives replies 30 s before the requeue; web ends all streams at once.
 STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
 LEFTOVER_SECONDS = 15  # For the servers of a killed start to end.
 
@@ -41,12 +41,12 @@ Output = Callable[[str, str], None]
 
 
 class Stack:
-    """Run web at `stack.url` inside `with Stack(...) as stack:`, and end all processes after it.
+    """Run web at `stack.url` inside `with Stack(...) as stack:`, and end all processes afterwards.
 
     `environ` is the environment as the person set it. `output` takes the name of a process and one
     line of its output, from any thread. Data is stored under `var`. `parts` are the parts to start,
-    web among them; without "setup" the database must be migrated. Entering raises StartError.
-    Enter from the main thread: the children end with the thread that started them.
+    web among them; without "setup" the database must be migrated. Entering raises StartError. Enter
+    from the main thread: the children end with the starting thread.
     """
 
     def __init__(
@@ -111,13 +111,13 @@ class Stack:
         self._cleanup.close()
 
     def hurry(self) -> None:
-        """Make a stop in progress kill the processes that have not ended."""
+        """Make a stop in progress kill the remaining processes."""
         self._hurry.set()
 
     def restart(self, name: str, **environ: str) -> None:
-        """Start a process again; a running one is killed first, as by a crash.
+        """Start a process again; a running process is killed first, as by a crash.
 
-        `environ` changes the process's environment from now on. Web answers after this.
+        `environ` changes the process's environment from now on. Web answers after the return.
         """
         self.processes[name].kill()
         self.processes[name].wait()
@@ -127,7 +127,7 @@ class Stack:
             self._wait_for_web()
 
     def ended(self) -> str | None:
-        """Return a sentence on a process or server that ended by itself, if any."""
+        """Return a sentence on an unexpected end of a process or server, if any."""
         servers = {name: server.process for name, server in self.servers.items()}
         for name, process in {**servers, **self.processes}.items():
             status = process.poll()
@@ -162,7 +162,7 @@ class Stack:
                 raise StartError(f"cannot listen at {self.host}:{self.port}: {error}") from None
 
     def _start_servers(self, environment: dict[str, str]) -> None:
-        """Start the stores that the environment does not name, and name them there."""
+        """Start the stores missing in the environment, and name the stores there."""
         if not names_database(environment):
             postgres = start_postgres(self.var / "postgres", keep_open=[self._lock])
             self._add_server("PostgreSQL", postgres)
@@ -173,7 +173,7 @@ class Stack:
             environment["REDIS_URL"] = valkey.url
 
     def _write_environment(self, environment: Mapping[str, str]) -> None:
-        """Write what manage.py needs to work on this stack, for as long as it runs."""
+        """Write the settings of manage.py for this stack, for the life of the stack."""
         path = self.var / "environment"
         names = [name for name in EXPORTED_VARIABLES if environment.get(name)]
         write_private(path, "".join(f"{k}={shlex.quote(environment[k])}\n" for k in names))
@@ -184,10 +184,10 @@ class Stack:
         self._cleanup.callback(server.stop)
 
     def _start_web_and_prepare(self, environment: Mapping[str, str]) -> None:
-        """Start web beside the checks where nothing has to migrate, else after them.
+        """Start web beside the checks without pending migrations, else after the checks.
 
-        Loading Django takes each of them a second or two. The output of web is read later: a bad
-        setting fails web as well, and the checks explain it better.
+        Loading Django takes web and the checks a second or two each. The output of web is read
+        later: a bad setting fails web as well, and the checks explain the setting better.
         """
         migrated = self.var / "migrated"
         database = [environment.get(name, "") for name in ("DB_HOST", "DB_PORT", "DB_NAME")]

@@ -1,7 +1,7 @@
-"""The user that PostgreSQL runs as, since PostgreSQL refuses root.
+"""The user for PostgreSQL, since PostgreSQL refuses root.
 
-PostgreSQL also refuses a user number without a name. No permission is changed
-outside its folder. These are tried, in this order:
+PostgreSQL also refuses a user number without a name. No permission is changed outside PostgreSQL's
+folder. These users are tried, in this order:
 
 1. the user who starts this, unless that is root;
 2. for root, an unprivileged user, who must be able to reach the programs and the folder;
@@ -34,7 +34,7 @@ CLONE_NEWUSER = 0x10000000
 
 @dataclass(frozen=True)
 class RunAs:
-    """The user of a program, as owner of its folder and as a child's call."""
+    """The user of a program, as owner of a folder and as a child's call."""
 
     owner: int
     group: int
@@ -44,7 +44,7 @@ class RunAs:
 def run_as(*, program: Path, folder: Path) -> RunAs:
     """Find the first user for whom `program` starts and `folder` is writable.
 
-    The folder is handed over to that user. Raises StartError where none fits.
+    The folder is handed over to the found user. Raises StartError without such a user.
     """
     own_id, owner = os.geteuid(), folder.stat().st_uid
     if own_id not in (0, owner):
@@ -66,7 +66,7 @@ def _candidates_of_user() -> Iterator[RunAs]:
 
 
 def _candidates_of_root(folder: Path) -> Iterator[RunAs]:
-    # The cluster of an ordinary user stays that user's, so that both can use it.
+    # The cluster of an ordinary user stays with the user, so both can use the cluster.
     status = folder.stat()
     if status.st_uid and _has_name(status.st_uid):
         owner, group = status.st_uid, status.st_gid
@@ -86,8 +86,8 @@ def _candidates_of_root(folder: Path) -> Iterator[RunAs]:
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
 
         def change_user_and_keep(capability: int = capability) -> None:
-            # Without this bit the change of user drops capabilities. PostgreSQL looks for its
-            # programs by access(2), which would then see none.
+            # Without this bit the change of user drops capabilities. PostgreSQL looks for other
+            # programs by access(2), and without capabilities finds none.
             _libc("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
             change_user()
             _set_capability(capability)
@@ -106,7 +106,7 @@ def _has_name(user_id: int) -> bool:
 
 
 def _unprivileged_user() -> pwd.struct_passwd:
-    """Return `nobody`, or else another user that is not root. Raises StartError."""
+    """Return `nobody`, or else another user besides root. Raises StartError."""
     users = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
     if not users:
         raise StartError(
@@ -148,7 +148,7 @@ def _works(identity: RunAs, *, program: Path, folder: Path) -> bool:
         os.chdir(folder)
         if not os.access(program, os.X_OK):
             raise PermissionError(program)
-        if os.stat(folder).st_uid != os.geteuid():  # A file system that ignores chown.
+        if os.stat(folder).st_uid != os.geteuid():  # A file system without chown.
             raise PermissionError(folder)
 
     try:

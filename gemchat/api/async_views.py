@@ -1,4 +1,4 @@
-"""What native async views share: a guard around the view, threads for the database."""
+"""Shared parts of native async views: a guard around the view, threads for the database."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -23,8 +23,11 @@ threads = ThreadPoolExecutor(max_workers=ASYNC_VIEW_THREADS, thread_name_prefix=
 
 
 def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
-    """Do what DRF does for other views: check the method, negotiate the media type, and answer
-    handled exceptions with problem documents."""
+    """Do DRF's work for a native async view.
+
+    Check the method, negotiate the media type, and answer handled exceptions with problem
+    documents.
+    """
 
     def decorated(view: View) -> View:
         @csrf_exempt
@@ -45,7 +48,7 @@ def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[
 
 
 async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a function that uses the database, and return its connection to the pool."""
+    """Run a function with database access, and return its connection to the pool."""
 
     def run() -> Result:
         try:

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 
 USER_AGENT_LENGTH = 200
 UNKNOWN_NETWORK = "unknown"
-# Which share of an IPv4 address's limits an IPv6 network has. A /48 is as easy to get as one
-# address; within it, one home or phone has a /64, or a /56.
+# The share of an IPv6 network in an IPv4 address's limits. A /48 is as easy to get as one address;
+# within a /48, one home or phone has a /64, or a /56.
 SHARES_OF_IPV6 = {64: 1 / 3, 56: 1 / 2, 48: 1.0}
 
 
@@ -26,7 +26,7 @@ class Client:
 
     @property
     def networks(self) -> dict[str, float]:
-        """Return the networks that limits count, narrow to wide, with their shares of a limit."""
+        """Return the networks for limits, narrow to wide, with their shares of a limit."""
         if self.ip is None:
             return {UNKNOWN_NETWORK: 1.0}
         address = ipaddress.ip_address(self.ip)

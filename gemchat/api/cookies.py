@@ -1,8 +1,8 @@
-"""Rejects a cookie whose name comes twice, or has extra characters.
+"""Rejects a cookie with a repeated name, or with extra characters in the name.
 
 A browser sends cookies of one name for several domains and paths without their origin. So another
-host of the same site can set a second cookie of that name. Python also strips white space from a
-name, which defeats the protection of the prefix `__Host-`.
+host of the same site can set a second cookie of the same name. Python also strips white space from
+a name, and so defeats the protection of the prefix `__Host-`.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class CookieNameMiddleware:
 
 
 def doubtful_names(header: str) -> set[str]:
-    """Return the names that come twice in a Cookie header, or with more than spaces around."""
+    """Return the repeated names of a Cookie header, and names stripped of more than spaces."""
     seen: set[str] = set()
     doubtful: set[str] = set()
     for pair in header.split(";"):

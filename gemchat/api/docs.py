@@ -1,4 +1,4 @@
-"""The OpenAPI document, and two pages that render it. `dev.openapi` writes the file."""
+"""The OpenAPI document, and two pages to render the document. `dev.openapi` writes the file."""
 
 import hashlib
 from functools import cache
@@ -11,8 +11,8 @@ from django.views.decorators.http import condition, require_safe
 
 from gemchat.env import BASE_DIR
 
-# Redoc adds one empty style element, which its script fills, and one with a text. The hashes
-# allow exactly these two as inline styles.
+# Redoc adds two style elements: an empty element for Redoc's script, and an element with a text.
+# The hashes allow exactly these two as inline styles.
 REDOC_STYLES = [
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
     "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
@@ -21,7 +21,7 @@ REDOC_STYLES = [
 
 @cache
 def description() -> tuple[bytes, str]:
-    """Return the file and its ETag."""
+    """Return the file and the ETag."""
     content = (BASE_DIR / "docs" / "openapi.json").read_bytes()
     return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 

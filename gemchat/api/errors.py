@@ -23,11 +23,7 @@ DEPENDENCY_RETRY_SECONDS = 5
 
 
 class DomainError(Exception):
-    """An expected error; a subclass stands beside the function that raises the error.
-
-    `retry_after` is in seconds and becomes the Retry-After header. `extra` has further members of
-    the problem document, `headers` further headers.
-    """
+    """An expected error; a subclass stands beside the function with the raise."""
 
     code = "error"
     message = "The request could not be carried out."
@@ -83,7 +79,7 @@ def problem_response(*, status: int, code: str, detail: str, **members: Any) -> 
     )
 
 
-# Exceptions for which `problem_response_for` has a document.
+# Exceptions with a document by `problem_response_for`.
 HANDLED_EXCEPTIONS = (
     exceptions.APIException,
     DomainError,

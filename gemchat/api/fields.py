@@ -9,7 +9,7 @@ from gemchat.api.text import OneLine
 
 
 class TextField(serializers.CharField):
-    """A string. White space around it is trimmed unless `trim_whitespace` is False."""
+    """A string, trimmed of white space around it unless `trim_whitespace` is False."""
 
     def to_internal_value(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -18,7 +18,7 @@ class TextField(serializers.CharField):
 
 
 class LineField(TextField):
-    """One line of visible characters: a name or a title. Its length counts before it is trimmed."""
+    """One line of visible characters: a name or a title; the untrimmed length counts."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(validators=[OneLine()], **kwargs)
@@ -39,7 +39,7 @@ class FlagField(serializers.BooleanField):
 
 
 class NumberChoiceField(serializers.ChoiceField):
-    """One of a few numbers."""
+    """A number from a small set."""
 
     def to_internal_value(self, value: Any) -> Any:
         if isinstance(value, bool | str) or value not in list(self.choices):

@@ -38,7 +38,7 @@ FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
 class RequestIdMiddleware:
-    """Gives each request an id, and sets X-Request-ID: the caller's id, else the own one."""
+    """Gives each request an id, and sets X-Request-ID: the caller's id, else the program's."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -56,8 +56,8 @@ class RequestIdMiddleware:
 class ContentSecurityPolicyMiddleware(CSPMiddleware):
     """django-csp's middleware, with a policy that is built once.
 
-    A view with a policy of its decorators gets that one. Uses names of django-csp 4:
-    docs/upgrading.md.
+    A view with a policy from decorators gets the policy of the decorators. Uses names of django-csp
+    4: docs/upgrading.md.
     """
 
     def process_response(
@@ -123,7 +123,8 @@ class ProblemMiddleware:
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
         """Reject a malformed form before the CSRF middleware reads the form.
 
-        Django would answer that middleware's exception by a page that reads the form again.
+        Django would answer the exception of the CSRF middleware by a page that reads the form
+        again.
         """
         # The API accepts no forms and parses each body itself.
         if request.content_type not in FORMS or request.path_info.startswith("/api/"):
@@ -151,7 +152,7 @@ def as_problem(request: HttpRequest, response: Any) -> Any:
 
 
 def reject_malformed(request: HttpRequest) -> HttpResponse | None:
-    """Return 400 for a foreign host, a URL that is not UTF-8, or too many parameters."""
+    """Return 400 for a foreign host, a URL outside UTF-8, or too many parameters."""
     try:
         request.get_host()
         query = request.META.get("QUERY_STRING", "")
@@ -175,9 +176,9 @@ def _invalid_encoding() -> HttpResponse:
 
 
 def handle_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """Make the problem document of an exception that a view raised.
+    """Make the problem document of a view's exception.
 
-    None where Django answers: a developer sees its debug page in a browser.
+    None for an exception of Django's: in development a browser gets Django's debug page.
     """
     if isinstance(exception, STORE_ERRORS):
         return problem_response_for(exception)
@@ -194,7 +195,7 @@ def handle_exception(request: HttpRequest, exception: Exception) -> HttpResponse
 
 
 def apply_header_middleware(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Apply HEADER_MIDDLEWARE to an answer that does not pass through MIDDLEWARE.
+    """Apply HEADER_MIDDLEWARE to an answer outside MIDDLEWARE.
 
     Async views run in the event loop, where Django would run each middleware in a thread. These
     middlewares take microseconds.

@@ -1,7 +1,8 @@
-"""How calls of the API are described, as OpenAPI 3.1 by drf-spectacular.
+"""Descriptions of the API's calls, as OpenAPI 3.1 by drf-spectacular.
 
-Each app says in its `schema.py` what its calls take and answer, by `call`; `dev.openapi` puts
-these together into docs/openapi.json. Only that loads these modules: the program serves the file.
+Each app describes in `schema.py`, by `call`, the input and the answers of the app's calls.
+`dev.openapi` joins the descriptions into docs/openapi.json. Only `dev.openapi` loads the schema
+modules: the program serves the file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +33,7 @@ QUOTA_HEADERS = ("X-Quota-Limit", "X-Quota-Remaining", "X-Quota-Reset")
 
 @dataclass(frozen=True)
 class Call:
-    """What `gemchat.api.openapi_hooks` has to add to an operation, left for it in `x-call`."""
+    """Additions of `gemchat.api.openapi_hooks` to an operation, stored in `x-call`."""
 
     problems: list[Problem] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
@@ -55,11 +56,12 @@ def call(
     is_plain: bool = False,
     takes_key: bool = False,
 ) -> Callable[[Any], Any]:
-    """Describe a call. `body` and each answer are a pair of serializer or schema, and example.
+    """Describe a call.
 
-    Answers are by status, or by status and media type. `problems` are those beyond what every
-    such call may answer: the classes that are raised, or codes of common ones. `is_plain` is for
-    views that neither negotiate a media type nor parse a body.
+    `body` and each answer are pairs: a serializer or schema, and an example. Answers are by status,
+    or by status and media type. `problems` are the problems beyond the common problems of such
+    calls: raised classes, or codes of common problems. `is_plain` is for views without negotiation
+    of a media type and without a parsed body.
     """
     described = Call(list(problems), list(headers), is_public, is_plain, takes_key)
     return extend_schema(
@@ -92,7 +94,7 @@ def _response(key: int | tuple[int, str], answer: Any) -> tuple[Any, Any]:
 
 
 def action(name: str, answered: Any = None) -> Any:
-    """The answer of an action, whose `data` is of a serializer, or null."""
+    """The answer of an action: `data` is of a serializer, or null."""
     fields = {
         "success": Constant(True),
         "message": serializers.CharField(),
@@ -102,7 +104,7 @@ def action(name: str, answered: Any = None) -> Any:
 
 
 class TextFieldSchema(OpenApiSerializerFieldExtension):
-    """What DRF and the parser ask of a string, said as a pattern."""
+    """A pattern for the rules of DRF and the parser on a string."""
 
     target_class = "gemchat.api.fields.TextField"
     match_subclasses = True
@@ -113,7 +115,7 @@ class TextFieldSchema(OpenApiSerializerFieldExtension):
             return {"type": "string"}
         refused = "\\u0000"
         if any(isinstance(each, OneLine) for each in text.validators):
-            # What surrounds it is trimmed.
+            # White space around the line is trimmed.
             blank = "[\\s\\u001c-\\u001f]*"
             pattern = (
                 f"^{blank}(?:{LINE}{blank})?$" if text.allow_blank else f"^{blank}{LINE}{blank}$"
@@ -121,14 +123,14 @@ class TextFieldSchema(OpenApiSerializerFieldExtension):
         elif text.allow_blank or not text.trim_whitespace:
             pattern = f"^[^{refused}]*$"
         else:
-            # Python's idea of a blank, which is trimmed.
+            # Blanks of Python's `strip`, as the field is trimmed.
             pattern = f"^[^{refused}]*[^{refused}\\s\\u001c-\\u001f][^{refused}]*$"
         shortest = {} if text.allow_blank else {"minLength": 1}
         return {"type": "string", **shortest, "pattern": pattern}
 
 
 class Constant(serializers.Field[Any, Any, Any, Any]):
-    """A member that always has the same value."""
+    """A member with a constant value."""
 
     def __init__(self, value: Any) -> None:
         super().__init__()
@@ -140,7 +142,7 @@ def query(name: str, schema: dict[str, Any], description: str = "") -> OpenApiPa
 
 
 def placeholder_view(method: str, described: Callable[[Any], Any]) -> Any:
-    """For the description alone: a DRF view in place of one that is none."""
+    """For the description alone: a DRF view in place of another kind of view."""
 
     def answer(self: APIView, request: Any, **captured: str) -> None:
         """Never called."""

@@ -1,6 +1,6 @@
-"""What all calls have in common, added to the description of each: problems, headers, ids.
+"""Common parts of all calls, added to each description: problems, headers, ids.
 
-By a hook of drf-spectacular's, after it has described what each call says of itself.
+A hook of drf-spectacular's does the work, after the description of the call.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from gemchat.api.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, Call, Pro
 REQUEST_ID = "01a20791-5613-741c-a1d1-c7cda1a546a0"
 QUOTA = {"limit": 5, "used": 5, "remaining": 0, "resets_at": DAY_AFTER}
 
-# Problems of whatever is asked for, by code.
+# Problems of any request, by code.
 COMMON = {
     "invalid_host": (400, "This server does not go by that name."),
     "invalid_encoding": (400, "The URL is not UTF-8."),
@@ -112,7 +112,7 @@ HEADER_SCHEMAS: dict[str, Any] = {
     "X-Quota-Remaining": {"type": "integer"},
     "X-Quota-Reset": {"type": "string", "format": "date-time"},
 }
-# Paths of the first GemChatRoom, by those that they are now.
+# Paths of the first GemChatRoom, by the present path.
 OTHER_PATHS = {"/api/v1/subscription/subscription/status": "/api/v1/subscription/status"}
 OPTIONAL_HEADERS = {"Link", "Idempotent-Replayed"}
 HEADERS_OF_STATUS = {
@@ -166,19 +166,20 @@ def add_common_parts(result: Any, **context: Any) -> Any:
 
 
 def _simplify(schema: Any) -> None:
-    """Say in OpenAPI 3.1 what drf-spectacular says in 3.0, and leave out what says nothing."""
+    """Convert drf-spectacular's OpenAPI 3.0 to 3.1, and leave out parts without meaning."""
     if isinstance(schema, list):
         for each in schema:
             _simplify(each)
     if not isinstance(schema, dict):
         return
-    # An answer has no member that is not read-only.
+    # Every member of an answer is read-only.
     for needless in ("readOnly", "x-spec-enum-id"):
         schema.pop(needless, None)
     if schema.get("nullable") is True:
         del schema["nullable"]
         schema["type"] = [schema["type"], "null"]
-    # Blank or of a pattern, which takes a blank as well: neither would be one of the two alone.
+    # Blank or of a pattern. The pattern takes a blank as well, so a blank would match both parts of
+    # `oneOf`.
     if schema.get("oneOf", [])[1:] == [{"type": "string", "maxLength": 0}]:
         schema |= schema.pop("oneOf")[0]
     for each in schema.values():
@@ -213,7 +214,7 @@ def _complete(operation: dict[str, Any], path: str, responses: dict[str, Any]) -
         response["headers"] = _references(headers)
     for status, found in _by_status(described, operation, path).items():
         response = _problem_response(status, found)
-        # Some calls answer something else with a status that is a problem elsewhere.
+        # For some calls, the status of a common problem has another meaning and another answer.
         if str(status) not in operation["responses"]:
             operation["responses"][str(status)] = _shared(response, status, found, responses)
     operation["responses"] = dict(sorted(operation["responses"].items()))
@@ -224,7 +225,7 @@ def _references(headers: Iterable[str]) -> dict[str, Any]:
 
 
 def _by_status(described: Call, operation: dict[str, Any], path: str) -> dict[int, dict[str, str]]:
-    """The problems of a call: their details by code, by status."""
+    """Return the problems of a call: details by code, by status."""
     codes: list[Problem] = [*COMMON_PROBLEMS]
     if not described.is_plain:
         codes += OF_API_CALLS
@@ -246,7 +247,7 @@ def _by_status(described: Call, operation: dict[str, Any], path: str) -> dict[in
 def _shared(
     response: dict[str, Any], status: int, details: dict[str, str], responses: dict[str, Any]
 ) -> dict[str, Any]:
-    """A reference to the response, if it is one that several calls have."""
+    """Return a reference to the response, if several calls have the response."""
     if not details.keys() <= COMMON.keys():
         return response
     special = [code for code in details if code in ("parse_error", "invalid_cursor")]

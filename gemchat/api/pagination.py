@@ -12,7 +12,10 @@ MAX_LIMIT = 100
 
 
 def page_limit(request: Request) -> int:
-    """Read `limit` of the query: default 50, at most 100; 422 unless a whole number >= 1."""
+    """Read `limit` of the query: default 50, at most 100.
+
+    Raises 422 unless the limit is a whole number >= 1.
+    """
     return positive_int_param(request, "limit", default=DEFAULT_LIMIT, most=MAX_LIMIT, clamps=True)
 
 
@@ -34,7 +37,7 @@ def positive_int_param(
 
 
 def next_link(request: Request, cursor: str) -> str:
-    """Make the `Link` header to the page that begins at the cursor."""
+    """Make the `Link` header to the page after the cursor."""
     query = urlencode({**request.query_params.dict(), "cursor": cursor})
     # Django's `build_absolute_uri` would parse the URL again.
     url = f"{request.scheme}://{request.get_host()}{request.path}?{query}"

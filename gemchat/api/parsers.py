@@ -17,10 +17,10 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def body_limit(view: Any) -> int:
-    """Return how many bytes a body may have, for a view function or an instance of an APIView.
+    """Return the maximum bytes of a body, for a view function or an APIView instance.
 
-    A view that needs another limit than MAX_BODY_BYTES sets `max_body_bytes`: as an attribute of
-    its class or function, or as an argument of `@action`.
+    A view with another limit than MAX_BODY_BYTES sets `max_body_bytes`: as an attribute of the
+    class or function, or as an argument of `@action`.
     """
     of_action = getattr(view, "initkwargs", {}).get("max_body_bytes")
     of_view = getattr(getattr(view, "cls", view), "max_body_bytes", None)
@@ -28,10 +28,11 @@ def body_limit(view: Any) -> int:
 
 
 class StrictJSONParser(BaseParser):
-    """Parses JSON in UTF-8 by RFC 8259: no NaN, no duplicate name, no deep nesting; else 400.
+    """Parses JSON in UTF-8 by RFC 8259, with 400 for a fault.
 
-    A charset in Content-Type is ignored: JSON has only one. Text that cannot be stored is 422 in
-    any field, since an error message may quote that field.
+    NaN, a duplicate name and deep nesting are faults. A charset in Content-Type is ignored: JSON
+    has only one. Text outside the database's range is 422 in any field, since an error message may
+    quote the field.
     """
 
     media_type = "application/json"
@@ -66,7 +67,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Reject a duplicate name: parsers differ on which value counts (RFC 8259, 4)."""
+    """Reject a duplicate name: parsers take different values of the two (RFC 8259, 4)."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError("a name stands twice in an object")
@@ -74,7 +75,7 @@ def _with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check(value: Any, *, field: str, level: int) -> None:
-    """`field` is the value's place, its names joined by dots."""
+    """`field` is the path of the value: the names joined by dots."""
     if level > MOST_LEVELS:
         raise ParseError("The body is nested too deep.")
     if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""The ids of the current request: the program's id, and the caller's id if the caller sent one.
+"""The ids of the current request: the program's id, and the caller's id.
 
-The program's id is in log lines, in the audit log and in Celery tasks. A caller must not choose
-that id, or give two requests the same one. The caller's id is in the answer, and in log lines
-beside the program's id.
+A caller may send no id. The program's id is in log lines, in the audit log and in Celery tasks. A
+caller must not choose the program's id, or give two requests the same id. The caller's id is in the
+answer, and in log lines beside the program's id.
 """
 
 import re
@@ -18,7 +18,10 @@ Tokens = tuple[Token[str], Token[str]]
 
 
 def begin_request(candidate: str) -> Tokens:
-    """Make the id of a request; keep the caller's if it is 1 to 64 of `[A-Za-z0-9._-]`."""
+    """Make the id of a request; use a valid id of the caller.
+
+    A valid id has 1 to 64 of `[A-Za-z0-9._-]`.
+    """
     accepted = candidate if candidate and ACCEPTED.fullmatch(candidate) else ""
     return request_id.set(str(uuid7())), client_request_id.set(accepted)
 

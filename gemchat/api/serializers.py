@@ -1,4 +1,4 @@
-"""Serializers that only write, and the small steps that most views share."""
+"""Serializers for output only, and small steps of most views."""
 
 from collections.abc import Callable
 from functools import cache
@@ -22,9 +22,9 @@ UNCHANGED = (
 class ReadSerializer(serializers.ModelSerializer[Row]):
     """Writes rows by `Meta.fields`, ten times as fast as DRF does.
 
-    `get_<name>` gives a field that the model does not have, or has in another form; its return
-    type is in the description of the API. A row may be any object with the attributes that are
-    read. Fields in nested serializers have no `context`.
+    `get_<name>` gives a field outside the model, or in another form. The return type of
+    `get_<name>` is in the description of the API. A row may be any object with the needed
+    attributes. Fields in nested serializers have no `context`.
     """
 
     def build_field(self, field_name: str, *args: Any) -> tuple[type[serializers.Field], Any]:
@@ -41,7 +41,7 @@ class ReadSerializer(serializers.ModelSerializer[Row]):
 
 @cache
 def writer_for(serializer: type[ReadSerializer[Any]]) -> Callable[[Any, Any], dict[str, Any]]:
-    """Compile `{"id": str(row.id), …}` for a serializer: a loop over its fields is slower by half.
+    """Compile `{"id": str(row.id), …}` for a serializer: a loop over fields is slower by half.
 
     The source consists of names in the program's own code.
     """
@@ -77,7 +77,7 @@ def envelope(message: str, data: Any = None) -> dict[str, Any]:
 def validated(
     serializer: type[serializers.BaseSerializer[Any]], data: Any, **options: Any
 ) -> dict[str, Any]:
-    """Check what a client sent; raises ValidationError."""
+    """Check a client's input; raise ValidationError."""
     fields = serializer(data=data, **options)
     fields.is_valid(raise_exception=True)
     return fields.validated_data

@@ -20,11 +20,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 
 
 class TracedTask(Task):
-    """A task that carries the id of its request, for log lines."""
+    """A task with the id of the request, for log lines."""
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         headers = {"request_id": request_id.get(), **(options.pop("headers", None) or {})}
-        # Nothing to declare: a queue of Redis exists once it has a message.
+        # Nothing to declare: a queue of Redis exists after its first message.
         return super().apply_async(*args, headers=headers, declare=(), **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -49,19 +49,20 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
 def limit_broker_wait(*, seconds: float) -> None:
-    """Limit the wait for a hanging broker, per try, in a process that only sends tasks.
+    """Limit the wait for a hanging broker, per try, in a process without a worker.
 
-    A worker waits for tasks a second at a time, so its sockets need a longer limit.
+    Such a process only sends tasks. A worker waits for tasks a second at a time, so a worker's
+    sockets need a longer limit.
     """
     patience = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **patience}
 
 
 def enqueue(name: str, *args: Any, delay_seconds: float | None = None) -> bool:
-    """Send a task by its name; return False where the broker is down.
+    """Send a task by name; return False when the broker is down.
 
-    A name needs no import of the task's module by the caller. A row whose task was not sent waits
-    for the sweep.
+    A name needs no import of the task's module by the caller. A row with an unsent task waits for
+    the sweep.
     """
     if name not in app.tasks:
         import_module(name.rpartition(".")[0])

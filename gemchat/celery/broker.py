@@ -1,6 +1,6 @@
 """Celery's Redis transport: cheaper to publish, with addresses from `gemchat.stores.redis`.
 
-Written against kombu 5.7, of which it uses private names: docs/upgrading.md.
+Written against kombu 5.7, with private names: docs/upgrading.md.
 """
 
 from functools import cached_property
@@ -10,21 +10,21 @@ from kombu.transport import redis
 
 from gemchat.stores.redis import connection_options
 
-# What kombu sets for TCP alone.
+# Options of kombu for TCP alone.
 TCP_OPTIONS = ("host", "port", "socket_keepalive", "socket_keepalive_options")
 
 
 class Channel(redis.Channel):
-    """Reuses the client that publishes.
+    """Reuses the client for publishing.
 
-    kombu 5.7 makes a client for each message, which is a fifth of the cost of `delay`. Connections
-    come from the pool either way.
+    kombu 5.7 makes a client for each message, at a fifth of the cost of `delay`. Connections come
+    from the pool either way.
     """
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         """Return kombu's options with our address: kombu would not verify a certificate."""
         address = connection_options(self.connection.client.hostname)
-        # kombu derives the class of an event loop's connections from this one.
+        # kombu derives the class of an event loop's connections from this class.
         self.connection_class = self.connection_class_ssl = address.pop("connection_class")
         options = super()._connparams(asynchronous=asynchronous)
         left_out = TCP_OPTIONS if "path" in address else ()

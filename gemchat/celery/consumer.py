@@ -1,4 +1,4 @@
-"""Celery's consumer that survives the loss of its broker: `worker_consumer` in the settings.
+"""Celery's consumer after a loss of the broker: `worker_consumer` in the settings.
 
 Written against Celery 5.7 and kombu 5.7: docs/upgrading.md.
 """
@@ -12,11 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 class Consumer(consumer.Consumer):
-    """Connects again when the broker was lost while tasks ran.
+    """Connects again after a loss of the broker during tasks.
 
-    kombu 5.7 then uses a closed channel to return or acknowledge their messages, and raises
-    AttributeError. Celery treats that as its own fault, and the worker hangs. No message is lost:
-    the broker delivers the message again, and the task finds its work done.
+    kombu 5.7 then uses a closed channel to return or acknowledge messages, and raises
+    AttributeError. Celery treats the error as its own fault, and the worker hangs. No message is
+    lost: the broker delivers the message again, and the task finds the work done.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -8,7 +8,7 @@ from gemchat.stores.redis import connection_options
 
 
 class RedisBackend(redis.RedisBackend):
-    """Celery's backend, with its address from `gemchat.stores.redis`."""
+    """Celery's backend, with the address from `gemchat.stores.redis`."""
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         address = connection_options(url)

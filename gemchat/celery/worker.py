@@ -9,7 +9,7 @@ from gemchat.monitoring.metrics import serve_metrics
 from gemchat.process import tune_garbage_collector
 from gemchat.stores.postgres import limit_database_waits
 
-# Tasks get longer than requests: they may erase or reconcile many rows.
+# Tasks get more time than requests: a task may erase or reconcile many rows.
 STATEMENT_SECONDS, LOCK_SECONDS = 300.0, 30.0
 
 

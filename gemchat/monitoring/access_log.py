@@ -25,7 +25,7 @@ UNKNOWN = "unknown"
 
 
 class AccessMiddleware:
-    """Records each request, timed from the moment when the web process had its head."""
+    """Records each request, timed from the receipt of the head by the web process."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -39,7 +39,7 @@ class AccessMiddleware:
 
 
 def record(request: HttpRequest, status: int, *, began: float) -> None:
-    """Record a request that a Django view served; `began` comes from `time.perf_counter`.
+    """Record a request of a Django view; `began` comes from `time.perf_counter`.
 
     Only the pattern of the URL is recorded, since ids and query strings name people.
     """
@@ -60,7 +60,7 @@ def log(route: str, method: str | None, status: int, began: float, user_id: obje
         "milliseconds": round(seconds * 1000, 1),
         "user_id": user_id and str(user_id),
     }
-    # A probe comes every few seconds and matters only when it fails.
+    # A probe comes every few seconds and matters only at a failure.
     level = logging.DEBUG if route in PROBES and status < 400 else logging.INFO
     logger.log(level, "%s %s %d", known, route, status, extra=fields)
 
@@ -73,5 +73,5 @@ def route_of(match: ResolverMatch | None) -> str:
 
 @lru_cache(maxsize=512)
 def readable(route: str) -> str:
-    """Write a pattern in its readable form: /api/v1/message/<message_id>/stream"""
+    """Write a pattern in readable form: /api/v1/message/<message_id>/stream"""
     return simplify_regex(route).rstrip("/") or "/"

@@ -1,7 +1,7 @@
-"""Health of the program and its dependencies.
+"""Health of the program and the dependencies.
 
-The views are native async views, which need no thread of the web process. So they answer while
-every thread waits for a database that hangs.
+The views are native async views and need no thread of the web process. So the views answer while
+every thread waits for a hanging database.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from gemchat.stores.redis import client
 
 # A probe answers within two seconds, also when a dependency hangs.
 CHECK_SECONDS = 1.5
-# A worker of the queue sets this key, which expires when no worker is alive.
+# A worker of the queue sets this key; the key expires without a live worker.
 HEARTBEAT_KEY = "worker:gemini:alive"
 HEARTBEAT_SECONDS = 30
 
@@ -63,7 +63,7 @@ CHECKS = {
 
 
 async def answer(*names: str, faults: Mapping[str, str] = MappingProxyType({})) -> JsonResponse:
-    """Answer with the state of dependencies; 503 if one is missing or too slow.
+    """Answer with the state of dependencies; 503 if a dependency is missing or too slow.
 
     `faults` are further members of the body, each a reason for 503.
     """
@@ -80,7 +80,7 @@ async def answer(*names: str, faults: Mapping[str, str] = MappingProxyType({})) 
 @csrf_exempt
 @require_safe
 async def health(request: HttpRequest) -> JsonResponse:
-    """GET /api/v1/health: each dependency, and 503 if one of them is missing."""
+    """GET /api/v1/health: each dependency, and 503 if a dependency is missing."""
     return await answer("database", "redis", "celery")
 
 

@@ -14,10 +14,10 @@ from gemchat.monitoring.redaction import redacted_deep
 
 Line = MutableMapping[str, Any]
 
-# The program makes these values, so a search for secrets in them is a waste: it costs as much as
-# the rest of a line.
+# The program makes these values, so a search for secrets is a waste: the cost is as high as the
+# rest of a line.
 SAFE_FIELDS = frozenset({"timestamp", "level", "logger", "request_id"})
-# The line of a request, in which only a client's own request id comes from outside.
+# The line of a request; only a client's own request id comes from outside.
 ACCESS_LOGGER = "gemchat.access"
 SAFE_ACCESS_FIELDS = SAFE_FIELDS | {"event", "method", "route", "status", "milliseconds", "user_id"}
 
@@ -25,8 +25,8 @@ SAFE_ACCESS_FIELDS = SAFE_FIELDS | {"event", "method", "route", "status", "milli
 def formatter(*, readable: bool) -> logging.Formatter:
     """Make the formatter for LOGGING. Python's warnings become log lines too."""
     logging.captureWarnings(not readable)
-    # Lines do not have these fields, so Python need not collect them. Its documentation names
-    # the private attribute for this.
+    # Lines do not have these fields, so Python need not collect the fields. Python's documentation
+    # names the private attribute for this purpose.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     times = structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -55,7 +55,7 @@ def formatter(*, readable: bool) -> logging.Formatter:
 
 
 def leave_request_out(logger: Any, method: str, line: Line) -> Line:
-    """Remove Django's request object, whose text has the query string."""
+    """Remove Django's request object, since its text has the query string."""
     line.pop("request", None)
     return line
 

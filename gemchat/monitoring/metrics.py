@@ -1,9 +1,9 @@
-"""Metrics for Prometheus: which process exposes which.
+"""Metrics for Prometheus: the processes, and the metrics of each process.
 
 Each process counts its own work in memory. Web processes expose the counts at /metrics, and every
-process at a port where METRICS_PORT is set. Prometheus scrapes each process and adds up, which is
-right for any number of machines. Files that processes share end at one machine's edge. Sums in
-Redis are lost with Redis and cost each request a round trip.
+process at a port where METRICS_PORT is set. Prometheus scrapes each process and adds up: the sum is
+right for any number of machines. Shared files of processes end at one machine's edge. Sums in Redis
+are lost with Redis and cost each request a round trip.
 
 Web processes read the state of the stores (queue, stuck replies) at each scrape. These gauges are
 the same in every process: take the largest, not the sum.
@@ -108,10 +108,10 @@ async def metrics(request: HttpRequest) -> HttpResponseBase:
 
 
 def serve_metrics(process: Literal["web", "worker", "beat"]) -> None:
-    """Expose the metrics at a port too, without a token: strangers must not reach the port.
+    """Expose the metrics at a port too, without a token.
 
-    METRICS_PORT is for web, METRICS_PORT + 1 for a worker, METRICS_PORT + 2 for beat, so that one
-    machine can run one process of each kind.
+    Strangers must not reach the port. METRICS_PORT is for web, METRICS_PORT + 1 for a worker,
+    METRICS_PORT + 2 for beat, so one machine can run one process of each kind.
     """
     if not settings.METRICS_PORT:
         return
@@ -119,5 +119,5 @@ def serve_metrics(process: Literal["web", "worker", "beat"]) -> None:
     try:
         start_http_server(port)
     except OSError as error:
-        # The process goes on without. Another process of this machine may have the port.
+        # The process goes on without metrics. Another process of this machine may have the port.
         logger.error("No metrics at port %d: %s", port, error)

@@ -1,7 +1,7 @@
 """Redacts secrets and phone numbers in log lines and error reports.
 
 The program logs no secret by intent. But libraries quote their input, an exception quotes its
-argument, and PostgreSQL quotes the row that broke a constraint.
+argument, and PostgreSQL quotes the row behind a broken constraint.
 """
 
 import re
@@ -14,7 +14,7 @@ from django.conf import settings
 
 REDACTED = "[redacted]"
 
-# Settings whose exact values are redacted. Passwords of URLs come from URL_SETTINGS.
+# Settings with exact values to redact. Passwords of URLs come from URL_SETTINGS.
 SECRET_SETTINGS = [
     *("SECRET_KEY", "JWT_SECRETS", "OTP_SECRET", "METRICS_TOKEN", "SENTRY_DSN"),
     *("TWILIO_AUTH_TOKEN", "GOOGLE_API_KEY", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"),
@@ -23,13 +23,13 @@ URL_SETTINGS = ["REDIS_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"]
 # A shorter value would occur in any text.
 SHORTEST_SECRET = 6
 
-# Names of fields whose value is always a secret.
+# Names of fields with a secret value in all cases.
 SECRET_NAME = re.compile(
     r"passw(or)?d|otp|secret|token(?!s)|api_?key|authorization|cookie|csrf|signature|digits",
     re.IGNORECASE,
 )
 
-# The text of a group stays; the rest of its alternative is redacted.
+# The text of a group stays; the rest of the alternative is redacted.
 SECRETS = re.compile(
     r"""
       \beyJ[\w-]{8,}\.[\w-]+\.[\w-]*                      # a JWT
@@ -46,9 +46,9 @@ SECRETS = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-# After a path or URL, as requests and Django quote them.
+# After a path or URL, as quoted by requests and Django.
 QUERY_STRING = re.compile(r"""(?<![^\s"'(<\[=])((?:\w+:)?/[^\s?"'<>]*)\?[^\s"'<>]+""")
-# Fields in which libraries give a query string without its URL.
+# Fields of libraries with a query string alone, without the URL.
 QUERY_NAMES = frozenset({"http.query", "http.fragment", "query_string", "url.query"})
 # In E.164, with spaces, or without the plus.
 MOBILES = re.compile(r"(?<!\w)\+\d[\d ()-]{5,18}\d(?!\w)|(?<![\w.,+-])\d{10,15}(?![\w-]|[.,:]\d)")
@@ -70,7 +70,7 @@ def _without_secret(match: re.Match[str]) -> str:
 
 
 def redacted_deep(value: Any, name: str = "") -> Any:
-    """Redact all strings in mappings and sequences, and whole values by their names."""
+    """Redact all strings in mappings and sequences, and whole values by name."""
     if name in QUERY_NAMES:
         return REDACTED
     if isinstance(value, str):

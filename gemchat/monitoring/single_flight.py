@@ -1,4 +1,4 @@
-"""Single flight: one call at a time to something that may hang, shared by all callers."""
+"""Single flight: one shared call at a time to a service that may hang."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ Result = TypeVar("Result")
 
 
 class SingleFlight(Generic[Result]):
-    """Runs `function` in a thread, once for all callers that wait at the same time.
+    """Runs `function` in a thread, once for all callers waiting at the same time.
 
-    A call that hangs keeps its one thread, and no other call starts beside it. After
+    A hanging call keeps one thread, and no other call starts beside the call. After
     `patience_seconds` every caller gets None at once, until the call ends. The result is cached for
-    `cache_seconds`. The thread is a daemon, so that a hanging call does not keep the process alive.
+    `cache_seconds`. The thread is a daemon, so a hanging call does not keep the process alive.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SingleFlight(Generic[Result]):
         return future.result() if future.done() else None
 
     def start(self) -> None:
-        """Begin a call whose result will be needed soon."""
+        """Begin a call now, for a result needed soon."""
         self._current()
 
     def result_in_thread(self) -> Result | None:

@@ -1,8 +1,8 @@
-"""Error reports to Sentry and traces to an OpenTelemetry collector, where settings ask for them.
+"""Error reports to Sentry and traces to an OpenTelemetry collector, if configured.
 
-The libraries are imported only then: they cost each process megabytes and a second of its start.
-No report names a person or their messages: no bodies, headers, query strings, addresses, arguments
-of tasks or values of variables. The rest is redacted as log lines are.
+The libraries are imported only then: the import costs each process megabytes and a second of its
+start. No report names a person or a person's messages: no bodies, headers, query strings,
+addresses, arguments of tasks or values of variables. The rest is redacted as log lines are.
 """
 
 import logging
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-# The rest of what instrumentations put on spans is addresses, URLs and user agents.
+# The rest of the instrumentations' attributes on spans is addresses, URLs and user agents.
 KEPT_ATTRIBUTES = (
     *("http.method", "http.request.method", "http.route", "http.status_code"),
     *("http.response.status_code", "celery.", "messaging.", "exception."),
 )
 UNTRACED = "livez,readyz,metrics,health"
-# How long a process that ends may take to send its last reports.
+# The time limit of an ending process for its last reports.
 SHUTDOWN_SECONDS = 2
 
 
@@ -62,7 +62,7 @@ def _report_errors(process: str) -> None:
 
 
 def reported(event: Any) -> Any:
-    """An event of Sentry's as it goes out."""
+    """An event of Sentry's before the send."""
     event.pop("user", None)
     request = event.pop("request", None)
     tags = {**(event.get("tags") or {}), "request_id": request_id.get()}
@@ -70,7 +70,8 @@ def reported(event: Any) -> Any:
         tags["client_request_id"] = client_id
     if request:
         tags["method"] = request.get("method", "")
-    # Django's loggers give the request along, which Sentry makes into text with its query.
+    # Django's loggers give the request along, and Sentry converts the request to text with the
+    # query.
     (event.get("extra") or {}).pop("request", None)
     celery = (event.get("extra") or {}).get("celery-job")
     if celery:
@@ -88,7 +89,7 @@ def _trace(process: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": f"gemchat-{process}"}))
-    # The exporter reads its endpoint, headers and the like from OTEL_… itself.
+    # The exporter reads the endpoint, headers and the like from OTEL_… itself.
     exporter: SpanExporter = RedactingExporter(OTLPSpanExporter())  # type: ignore[assignment]
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
@@ -97,7 +98,7 @@ def _trace(process: str) -> None:
 
 
 class RedactingExporter:
-    """A SpanExporter that takes out of spans what is not to leave, and passes them on."""
+    """A SpanExporter: removes private attributes from spans, then passes the spans on."""
 
     def __init__(self, exporter: "SpanExporter") -> None:
         self._exporter = exporter

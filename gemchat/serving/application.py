@@ -1,4 +1,4 @@
-"""The ASGI application of the web process: it dispatches requests, starts and ends."""
+"""The ASGI application of the web process: dispatches requests, starts and ends."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ NO_LIMITS = (
 
 
 class Hub(Protocol):
-    """What all streams share, from the start of the process to its end."""
+    """State for all streams, from the start of the process to the end."""
 
     def open(self) -> None: ...
 
@@ -41,7 +41,7 @@ class Hub(Protocol):
 
 
 class Application:
-    """One ASGI application, which gives each request to the handler that fits its view."""
+    """One ASGI application: gives each request to the handler for the view."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Application:
         await serve(scope, receive, send)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the ASGI lifespan, which is the lifetime of the hub."""
+        """Run the ASGI lifespan, the lifetime of the hub."""
         await receive()
         if not self.has_http_limits:
             await send({"type": "lifespan.startup.failed", "message": NO_LIMITS})
@@ -121,10 +121,10 @@ def allow_open_files(count: int) -> None:
 
 
 def end_streams_at_exit(hub: Hub) -> None:
-    """End open streams as soon as a signal tells the server to exit.
+    """End open streams as soon as a signal stops the server.
 
-    uvicorn waits for open responses before it ends the lifespan. So the end of the lifespan is too
-    late for a stream, which may last ten minutes.
+    uvicorn waits for open responses before the end of the lifespan. So the end of the lifespan is
+    too late for a stream; a stream may last ten minutes.
     """
     loop = asyncio.get_running_loop()
 

@@ -1,6 +1,6 @@
 """Serves native async views at the cost of a coroutine each, and no thread.
 
-Written against Django 5.2, of which it uses private names: docs/upgrading.md.
+Written against Django 5.2, with private names: docs/upgrading.md.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ Send = Callable[[Message], Awaitable[None]]
 async def end_task(task: asyncio.Task[Any]) -> None:
     """Cancel a task until the task has ended.
 
-    Before Python 3.12 `asyncio.wait_for`, which redis-py uses, may lose a cancellation
-    (python/cpython#86296). The stream of a client that has left would then go on for minutes.
+    Before Python 3.12 `asyncio.wait_for` of redis-py may lose a cancellation
+    (python/cpython#86296). The stream of a departed client would then go on for minutes.
     """
     while not task.done():
         task.cancel()
@@ -43,17 +43,17 @@ async def end_task(task: asyncio.Task[Any]) -> None:
 
 
 def resolved(request: HttpRequest) -> ResolverMatch:
-    """The view that the web process has found for the request's path."""
+    """The view of the request's path, found by the web process."""
     match: ResolverMatch = request.scope["state"]["resolver_match"]  # type: ignore[attr-defined]
     request.resolver_match = match
     return match
 
 
 class AsyncViewHandler(ASGIHandler):
-    """Django's async handler without the parts that hold a thread for each open stream.
+    """Django's async handler without the parts with a thread for each open stream.
 
     Most of the middleware is synchronous. The synchronous receivers of `request_started` get a
-    thread that lives as long as the request. Views here close their database connections.
+    thread for the length of the request. Views here close their database connections.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
@@ -94,7 +94,7 @@ class AsyncViewHandler(ASGIHandler):
     async def _with_request_id(self, request: HttpRequest) -> HttpResponseBase:
         begin_request(request.META.get("HTTP_X_REQUEST_ID", ""))
         view: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
-        # A load balancer may call the process by its address.
+        # A load balancer may call the process by the process's address.
         is_probe = request.path_info.rstrip("/") in PROBES
         refusal = None if is_probe else reject_malformed(request)
         response = apply_header_middleware(

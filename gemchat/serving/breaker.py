@@ -1,6 +1,6 @@
-"""Circuit breakers: calls to a service that does not answer fail at once, until a probe succeeds.
+"""Circuit breakers: calls to a dead service fail at once, until a probe succeeds.
 
-pybreaker holds its lock while a call runs, so calls of several threads would wait for each other.
+pybreaker holds its lock during a call, so calls of several threads would wait for each other.
 """
 
 import logging
@@ -19,7 +19,7 @@ OPEN_BREAKERS = Gauge(
 
 
 class CircuitOpen(Exception):
-    """The service did not answer the latest calls, and it is too early for a probe."""
+    """No call: the latest calls got no answer, and a probe is too early."""
 
 
 class CircuitBreaker:
@@ -37,19 +37,19 @@ class CircuitBreaker:
 
     @property
     def wait_seconds(self) -> float:
-        """Seconds until a call is let through; 0 where one is let through now."""
+        """Return the seconds until the next permitted call; 0 when a call is permitted now."""
         probe_at = self._probe_at
         return 0.0 if probe_at is None else max(0.0, probe_at - time.monotonic())
 
     def admit(self) -> None:
-        """Let one call through; its outcome is to be reported. Raises CircuitOpen."""
+        """Let one call through; the caller reports the outcome. Raises CircuitOpen."""
         with self._lock:
             if self._probe_at is None:
                 return
             now = time.monotonic()
             if now < self._probe_at:
                 raise CircuitOpen
-            # This call is the probe. The next one follows if its outcome is never reported.
+            # This call is the probe. The next probe follows even without a report of the outcome.
             self._probe_at = now + self._open_seconds
 
     def report_success(self) -> None:

@@ -1,8 +1,9 @@
-"""HTTP connections with limits that uvicorn lacks: `--http` names this class.
+"""HTTP connections with limits missing in uvicorn: `--http` names this class.
 
-uvicorn waits for ever for the head of a request, keeps a head of any size, and writes for ever to a
-client that reads nothing. Each connection costs a file descriptor and memory. A thousand idle or
-slow clients must not starve the others. Written against uvicorn 0.54: docs/upgrading.md.
+A connection of uvicorn waits for ever for the head of a request, and keeps a head of any size. The
+connection also writes for ever to a client without reads. Each connection costs a file descriptor
+and memory. A thousand idle or slow clients must not starve the others. Written against uvicorn
+0.54: docs/upgrading.md.
 """
 
 import asyncio
@@ -17,14 +18,15 @@ from gemchat.serving.request_body import refusal
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
-# A client that reads nothing of its answer for this time is gone.
+# A client without a read of its answer for this time is gone.
 STALLED_SECONDS = 60.0
-# Connections above WEB_CONNECTIONS get 503, except probes. Connections beyond these are closed.
+# Connections above WEB_CONNECTIONS get 503, except probes. Connections beyond this second limit are
+# closed.
 REFUSED_CONNECTIONS = 256
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """A connection that closes when its client is too slow, or sends too large a head.
+    """A connection that closes on a slow client or a too large head.
 
     With too many connections, `scope["state"]["is_crowded"]` is true.
     """
@@ -123,8 +125,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
 
 def _set_tcp_user_timeout(transport: asyncio.Transport) -> None:
-    """Limit the kernel's last writes of a closed connection, which no timer here sees."""
+    """Limit the kernel's last writes of a closed connection, unseen by the timers here."""
     connection = transport.get_extra_info("socket")
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it.
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has this option.
     if option is not None and connection is not None and connection.family != socket.AF_UNIX:
         connection.setsockopt(socket.IPPROTO_TCP, option, int(STALLED_SECONDS * 1000))

@@ -1,7 +1,7 @@
-"""Permits: how many threads of this process may do one kind of slow work at the same time.
+"""Permits: a limit on the threads of this process in one kind of slow work.
 
-A web process has few threads (WEB_THREADS). Slow work that takes all of them, such as calls to a
-vendor that hangs or password hashes, would leave none for the requests of other people.
+A web process has few threads (WEB_THREADS). Slow work in all threads would leave no thread for the
+requests of other people. Examples are calls to a hanging vendor, and password hashes.
 """
 
 import threading
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class NoPermit(Exception):
-    """Every permit is taken, and enough threads wait for one already."""
+    """Every permit is taken, and enough threads wait for a permit already."""
 
 
 class Permits:

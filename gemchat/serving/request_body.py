@@ -1,7 +1,7 @@
 """Reads the body of a request before a thread serves the request.
 
-In a thread, a slow client would hold the thread. Django reads a chunked body, which has no
-Content-Length, as empty. So the body is read here, with a limit of size and of time.
+In a thread, a slow client would hold the thread. Django reads a chunked body as empty, since such a
+body has no Content-Length. So the body is read here, with a limit of size and of time.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ def with_length(scope: Scope, length: int) -> Scope:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Make a `receive` that returns the body that was read, then further messages."""
+    """Make a `receive` with the body read so far, then further messages."""
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
@@ -107,7 +107,7 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, detail: str) 
 
 
 def refusal(status: int, code: str, detail: str, *, candidate_id: str = "") -> JsonResponse:
-    """Make a problem document that closes the connection, since the body was not read."""
+    """Make a problem document with an end of the connection, after an unread body."""
     tokens = begin_request(candidate_id)
     response = problem_response(status=status, code=code, detail=detail)
     response["X-Request-ID"] = answer_id()

@@ -1,6 +1,6 @@
 """Serves Django's synchronous views in threads, with one change of thread a request.
 
-Written against Django 5.2, of which it uses private names: docs/upgrading.md.
+Written against Django 5.2, with private names: docs/upgrading.md.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from gemchat.serving.request_body import refuse
 
 # With every thread in a wait for a hanging database, an early 503 is better than a queue.
 WAIT_FOR_THREAD_SECONDS = 10.0
-# Every thread is busy and none has ended a request for this time: the process is stuck.
+# Every thread is busy without an end of a request for this time: the process is stuck.
 STUCK_SECONDS = 5.0
 
 
@@ -90,14 +90,14 @@ class SyncViewHandler(ASGIHandler):
                 )
             finally:
                 self._changed_at = time.monotonic()
-        # The thread is free now, also for a client that reads slowly.
+        # The thread is free now, also for a client with slow reads.
         for message in rest:
             await send(message)
 
     def _serve(self, scope: Scope, body: bytes, push: Callable[[Message], None]) -> list[Message]:
-        """Serve a request in the current thread, and return the messages that are left to send.
+        """Serve a request in the current thread, and return the unsent messages.
 
-        The parts of a streaming response are pushed while the thread makes them.
+        The parts of a streaming response are pushed as soon as the thread makes a part.
         """
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=type(self), scope=scope)
@@ -106,7 +106,7 @@ class SyncViewHandler(ASGIHandler):
         if not response.streaming:
             # Without this header the server sends chunks.
             response.headers.setdefault("Content-Length", str(len(response.content)))
-        # `close` then sends `request_finished`, whose receivers return the database connection.
+        # `close` then sends `request_finished`; the receivers return the database connection.
         response._handler_class = type(self)
         head = {
             "type": "http.response.start",

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from django.db import connection
 
-# Named by `%(name)s`, for a statement that also reads what the lock guards.
+# Named by `%(name)s`, for a statement with a read of the guarded rows.
 TRY_LOCK_SQL = "pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0))"
 LOCK_SQL = """
 SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) AS name
@@ -12,13 +12,13 @@ SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s::text[]) 
 
 
 class Lock(StrEnum):
-    """What is locked. The value is a part of the lock's key."""
+    """The kind of a lock. The value is a part of the lock's key."""
 
     # Codes, tries and hits of a number, a network or a budget (`accounts.auth`).
     RATE_LIMIT = "limit"
     # One Idempotency-Key of one user (`accounts.api.idempotency`).
     IDEMPOTENCY_KEY = "idempotency"
-    # What is mirrored of one customer of Stripe's (`billing.stripe.sync`).
+    # The mirrored rows of one customer of Stripe's (`billing.stripe.sync`).
     STRIPE_CUSTOMER = "stripe"
 
 
@@ -27,6 +27,6 @@ def lock_name(lock: Lock, key: str) -> str:
 
 
 def advisory_lock(lock: Lock, *keys: str) -> None:
-    """Wait for the locks of these keys, in this order, and hold them."""
+    """Wait for the locks of these keys, in this order, and hold the locks."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_SQL, [[lock_name(lock, key) for key in keys]])

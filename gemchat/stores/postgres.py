@@ -1,6 +1,6 @@
-"""Limits on how long this process waits for PostgreSQL.
+"""Limits on this process's waits for PostgreSQL.
 
-Written against psycopg 3.3 and psycopg_pool 3.3, of which it uses inner names: docs/upgrading.md.
+Written against psycopg 3.3 and psycopg_pool 3.3, with inner names: docs/upgrading.md.
 """
 
 import select
@@ -11,30 +11,30 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.pq import TransactionStatus
 
-# Threads of a web process that use the database besides WEB_THREADS: of native async views, and
-# of probes.
+# Threads of a web process with the database besides WEB_THREADS: of native async views, and of
+# probes.
 ASYNC_VIEW_THREADS, PROBE_THREADS = 8, 2
 
-# How long the server may take to cancel a statement before it counts as hanging.
+# The time for the server to cancel a statement, before the server counts as hanging.
 GRACE_SECONDS = 2.0
 POOL_SECONDS = 3.0
-# A process that stops in mid-transaction must not hold its locks for longer.
+# A process stopped in mid-transaction must not hold its locks for longer.
 IDLE_IN_TRANSACTION_SECONDS = 60.0
 
 
 class LimitedConnection(psycopg.Connection[Any]):
-    """A connection that ends its wait for a server that does not answer.
+    """A connection with an end of its wait for a silent server.
 
-    The server enforces statement_timeout, which does not help where the server is stopped or not
-    reachable. `wait_seconds` is enforced here; None waits for ever.
+    The server enforces statement_timeout, but a stopped or unreachable server enforces nothing.
+    `wait_seconds` is enforced here; None waits for ever.
     """
 
     wait_seconds: ClassVar[float | None] = None
 
     def execute(self, query: Any, *args: Any, **options: Any) -> psycopg.Cursor[Any]:
-        """Execute as psycopg does, except the empty statement, which is the pool's health check.
+        """Execute as psycopg does, except the pool's health check, the empty statement.
 
-        A server that ended has closed the connection. The socket shows that without a round trip:
+        An ended server has closed the connection. The socket shows the end without a round trip:
         while the socket has nothing to read, the connection is open.
         """
         if query == "" and not self._socket_is_readable():
@@ -66,7 +66,7 @@ def limit_database_waits_for_web() -> None:
 
 
 def limit_database_waits(*, statement_seconds: float, lock_seconds: float) -> None:
-    """Set the limits of every connection that this process opens from now on."""
+    """Set the limits of every new connection of this process from now on."""
     options = connections.settings[DEFAULT_DB_ALIAS]["OPTIONS"]
     limits = {
         "statement_timeout": statement_seconds,
@@ -74,8 +74,8 @@ def limit_database_waits(*, statement_seconds: float, lock_seconds: float) -> No
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
     }
     timeouts = [f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items()]
-    # To compile a statement takes longer than to run one. A cached plan
-    # (`gemchat.stores.statements`) must not scan a table that was small when the plan was made; no
+    # The compilation of a statement takes longer than the statement. A cached plan
+    # (`gemchat.stores.statements`) must not scan a table that was small at the planning; no
     # statement here needs a whole table.
     planning = ["-c jit=off", "-c enable_seqscan=off"]
     options["options"] = " ".join([options.get("options", ""), *timeouts, *planning]).strip()

@@ -1,7 +1,7 @@
-"""Connections to Redis: how a URL becomes connection options, and the clients of this process.
+"""Connections to Redis: connection options of a URL, and the clients of this process.
 
-Every client asks `connection_options`: those below, Django's cache, Celery's broker and its
-result backend. So each part of a URL means the same to all of them, TLS above all.
+Every client asks `connection_options`: the clients below, Django's cache, Celery's broker and
+result backend. So each part of a URL means the same to all clients, TLS above all.
 """
 
 import ssl
@@ -32,7 +32,7 @@ ASYNC_CONNECTIONS: dict[str, Any] = {
 
 
 class BadRedisUrl(ImproperlyConfigured):
-    """A URL that not every client would understand alike. Its text never quotes the URL."""
+    """A URL with different meanings for different clients. The text never quotes the URL."""
 
 
 def connection_options(url: str, *, is_async: bool = False) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _tls_options() -> dict[str, Any]:
 
 
 def _split(url: str) -> SplitResult:
-    """Return the parts of a URL that has no part which a client would pass over."""
+    """Return the parts of a URL; refuse a part ignored by some client."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in SCHEMES:
         hint = " (redis+socket:// is unix:// here)" if scheme == "redis+socket" else ""
@@ -108,12 +108,12 @@ def check_ca_certs() -> None:
         raise ImproperlyConfigured(f"there is no file {path}.")
     try:
         ssl.create_default_context(cafile=path)
-    except OSError as error:  # ssl.SSLError is one.
+    except OSError as error:  # ssl.SSLError is such an error.
         raise ImproperlyConfigured(f"{path} can not be read as certificates in PEM.") from error
 
 
 class Pool(redis.ConnectionPool):
-    """A pool that reads its URL by `connection_options`: Django's cache names this class."""
+    """A pool with a URL read by `connection_options`: Django's cache names this class."""
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> "Pool":
@@ -130,13 +130,16 @@ class AsyncPool(redis.asyncio.ConnectionPool):
 
 @cache
 def client() -> redis.Redis:
-    """Return the client of all threads; its pool opens new connections after a fork."""
+    """Return the client of all threads; the pool opens new connections after a fork."""
     return _connected_by(settings.REDIS_URL)
 
 
 @cache
 def broker() -> redis.Redis:
-    """The store of Celery's queues, which may be another one; to look at them."""
+    """Return a client of the store of Celery's queues, to examine the queues.
+
+    The store may be another Redis.
+    """
     return _connected_by(settings.CELERY_BROKER_URL)
 
 

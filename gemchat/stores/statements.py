@@ -1,7 +1,8 @@
-"""SQL that is compiled once for each process, and planned once for each connection.
+"""SQL compiled once for each process, and planned once for each connection.
 
-Every request and every reply runs a few statements. The ORM takes several times as long to compile
-such a statement as PostgreSQL takes to run it, and PostgreSQL two to four times as long to plan it.
+Every request and every reply runs a few statements. For such a statement, compilation in the ORM
+takes several times the running time in PostgreSQL. Planning in PostgreSQL takes two to four times
+the running time.
 
 Read with Django 5.2.19 and psycopg 3.3.9. Private or undocumented there, and used here alone:
 - Django: `query.sql_with_params`, `connection.close_if_health_check_failed`, `queries_logged`,
@@ -25,7 +26,7 @@ Values = Mapping[str, Any] | Sequence[Any]
 
 
 class PreparedCursor(psycopg.Cursor[Any]):
-    """A cursor that prepares each statement and sends the values apart from the text."""
+    """A cursor for prepared statements, with the values sent apart from the text."""
 
     def execute(self, query: Any, params: Values | None = None, **options: Any) -> Any:
         # Only here: else psycopg counts, and so stores, the text of every other statement.
@@ -37,7 +38,7 @@ class PreparedCursor(psycopg.Cursor[Any]):
 
 
 def prepared_cursor() -> CursorWrapper:
-    """Return what `connection.cursor()` does, for statements to prepare."""
+    """Return the cursor of `connection.cursor()`, for statements to prepare."""
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     cursor: Any = PreparedCursor(connection.connection)
@@ -56,8 +57,8 @@ def fetch(statement: str, values: Values) -> list[tuple[Any, ...]]:
 def execute_pipeline(statements: Sequence[str], values: Mapping[str, Any]) -> list[CursorWrapper]:
     """Execute several statements in one message.
 
-    The message is one transaction where none is open. Each statement takes the values that it
-    names, and sees the writes of the statements before it.
+    Without an open transaction the message is one transaction. Each statement takes the values of
+    its named parameters, and sees the writes of the earlier statements.
     """
     cursors = [prepared_cursor() for _ in statements]
     with connection.wrap_database_errors, connection.connection.pipeline():
@@ -78,11 +79,12 @@ def _as_int8(value: Any) -> Any:
 
 
 class CompiledQuery(Generic[Row]):
-    """The SQL of a queryset, and how its rows become instances.
+    """The SQL of a queryset, with the conversion of rows to instances.
 
-    `related` are the forward relations of its `select_related`, in the order of the model's
-    fields. The values in its filters are only placeholders: `first` takes the real values, in the
-    order of the SQL. Only psycopg converts values, so a field with `from_db_value` is refused.
+    `related` are the forward relations of the queryset's `select_related`, in the order of the
+    model's fields. The values in the filters are only placeholders: `first` takes the real values,
+    in the order of the SQL. Only psycopg converts values, so a field with `from_db_value` is
+    refused.
     """
 
     def __init__(self, queryset: "models.QuerySet[Row]", *related: str) -> None:
@@ -105,18 +107,18 @@ class CompiledQuery(Generic[Row]):
         return self.sql % tuple(f"%({name})s" for name in names)
 
     def columns(self, *tables: str) -> str:
-        """List the columns that `instance` reads, of tables with these names."""
+        """List the columns for `instance`, of tables with these names."""
         return ", ".join(
             columns_of(model, table) for table, model in zip(tables, self._models, strict=True)
         )
 
     def get_or_none(self, params: Sequence[Any]) -> Row | None:
-        """Return the first row with its related rows, or None."""
+        """Return the first row with the related rows, or None."""
         rows = fetch(self.sql, params)
         return self.from_row(rows[0]) if rows else None
 
     def from_row(self, row: Sequence[Any]) -> Row:
-        """Make the instance of a row, with its related instances."""
+        """Make the instance of a row, with the related instances."""
         result, *others = (
             model.from_db(connection.alias, fields, row[columns])
             for model, fields, columns in zip(self._models, self._fields, self._slices, strict=True)
@@ -140,7 +142,7 @@ def columns_of(model: type[models.Model], table: str) -> str:
 def insert_into(model: type[models.Model], values: Mapping[str, str], *, alias: str = "") -> str:
     """Write `INSERT INTO ... SELECT` with every column of a model; a FROM clause may follow.
 
-    `values` are SQL by column. A column without a value gets the default of its field.
+    `values` are SQL by column. A column without a value gets the field's default.
     """
     table = f"{model._meta.db_table} AS {alias}" if alias else model._meta.db_table
     expressions = {

@@ -24,7 +24,7 @@ from messaging.streaming.live_reads import LiveRead, SessionEnded
 from privacy.models import DataExport, ExportPart, PrivacyAction
 
 LINK_SALT = "account-export"
-# Long enough to click on, too short to be useful for a person who reads it in a log.
+# Long enough for a click, too short for a use by a reader of a log.
 LINK_SECONDS = 300
 
 
@@ -77,11 +77,11 @@ def describe_export(export: DataExport, request: AuthenticatedRequest) -> dict[s
 
 @read_only("application/zip")
 async def download(request: HttpRequest) -> HttpResponseBase:
-    """Stream the file of an export by its link, which works for a few minutes.
+    """Stream the file of an export by a link, valid for a few minutes.
 
-    A browser sends no bearer token when it follows a link, so the link itself is the permission.
-    The link ends with the session that requested it. A part is read after the client has read the
-    part before, so a slow client holds neither the file in memory nor a thread.
+    A browser sends no bearer token for a link, so the link itself is the permission. The link ends
+    with the session of the request. A part is read after the client has read the part before, so a
+    slow client holds neither the file in memory nor a thread.
     """
     token = request.GET.get("token", "")
     session, export = await in_thread(find_linked_export, token, client_from_request(request))
@@ -97,7 +97,7 @@ async def download(request: HttpRequest) -> HttpResponseBase:
 def find_linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
     """Find the session of a link, and the export. Record the download.
 
-    Raises LinkInvalid for a forged or expired token, or one whose session has ended.
+    Raises LinkInvalid for a forged or expired token, or after the session's end.
     """
     try:
         export_id, session_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_SECONDS)

@@ -9,7 +9,7 @@ from accounts.models.audit import AccountAction
 
 
 class Command(changepassword.Command):
-    """Django's command, which here ends every session too, with a line in the audit log."""
+    """Django's command, plus an end of every session and a line in the audit log."""
 
     def handle(self, *args: Any, **options: Any) -> str | None:
         answer = super().handle(*args, **options)

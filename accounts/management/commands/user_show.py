@@ -23,5 +23,5 @@ class Command(UserCommand):
 
 
 def state_of(erasure: Erasure | None) -> str | None:
-    """What an erasure waits for; None where none was asked for."""
+    """Return the cause of an erasure's wait; None without an erasure."""
     return None if erasure is None else erasure.error or "under way"

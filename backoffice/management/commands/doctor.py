@@ -8,7 +8,7 @@ from backoffice.management.doctor import run_checks
 
 class Command(BaseCommand):
     help = "Check everything that the program depends on. Ends with 1 if a check fails."
-    # The command reports the faults that Django's checks would stop it with.
+    # The command reports the faults itself; Django's checks would stop the command at a fault.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

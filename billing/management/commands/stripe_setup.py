@@ -13,7 +13,7 @@ class Command(JsonCommand):
         "Make, or find again, what Stripe needs to sell Pro: product and price, the webhook"
         " endpoint and the portal's configuration. Prints what to put into the environment."
     )
-    # It is run to learn the settings that the checks ask for.
+    # The command gives the settings for the checks, so the checks come after.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

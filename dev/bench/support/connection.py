@@ -26,7 +26,7 @@ class Connection:
     async def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
-        """Return the JSON of the answer. Raises RuntimeError where it is no success."""
+        """Return the JSON of the answer. Raises RuntimeError without a success."""
         pieces = [piece async for piece in self.stream(method, path, body, headers)]
         return json.loads(b"".join(pieces))
 
@@ -41,7 +41,7 @@ class Connection:
     async def begin(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Send a request and read the head of its answer; `rest` gives the body."""
+        """Send a request and read the head of the answer; `rest` gives the body."""
         self._send(method, path, body, headers or {})
         status, self._length = await self._read_head()
         if status >= 400:

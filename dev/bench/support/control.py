@@ -94,9 +94,10 @@ class Control:
         self._copy("messages (id, chatroom_id, sender, content, created_at)", rows)
 
     def replies_a_second(self, *, waves: int) -> float:
-        """Measure a worker with `waves` replies for each of its processes.
+        """Measure a worker with `waves` replies for each process of the worker.
 
-        The time is between the first wave and the last, so that the start does not count."""
+        The time is between the first wave and the last, so the start does not count.
+        """
         processes = os.cpu_count() or 1
         expected = processes * waves
         self.database.execute("TRUNCATE messages")

@@ -41,7 +41,7 @@ def plot(
     import matplotlib
 
     matplotlib.use("svg")
-    # Text stays text, and a file changes only with its figures.
+    # Text stays text, and a file changes only with the figures.
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": file.stem})
     from matplotlib import pyplot
 

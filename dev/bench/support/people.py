@@ -1,4 +1,4 @@
-"""The people of a measurement: they sign in, make rooms and send, over the API."""
+"""The people of a measurement: sign-in, rooms and sends, over the API."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -42,7 +42,7 @@ class Sent:
 async def sign_in(connection: Connection, number: int) -> Person:
     """Sign a new person in; OTP_ECHO puts the code into the answer."""
     mobile = f"+91{FIRST_MOBILE + number}"
-    # Each person has another address, or the limits of one address would apply.
+    # Each person has another address, or the limits of a single address would apply.
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     headers = {"X-Forwarded-For": address}
     await connection.ask("POST", f"{API}/auth/signup", {"mobile": mobile}, headers)
@@ -53,7 +53,7 @@ async def sign_in(connection: Connection, number: int) -> Person:
 
 
 async def open_room(connection: Connection, owner: Person) -> Room:
-    """Make a room with a title, so that Gemini is not asked for one."""
+    """Make a room with a title, so Gemini gets no request for a title."""
     room = await connection.ask("POST", f"{API}/chatroom/", {"title": "Rivers"}, owner.headers)
     return Room(owner, room["id"])
 

@@ -33,7 +33,7 @@ UNDER_WAY = "SELECT count(*) FROM messaging_message WHERE status IN ('queued', '
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A kind of worker process; `threads` is what `make run` starts."""
+    """A kind of worker process, with the kind of `make run`: `threads`."""
 
     pool: str
     concurrency: int
@@ -42,15 +42,15 @@ class Worker:
         return f"{self.pool} -c {self.concurrency}"
 
 
-# As `make run` starts it.
+# The same as in `make run`.
 STANDARD = Worker("threads", 400)
 
 
 class Program:
     """Run web, beat, the stores and the fake inside `with`; `worker` adds a worker.
 
-    They start as in development, where the sign-in codes are echoed. Then web starts again as in
-    production, since DEBUG stores every executed statement.
+    The processes start as in development, with an echo of the sign-in codes. Then web starts again
+    as in production, since DEBUG stores every executed statement.
     """
 
     def __init__(self, *, people: int) -> None:
@@ -108,7 +108,7 @@ class Program:
         return f"http://127.0.0.1:{self.gemini_port}"
 
     def manage(self, *arguments: str, **environ: str) -> str:
-        """Run a manage.py command with the program's settings, or others; return its output."""
+        """Run a manage.py command with the program's settings, or others; return the output."""
         command = [sys.executable, "manage.py", *arguments]
         environment = {**self._environment, "LOG_LEVEL": "WARNING", **environ}
         ended = subprocess.run(  # noqa: S603 a command of our own
@@ -133,7 +133,7 @@ class Program:
 
     @contextmanager
     def worker(self, kind: Worker) -> Iterator[int]:
-        """Start a worker; yield its process id after its first replies."""
+        """Start a worker; yield the process id after the first replies."""
         pool = {"--pool=threads": f"--pool={kind.pool}"}
         with self._process("worker", pool, f"--concurrency={kind.concurrency}") as process:
             self.send(self.rooms(2 * min(kind.concurrency, 10)))
@@ -142,7 +142,7 @@ class Program:
 
     @contextmanager
     def web_on(self, database_url: str) -> Iterator[int]:
-        """Start one more web process on another database; yield its port."""
+        """Start another web process on another database; yield the port."""
         [port] = free_ports(1)
         words = {str(self.port): str(port)}
         with self._process("web", words, DATABASE_URL=database_url):
@@ -201,7 +201,7 @@ class Program:
             "GOOGLE_API_KEY": "bench",
             "GEMINI_API_BASE": self.gemini_url,
             "GEMINI_BACKEND": "google-genai",
-            # Replies wait for a worker on purpose; the sweep would enqueue them again.
+            # Replies wait for a worker on purpose; the sweep would enqueue the replies again.
             "REPLY_SWEEP_SECONDS": "3600",
             "DATABASE_URL": "",
             "DB_HOST": "",

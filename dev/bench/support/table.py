@@ -1,4 +1,4 @@
-"""Figures of several rounds as one table: medians, spreads, and ratios taken round by round."""
+"""Figures of several rounds in a table: medians, spreads, and ratios of each round."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of each round; `beside` has the other side's of the same rounds."""
+    """A figure of each round; `beside` has the other side's figures of the same rounds."""
 
     what: str
     unit: str

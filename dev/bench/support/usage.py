@@ -1,4 +1,4 @@
-"""CPU time and memory of a process and its descendants, from Linux's /proc."""
+"""CPU time and memory of a process and all descendants, from Linux's /proc."""
 
 import os
 from contextlib import suppress
@@ -24,7 +24,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def peak_bytes(pid: int) -> int:
-    """Return a process's peak of resident memory since its start or `reset_peak`."""
+    """Return a process's peak of resident memory since the start or `reset_peak`."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -46,10 +46,10 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def family(pid: int) -> list[int]:
-    """List the process and all its descendants."""
+    """List the process and all descendants."""
     children: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError):  # A thread that has just ended.
+        with suppress(FileNotFoundError):  # A thread after its end.
             children += map(int, (task / "children").read_text().split())
     return [pid, *(member for child in children for member in family(child))]
 

@@ -1,4 +1,4 @@
-"""The control's worker: one unary call to Gemini for each message, then both rows."""
+"""The control's worker: a unary call to Gemini for each message, then both rows."""
 
 import os
 import uuid
