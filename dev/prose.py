@@ -140,14 +140,9 @@ def faults(source: str) -> Iterator[tuple[int, str]]:
                 yield sentence.line, f"banned: {banned.lower()}"
 
 
-def python_files(paths: list[Path], *, exclude: list[Path]) -> list[Path]:
+def python_files(paths: list[Path]) -> list[Path]:
     found = {file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py"))}
-    return sorted(
-        file
-        for file in found
-        if not SKIPPED_FOLDERS.intersection(file.parts)
-        and not any(file.is_relative_to(folder) for folder in exclude)
-    )
+    return sorted(file for file in found if not SKIPPED_FOLDERS.intersection(file.parts))
 
 
 def stats(files: list[Path]) -> dict[str, float]:
@@ -176,15 +171,11 @@ def stats(files: list[Path]) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None, *, root: Path = BASE_DIR) -> int:
     parser = argparse.ArgumentParser(prog="dev.prose", description=__doc__)
-    parser.add_argument("paths", nargs="*", type=Path, help="files and folders, excluded or not")
+    parser.add_argument("paths", nargs="*", type=Path, help="files and folders")
     parser.add_argument("--stats", action="store_true", help="print counts in place of faults")
     options = parser.parse_args(arguments)
     settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["prose"]
-    paths, exclude = options.paths, list[Path]()
-    if not paths:
-        paths = [root / name for name in settings["files"]]
-        exclude = [root / name for name in settings["exclude"]]
-    files = python_files(paths, exclude=exclude)
+    files = python_files(options.paths or [root / name for name in settings["files"]])
     if options.stats:
         print("\n".join(f"{name}: {count}" for name, count in stats(files).items()))
         return 0

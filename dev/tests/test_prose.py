@@ -65,25 +65,25 @@ def test_code_is_no_prose(source):
     assert reasons(source) == []
 
 
-def test_tests_migrations_and_excluded_folders_are_left_out(tmp_path):
-    for name in ("app/a.py", "app/tests/b.py", "app/migrations/c.py", "old/d.py"):
+def test_tests_and_migrations_are_left_out(tmp_path):
+    for name in ("app/a.py", "app/tests/b.py", "app/migrations/c.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("# told\n")
 
-    files = python_files([tmp_path], exclude=[tmp_path / "old"])
+    files = python_files([tmp_path])
 
     assert files == [tmp_path / "app" / "a.py"]
 
 
-def test_named_path_is_checked_although_it_is_excluded(tmp_path, capsys):
-    (tmp_path / "pyproject.toml").write_text('[tool.prose]\nfiles = ["app"]\nexclude = ["app"]\n')
+def test_fault_is_printed_and_fails(tmp_path, capsys):
+    (tmp_path / "pyproject.toml").write_text('[tool.prose]\nfiles = ["app"]\n')
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "a.py").write_text("# told\n")
 
     by_default = main([], root=tmp_path)
     by_name = main([str(tmp_path / "app")], root=tmp_path)
 
-    assert (by_default, by_name) == (0, 1)
+    assert (by_default, by_name) == (1, 1)
     assert "app/a.py:1: banned: told\n" in capsys.readouterr().out
 
 
