@@ -99,8 +99,8 @@ def test_model_of_the_third_plan_is_not_for_pro(alice, carol, team):
     alice.refresh_from_db()
 
     with pytest.raises(ModelNotInPlan):
-        GeminiModel.objects.chosen_by(carol, name)
-    assert GeminiModel.objects.chosen_by(alice, name).name == name
+        GeminiModel.objects.get_for_user(carol, name)
+    assert GeminiModel.objects.get_for_user(alice, name).name == name
 
 
 def test_limit_of_the_third_plan_is_checked(team, settings):

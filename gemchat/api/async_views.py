@@ -34,7 +34,9 @@ def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[
         @wraps(view)
         async def guarded(request: HttpRequest, **captured: str) -> HttpResponseBase:
             if request.method not in methods:
-                return problem_response_for(MethodNotAllowed(request.method or ""))
+                refused = problem_response_for(MethodNotAllowed(request.method or ""))
+                refused["Allow"] = ", ".join(methods)
+                return refused
             if not any(map(request.accepts, media_types)):
                 return problem_response_for(NotAcceptable())
             try:

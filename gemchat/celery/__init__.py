@@ -33,10 +33,9 @@ class TracedTask(Task):
             return super().__call__(*args, **kwargs)
         finally:
             request_id.reset(token)
-
-    def after_return(self, *args: Any) -> None:
-        """Return the connection to the pool: this thread may wait long for its next task."""
-        connection.close()
+            # The thread may wait long for a task, and the pool has use for the connection.
+            if not connection.in_atomic_block:
+                connection.close()
 
 
 # gemchat.stores.redis reads every URL of Redis, also where Celery connects without the settings of

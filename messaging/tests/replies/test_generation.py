@@ -336,7 +336,7 @@ def test_end_of_a_reply_sends_the_next_one(alice: User, gemini: FakeGemini) -> N
     run(first)
 
     queued = [json.loads(sent)["headers"] for sent in client().lrange("gemini", 0, -1)]
-    assert [h["argsrepr"] for h in queued if "generate_reply" in h["task"]] == [f"('{second.pk}',)"]
+    assert [h["argsrepr"] for h in queued if "generate_reply" in h["task"]] == [f"['{second.pk}']"]
     assert run(second).status == "complete"
 
 

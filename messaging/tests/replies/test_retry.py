@@ -264,7 +264,7 @@ def test_staff_retry_a_reply_twice_clicked_is_once_retried(staff_client: Any, al
 
     first, second = act(staff_client, "retry", reply), act(staff_client, "retry", reply)
 
-    assert "being made again" in flash_messages(first)
+    assert "queued again" in flash_messages(first)
     assert "not there as failed" in flash_messages(second)
     assert queued() == 1
     [event] = events("reply_retried")
