@@ -178,7 +178,7 @@ def _invalid_encoding() -> HttpResponse:
 def handle_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Make the problem document of a view's exception.
 
-    None for an exception of Django's: in development a browser gets Django's debug page.
+    None in development for a browser: Django answers with the debug page.
     """
     if isinstance(exception, STORE_ERRORS):
         return problem_response_for(exception)

@@ -33,7 +33,8 @@ class TracedTask(Task):
             return super().__call__(*args, **kwargs)
         finally:
             request_id.reset(token)
-            # The thread may wait long for a task, and the pool has use for the connection.
+            # The thread may wait long for a task, and the pool has use for the connection. A caller
+            # with an open transaction still needs the connection.
             if not connection.in_atomic_block:
                 connection.close()
 

@@ -42,7 +42,7 @@ async def end_task(task: asyncio.Task[Any]) -> None:
         await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
-def resolved(request: HttpRequest) -> ResolverMatch:
+def use_resolver_match(request: HttpRequest) -> ResolverMatch:
     """The view of the request's path, found by the web process."""
     match: ResolverMatch = request.scope["state"]["resolver_match"]  # type: ignore[attr-defined]
     request.resolver_match = match
@@ -76,7 +76,7 @@ class AsyncViewHandler(ASGIHandler):
             raise error
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        return resolved(request)
+        return use_resolver_match(request)
 
     async def _serve(self, request: Any, response: Any, send: Any, began: float) -> None:
         response = response or await self.get_response_async(request)

@@ -20,12 +20,12 @@ from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
 
-from gemchat.serving.async_views import Message, Scope, Send, resolved
+from gemchat.serving.async_views import Message, Scope, Send, use_resolver_match
 from gemchat.serving.request_body import refuse
 
 # With every thread in a wait for a hanging database, an early 503 is better than a queue.
 WAIT_FOR_THREAD_SECONDS = 10.0
-# Every thread is busy without an end of a request for this time: the process is stuck.
+# A process is stuck when every thread is busy, and no request has ended for this time.
 STUCK_SECONDS = 5.0
 
 
@@ -60,7 +60,7 @@ class SyncViewHandler(ASGIHandler):
         super().load_middleware(is_async=False)
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        return resolved(request)
+        return use_resolver_match(request)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = (await receive()).get("body", b"")

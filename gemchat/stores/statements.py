@@ -82,9 +82,9 @@ class CompiledQuery(Generic[Row]):
     """The SQL of a queryset, with the conversion of rows to instances.
 
     `related` are the forward relations of the queryset's `select_related`, in the order of the
-    model's fields. The values in the filters are only placeholders: `first` takes the real values,
-    in the order of the SQL. Only psycopg converts values, so a field with `from_db_value` is
-    refused.
+    model's fields. The values in the filters are only placeholders: `get_or_none` takes the real
+    values, in the order of the SQL. Only psycopg converts values, so a field with `from_db_value`
+    is refused.
     """
 
     def __init__(self, queryset: "models.QuerySet[Row]", *related: str) -> None:
@@ -107,7 +107,7 @@ class CompiledQuery(Generic[Row]):
         return self.sql % tuple(f"%({name})s" for name in names)
 
     def columns(self, *tables: str) -> str:
-        """List the columns for `instance`, of tables with these names."""
+        """List the columns for `from_row`, of tables with these names."""
         return ", ".join(
             columns_of(model, table) for table, model in zip(tables, self._models, strict=True)
         )

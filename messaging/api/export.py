@@ -22,7 +22,7 @@ from gemchat.stores.batches import in_key_order
 from messaging.api.serializers import MessageSerializer
 from messaging.history import branch
 from messaging.models import Message
-from messaging.streaming.hub import hub_of
+from messaging.streaming.hub import get_hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded
 
 BATCH = 200
@@ -49,7 +49,7 @@ async def export(request: HttpRequest, chatroom_id: str) -> HttpResponseBase:
     if kind not in ("json", "markdown"):
         raise ValidationError({"as": "Give json or markdown."}, "invalid_choice")
     session, room = await in_thread(get_own_room, request, chatroom_id)
-    read = hub_of(request).reads.open(session)
+    read = get_hub(request).reads.open(session)
     ending, media_type = ("json", "application/json") if kind == "json" else ("md", "text/markdown")
     parts = json_parts(room) if kind == "json" else markdown_parts(room)
     response = StreamingHttpResponse(

@@ -26,7 +26,7 @@ from messaging.models import Message
 from messaging.models.reads import own_message_or_raise
 from messaging.streaming.buffer import Position
 from messaging.streaming.events import end_position, events, reload
-from messaging.streaming.hub import hub_of
+from messaging.streaming.hub import get_hub
 
 LONGEST_WAIT_SECONDS = 30
 ACCEPTED_WAITS = {str(seconds) for seconds in range(LONGEST_WAIT_SECONDS + 1)}
@@ -41,7 +41,7 @@ class InvalidEventId(DomainError):
 @read_only("text/event-stream")
 async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after the event."""
-    hub = hub_of(request)
+    hub = get_hub(request)
     given = [request.headers.get("Last-Event-ID"), request.GET.get("last_event_id"), "0-0"]
     try:
         position, *_ = [Position.parse(event_id) for event_id in given if event_id]
@@ -69,16 +69,16 @@ async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
 async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}. With `?wait=` a wait of 0 to 30 seconds for the end."""
     if "wait" in request.GET:
-        found = await waited_for(request, message_id, request.GET["wait"])
+        found = await wait_for_end(request, message_id, request.GET["wait"])
     else:
         _, found = await in_thread(get_own_message, request, message_id)
     body = JSONRenderer().render(await in_thread(render, found))
     return HttpResponse(body, "application/json")
 
 
-async def waited_for(request: HttpRequest, message_id: str, seconds: str) -> Message:
+async def wait_for_end(request: HttpRequest, message_id: str, seconds: str) -> Message:
     """Return the ended message, or the current message after `seconds`."""
-    hub = hub_of(request)
+    hub = get_hub(request)
     if seconds not in ACCEPTED_WAITS:
         detail = f"Give a whole number of seconds from 0 to {LONGEST_WAIT_SECONDS}."
         raise ValidationError({"wait": detail})

@@ -60,7 +60,7 @@ class Subscriber:
         return taken
 
 
-def hub_of(request: HttpRequest) -> "StreamHub":
+def get_hub(request: HttpRequest) -> "StreamHub":
     """Return the hub of the web process.
 
     Under another server, such as runserver, each request has a hub.

@@ -80,14 +80,13 @@ class LiveReads:
     def __init__(self) -> None:
         self._by_session: dict[uuid.UUID, set[LiveRead]] = {}
         self._count_by_user: Counter[uuid.UUID] = Counter()
-        self._count = 0
 
     def open(self, session: Session) -> LiveRead:
         """Register a live read of the current task, until the end of the task.
 
         Raises TooManyLiveReads, and TooManyClients if the process has too many live reads.
         """
-        if self._count >= settings.WEB_CONNECTIONS * LIVE_SHARE:
+        if self._count_by_user.total() >= settings.WEB_CONNECTIONS * LIVE_SHARE:
             REFUSED_LIVE_READS.labels("process").inc()
             raise TooManyClients(retry_after=RETRY_AFTER_SECONDS, headers=CLOSE)
         of_session = self._by_session.get(session.pk, ())
@@ -100,13 +99,11 @@ class LiveReads:
         read = LiveRead(session_id=session.pk, user_id=session.user_id)
         self._by_session.setdefault(session.pk, set()).add(read)
         self._count_by_user[session.user_id] += 1
-        self._count += 1
         LIVE_READS.inc()
         task.add_done_callback(lambda _: self._close(read))
         return read
 
     def _close(self, read: LiveRead) -> None:
-        self._count -= 1
         LIVE_READS.dec()
         of_session = self._by_session[read.session_id]
         of_session.discard(read)

@@ -19,7 +19,7 @@ from gemchat.api.async_views import in_thread, read_only
 from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
 from gemchat.celery import enqueue
-from messaging.streaming.hub import hub_of
+from messaging.streaming.hub import get_hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded
 from privacy.models import DataExport, ExportPart, PrivacyAction
 
@@ -85,7 +85,7 @@ async def download(request: HttpRequest) -> HttpResponseBase:
     """
     token = request.GET.get("token", "")
     session, export = await in_thread(find_linked_export, token, client_from_request(request))
-    read = hub_of(request).reads.open(session)
+    read = get_hub(request).reads.open(session)
     response = StreamingHttpResponse(stream_parts(export, read), content_type="application/zip")
     made_on = f"{export.requested_at:%Y-%m-%d}"
     response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'

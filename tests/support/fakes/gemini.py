@@ -96,7 +96,7 @@ class FakeGemini:
         self._directed.clear()
 
     def allow(self, gate: str, chunks: int = 1) -> None:
-        """Let so many more chunks of each answer with this gate be sent."""
+        """Allow this number of further chunks for each answer with this gate."""
         self._allowed[gate] += chunks
 
     def open(self, gate: str) -> None:
