@@ -19,6 +19,7 @@ mobileForm.addEventListener("submit", (event) => {
   if (!mobile.value.trim()) return refuse(mobile, "Give your mobile number.");
   busy(mobileForm, sendCode);
 });
+byId("send-code").disabled = false;
 
 codeForm.addEventListener("submit", (event) => {
   event.preventDefault();

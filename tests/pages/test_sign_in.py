@@ -76,6 +76,24 @@ def test_person_signs_up_and_is_answered(browse: Browsing, person: ApiUser) -> N
 
 
 @once
+def test_form_waits_for_the_script(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person, java_script_enabled=False)
+    mobile, button = page.get_by_label("Mobile number"), page.locator("#send-code")
+    address = page.url
+
+    mobile.fill(person.mobile)
+    mobile.press("Enter")
+    expect(button).to_be_disabled()
+    # What a browser does that has the button enabled still, as after a reload.
+    button.evaluate("button => button.disabled = false")
+    button.click()
+    mobile.press("Enter")
+
+    expect(mobile).to_have_value(person.mobile)
+    assert page.url == address
+
+
+@once
 def test_fields_are_made_for_a_phone(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     mobile, code = page.locator("#mobile"), page.locator("#code")

@@ -21,6 +21,7 @@ export class Composer {
       event.preventDefault();
       this.send(this.prompt.value);
     });
+    byId("send").disabled = false;
     this.prompt.addEventListener("input", () => this.keepDraft());
     this.prompt.addEventListener("keydown", (event) => {
       const isSending = event.key === "Enter" && !event.shiftKey && !event.isComposing;
