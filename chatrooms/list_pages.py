@@ -31,7 +31,7 @@ class Page:
 def build_page(found: Sequence[Chatroom], *, user: User, limit: int) -> Page:
     """Render the first `limit` rooms; a further room means a next page."""
     cursor = cursor_at(found[limit - 1].position, user=user) if len(found) > limit else None
-    return Page(render_json(ChatroomSerializer(found[:limit], many=True).data), cursor)
+    return Page(render_json(ChatroomSerializer.list_to_json(found[:limit])), cursor)
 
 
 def render_json(rooms: Any) -> str:

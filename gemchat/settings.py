@@ -50,6 +50,8 @@ REFRESH_COOKIE_NAME = f"{COOKIE_PREFIX}gemchat_refresh"
 CSRF_COOKIE_HTTPONLY = True
 # The longest session of the admin; an idle session ends sooner (backoffice.sign_in).
 SESSION_COOKIE_AGE = 12 * 3600
+# The cookie of the default storage would be signed with each request.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 CSRF_FAILURE_VIEW = "gemchat.api.errors.csrf_failure"
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
@@ -115,7 +117,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "gemchat.api.cookies.CookieNameMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -272,6 +273,7 @@ SMS_CHALLENGE_WORK = env.int("SMS_CHALLENGE_WORK", default=100_000)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.SessionTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "gemchat.api.parsers.JSONNegotiation",
     "DEFAULT_PARSER_CLASSES": ["gemchat.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "gemchat.api.errors.problem_handler",

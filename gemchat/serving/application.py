@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from django.conf import settings
-from django.urls import resolve
+from django.urls import get_resolver
 
 from gemchat.celery import limit_broker_wait
 from gemchat.monitoring.metrics import serve_metrics
@@ -81,7 +81,7 @@ class Application:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match = scope["state"]["resolver_match"] = resolve(scope["path"])
+        match = scope["state"]["resolver_match"] = get_resolver().resolve(scope["path"])
         serve = self.async_views if iscoroutinefunction(match.func) else self.sync_views
         await serve(scope, receive, send)
 

@@ -19,10 +19,13 @@ import psycopg
 from django.db import connection, models
 from django.db.backends.utils import CursorWrapper
 from psycopg.sql import Literal
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int8Dumper
 
 Row = TypeVar("Row", bound=models.Model)
 Values = Mapping[str, Any] | Sequence[Any]
+
+# One type for all integers: a statement is prepared once for each combination of types.
+psycopg.adapters.register_dumper(int, Int8Dumper)
 
 
 class PreparedCursor(psycopg.Cursor[Any]):
@@ -32,7 +35,7 @@ class PreparedCursor(psycopg.Cursor[Any]):
         # Only here: else psycopg counts, and so stores, the text of every other statement.
         self.connection.prepare_threshold = 0
         try:
-            return super().execute(query, _with_int8(params), prepare=True, **options)
+            return super().execute(query, params, prepare=True, **options)
         finally:
             self.connection.prepare_threshold = None
 
@@ -65,17 +68,6 @@ def execute_pipeline(statements: Sequence[str], values: Mapping[str, Any]) -> li
         for cursor, statement in zip(cursors, statements, strict=True):
             cursor.execute(statement, values)
     return cursors
-
-
-def _with_int8(values: Values | None) -> Values | None:
-    """Give all integers one type: a statement is prepared once for each combination of types."""
-    if isinstance(values, Mapping):
-        return {name: _as_int8(value) for name, value in values.items()}
-    return values and [_as_int8(value) for value in values]
-
-
-def _as_int8(value: Any) -> Any:
-    return Int8(value) if type(value) is int else value
 
 
 class CompiledQuery(Generic[Row]):

@@ -53,7 +53,7 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         fields = validated(OpenChatroomSerializer, request.data)
         room = self.open_room(user=authenticated_user(request), **fields)
-        return Response(self.get_serializer(room).data, status=201)
+        return Response(ChatroomSerializer.to_json(room), status=201)
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
         """Make a room; a subclass knows billing, and applies the limits of plans."""
@@ -74,4 +74,4 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
         room.update_fields(**validated(ChangeChatroomSerializer, request.data, partial=True))
-        return Response(self.get_serializer(room).data)
+        return Response(ChatroomSerializer.to_json(room))

@@ -82,12 +82,11 @@ async def send_parts(parts: Iterator[str], read: LiveRead) -> AsyncGenerator[byt
 
 def json_parts(room: Chatroom) -> Iterator[str]:
     """Yield `{"chatroom": {...}, "messages": [...]}`, in the form of the API."""
-    yield f'{{"chatroom":{render_json(ChatroomSerializer(room).data)},"messages":['
+    yield f'{{"chatroom":{render_json(ChatroomSerializer.to_json(room))},"messages":['
     comma = ""
     for batch in batches(room):
         yield (
-            comma
-            + render_json(MessageSerializer(branch.with_siblings(batch), many=True).data)[1:-1]
+            comma + render_json(MessageSerializer.list_to_json(branch.with_siblings(batch)))[1:-1]
         )
         comma = ","
     yield "]}\n"

@@ -1,15 +1,15 @@
 """Conversations over HTTP. `messaging.api.stream` has single messages and streams."""
 
 import uuid
-from typing import Any, cast
+from typing import Any
 
 from django.http import Http404, HttpResponse
+from django.urls import reverse
 from rest_framework import viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
 from accounts.api.authentication import authenticated_user
 from accounts.api.idempotency import idempotent
@@ -76,7 +76,7 @@ class ConversationViewSet(ChatroomViewSet):
         )
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
-        return Response(ConversationSerializer(room).data)
+        return Response(ConversationSerializer.to_json(room))
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
@@ -103,7 +103,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
             {
-                "results": MessageSerializer(cast(Any, messages), many=True).data,
+                "results": MessageSerializer.list_to_json(messages),
                 "previous": cursor_at(messages[0]) if messages and has_previous else None,
                 "next": cursor_at(messages[-1]) if messages and has_next else None,
             }
@@ -182,17 +182,17 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     def render(self, message: Message) -> Any:
         [message] = branch.with_siblings([message])
-        return self.get_serializer(message).data
+        return MessageSerializer.to_json(message)
 
     def accepted(self, accepted: Accepted) -> Response:
         quota = accepted.quota
         body = {
-            "message": self.get_serializer(accepted.message).data,
-            "reply": self.get_serializer(accepted.reply).data,
+            "message": MessageSerializer.to_json(accepted.message),
+            "reply": MessageSerializer.to_json(accepted.reply),
             "quota": quota.as_json(),
         }
-        location = reverse("message-detail", args=[accepted.reply.pk], request=self.request)
-        headers = {"Location": location, **quota.as_headers()}
+        path = reverse("message-detail", args=[accepted.reply.pk])
+        headers = {"Location": self.request.build_absolute_uri(path), **quota.as_headers()}
         return Response(envelope("Message is being processed.", body), status=202, headers=headers)
 
 

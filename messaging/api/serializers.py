@@ -132,7 +132,7 @@ class HitSerializer(serializers.Serializer[Any]):
     def to_representation(self, hit: Hit) -> dict[str, Any]:
         pieces = excerpt(hit.text, query=self.context["query"])
         return {
-            **ChatroomSerializer(hit.room).data,
+            **ChatroomSerializer.to_json(hit.room),
             "excerpt": {"message_id": hit.message_id, "pieces": pieces},
         }
 

@@ -108,4 +108,4 @@ def get_own_message(request: HttpRequest, message_id: str) -> tuple[Session, Mes
 
 def render(message: Message) -> dict[str, Any]:
     [message] = branch.with_siblings([message])
-    return MessageSerializer(message).data
+    return MessageSerializer.to_json(message)

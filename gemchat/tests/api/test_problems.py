@@ -153,6 +153,14 @@ def test_unknown_media_type_is_not_acceptable(accept, alice_api):
     assert_problem(answer, 406, "not_acceptable")
 
 
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, */*;q=0.1"])
+def test_json_is_given_to_clients_that_take_it(accept, alice_api):
+    answer = alice_api.get("/api/v1/chatroom/", headers={"Accept": accept})
+
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+
+
 def test_form_cannot_be_chosen_in_the_query(alice_api):
     assert alice_api.get("/api/v1/user/me?format=api").status_code == 200
 

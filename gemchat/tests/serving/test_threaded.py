@@ -1,13 +1,16 @@
 """How the web process serves Django's synchronous views."""
 
 import asyncio
+import gc
 import re
 import threading
 import time
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.urls import resolve
+from rest_framework.request import Request
 
 from gemchat.serving.sync_views import Lane, SyncViewHandler
 from gemchat.tests.api.test_headers import BINDING
@@ -56,6 +59,22 @@ def test_page_passes_the_whole_chain() -> None:
     assert b"csrfmiddlewaretoken" in body
     assert "csrftoken" in headers["Set-Cookie"]
     assert headers["Content-Length"] == str(len(body))
+
+
+def count_requests() -> int:
+    return sum(type(each) in {ASGIRequest, Request} for each in gc.get_objects())
+
+
+def test_memory_of_a_call_of_the_api_is_free_without_a_collection() -> None:
+    answer_to("/api/v1/user/me")
+    gc.collect()
+    gc.disable()
+    try:
+        before = count_requests()
+        answer_to("/api/v1/user/me")
+        assert count_requests() == before
+    finally:
+        gc.enable()
 
 
 class Blocked(SyncViewHandler):
