@@ -1,5 +1,6 @@
 """Collect a streamed answer of Gemini into text and a `Completion`, for both SDKs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from messaging.gemini.base import (
@@ -20,21 +21,62 @@ _BLOCKED = frozenset(
 )
 _FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
 BYTES_PER_TOKEN = 4
-LONGEST_CODE = 40
+# A hundred context windows: a larger figure is a fault, and may not fit the column.
+MOST_TOKENS = 100_000_000
+# The columns for the model version and for the provider's code.
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A message of the stream, free of SDK types. `text` is without the model's thoughts.
 
-    `finish_reason` and `block_reason` are Google's names, or empty.
+    `finish_reason` and `block_reason` are Google's names, or empty. `usage` has figures by the
+    field names of `Usage`, as Gemini sent the figures; None means not reported.
     """
 
     text: str = ""
     finish_reason: str = ""
     block_reason: str = ""
-    usage: Usage | None = None
+    usage: Mapping[str, object] | None = None
     model_version: str = ""
+
+
+class ReportedTokens:
+    """The tokens reported for an answer: of each figure, the largest of all reports counts.
+
+    An impossible figure counts as not reported.
+    """
+
+    def __init__(self) -> None:
+        self._largest: dict[str, int] = {}
+        self._impossible: set[str] = set()
+
+    def add(self, figures: Mapping[str, object]) -> None:
+        for name, figure in figures.items():
+            if isinstance(figure, int) and 0 <= figure <= MOST_TOKENS:
+                self._largest[name] = max(figure, self._largest.get(name, 0))
+            elif figure is not None:
+                self._impossible.add(name)
+
+    def usage(self, *, prompt_bytes: int, text_bytes: int) -> Usage:
+        """Return the usage; four bytes of text count as a token where a figure is missing."""
+        tokens = self._largest
+        prompt, output = tokens.get("prompt_tokens", 0), tokens.get("output_tokens", 0)
+        cached = tokens.get("cached_tokens", 0)
+        is_estimated = bool(self._impossible - tokens.keys())
+        if not prompt:
+            prompt, is_estimated = prompt_bytes // BYTES_PER_TOKEN, True
+        if text_bytes and not output:
+            output, is_estimated = -(-text_bytes // BYTES_PER_TOKEN), True
+        if cached > prompt:
+            cached, is_estimated = 0, True
+        return Usage(prompt, output, cached, tokens.get("thinking_tokens", 0), is_estimated)
+
+
+def fitting_name(name: str) -> str:
+    """Return a name of the vendor; empty for a name that no column can hold."""
+    return name if len(name) <= LONGEST_NAME and name.isprintable() else ""
 
 
 class StreamAccumulator:
@@ -43,7 +85,7 @@ class StreamAccumulator:
     def __init__(self, request: Request, on_delta: OnDelta) -> None:
         self._on_delta = on_delta
         self._request = request
-        self._reported: Usage | None = None
+        self._reported = ReportedTokens()
         self._is_geminis = False
         self._text_bytes = 0
         self._finish_reason = ""
@@ -55,8 +97,8 @@ class StreamAccumulator:
         self._text_bytes += len(chunk.text.encode(errors="replace"))
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
-        self._model_version = chunk.model_version or self._model_version
-        self._reported = chunk.usage or self._reported
+        self._model_version = fitting_name(chunk.model_version) or self._model_version
+        self._reported.add(chunk.usage or {})
         self._on_delta(TextDelta(chunk.text))
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
@@ -73,7 +115,7 @@ class StreamAccumulator:
             error.usage = self._cost
             error.model_version = self._model_version
             if not error.provider_code:
-                error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
+                error.provider_code = fitting_name(self._block_reason or self._finish_reason)
             raise error
         return Completion(
             _FINISHED.get(self._finish_reason, "other"),
@@ -118,14 +160,7 @@ class StreamAccumulator:
 
     @property
     def _usage(self) -> Usage:
-        """Reported usage; without a report, four bytes of text count as a token."""
-        if self._reported is not None:
-            return self._reported
         sent = [self._request.system, *(content.text for content in self._request.contents)]
-        return Usage(
-            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_PER_TOKEN,
-            output_tokens=-(-self._text_bytes // BYTES_PER_TOKEN),
-            cached_tokens=0,
-            thinking_tokens=0,
-            estimated=True,
+        return self._reported.usage(
+            prompt_bytes=sum(len(text.encode()) for text in sent), text_bytes=self._text_bytes
         )

@@ -22,7 +22,7 @@ from django.conf import settings
 
 from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
 from messaging.gemini.failures import failure_for_status, unavailable
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, cancellable
 from messaging.gemini.process import PerProcess
@@ -42,11 +42,12 @@ class Backend(BaseBackend):
 
         import requests
         from google.api_core.exceptions import GoogleAPIError
+        from google.protobuf.json_format import ParseError
 
         from messaging.gemini.legacy.network import StreamedError
 
         # Errors of the SDK for a body that is not Gemini's.
-        garbage = (ValueError, TypeError, AttributeError, KeyError)
+        garbage = (ParseError, ValueError, TypeError, AttributeError, KeyError)
         failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
         answer = StreamAccumulator(request, on_delta)
         failed = None
@@ -113,13 +114,12 @@ def _name(message: Any, field: str) -> str:
     return (known.name if known else str(number)) if number else ""
 
 
-def _usage(reported: Any) -> Usage:
-    return Usage(
-        prompt_tokens=reported.prompt_token_count,
-        output_tokens=reported.candidates_token_count,
-        cached_tokens=reported.cached_content_token_count,
-        thinking_tokens=0,
-    )
+def _usage(reported: Any) -> dict[str, int]:
+    return {
+        "prompt_tokens": reported.prompt_token_count,
+        "output_tokens": reported.candidates_token_count,
+        "cached_tokens": reported.cached_content_token_count,
+    }
 
 
 def _failure_for(error: Exception) -> GeminiError:

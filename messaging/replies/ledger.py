@@ -19,6 +19,8 @@ from messaging.gemini.answer import BYTES_PER_TOKEN
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel
 
+# The largest value of the columns for milliseconds: 24 days.
+LONGEST_WAIT_MS = 2**31 - 1
 NO_USAGE = Usage(0, 0, 0, 0, estimated=True)
 
 
@@ -111,4 +113,5 @@ def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
     """Return the wait of a person since the send; None for a retry by staff."""
     if until is None or reply.attempts_reset:
         return None
-    return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))
+    waited = int((until - reply.created_at) / timedelta(milliseconds=1))
+    return min(max(0, waited), LONGEST_WAIT_MS)

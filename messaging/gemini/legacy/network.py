@@ -19,6 +19,7 @@ from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, close_socket_
 # Idle connections in the pool; further streams open further connections.
 _POOL_SIZE = 200
 _BETWEEN_MESSAGES = "[], \r\n\t"
+_INT32 = range(-(2**31), 2**31)
 
 
 class StreamedError(Exception):
@@ -63,13 +64,13 @@ def _patch_response(response: requests.Response, **_: Any) -> None:
 
 
 def _patched_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
-    """Yield the stream's array message by message, without thoughts."""
+    """Yield the stream's array message by message, in a form for the SDK."""
     opening = "["
     try:
         for message in _messages(_close_on_cancel(response, texts)):
             if "error" in message:
                 raise StreamedError(message)
-            yield opening + json.dumps(_without_thoughts(message), ensure_ascii=False)
+            yield opening + json.dumps(_readable(message), ensure_ascii=False)
             opening = ","
         if opening == ",":
             yield "]"
@@ -106,11 +107,16 @@ def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
         raise ValueError("the array ends within a message")
 
 
-def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
+def _readable(message: dict[str, Any]) -> dict[str, Any]:
+    """Remove the thoughts, and each count of tokens that fails the SDK's protobuf."""
     for candidate in message.get("candidates", []):
         content = candidate.get("content", {})
         if "parts" in content:
             content["parts"] = [part for part in content["parts"] if not part.get("thought")]
+    usage = message.get("usageMetadata", {})
+    for name, figure in usage.items():
+        if name.endswith("TokenCount") and (type(figure) is not int or figure not in _INT32):
+            usage[name] = -1  # an impossible figure, as the figure of Gemini
     return message
 
 
