@@ -14,12 +14,8 @@ from messaging.gemini.base import (
     Usage,
 )
 from messaging.gemini.failures import unavailable
+from messaging.gemini.finish_reasons import Outcome, outcome_for
 
-# https://ai.google.dev/api/generate-content#FinishReason
-_BLOCKED = frozenset(
-    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
-)
-_FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
 BYTES_PER_TOKEN = 4
 # A hundred context windows: a larger figure is a fault, and may not fit the column.
 MOST_TOKENS = 100_000_000
@@ -117,10 +113,12 @@ class StreamAccumulator:
             if not error.provider_code:
                 error.provider_code = fitting_name(self._block_reason or self._finish_reason)
             raise error
+        outcome = outcome_for(self._finish_reason)
         return Completion(
-            _FINISHED.get(self._finish_reason, "other"),
+            outcome.value,
             self._usage,
             self._model_version or self._request.model,
+            "" if outcome is Outcome.STOP else fitting_name(self._finish_reason),
         )
 
     def _failure(self, failed: GeminiError | None) -> GeminiError | None:
@@ -128,14 +126,15 @@ class StreamAccumulator:
             return GeminiError(
                 "blocked", "Gemini's safety filters blocked the prompt. Word it differently."
             )
-        if self._finish_reason in _BLOCKED:
+        outcome = outcome_for(self._finish_reason)
+        if outcome is Outcome.BLOCKED:
             return GeminiError(
                 "blocked",
                 "Gemini's safety filters ended the answer. Word the prompt differently.",
             )
         if not self._text_bytes:
             return self._failure_without_text(failed)
-        if self._finish_reason:
+        if outcome not in (Outcome.UNFINISHED, Outcome.BROKEN):
             return None
         return GeminiError(
             "interrupted", "The answer broke off before its end. Regenerate it to get a whole one."
@@ -146,7 +145,7 @@ class StreamAccumulator:
             return failed
         if not self._is_geminis:
             return unavailable()
-        if self._finish_reason == "MAX_TOKENS":
+        if outcome_for(self._finish_reason) is Outcome.MAX_TOKENS:
             return GeminiError(
                 "empty",
                 "Gemini used up its answer's length on thinking. Ask for something smaller.",

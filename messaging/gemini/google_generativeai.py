@@ -3,11 +3,11 @@
 The support ended on 2025-11-30; google_genai is the better choice. Limits of the backend:
 
 - no count of thinking tokens: the SDK's messages lack the field, `thinking_tokens` is 0;
-- no name of an unknown finish reason, and no option from Google after 2024;
+- no option from Google after 2024;
 - no gRPC: the SDK allows gRPC over TLS only, so not to a fake or a gateway on loopback.
 
 messaging.gemini.legacy.network corrects faults of the SDK: errors inside an array, errors in
-mid-stream, thoughts joined to the answer. The SDK is imported at the first use. The import costs
+mid-stream, thoughts joined to the answer, names of reasons newer than the SDK. The SDK is imported at the first use. The import costs
 0.5 s and 78 MB.
 """
 
@@ -108,10 +108,12 @@ def _chunk(message: GenerateContentResponse) -> Chunk:
 
 
 def _name(message: Any, field: str) -> str:
-    """Return the name of an enum's value; an unknown value stays a number."""
+    """Return the name of an enum's value; empty for the value 0."""
+    from messaging.gemini.legacy.network import newer_name
+
     number = getattr(message, field)
     known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
-    return (known.name if known else str(number)) if number else ""
+    return (known.name if known else newer_name(number)) if number else ""
 
 
 def _usage(reported: Any) -> dict[str, int]:

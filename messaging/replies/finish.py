@@ -64,6 +64,7 @@ class Ending:
         return cls(
             Message.Status.COMPLETE,
             finish_reason=completion.finish_reason,
+            provider_code=completion.provider_code,
             model_version=completion.model_version,
             usage=completion.usage,
             characters_per_token=characters_per_token,

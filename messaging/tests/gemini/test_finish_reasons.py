@@ -1,0 +1,73 @@
+"""What comes of an answer for each finish reason that Google's SDKs know."""
+
+import pytest
+
+from messaging.gemini.finish_reasons import OUTCOMES, Outcome
+from tests.support.fakes.gemini import Answer
+from tests.support.messaging.gemini_calls import ask
+
+WITH_TEXT = {
+    Outcome.STOP: "stop",
+    Outcome.MAX_TOKENS: "max_tokens",
+    Outcome.OTHER: "other",
+    Outcome.BLOCKED: "blocked",
+    Outcome.BROKEN: "interrupted",
+    Outcome.UNFINISHED: "interrupted",
+}
+
+
+def end_of(outcome):
+    return outcome.error.code if outcome.error else outcome.completion.finish_reason
+
+
+def test_table_has_each_finish_reason_of_both_sdks():
+    from google.ai.generativelanguage import Candidate
+    from google.genai.types import FinishReason
+
+    known = {reason.value for reason in FinishReason} | set(Candidate.FinishReason.__members__)
+
+    assert known - OUTCOMES.keys() == set(), "give the new reasons an outcome"
+    assert OUTCOMES.keys() - known == set(), "no SDK knows these reasons any more"
+
+
+@pytest.mark.parametrize("reason", OUTCOMES)
+def test_answer_with_text_ends_as_the_table_has_it(google, reason):
+    google.script(Answer(chunks=["Once ", "upon"], finish_reason=reason))
+
+    outcome = ask()
+
+    assert outcome.text == "Once upon"
+    assert end_of(outcome) == WITH_TEXT[OUTCOMES[reason]]
+    assert len(google.requests) == 1
+
+
+@pytest.mark.parametrize("reason", OUTCOMES)
+def test_answer_without_text_is_empty_or_blocked(gemini, reason):
+    gemini.script(Answer(chunks=[], thoughts=["Hm."], finish_reason=reason))
+
+    outcome = ask()
+
+    assert end_of(outcome) == ("blocked" if OUTCOMES[reason] is Outcome.BLOCKED else "empty")
+
+
+@pytest.mark.parametrize("reason", ["MODEL_ARMOR", "MALFORMED_RESPONSE"])
+def test_error_names_the_reason_of_google(google, reason):
+    google.script(Answer(chunks=["Once"], finish_reason=reason))
+
+    assert ask().error.provider_code == reason
+
+
+@pytest.mark.parametrize("reason", ["CONTINUATION", "ESCALATION", "OTHER"])
+def test_completion_names_the_reason_of_google(google, reason):
+    google.script(Answer(chunks=["Once"], finish_reason=reason))
+
+    assert ask().completion.provider_code == reason
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK"])
+def test_prompt_is_blocked_for_any_reason(google, reason):
+    google.script(Answer(block_reason=reason))
+
+    error = ask().error
+
+    assert (error.code, error.provider_code) == ("blocked", reason)
