@@ -91,7 +91,9 @@ class StreamAccumulator:
     def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
         self._text_bytes += len(chunk.text.encode(errors="replace"))
-        self._finish_reason = chunk.finish_reason or self._finish_reason
+        if chunk.finish_reason or chunk.text:
+            # Text after a finish reason: the reason came too early, and the text may be cut.
+            self._finish_reason = chunk.finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
         self._model_version = fitting_name(chunk.model_version) or self._model_version
         self._reported.add(chunk.usage or {})

@@ -6,6 +6,7 @@ from messaging.gemini.finish_reasons import OUTCOMES, Outcome
 from tests.support.fakes.gemini import Answer
 from tests.support.messaging.gemini_calls import ask
 
+TEXT = {"content": {"parts": [{"text": "Half an ans"}], "role": "model"}}
 WITH_TEXT = {
     Outcome.STOP: "stop",
     Outcome.MAX_TOKENS: "max_tokens",
@@ -14,6 +15,10 @@ WITH_TEXT = {
     Outcome.BROKEN: "interrupted",
     Outcome.UNFINISHED: "interrupted",
 }
+
+
+def message(**candidate):
+    return {"candidates": [{**candidate, "index": 0}]}
 
 
 def end_of(outcome):
@@ -71,3 +76,31 @@ def test_prompt_is_blocked_for_any_reason(google, reason):
     error = ask().error
 
     assert (error.code, error.provider_code) == ("blocked", reason)
+
+
+@pytest.mark.parametrize("ending", ["end", "drop", "error"])
+@pytest.mark.parametrize("reason", ["STOP", "MAX_TOKENS", "SAFETY"])
+def test_text_after_a_finish_reason_voids_the_reason(google, reason, ending):
+    google.script(Answer(messages=[message(finishReason=reason), message(**TEXT)], ending=ending))
+
+    outcome = ask()
+
+    assert outcome.text == "Half an ans"
+    assert outcome.error.code == "interrupted"
+    assert len(google.requests) == 1
+
+
+def test_last_finish_reason_counts(google):
+    last = message(**TEXT, finishReason="MAX_TOKENS")
+    google.script(Answer(messages=[message(finishReason="STOP"), last]))
+
+    assert ask().completion.finish_reason == "max_tokens"
+
+
+def test_usage_after_the_finish_reason_leaves_the_reason(google):
+    usage = {"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 3}}
+    google.script(Answer(messages=[message(**TEXT, finishReason="STOP"), usage], ending="drop"))
+
+    completion = ask().completion
+
+    assert (completion.finish_reason, completion.usage.prompt_tokens) == ("stop", 9)

@@ -148,3 +148,18 @@ def test_end_whose_cost_cannot_be_written_is_a_failure_without_cost(
 def price_at_most(settings: Any) -> None:
     most = dict.fromkeys(["input_price", "cached_price", "output_price"], 2**63 - 1)
     GeminiModel.objects.update_or_create(name=settings.GEMINI_MODEL, defaults=most)
+
+
+@pytest.mark.parametrize("counts", [{"totalTokenCount": 54}, {"promptTokenCount": 0}])
+def test_room_learns_nothing_from_a_report_without_the_prompt(
+    counts: dict[str, int], alice: User, google: FakeGemini
+) -> None:
+    room = make_room(alice)
+    google.script(Answer(chunks=["Once."], usage_counts=counts))
+
+    reply = run(post(room, "A long prompt. " * 40))
+
+    room.refresh_from_db()
+    assert room.characters_per_token == Chatroom().characters_per_token
+    assert reply.output_tokens > 0
+    assert UsageRecord.objects.get().cost_micro_usd > 0
