@@ -19,6 +19,8 @@ from messaging.gemini.finish_reasons import Outcome, outcome_for
 BYTES_PER_TOKEN = 4
 # A hundred context windows: a larger figure is a fault, and may not fit the column.
 MOST_TOKENS = 100_000_000
+# The longest answer of any model, 65,536 tokens, at 16 bytes a token.
+MOST_TEXT_BYTES = 1_048_576
 # The columns for the model version and for the provider's code.
 LONGEST_NAME = 64
 
@@ -76,7 +78,10 @@ def fitting_name(name: str) -> str:
 
 
 class StreamAccumulator:
-    """An answer while chunks come in; the text of each chunk goes to `on_delta`."""
+    """An answer while chunks come in; the text of each chunk goes to `on_delta`.
+
+    An answer that `is_full` ends as the longest answer does. The backend then stops reading.
+    """
 
     def __init__(self, request: Request, on_delta: OnDelta) -> None:
         self._on_delta = on_delta
@@ -84,20 +89,31 @@ class StreamAccumulator:
         self._reported = ReportedTokens()
         self._is_geminis = False
         self._text_bytes = 0
+        self.is_full = False
         self._finish_reason = ""
         self._block_reason = ""
         self._model_version = ""
 
     def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
-        self._text_bytes += len(chunk.text.encode(errors="replace"))
+        text = self._cut(chunk.text)
         if chunk.finish_reason or chunk.text:
             # Text after a finish reason: the reason came too early, and the text may be cut.
-            self._finish_reason = chunk.finish_reason
+            self._finish_reason = "MAX_TOKENS" if self.is_full else chunk.finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
         self._model_version = fitting_name(chunk.model_version) or self._model_version
         self._reported.add(chunk.usage or {})
-        self._on_delta(TextDelta(chunk.text))
+        self._on_delta(TextDelta(text))
+
+    def _cut(self, text: str) -> str:
+        """Count a text, and cut the text that makes an answer too large."""
+        encoded = text.encode(errors="replace")
+        left = MOST_TEXT_BYTES - self._text_bytes
+        if len(encoded) > left:
+            self.is_full = True
+            text = encoded[:left].decode(errors="ignore")
+        self._text_bytes += min(len(encoded), left)
+        return text
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
         """Return the end of the answer; raises GeminiError or Cancelled.

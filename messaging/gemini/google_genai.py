@@ -49,7 +49,7 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> Gem
     garbage = (ValueError, TypeError, AttributeError, KeyError)
     async with AsyncExitStack() as opened, aclosing(chunks):
         _opened.set(opened)
-        while True:
+        while not answer.is_full:
             try:
                 chunk = await anext(chunks, None)
             except (errors.APIError, httpx2.HTTPError, *garbage) as error:
@@ -57,8 +57,9 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> Gem
                 # the context of a raised error.
                 return _failure_for(error)
             if chunk is None:
-                return None
+                break
             answer.add(chunk)
+    return None
 
 
 async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:

@@ -52,7 +52,7 @@ class Backend(BaseBackend):
         answer = StreamAccumulator(request, on_delta)
         failed = None
         with cancellable(cancelled), closing(_chunks(client, request)) as chunks:
-            while not cancelled.is_set:
+            while not (cancelled.is_set or answer.is_full):
                 try:
                     chunk = next(chunks, None)
                 except failures as error:

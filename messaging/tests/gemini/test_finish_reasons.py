@@ -104,3 +104,27 @@ def test_usage_after_the_finish_reason_leaves_the_reason(google):
     completion = ask().completion
 
     assert (completion.finish_reason, completion.usage.prompt_tokens) == ("stop", 9)
+
+
+@pytest.mark.parametrize("text", ["x", "\u00e9", "🦄"])
+def test_answer_beyond_the_bound_is_cut_and_not_read_on(google, monkeypatch, text):
+    monkeypatch.setattr("messaging.gemini.answer.MOST_TEXT_BYTES", 1_001)
+    google.script(Answer(chunks=[text * 200] * 10, ending="hang"))
+
+    outcome = ask()
+
+    assert outcome.completion.finish_reason == "max_tokens"
+    assert 997 < len(outcome.text.encode()) <= 1_001
+    assert set(outcome.text) == {text}
+    assert outcome.completion.usage.output_tokens > 0
+    google.wait_for(lambda fake: fake.requests[0].client_closed)
+    assert len(google.requests) == 1
+
+
+def test_answer_of_the_size_of_the_bound_is_whole(google, monkeypatch):
+    monkeypatch.setattr("messaging.gemini.answer.MOST_TEXT_BYTES", 20)
+    google.script(Answer(chunks=["1234567890"] * 2))
+
+    outcome = ask()
+
+    assert (len(outcome.text), outcome.completion.finish_reason) == (20, "stop")
