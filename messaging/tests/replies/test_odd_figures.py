@@ -11,6 +11,8 @@ from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from messaging.conversation.titles import title_room
 from messaging.models import GeminiModel, Message
+from messaging.replies.claims import claim_reply
+from messaging.tasks import sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
@@ -143,6 +145,25 @@ def test_end_whose_cost_cannot_be_written_is_a_failure_without_cost(
     assert (reply.status, reply.error_code, reply.content) == ("failed", "internal", "")
     assert len(gemini.requests) == 1
     assert UsageRecord.objects.get().cost_micro_usd == 0
+
+
+def test_cost_that_fits_no_column_keeps_no_title_and_no_sweep_back(
+    alice: User, gemini: FakeGemini, settings: Any
+) -> None:
+    room, other = make_room(alice), make_room(alice)
+    run(post(room))
+    price_at_most(settings)
+    reply = post(other)
+    claim_reply(reply_id=reply.pk, now=timezone.now() - timedelta(minutes=5))
+    DailyQuota.objects.update(cost_micro_usd=2**63 - 1)
+    gemini.script(Answer(chunks=["Rivers"]))
+
+    title_room(chatroom_id=room.pk)
+    swept = sweep_replies()
+
+    assert Chatroom.objects.get(pk=room.pk).title == "Rivers"
+    assert swept["taken_back"] == 1
+    assert UsageRecord.objects.filter(cost_micro_usd=0, estimated=True).count() == 2
 
 
 def price_at_most(settings: Any) -> None:
