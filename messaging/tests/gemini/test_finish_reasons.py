@@ -69,6 +69,7 @@ def test_completion_names_the_reason_of_google(google, reason):
     assert ask().completion.provider_code == reason
 
 
+@pytest.mark.filterwarnings("ignore:Unrecognized BlockReason")
 @pytest.mark.parametrize("reason", ["SAFETY", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK"])
 def test_prompt_is_blocked_for_any_reason(google, reason):
     google.script(Answer(block_reason=reason))
