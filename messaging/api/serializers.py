@@ -103,7 +103,6 @@ class MessageSerializer(ReadSerializer[Message]):
         }
 
     def get_finish_reason(self, message: Message) -> str | None:
-        """Return the end of a complete reply: `stop`, `max_tokens` (cut off) or `other`."""
         return message.finish_reason or None
 
     def get_feedback(self, message: Message) -> Feedback | None:

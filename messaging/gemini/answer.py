@@ -58,7 +58,7 @@ class ReportedTokens:
                 self._impossible.add(name)
 
     def usage(self, *, prompt_bytes: int, text_bytes: int) -> Usage:
-        """Return the usage; four bytes of text count as a token where a figure is missing."""
+        """Return the usage; a missing figure is estimated at four bytes a token."""
         tokens = self._largest
         prompt, output = tokens.get("prompt_tokens", 0), tokens.get("output_tokens", 0)
         cached = tokens.get("cached_tokens", 0)

@@ -7,8 +7,8 @@ The support ended on 2025-11-30; google_genai is the better choice. Limits of th
 - no gRPC: the SDK allows gRPC over TLS only, so not to a fake or a gateway on loopback.
 
 messaging.gemini.legacy.network corrects faults of the SDK: errors inside an array, errors in
-mid-stream, thoughts joined to the answer, names of reasons newer than the SDK. The SDK is imported at the first use. The import costs
-0.5 s and 78 MB.
+mid-stream, thoughts joined to the answer, names of reasons newer than the SDK. The SDK is imported
+at the first use. The import costs 0.5 s and 78 MB.
 """
 
 from __future__ import annotations

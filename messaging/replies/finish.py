@@ -82,9 +82,7 @@ class Ending:
         )
 
     @classmethod
-    def internal(
-        cls, reply: Message, running: RunningReply, *, priced: GeminiModel | None
-    ) -> Self:
+    def internal(cls, reply: Message, running: RunningReply, *, priced: GeminiModel | None) -> Self:
         """End an attempt after a fault of the program; any text has a cost."""
         text = running.content
         usage = estimated_usage(prompt_tokens=reply.context_tokens or 0, text=text)
@@ -206,7 +204,7 @@ def is_unanswered(ending: Ending, content: str) -> bool:
 
 
 def finish_surely(reply: Message, running: RunningReply, ending: Ending) -> None:
-    """Write the end; an end that no retry can write becomes a failure of the program."""
+    """Write the end; an end that no retry can write becomes `internal`."""
     if is_written(reply, running, ending):
         return
     internal = Ending.internal(reply, running, priced=ending.priced)

@@ -68,7 +68,9 @@ class Answer:
         return cls(status=status, error_message="The model is overloaded.", **fields)
 
     @classmethod
-    def rate_limited(cls, retry_seconds: float | str | None = None, *, day: bool = False) -> "Answer":
+    def rate_limited(
+        cls, retry_seconds: float | str | None = None, *, day: bool = False
+    ) -> "Answer":
         span = "PerDay" if day else "PerMinute"
         return cls(
             status=429,
