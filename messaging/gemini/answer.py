@@ -96,7 +96,8 @@ class StreamAccumulator:
 
     def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
-        text = self._cut(chunk.text)
+        # No column holds NUL: an answer of NUL alone has no text.
+        text = self._cut(chunk.text.replace("\x00", ""))
         if chunk.finish_reason or chunk.text:
             # Text after a finish reason: the reason came too early, and the text may be cut.
             self._finish_reason = "MAX_TOKENS" if self.is_full else chunk.finish_reason

@@ -74,6 +74,14 @@ def test_model_version_that_no_column_holds_is_not_reported(
     assert len(google.requests) == 1
 
 
+def test_answer_of_nul_alone_is_empty(alice: User, google: FakeGemini) -> None:
+    google.script(Answer(chunks=["\x00", "\x00"]))
+
+    reply = run(post(make_room(alice)))
+
+    assert (reply.status, reply.error_code) == ("failed", "empty")
+
+
 @pytest.mark.parametrize("seconds", ["9" * 15, "9" * 400, 86_401])
 def test_wait_of_more_than_a_day_is_not_reported(
     seconds: Any, alice: User, google: FakeGemini
