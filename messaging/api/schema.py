@@ -113,6 +113,13 @@ LIMIT = query(
 ID = OpenApiParameter("id", UUID_SCHEMA, "path")
 ROOM_PARAMETER = OpenApiParameter("chatroom_id", UUID_SCHEMA, "path")
 
+extend_schema_field(
+    {
+        "type": ["string", "null"],
+        "enum": ["stop", "max_tokens", "other", None],
+        "description": "Of a complete reply; `max_tokens`: the answer is cut off.",
+    }
+)(MessageSerializer.get_finish_reason)
 extend_schema_field({"type": ["string", "null"], "format": "date-time"})(
     ChatroomSerializer.get_last_message_at
 )

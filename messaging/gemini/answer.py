@@ -1,5 +1,6 @@
 """Collect a streamed answer of Gemini into text and a `Completion`, for both SDKs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from messaging.gemini.base import (
@@ -13,51 +14,107 @@ from messaging.gemini.base import (
     Usage,
 )
 from messaging.gemini.failures import unavailable
+from messaging.gemini.finish_reasons import Outcome, outcome_for
 
-# https://ai.google.dev/api/generate-content#FinishReason
-_BLOCKED = frozenset(
-    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"}
-)
-_FINISHED = {"STOP": "stop", "MAX_TOKENS": "max_tokens"}
 BYTES_PER_TOKEN = 4
-LONGEST_CODE = 40
+# A hundred context windows: a larger figure is a fault, and may not fit the column.
+MOST_TOKENS = 100_000_000
+# The longest answer of any model, 65,536 tokens, at 16 bytes a token.
+MOST_TEXT_BYTES = 1_048_576
+# The columns for the model version and for the provider's code.
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A message of the stream, free of SDK types. `text` is without the model's thoughts.
 
-    `finish_reason` and `block_reason` are Google's names, or empty.
+    `finish_reason` and `block_reason` are Google's names, or empty. `usage` has figures by the
+    field names of `Usage`, as Gemini sent the figures; None means not reported.
     """
 
     text: str = ""
     finish_reason: str = ""
     block_reason: str = ""
-    usage: Usage | None = None
+    usage: Mapping[str, object] | None = None
     model_version: str = ""
 
 
+class ReportedTokens:
+    """The tokens reported for an answer: of each figure, the largest of all reports counts.
+
+    An impossible figure counts as not reported.
+    """
+
+    def __init__(self) -> None:
+        self._largest: dict[str, int] = {}
+        self._impossible: set[str] = set()
+
+    def add(self, figures: Mapping[str, object]) -> None:
+        for name, figure in figures.items():
+            if isinstance(figure, int) and 0 <= figure <= MOST_TOKENS:
+                self._largest[name] = max(figure, self._largest.get(name, 0))
+            elif figure is not None:
+                self._impossible.add(name)
+
+    def usage(self, *, prompt_bytes: int, text_bytes: int) -> Usage:
+        """Return the usage; a missing figure is estimated at four bytes a token."""
+        tokens = self._largest
+        prompt, output = tokens.get("prompt_tokens", 0), tokens.get("output_tokens", 0)
+        cached = tokens.get("cached_tokens", 0)
+        is_estimated = bool(self._impossible - tokens.keys())
+        if not prompt:
+            prompt, is_estimated = prompt_bytes // BYTES_PER_TOKEN, True
+        if text_bytes and not output:
+            output, is_estimated = -(-text_bytes // BYTES_PER_TOKEN), True
+        if cached > prompt:
+            cached, is_estimated = 0, True
+        return Usage(prompt, output, cached, tokens.get("thinking_tokens", 0), is_estimated)
+
+
+def fitting_name(name: str) -> str:
+    """Return a name of the vendor; empty for a name that no column can hold."""
+    return name if len(name) <= LONGEST_NAME and name.isprintable() else ""
+
+
 class StreamAccumulator:
-    """An answer while chunks come in; the text of each chunk goes to `on_delta`."""
+    """An answer while chunks come in; the text of each chunk goes to `on_delta`.
+
+    An answer that `is_full` ends as the longest answer does. The backend then stops reading.
+    """
 
     def __init__(self, request: Request, on_delta: OnDelta) -> None:
         self._on_delta = on_delta
         self._request = request
-        self._reported: Usage | None = None
+        self._reported = ReportedTokens()
         self._is_geminis = False
         self._text_bytes = 0
+        self.is_full = False
         self._finish_reason = ""
         self._block_reason = ""
         self._model_version = ""
 
     def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
-        self._text_bytes += len(chunk.text.encode(errors="replace"))
-        self._finish_reason = chunk.finish_reason or self._finish_reason
+        # No column holds NUL: an answer of NUL alone has no text.
+        text = self._cut(chunk.text.replace("\x00", ""))
+        if chunk.finish_reason or chunk.text:
+            # Text after a finish reason: the reason came too early, and the text may be cut.
+            self._finish_reason = "MAX_TOKENS" if self.is_full else chunk.finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
-        self._model_version = chunk.model_version or self._model_version
-        self._reported = chunk.usage or self._reported
-        self._on_delta(TextDelta(chunk.text))
+        self._model_version = fitting_name(chunk.model_version) or self._model_version
+        self._reported.add(chunk.usage or {})
+        self._on_delta(TextDelta(text))
+
+    def _cut(self, text: str) -> str:
+        """Count a text, and cut the text that makes an answer too large."""
+        encoded = text.encode(errors="replace")
+        left = MOST_TEXT_BYTES - self._text_bytes
+        if len(encoded) > left:
+            self.is_full = True
+            text = encoded[:left].decode(errors="ignore")
+        self._text_bytes += min(len(encoded), left)
+        return text
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
         """Return the end of the answer; raises GeminiError or Cancelled.
@@ -73,12 +130,14 @@ class StreamAccumulator:
             error.usage = self._cost
             error.model_version = self._model_version
             if not error.provider_code:
-                error.provider_code = (self._block_reason or self._finish_reason)[:LONGEST_CODE]
+                error.provider_code = fitting_name(self._block_reason or self._finish_reason)
             raise error
+        outcome = outcome_for(self._finish_reason)
         return Completion(
-            _FINISHED.get(self._finish_reason, "other"),
+            outcome.value,
             self._usage,
             self._model_version or self._request.model,
+            "" if outcome is Outcome.STOP else fitting_name(self._finish_reason),
         )
 
     def _failure(self, failed: GeminiError | None) -> GeminiError | None:
@@ -86,14 +145,15 @@ class StreamAccumulator:
             return GeminiError(
                 "blocked", "Gemini's safety filters blocked the prompt. Word it differently."
             )
-        if self._finish_reason in _BLOCKED:
+        outcome = outcome_for(self._finish_reason)
+        if outcome is Outcome.BLOCKED:
             return GeminiError(
                 "blocked",
                 "Gemini's safety filters ended the answer. Word the prompt differently.",
             )
         if not self._text_bytes:
             return self._failure_without_text(failed)
-        if self._finish_reason:
+        if outcome not in (Outcome.UNFINISHED, Outcome.BROKEN):
             return None
         return GeminiError(
             "interrupted", "The answer broke off before its end. Regenerate it to get a whole one."
@@ -104,7 +164,7 @@ class StreamAccumulator:
             return failed
         if not self._is_geminis:
             return unavailable()
-        if self._finish_reason == "MAX_TOKENS":
+        if outcome_for(self._finish_reason) is Outcome.MAX_TOKENS:
             return GeminiError(
                 "empty",
                 "Gemini used up its answer's length on thinking. Ask for something smaller.",
@@ -118,14 +178,7 @@ class StreamAccumulator:
 
     @property
     def _usage(self) -> Usage:
-        """Reported usage; without a report, four bytes of text count as a token."""
-        if self._reported is not None:
-            return self._reported
         sent = [self._request.system, *(content.text for content in self._request.contents)]
-        return Usage(
-            prompt_tokens=sum(len(text.encode()) for text in sent) // BYTES_PER_TOKEN,
-            output_tokens=-(-self._text_bytes // BYTES_PER_TOKEN),
-            cached_tokens=0,
-            thinking_tokens=0,
-            estimated=True,
+        return self._reported.usage(
+            prompt_bytes=sum(len(text.encode()) for text in sent), text_bytes=self._text_bytes
         )

@@ -84,12 +84,14 @@ class Usage:
 class Completion:
     """The end of a whole answer.
 
-    `finish_reason` is `stop`, `max_tokens` or `other` (a reason unknown to the program).
+    `finish_reason` is `stop`, `max_tokens` or `other`. `provider_code` is the provider's name for a
+    reason that is not `stop`.
     """
 
     finish_reason: str
     usage: Usage
     model_version: str
+    provider_code: str = ""
 
 
 ErrorCode = Literal[

@@ -13,6 +13,9 @@ from messaging.gemini.base import GeminiError
 _TOO_LONG = re.compile(r"token count.*exceeds", re.IGNORECASE | re.DOTALL)
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED"})
 _STATUS = re.compile(r"[A-Z_]{1,40}")
+# A quota comes back within a day. A longer wait is a fault, and may not fit a timedelta.
+LONGEST_WAIT_SECONDS = 86_400.0
+_HTTP_STATUSES = range(100, 600)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
@@ -29,7 +32,11 @@ def unavailable(detail: str = "", *, retry_after: float | None = None) -> Gemini
 def failure_for_status(
     status: int, body: object, headers: Mapping[str, str] | None = None
 ) -> GeminiError:
-    """Map an HTTP error; `body` is the parsed JSON, or any other value."""
+    """Map an HTTP error; `body` is the parsed JSON, or any other value.
+
+    Inside a stream the status is a figure of the body: an impossible status counts as 500.
+    """
+    status = status if status in _HTTP_STATUSES else 500
     error = _error_in(body)
     failure = _failure(status, error, headers or {})
     failure.provider_code = f"{status} {_status_name(error)}".strip()
@@ -109,11 +116,14 @@ def _error_in(body: object) -> dict[str, Any]:
 
 
 def _retry_after(details: list[dict[str, Any]], headers: Mapping[str, str]) -> float | None:
-    """Return the seconds from RetryInfo ("3.5s") or from the Retry-After header."""
+    """Return the seconds from RetryInfo ("3.5s") or from the Retry-After header.
+
+    An impossible wait counts as not reported.
+    """
     delays = [each["retryDelay"] for each in details if "retryDelay" in each]
     for delay in (*delays, headers.get("retry-after", "")):
         match = _DURATION.fullmatch(str(delay).strip())
-        if match:
+        if match and float(match[1]) <= LONGEST_WAIT_SECONDS:
             return float(match[1])
     return None
 

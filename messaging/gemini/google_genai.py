@@ -15,7 +15,7 @@ from django.conf import settings
 
 from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
 from messaging.gemini.deadlines import CONNECT_SECONDS
 from messaging.gemini.event_loop import run
 from messaging.gemini.failures import failure_for_status, unavailable
@@ -49,7 +49,7 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> Gem
     garbage = (ValueError, TypeError, AttributeError, KeyError)
     async with AsyncExitStack() as opened, aclosing(chunks):
         _opened.set(opened)
-        while True:
+        while not answer.is_full:
             try:
                 chunk = await anext(chunks, None)
             except (errors.APIError, httpx2.HTTPError, *garbage) as error:
@@ -57,8 +57,9 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> Gem
                 # the context of a raised error.
                 return _failure_for(error)
             if chunk is None:
-                return None
+                break
             answer.add(chunk)
+    return None
 
 
 async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:
@@ -96,15 +97,17 @@ def _name(reason: Any, unspecified: str) -> str:
     return "" if name == unspecified else name
 
 
-def _usage(reported: types.GenerateContentResponseUsageMetadata | None) -> Usage | None:
+def _usage(
+    reported: types.GenerateContentResponseUsageMetadata | None,
+) -> dict[str, int | None] | None:
     if reported is None:
         return None
-    return Usage(
-        prompt_tokens=reported.prompt_token_count or 0,
-        output_tokens=reported.candidates_token_count or 0,
-        cached_tokens=reported.cached_content_token_count or 0,
-        thinking_tokens=reported.thoughts_token_count or 0,
-    )
+    return {
+        "prompt_tokens": reported.prompt_token_count,
+        "output_tokens": reported.candidates_token_count,
+        "cached_tokens": reported.cached_content_token_count,
+        "thinking_tokens": reported.thoughts_token_count,
+    }
 
 
 def _failure_for(error: Exception) -> GeminiError:

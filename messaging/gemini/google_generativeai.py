@@ -3,12 +3,12 @@
 The support ended on 2025-11-30; google_genai is the better choice. Limits of the backend:
 
 - no count of thinking tokens: the SDK's messages lack the field, `thinking_tokens` is 0;
-- no name of an unknown finish reason, and no option from Google after 2024;
+- no option from Google after 2024;
 - no gRPC: the SDK allows gRPC over TLS only, so not to a fake or a gateway on loopback.
 
 messaging.gemini.legacy.network corrects faults of the SDK: errors inside an array, errors in
-mid-stream, thoughts joined to the answer. The SDK is imported at the first use. The import costs
-0.5 s and 78 MB.
+mid-stream, thoughts joined to the answer, names of reasons newer than the SDK. The SDK is imported
+at the first use. The import costs 0.5 s and 78 MB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.conf import settings
 
 from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request, Usage
+from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
 from messaging.gemini.failures import failure_for_status, unavailable
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, cancellable
 from messaging.gemini.process import PerProcess
@@ -42,16 +42,17 @@ class Backend(BaseBackend):
 
         import requests
         from google.api_core.exceptions import GoogleAPIError
+        from google.protobuf.json_format import ParseError
 
         from messaging.gemini.legacy.network import StreamedError
 
         # Errors of the SDK for a body that is not Gemini's.
-        garbage = (ValueError, TypeError, AttributeError, KeyError)
+        garbage = (ParseError, ValueError, TypeError, AttributeError, KeyError)
         failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
         answer = StreamAccumulator(request, on_delta)
         failed = None
         with cancellable(cancelled), closing(_chunks(client, request)) as chunks:
-            while not cancelled.is_set:
+            while not (cancelled.is_set or answer.is_full):
                 try:
                     chunk = next(chunks, None)
                 except failures as error:
@@ -107,19 +108,20 @@ def _chunk(message: GenerateContentResponse) -> Chunk:
 
 
 def _name(message: Any, field: str) -> str:
-    """Return the name of an enum's value; an unknown value stays a number."""
+    """Return the name of an enum's value; empty for the value 0."""
+    from messaging.gemini.legacy.network import newer_name
+
     number = getattr(message, field)
     known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
-    return (known.name if known else str(number)) if number else ""
+    return (known.name if known else newer_name(number)) if number else ""
 
 
-def _usage(reported: Any) -> Usage:
-    return Usage(
-        prompt_tokens=reported.prompt_token_count,
-        output_tokens=reported.candidates_token_count,
-        cached_tokens=reported.cached_content_token_count,
-        thinking_tokens=0,
-    )
+def _usage(reported: Any) -> dict[str, int]:
+    return {
+        "prompt_tokens": reported.prompt_token_count,
+        "output_tokens": reported.candidates_token_count,
+        "cached_tokens": reported.cached_content_token_count,
+    }
 
 
 def _failure_for(error: Exception) -> GeminiError:

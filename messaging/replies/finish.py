@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Self
@@ -18,7 +18,7 @@ from gemchat.stores.statements import fetch
 from messaging.gemini import Cancelled, Completion, GeminiError, Usage
 from messaging.models import INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel
-from messaging.replies.ledger import build_settlement, record, waited_ms
+from messaging.replies.ledger import build_settlement, estimated_usage, record, waited_ms
 from messaging.replies.metrics import count_end
 from messaging.replies.requeue import requeue
 from messaging.replies.running import STOP, RunningReply
@@ -34,6 +34,9 @@ REFUNDED_FAILURES = frozenset(
 # text count too: the first GIVE_BACKS_PER_DAY of a day give the slot back. All other failures lie
 # in the user's request, and give nothing back.
 CHARGED_FAILURES = frozenset({"empty", "timeout"})
+INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
+# PostgreSQL's class of errors for a value beyond a limit, as a text too long for an index.
+PROGRAM_LIMIT_EXCEEDED = "54"
 # A restart of PostgreSQL takes seconds. The lease and the sweep end a longer outage.
 OUTAGE_WAITS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 8)
 
@@ -61,6 +64,7 @@ class Ending:
         return cls(
             Message.Status.COMPLETE,
             finish_reason=completion.finish_reason,
+            provider_code=completion.provider_code,
             model_version=completion.model_version,
             usage=completion.usage,
             characters_per_token=characters_per_token,
@@ -75,6 +79,19 @@ class Ending:
             provider_code=error.provider_code,
             model_version=error.model_version,
             usage=error.usage,
+        )
+
+    @classmethod
+    def internal(cls, reply: Message, running: RunningReply, *, priced: GeminiModel | None) -> Self:
+        """End an attempt after a fault of the program; any text has a cost."""
+        text = running.content
+        usage = estimated_usage(prompt_tokens=reply.context_tokens or 0, text=text)
+        return cls(
+            Message.Status.FAILED,
+            INTERNAL,
+            INTERNAL_DETAIL,
+            usage=usage if text else None,
+            priced=priced,
         )
 
     @classmethod
@@ -186,22 +203,59 @@ def is_unanswered(ending: Ending, content: str) -> bool:
     return ending.status == Message.Status.FAILED and ending.error_code in CHARGED_FAILURES
 
 
-def finish_with_retries(reply: Message, running: RunningReply, ending: Ending) -> None:
+def finish_surely(reply: Message, running: RunningReply, ending: Ending) -> None:
+    """Write the end; an end that no retry can write becomes `internal`."""
+    if is_written(reply, running, ending):
+        return
+    internal = Ending.internal(reply, running, priced=ending.priced)
+    if not is_written(reply, running, internal):
+        # Nothing of this ending comes from outside.
+        finish_with_retries(reply, running, replace(internal, usage=None), has_text=False)
+
+
+def is_written(reply: Message, running: RunningReply, ending: Ending) -> bool:
+    """Write the end; False if no retry can write the values."""
+    try:
+        finish_with_retries(reply, running, ending)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        # Without the message and the traceback: PostgreSQL quotes the row, and with it the text.
+        cause = getattr(error.__cause__, "sqlstate", None) or "no SQL error"
+        logger.error(
+            "The end of reply %s cannot be written: %s, %s", reply.pk, type(error).__name__, cause
+        )
+        return False
+    return True
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether a later write of the same values may succeed."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
+    return isinstance(error, DATABASE_ERRORS) and not sqlstate.startswith(PROGRAM_LIMIT_EXCEEDED)
+
+
+def finish_with_retries(
+    reply: Message, running: RunningReply, ending: Ending, *, has_text: bool = True
+) -> None:
     """Write the end, with waits for a restart of the database.
 
     The answer is here and paid for. If the lease is lost meanwhile, nothing is written.
     """
+    content = running.content if has_text else ""
     for wait in OUTAGE_WAITS_SECONDS:
         try:
-            return finish(reply, running, ending)
+            return finish(reply, running, ending, content=content)
         except DATABASE_ERRORS as error:
+            if not is_outage(error):
+                raise
             logger.warning("The end of reply %s waits for the database: %s", reply.pk, error)
             connection.close()
             time.sleep(wait)
-    return finish(reply, running, ending)
+    return finish(reply, running, ending, content=content)
 
 
-def finish(reply: Message, running: RunningReply, ending: Ending) -> None:
+def finish(reply: Message, running: RunningReply, ending: Ending, *, content: str) -> None:
     """Write the end of an attempt, unless another attempt has the reply; notify readers."""
     if ending.status == Message.Status.QUEUED:
         wait = timedelta(seconds=ending.wait_seconds)
@@ -214,7 +268,7 @@ def finish(reply: Message, running: RunningReply, ending: Ending) -> None:
             retry_at=retry_at,
         )
         return
-    if not store_end(reply, content=running.content, ending=ending):
+    if not store_end(reply, content=content, ending=ending):
         logger.warning("Reply %s was taken up by another attempt", reply.pk)
         if ending.usage is not None:
             record(

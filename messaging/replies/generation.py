@@ -15,13 +15,11 @@ from messaging.models import INTERNAL, Message
 from messaging.models.gemini_models import GeminiModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
-from messaging.replies.finish import Ending, finish, finish_with_retries
-from messaging.replies.ledger import estimated_usage
+from messaging.replies.finish import INTERNAL_DETAIL, Ending, finish_surely
 from messaging.replies.running import RunningReply, running_replies
 
 logger = logging.getLogger(__name__)
 
-INTERNAL_DETAIL = "Something went wrong here. Regenerate in a moment."
 # Ends a reply after a crash of the worker, or a wait, in each attempt.
 MAX_ATTEMPTS = 10
 
@@ -38,25 +36,22 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     reply = claimed.reply
     running = running_replies.start(reply.pk, reply.attempt)
     priced = None
+    fault: Exception | None = None
     try:
         priced = model_in_service(claimed.models, reply.model, on=timezone.now().date())
         ending = _run_attempt(reply, running, priced, newest=claimed.newest)
     except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the reply to a worker with a database.
         raise
-    except Exception:
+    except Exception as error:
         # The edge of the task: the reply must not stay active for ever.
-        usage = (
-            estimated_usage(prompt_tokens=reply.context_tokens or 0, text=running.content)
-            if running.content
-            else None
-        )
-        failed = Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL, usage=usage)
-        finish(reply, running, replace(failed, priced=priced))
-        raise
+        fault = error
+        ending = Ending.internal(reply, running, priced=priced)
     finally:
         running_replies.finish(running)
-    finish_with_retries(reply, running, ending)
+    finish_surely(reply, running, ending)
+    if fault is not None:
+        raise fault
     return reply
 
 

@@ -4,11 +4,12 @@ An attempt counts once the backend has the request. A refusal by a status does n
 broken connection before any answer. Where Gemini reported no usage, the tokens are estimated.
 """
 
+import logging
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from billing.models import UsageRecord
@@ -19,6 +20,10 @@ from messaging.gemini.answer import BYTES_PER_TOKEN
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel
 
+logger = logging.getLogger(__name__)
+
+# The largest value of the columns for milliseconds: 24 days.
+LONGEST_WAIT_MS = 2**31 - 1
 NO_USAGE = Usage(0, 0, 0, 0, estimated=True)
 
 
@@ -80,6 +85,18 @@ def build_settlement(
 def record(reply: Message, **fields: Any) -> None:
     """Record an attempt without the end of a reply; a recorded attempt stays unchanged.
 
+    A cost that fits no column must not keep a reply from the queue: the attempt then costs nothing.
+    """
+    try:
+        _record(reply, **fields)
+    except (DataError, OverflowError) as error:
+        logger.error("The cost of reply %s fits no column: %s", reply.pk, type(error).__name__)
+        _record(reply, **{**fields, "usage": NO_USAGE})
+
+
+def _record(reply: Message, **fields: Any) -> None:
+    """Record an attempt.
+
     Where the room is erased, the user may be erased too: the entry then names nobody.
     """
     with transaction.atomic():
@@ -111,4 +128,5 @@ def waited_ms(reply: Message, *, until: datetime | None) -> int | None:
     """Return the wait of a person since the send; None for a retry by staff."""
     if until is None or reply.attempts_reset:
         return None
-    return max(0, int((until - reply.created_at) / timedelta(milliseconds=1)))
+    waited = int((until - reply.created_at) / timedelta(milliseconds=1))
+    return min(max(0, waited), LONGEST_WAIT_MS)

@@ -244,6 +244,17 @@ def test_going_offline_and_back_loses_nothing(
     forget_network_errors(browse)
 
 
+@once
+@pytest.mark.parametrize("reason", ["MAX_TOKENS", "CONTINUATION", "OTHER", "MODEL_ARMOR"])
+def test_early_end_has_a_sentence(browse: Browsing, stack: Stack, reason: str) -> None:
+    page, _, _ = open_room(browse, stack)
+
+    send(page, directive(Answer(chunks=["Once"], finish_reason=reason)))
+
+    state = is_answered(page).locator(".state")
+    expect(state).to_contain_text(re.compile("cut off|ended the answer"))
+
+
 def test_failed_answer_says_why_and_is_asked_again(browse: Browsing, stack: Stack) -> None:
     page, person, _ = open_room(browse, stack)
     half = Answer(chunks=["Half of"], ending="drop")

@@ -1,24 +1,33 @@
-"""Patches for the older SDK's HTTP session: cancellation, errors and thoughts.
+"""Patches for the older SDK's HTTP session: cancellation, errors, thoughts and newer names.
 
 The module is imported together with the SDK, at the first use.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
+from google.ai.generativelanguage import Candidate, GenerateContentResponse
 from google.auth.transport.requests import AuthorizedSession
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from messaging.gemini.deadlines import CONNECT_SECONDS
+from messaging.gemini.finish_reasons import OUTCOMES
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, close_socket_on_cancel
 
 # Idle connections in the pool; further streams open further connections.
 _POOL_SIZE = 200
 _BETWEEN_MESSAGES = "[], \r\n\t"
+# The SDK's enums lack the newer names. The names go through protobuf as numbers from here on.
+_FIRST_NEWER_NUMBER = 1_000
+_NEWER_NAMES = ["UNKNOWN", *OUTCOMES, "JAILBREAK"]
+_FINISH_REASONS = Candidate.FinishReason.__members__
+_BLOCK_REASONS = GenerateContentResponse.PromptFeedback.BlockReason.__members__
+_ENUMS_AS_NUMBERS = "%3Benum-encoding%3Dint"
+_INT32 = range(-(2**31), 2**31)
 
 
 class StreamedError(Exception):
@@ -38,6 +47,12 @@ def patch_session(session: AuthorizedSession) -> None:
     session.hooks["response"].append(_patch_response)
     # On a 401 the session would try to refresh the key, and send the request twice more.
     session._refresh_status_codes = ()
+
+
+def newer_name(number: int) -> str:
+    """Return the name of a reason that the SDK's enum lacks."""
+    index = number - _FIRST_NEWER_NUMBER
+    return _NEWER_NAMES[index] if 0 <= index < len(_NEWER_NAMES) else str(number)
 
 
 def json_or_none(response: requests.Response) -> Any:
@@ -63,13 +78,13 @@ def _patch_response(response: requests.Response, **_: Any) -> None:
 
 
 def _patched_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
-    """Yield the stream's array message by message, without thoughts."""
+    """Yield the stream's array message by message, in a form for the SDK."""
     opening = "["
     try:
         for message in _messages(_close_on_cancel(response, texts)):
             if "error" in message:
                 raise StreamedError(message)
-            yield opening + json.dumps(_without_thoughts(message), ensure_ascii=False)
+            yield opening + json.dumps(_readable(message), ensure_ascii=False)
             opening = ","
         if opening == ",":
             yield "]"
@@ -106,12 +121,26 @@ def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
         raise ValueError("the array ends within a message")
 
 
-def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
+def _readable(message: dict[str, Any]) -> dict[str, Any]:
+    """Remove the thoughts, and replace each value that the SDK's protobuf cannot read."""
     for candidate in message.get("candidates", []):
         content = candidate.get("content", {})
         if "parts" in content:
             content["parts"] = [part for part in content["parts"] if not part.get("thought")]
+        _replace_newer_name(candidate, "finishReason", _FINISH_REASONS)
+    _replace_newer_name(message.get("promptFeedback", {}), "blockReason", _BLOCK_REASONS)
+    usage = message.get("usageMetadata", {})
+    for name, figure in usage.items():
+        if name.endswith("TokenCount") and (type(figure) is not int or figure not in _INT32):
+            usage[name] = -1  # as impossible as the figure of Gemini
     return message
+
+
+def _replace_newer_name(fields: dict[str, Any], key: str, known: Mapping[str, Any]) -> None:
+    name = fields.get(key)
+    if isinstance(name, str) and name not in known:
+        index = _NEWER_NAMES.index(name) if name in _NEWER_NAMES else 0
+        fields[key] = _FIRST_NEWER_NUMBER + index
 
 
 class _Connection(HTTPConnection):
@@ -149,4 +178,6 @@ class _Adapter(HTTPAdapter):
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = (CONNECT_SECONDS, BACKSTOP_SECONDS)
+        # As numbers, which the SDK asks for, reasons newer than the SDK have no name.
+        request.url = request.url.replace(_ENUMS_AS_NUMBERS, "")
         return super().send(request, *args, **kwargs)

@@ -26,6 +26,9 @@ from tests.support.waiting import eventually
 
 pytestmark = transactional
 
+EARLY_STOP = {"candidates": [{"finishReason": "STOP"}]}
+LATE_TEXT = {"candidates": [{"content": {"parts": [{"text": "Half"}], "role": "model"}}]}
+
 
 def used_today(user: User) -> int:
     return DailyQuota.objects.usage(user=user).used
@@ -102,6 +105,9 @@ def test_task_delivered_eight_times_at_once_asks_gemini_once(
         (Answer(chunks=["Half an ans", "wer"], ending="drop"), "interrupted", True),
         (Answer(block_reason="SAFETY"), "blocked", False),
         (Answer(chunks=["Well"], finish_reason="SAFETY"), "blocked", False),
+        (Answer(chunks=["Well"], finish_reason="MODEL_ARMOR"), "blocked", False),
+        (Answer(chunks=["Well"], finish_reason="MALFORMED_FUNCTION_CALL"), "interrupted", True),
+        (Answer(messages=[EARLY_STOP, LATE_TEXT], ending="drop"), "interrupted", True),
     ],
 )
 def test_failure_has_a_code_and_gives_the_quota_back_if_not_the_users_own(

@@ -3,6 +3,12 @@
 import { fromTemplate } from "../ui.js";
 import { render } from "./markdown.js";
 
+// A whole answer that did not stop by itself. A failed reply has the sentence of its error.
+const ENDINGS = {
+  max_tokens: "The answer is cut off, as it became too long. Ask for the rest.",
+  other: "Gemini ended the answer early, and gave no reason. You can ask again.",
+};
+
 export const isInProgress = ({ status }) => status === "queued" || status === "generating";
 
 export class MessageView {
@@ -89,8 +95,7 @@ export class MessageView {
     if (isInProgress(this.message)) return this.draft ? "" : "Thinking…";
     if (status === "stopped") return "Stopped.";
     if (status === "failed") return `${error.detail} ${error.retryable ? "You can ask again." : ""}`;
-    if (reason === "max_tokens") return "The answer is cut off, as it became too long.";
-    return "";
+    return ENDINGS[reason] ?? "";
   }
 
   showVariants() {

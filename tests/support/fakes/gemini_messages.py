@@ -9,6 +9,7 @@ from typing import Any, Literal
 # As generative_service.proto numbers them: the older SDK asks for enums as integers.
 _FINISH_REASONS = ["FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION"]
 _FINISH_REASONS += ["OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"]
+_FINISH_REASONS += ["MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY"]
 _BLOCK_REASONS = ["BLOCK_REASON_UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT"]
 _UNKNOWN_NUMBER = 99
 _STATUS_NAMES = {
@@ -40,6 +41,7 @@ class Answer:
     """
 
     chunks: list[str] | None = None
+    messages: list[dict[str, Any]] | None = None  # sent unchanged, in place of chunks
     thoughts: list[str] = field(default_factory=list)
     first_delay: float = 0.0
     chunk_delay: float = 0.0
@@ -49,12 +51,14 @@ class Answer:
     finish_reason: str = "STOP"
     block_reason: str = ""
     usage: bool = True
+    usage_counts: dict[str, Any] | None = None  # in place of true counts
+    model_version: str = ""  # in place of the model of the request
     fragment_bytes: int = 0  # cuts the stream at any byte, within a character too
     status: int = 200
     error_message: str = ""
     error_status: str = ""
     error_reason: str = ""
-    retry_seconds: float | None = None
+    retry_seconds: float | str | None = None
     quota_id: str = ""
     raw_body: str | None = None  # in place of JSON, with `status`
     raw_type: str = "text/html"
@@ -64,7 +68,9 @@ class Answer:
         return cls(status=status, error_message="The model is overloaded.", **fields)
 
     @classmethod
-    def rate_limited(cls, retry_seconds: float | None = None, *, day: bool = False) -> "Answer":
+    def rate_limited(
+        cls, retry_seconds: float | str | None = None, *, day: bool = False
+    ) -> "Answer":
         span = "PerDay" if day else "PerMinute"
         return cls(
             status=429,
@@ -159,7 +165,13 @@ class Array(Form):
 
 def messages_of(received: Received, answer: Answer) -> Iterator[dict[str, Any]]:
     """The messages of one stream; the last one carries finish reason and usage."""
-    common = {"modelVersion": received.model, "responseId": "fake"}
+    if answer.messages is not None:
+        yield from answer.messages
+        return
+    common: dict[str, Any] = {
+        "modelVersion": answer.model_version or received.model,
+        "responseId": "fake",
+    }
     if answer.block_reason:
         yield {"promptFeedback": {"blockReason": answer.block_reason}, **common}
         return
@@ -195,6 +207,8 @@ def _finish(answer: Answer) -> dict[str, str]:
 def _usage(received: Received, answer: Answer) -> dict[str, Any]:
     if not answer.usage:
         return {}
+    if answer.usage_counts is not None:
+        return {"usageMetadata": answer.usage_counts}
     chunks = _text_about(received.prompt) if answer.chunks is None else answer.chunks
     prompt = sum(count_tokens(json.dumps(turn)) for turn in received.body.get("contents", []))
     counts = {
