@@ -249,6 +249,8 @@ TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
 TWILIO_FROM = env.str("TWILIO_FROM", default="")
 PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", default="IN")
 SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[]) or [PHONE_DEFAULT_REGION]
+# Kinds of numbers that are refused otherwise, as pager: accounts/phone_numbers.py has the names.
+SMS_ALLOWED_KINDS = env.list("SMS_ALLOWED_KINDS", default=[])
 SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
 # Most numbers are of one country; 2,000 new people an hour stay under the part for new numbers.
 SMS_COUNTRY_HOURLY_BUDGET = env.int("SMS_COUNTRY_HOURLY_BUDGET", default=SMS_DAILY_BUDGET // 3)
