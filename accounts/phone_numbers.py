@@ -66,9 +66,7 @@ def phone_region(mobile: str) -> str:
 
 def format_for_people(mobile: str) -> str:
     """Return an E.164 number with spaces, as +91 98123 45678."""
-    return phonenumbers.format_number(
-        phonenumbers.parse(mobile), PhoneNumberFormat.INTERNATIONAL
-    )
+    return phonenumbers.format_number(phonenumbers.parse(mobile), PhoneNumberFormat.INTERNATIONAL)
 
 
 def to_e164(text: str) -> str:
