@@ -206,6 +206,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 # The interval of the sweep for replies lost by the queue or a worker.
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
+CELERY_BEAT_SCHEDULER = "gemchat.celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
     "count-days": {"task": "backoffice.tasks.count_days", "schedule": 60.0},
