@@ -81,7 +81,7 @@ def test_send_after_that_of_a_machine_ahead_is_accepted(alice: User, alice_api: 
 
     assert [answer.status_code for answer in answers] == [202, 202, 202]
     assert answers[0].json()["data"]["message"]["parent_id"] == str(first.pk)
-    listed = [message["id"] for message in alice_api.get(url_of(room)).json()["messages"]]
+    listed = [message["id"] for message in alice_api.get(url_of(room)).json()["results"]]
     assert len(listed) == 8
     assert listed in (sorted(listed), sorted(listed, reverse=True))
 
