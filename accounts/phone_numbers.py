@@ -128,7 +128,7 @@ def _region(number: PhoneNumber) -> str:
 
 
 def _hint(digits: str) -> str:
-    """Return a hint to write the country code; with a number if `+` alone is missing."""
+    """Return a hint to write the country code, with the number that `+` would give."""
     if digits.startswith("+"):
         return ""
     number = _parsed(f"+{digits}")

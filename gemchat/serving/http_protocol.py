@@ -30,7 +30,7 @@ REFUSED_CONNECTIONS = 256
 
 
 class UnchunkedCycle(RequestResponseCycle):
-    """An answer to a client of HTTP/1.0: a body of unknown length ends with the connection."""
+    """An answer to HTTP/1.0: a body of unknown length ends with the connection."""
 
     is_unbounded = False
 

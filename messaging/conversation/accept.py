@@ -188,7 +188,10 @@ def new_prompt(
 def new_reply(
     *, message: Message, model: str, day: date, at: datetime, after: uuid.UUID | None = None
 ) -> Message:
-    """Make a queued reply with a slot of the quota of `day`, and an id after the id `after`."""
+    """Make a queued reply, with a slot of the quota of `day`.
+
+    The id sorts after the id `after`, by default the prompt's.
+    """
     return Message(
         id=uuid7_after(after or message.pk),
         chatroom_id=message.chatroom_id,

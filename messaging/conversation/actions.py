@@ -127,7 +127,7 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
 
 
 def newest_id(room: Chatroom, *, variant: Message) -> uuid.UUID:
-    """Return the newest id of a turn's variants and the active leaf, under the room's lock."""
+    """Return the newest id of a turn's variants and the room's active leaf."""
     branch.with_siblings([variant])
     return max(filter(None, [room.active_leaf, *variant.sibling_ids]))
 
