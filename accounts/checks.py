@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import Error, Tags, register
 from django.utils.module_loading import import_string
 
-from accounts.phone_numbers import EVERY_COUNTRY
+from accounts.phone_numbers import EVERY_COUNTRY, REFUSED_KINDS
 
 # For SMS_CHALLENGE. `accounts.auth.challenges` needs the models, and the models are not loaded yet.
 MODES = ("off", "auto", "always")
@@ -25,6 +25,8 @@ TWILIO = "accounts.sms.TwilioBackend"
 # stranger's, and a stolen token or code would stay valid.
 MOST_PROXIES = 10
 LONGEST_TOKEN, LONGEST_CODE = timedelta(days=7), timedelta(hours=1)
+# For SMS_ALLOWED_COUNTRIES: calling codes without a country, such as a satellite's.
+WORLDWIDE_CODES = [f"+{code}" for code in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS]
 TWILIO_SETTINGS = ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_FROM")
 
 
@@ -44,11 +46,18 @@ def _check_values() -> Iterator[Error]:
             id="gemchat.E005",
         )
     for country in settings.SMS_ALLOWED_COUNTRIES:
-        if country != EVERY_COUNTRY and country not in phonenumbers.SUPPORTED_REGIONS:
+        if country not in (EVERY_COUNTRY, *phonenumbers.SUPPORTED_REGIONS, *WORLDWIDE_CODES):
             yield Error(
                 f"SMS_ALLOWED_COUNTRIES: {country} is no country such as IN;"
                 f" {EVERY_COUNTRY} allows every country.",
                 id="accounts.E002",
+            )
+    for kind in settings.SMS_ALLOWED_KINDS:
+        if kind not in REFUSED_KINDS.values():
+            kinds = ", ".join(REFUSED_KINDS.values())
+            yield Error(
+                f"SMS_ALLOWED_KINDS: {kind} is none of {kinds}.",
+                id="accounts.E006",
             )
     if not 0 <= settings.SMS_RESERVED_SHARE < 1:
         yield Error("SMS_RESERVED_SHARE must be 0 or more, and less than 1.", id="accounts.E003")

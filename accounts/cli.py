@@ -12,6 +12,14 @@ from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 COMMAND = "command"
 
 
+def typed_mobile(text: str) -> str:
+    """Return the E.164 of an argument. Raises CommandError."""
+    try:
+        return to_e164(text)
+    except InvalidPhoneNumber as error:
+        raise CommandError(str(error)) from error
+
+
 class JsonCommand(BaseCommand):
     """A command with a `report`, printed as lines or as one JSON object."""
 
@@ -38,10 +46,7 @@ class MobileCommand(JsonCommand):
         parser.add_argument("--mobile", required=True, help="the number, such as +911234567890")
 
     def report(self, **options: Any) -> dict[str, Any]:
-        try:
-            mobile = to_e164(options["mobile"])
-        except InvalidPhoneNumber as error:
-            raise CommandError(str(error)) from error
+        mobile = typed_mobile(options["mobile"])
         return {"mobile": mobile, **self.run_for_mobile(**{**options, "mobile": mobile})}
 
     def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:

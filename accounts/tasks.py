@@ -7,7 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
+from django.db.models.functions import Now
 from prometheus_client import Counter
 
 from accounts.models import OneTimeCode
@@ -52,11 +52,10 @@ def _record_failure(code: OneTimeCode, error: SmsError) -> None:
     CODE_DELIVERIES.labels("failed").inc()
     if error.permanent or code.delivery_tries >= DELIVERY_TRIES:
         logger.error("Code %s could not be sent: %s", code.pk, error)
-        code.record_failure(error=str(error), retry_at=None)
+        code.record_failure(error=str(error), retry_after=None)
         return
     backoff_seconds = FIRST_BACKOFF_SECONDS * 2 ** (code.delivery_tries - 1)
-    retry_at = timezone.now() + timedelta(seconds=backoff_seconds)
-    code.record_failure(error=str(error), retry_at=retry_at)
+    code.record_failure(error=str(error), retry_after=timedelta(seconds=backoff_seconds))
     enqueue(DELIVER_CODE, code.pk, delay_seconds=backoff_seconds)
 
 
@@ -64,6 +63,6 @@ def _record_failure(code: OneTimeCode, error: SmsError) -> None:
 def sweep_codes() -> None:
     """Send codes again after a loss in the queue, or the death of a worker."""
     due = OneTimeCode.objects.due_for_delivery()
-    lost = due.filter(next_delivery_at__lt=timezone.now() - SWEEP_AFTER)
+    lost = due.filter(next_delivery_at__lt=Now() - SWEEP_AFTER)
     for code_id in lost.values_list("pk", flat=True):
         enqueue(DELIVER_CODE, code_id)

@@ -30,7 +30,7 @@ from django.utils import timezone
 from django_otp import DEVICE_ID_SESSION_KEY, match_token
 from django_otp.models import Device
 
-from accounts.api.serializers import LONGEST_PASSWORD
+from accounts.api.serializers import LONGEST_MOBILE, LONGEST_PASSWORD
 from accounts.auth import rate_limits
 from accounts.auth.hashers import Overloaded, hashing_permit
 from accounts.auth.rate_limits import RateLimited
@@ -66,6 +66,11 @@ class StaffSignInForm(AdminAuthenticationForm):
         "invalid_login": "Number, password and code do not match those of a member of staff.",
         "inactive": "Number, password and code do not match those of a member of staff.",
     }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # The column has room for E.164 alone; browsers cut a pasted number at Django's limit.
+        self.fields["username"].widget.attrs["maxlength"] = LONGEST_MOBILE
 
     def clean(self) -> dict[str, Any]:
         if self.request and "username" in self.cleaned_data and "password" in self.cleaned_data:

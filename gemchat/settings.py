@@ -206,6 +206,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 # The interval of the sweep for replies lost by the queue or a worker.
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
+CELERY_BEAT_SCHEDULER = "gemchat.celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
     "count-days": {"task": "backoffice.tasks.count_days", "schedule": 60.0},
@@ -249,6 +250,8 @@ TWILIO_AUTH_TOKEN = env.str("TWILIO_AUTH_TOKEN", default="")
 TWILIO_FROM = env.str("TWILIO_FROM", default="")
 PHONE_DEFAULT_REGION = env.str("PHONE_DEFAULT_REGION", default="IN")
 SMS_ALLOWED_COUNTRIES = env.list("SMS_ALLOWED_COUNTRIES", default=[]) or [PHONE_DEFAULT_REGION]
+# Kinds of numbers that are refused otherwise, as pager: accounts/phone_numbers.py has the names.
+SMS_ALLOWED_KINDS = env.list("SMS_ALLOWED_KINDS", default=[])
 SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=10_000)
 # Most numbers are of one country; 2,000 new people an hour stay under the part for new numbers.
 SMS_COUNTRY_HOURLY_BUDGET = env.int("SMS_COUNTRY_HOURLY_BUDGET", default=SMS_DAILY_BUDGET // 3)

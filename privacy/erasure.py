@@ -8,7 +8,6 @@ before this success. Large tables are erased in batches, so that no lock is held
 import logging
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -99,4 +98,4 @@ def postpone(erasure: Erasure, *, error: str, seconds: float | None = None) -> N
     if seconds is None:
         doubled = FIRST_BACKOFF_SECONDS * 2 ** min(erasure.tries - 1, 10)
         seconds = min(doubled, LONGEST_BACKOFF_SECONDS)
-    erasure.put_off(until=timezone.now() + timedelta(seconds=seconds), error=error)
+    erasure.put_off(seconds=seconds, error=error)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -38,7 +39,6 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
 
         The second value is True for a new export.
         """
-        now = timezone.now()
         with transaction.atomic():
             # The lock keeps two requests from both creating a row.
             User.objects.select_for_update(no_key=True).get(pk=user.pk)
@@ -46,11 +46,14 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
             if export is not None and (export.is_active or export.is_recent):
                 return export, False
             self.filter(user=user).delete()
-            return self.create(user=user, requested_at=now, next_try_at=now), True
+            return self.create(user=user, requested_at=timezone.now(), next_try_at=Now()), True
 
     def due(self) -> "DataExportQuerySet":
-        """Return exports without a worker, or with a dead worker."""
-        return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=timezone.now())
+        """Return exports without a worker, or with a dead worker.
+
+        The clock is PostgreSQL's, since a web process stores the time and a worker compares.
+        """
+        return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=Now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
         """Claim an export without its parts; None when already ended or claimed."""
@@ -61,7 +64,7 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
                 .update(
                     status=DataExport.Status.BUILDING,
                     attempt=F("attempt") + 1,
-                    next_try_at=timezone.now() + LEASE,
+                    next_try_at=Now() + LEASE,
                 )
             )
             if not claimed:
@@ -86,7 +89,8 @@ class DataExport(models.Model):
     status = models.CharField(max_length=8, choices=Status, default=Status.QUEUED)
     requested_at = models.DateTimeField()
     attempt = models.PositiveSmallIntegerField(default=0)
-    # The time of the next claim; while a worker has the export, the end of its lease.
+    # The time of the next claim; while a worker has the export, the end of its lease. By
+    # PostgreSQL's clock.
     next_try_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
@@ -151,7 +155,7 @@ class DataExport(models.Model):
     def add_part(self, number: int, content: bytes) -> None:
         """Store the next part of the file and renew the lease. Raises AttemptSuperseded."""
         with transaction.atomic():
-            if not self._own().update(next_try_at=timezone.now() + LEASE):
+            if not self._own().update(next_try_at=Now() + LEASE):
                 raise AttemptSuperseded
             ExportPart.objects.create(export=self, number=number, content=content)
 

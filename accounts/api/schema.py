@@ -56,9 +56,11 @@ class MobileFieldSchema(OpenApiSerializerFieldExtension):
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         return {
             "type": "string",
-            "pattern": r"^[ ().-]*\+?(?:[ ().-]*[0-9]){10,15}[ ().-]*$",
+            "pattern": r"^[^0-9]*(?:[0-9][^0-9]*){10,15}$",
             "description": "`+` and 10 to 15 digits, or the national format of the server's"
-            " region. Numbers that cannot be, and premium-rate or toll-free ones, are refused.",
+            " region. Spaces, dashes, points, parentheses, invisible characters and `tel:` are"
+            " left out. Refused: numbers that no plan has, premium-rate and toll-free numbers,"
+            " personal numbers, pagers, company numbers, voicemail and satellites.",
         }
 
 
@@ -96,6 +98,12 @@ class SignUpToken(serializers.Serializer[Any]):
     signup_token = serializers.CharField()
 
 
+class CheckedMobile(serializers.Serializer[Any]):
+    mobile = serializers.CharField(help_text="In E.164.")
+    formatted = serializers.CharField(help_text="With spaces, for people.")
+    country = serializers.CharField(help_text="As IN; the calling code of a satellite.")
+
+
 class CodeSent(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField(help_text="Seconds that the code is good for.")
     resend_after = serializers.IntegerField(help_text="Seconds until the next code can be sent.")
@@ -130,6 +138,19 @@ describe(
             )
         },
         problems=[RateLimited, Overloaded],
+        is_public=True,
+    ),
+    check_mobile=call(
+        "checkMobile",
+        "Read a mobile number as `send-otp` does, without a code",
+        description="For a form that shows how a number is understood.",
+        body=(shapes.MobileToCheckSerializer, {"mobile": "098123 45678"}),
+        answers={
+            200: (
+                CheckedMobile,
+                {**MOBILE, "formatted": "+91 98123 45678", "country": "IN"},
+            )
+        },
         is_public=True,
     ),
     send_otp=call(

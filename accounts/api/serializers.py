@@ -85,6 +85,10 @@ class MobileSerializer(serializers.Serializer[Any]):
     mobile = MobileField()
 
 
+class MobileToCheckSerializer(serializers.Serializer[Any]):
+    mobile = TextableMobileField()
+
+
 class SendCodeSerializer(serializers.Serializer[Any]):
     mobile = TextableMobileField()
     challenge_solution = UntrimmedField(required=False, max_length=1_000)

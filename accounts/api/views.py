@@ -15,6 +15,7 @@ from accounts.api.authentication import AuthenticatedRequest
 from accounts.api.serializers import (
     ChangePasswordSerializer,
     LoginSerializer,
+    MobileToCheckSerializer,
     RefreshSerializer,
     SendCodeSerializer,
     SessionSerializer,
@@ -28,6 +29,7 @@ from accounts.auth.closing import close_account
 from accounts.auth.passwords import change_password
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import Session
+from accounts.phone_numbers import format_for_people, phone_region
 from gemchat.api.client_address import client_from_request
 from gemchat.api.pagination import next_link, page_limit, read_cursor, sign_cursor
 from gemchat.api.serializers import envelope, validated
@@ -57,6 +59,13 @@ class SignInViewSet(ViewSet):
             return Response(envelope(message), status=201)
         message += " Send signup_token along with the code to keep the password."
         return Response(envelope(message, {"signup_token": token}), status=201)
+
+    @action(detail=False, methods=["post"], url_path="check-mobile")
+    def check_mobile(self, request: Request) -> Response:
+        """Read a number as send-otp does; no row shows whether the number has an account."""
+        mobile = validated(MobileToCheckSerializer, request.data)["mobile"]
+        formatted, country = format_for_people(mobile), phone_region(mobile)
+        return Response({"mobile": mobile, "formatted": formatted, "country": country})
 
     @action(detail=False, methods=["post"], url_path="send-otp")
     def send_otp(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Closing an account: at once. `privacy.erasure` erases the user in the background."""
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import AuditEvent, Erasure, User
@@ -17,9 +18,9 @@ def close_account(*, user: User, client: Client | None = None, actor: str = "") 
     with transaction.atomic():
         # The lock keeps two requests from closing the same account.
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        now = timezone.now()
         erasure, is_new = Erasure.objects.get_or_create(
-            user=user, defaults={"requested_at": now, "next_try_at": now, "actor": actor}
+            user=user,
+            defaults={"requested_at": timezone.now(), "next_try_at": Now(), "actor": actor},
         )
         if is_new:
             user.close()

@@ -22,6 +22,8 @@ from accounts.models import Session
 ISSUER = "gemchat"
 AUDIENCE = "gemchat-api"
 TAG_BYTES = 16
+# The clock of the machine that signed a token may be ahead of the clock here.
+CLOCK_LEEWAY_SECONDS = 30
 NIL = uuid.UUID(int=0)
 
 
@@ -33,7 +35,9 @@ class Key(TokenBackend):
     """simplejwt's backend for one key, with the key's id in the token's header."""
 
     def __init__(self, secret: str, *, algorithm: str) -> None:
-        super().__init__(algorithm, secret, audience=AUDIENCE, issuer=ISSUER)
+        # For `iat` and `nbf` alone: `read_access_token` checks the expiry without a leeway.
+        leeway = CLOCK_LEEWAY_SECONDS
+        super().__init__(algorithm, secret, audience=AUDIENCE, issuer=ISSUER, leeway=leeway)
         self.kid = hashlib.sha256(b"kid" + secret.encode()).hexdigest()[:8]
 
     def encode(self, payload: dict[str, Any]) -> str:

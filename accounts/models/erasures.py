@@ -1,12 +1,12 @@
 """Erasures: the account is closed at once, the rest is erased in the background."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 # A worker without a renewal of the lease is dead. Each step takes a few seconds at most.
@@ -15,15 +15,16 @@ LEASE = timedelta(seconds=60)
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
     def due(self) -> "ErasureQuerySet":
-        """Return erasures without a worker, or with a dead worker."""
-        return self.filter(next_try_at__lte=timezone.now())
+        """Return erasures without a worker, or with a dead worker.
+
+        The clock is PostgreSQL's, since a web process stores the time and a worker compares.
+        """
+        return self.filter(next_try_at__lte=Now())
 
     def claim(self, erasure_id: uuid.UUID) -> "Erasure | None":
         """Claim an erasure; None when not due, done, or claimed by another worker."""
         claimed = (
-            self.due()
-            .filter(pk=erasure_id)
-            .update(next_try_at=timezone.now() + LEASE, tries=F("tries") + 1)
+            self.due().filter(pk=erasure_id).update(next_try_at=Now() + LEASE, tries=F("tries") + 1)
         )
         return self.select_related("user").get(pk=erasure_id) if claimed else None
 
@@ -38,7 +39,8 @@ class Erasure(models.Model):
     # As in AuditEvent: empty for the user, else `command` or the id of a member of staff.
     actor = models.CharField(max_length=64, blank=True)
     tries = models.PositiveIntegerField(default=0)
-    # When the next try is due; while a worker has the erasure, when the lease runs out.
+    # When the next try is due; while a worker has the erasure, when the lease runs out. By
+    # PostgreSQL's clock.
     next_try_at = models.DateTimeField()
     # Why the erasure waits, for staff.
     error = models.CharField(max_length=200, blank=True)
@@ -57,10 +59,10 @@ class Erasure(models.Model):
     def keep_lease(self) -> bool:
         """Renew the lease; False when another worker has the erasure."""
         own = Erasure.objects.filter(pk=self.pk, tries=self.tries)
-        return own.update(next_try_at=timezone.now() + LEASE) == 1
+        return own.update(next_try_at=Now() + LEASE) == 1
 
-    def put_off(self, *, until: datetime, error: str = "") -> None:
+    def put_off(self, *, seconds: float, error: str = "") -> None:
         """Postpone the erasure to a later try, unless another worker has the lease."""
         Erasure.objects.filter(pk=self.pk, tries=self.tries).update(
-            next_try_at=until, error=error[:200]
+            next_try_at=Now() + timedelta(seconds=seconds), error=error[:200]
         )

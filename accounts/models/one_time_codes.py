@@ -3,12 +3,14 @@
 import hmac
 import secrets
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -41,7 +43,7 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
             ip=ip,
             created_at=now,
             expires_at=now + settings.OTP_LIFETIME,
-            next_delivery_at=now,
+            next_delivery_at=Now(),
         )
 
     def end(self, *, mobile: str, ending: "OneTimeCode.Ending") -> int:
@@ -50,9 +52,12 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
         )
 
     def due_for_delivery(self) -> "OneTimeCodeQuerySet":
-        """Return codes without a sender, or with a dead sender."""
+        """Return codes without a sender, or with a dead sender.
+
+        The clock is PostgreSQL's, since a web process stores the time and a worker compares.
+        """
         return self.active().filter(
-            delivery_status=OneTimeCode.Delivery.QUEUED, next_delivery_at__lte=timezone.now()
+            delivery_status=OneTimeCode.Delivery.QUEUED, next_delivery_at__lte=Now()
         )
 
     def claim_delivery(self, code_id: uuid.UUID) -> "OneTimeCode | None":
@@ -61,7 +66,7 @@ class OneTimeCodeQuerySet(models.QuerySet["OneTimeCode"]):
             self.due_for_delivery()
             .filter(pk=code_id)
             .update(
-                next_delivery_at=timezone.now() + DELIVERY_LEASE,
+                next_delivery_at=Now() + DELIVERY_LEASE,
                 delivery_tries=F("delivery_tries") + 1,
             )
         )
@@ -102,7 +107,7 @@ class OneTimeCode(models.Model):
     delivery_status = models.CharField(max_length=8, choices=Delivery, default=Delivery.QUEUED)
     delivery_tries = models.SmallIntegerField(default=0)
     delivery_error = models.CharField(max_length=200, blank=True)
-    # The time of the next try; during a delivery, the end of the lease.
+    # The time of the next try; during a delivery, the end of the lease. By PostgreSQL's clock.
     next_delivery_at = models.DateTimeField()
 
     objects = OneTimeCodeQuerySet.as_manager()
@@ -187,11 +192,11 @@ class OneTimeCode(models.Model):
         self.delivery_error = ""
         self.save(update_fields=["delivery_status", "delivery_error"])
 
-    def record_failure(self, *, error: str, retry_at: datetime | None) -> None:
-        """Store the reason of a failed delivery; without `retry_at` the delivery is given up."""
-        if retry_at is None:
-            self.delivery_status = self.Delivery.FAILED
+    def record_failure(self, *, error: str, retry_after: timedelta | None) -> None:
+        """Store the reason of a failed delivery; without `retry_after` the delivery is given up."""
+        changes: dict[str, Any] = {"delivery_error": error[:200]}
+        if retry_after is None:
+            changes["delivery_status"] = self.Delivery.FAILED
         else:
-            self.next_delivery_at = retry_at
-        self.delivery_error = error[:200]
-        self.save(update_fields=["delivery_status", "next_delivery_at", "delivery_error"])
+            changes["next_delivery_at"] = Now() + retry_after
+        OneTimeCode.objects.filter(pk=self.pk).update(**changes)

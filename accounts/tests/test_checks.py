@@ -28,6 +28,8 @@ def test_settings_of_the_tests_pass():
         ("TRUSTED_PROXY_COUNT", -1, "gemchat.E004"),
         ("PHONE_DEFAULT_REGION", "XX", "gemchat.E005"),
         ("SMS_ALLOWED_COUNTRIES", ["IN", "ALL"], "accounts.E002"),
+        ("SMS_ALLOWED_COUNTRIES", ["+91"], "accounts.E002"),
+        ("SMS_ALLOWED_KINDS", ["PAGER"], "accounts.E006"),
         ("SMS_RESERVED_SHARE", 1.0, "accounts.E003"),
         ("SMS_CHALLENGE", "on", "accounts.E004"),
         ("PHONE_DEFAULT_REGION", "india", "gemchat.E005"),

@@ -70,6 +70,20 @@ def test_unknown_user_is_a_failure_in_a_sentence(name):
         run(name, "--mobile", "9812345678")
 
 
+def test_pasted_number_is_taken_by_every_kind_of_command(alice, monkeypatch):
+    monkeypatch.setattr("getpass.getpass", lambda **options: PASSWORD)
+    pasted = "\u202a+91\u00a098000\u201300001\u202c"
+
+    report = run("user_show", "--mobile", pasted)
+    call_command("changepassword", pasted, stdout=io.StringIO())
+    call_command("createsuperuser", "--noinput", mobile="98123\u00a045678", stdout=io.StringIO())
+
+    assert report["mobile"] == alice.mobile
+    alice.refresh_from_db()
+    assert alice.has_password
+    assert User.objects.get(mobile=NUMBER).is_superuser
+
+
 @pytest.mark.parametrize("name", [*USER_COMMANDS, "otp_send", "otp_status", "otp_clear"])
 def test_text_that_is_no_number_is_a_failure_in_a_sentence(name):
     with pytest.raises(CommandError, match="Give a mobile number"):

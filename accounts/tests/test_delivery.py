@@ -62,6 +62,18 @@ def test_twilio_is_sent_the_code(twilio, code):
     assert (code.delivery_status, code.delivery_tries) == (SENT, 1)
 
 
+@pytest.mark.parametrize("seconds", [-5, 0.2, 5])
+def test_code_of_a_web_machine_with_another_clock_is_sent_at_once(outbox, monkeypatch, seconds):
+    ahead = timezone.now() + timedelta(seconds=seconds)
+    with monkeypatch.context() as web:
+        web.setattr(timezone, "now", lambda: ahead)
+        code = OneTimeCode.objects.issue(mobile=NUMBER, ip=None)
+
+    deliver_code(str(code.pk))
+
+    assert len(outbox) == 1
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_passing_failure_is_tried_again_after_a_while(twilio, code, settings, status):
     twilio.script(status)

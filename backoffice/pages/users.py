@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Session, User
 from accounts.models.users import tier_choices
+from accounts.phone_numbers import without_separators
 from backoffice.actions.accounts import ACCOUNT_ACTIONS
 from backoffice.actions.billing import QUOTA_ACTIONS, STRIPE_ACTIONS
 from backoffice.actions.privacy import PRIVACY_ACTIONS
@@ -183,6 +184,7 @@ class UserAdmin(BackOfficeAdmin):
 
 def mobile_prefix_query(term: str) -> Q:
     """Find numbers by their beginning, with or without the code of the default region."""
+    term = without_separators(term)
     digits = "".join(digit for digit in term if digit.isascii() and digit.isdigit())
     if len(digits) < SHORTEST_PREFIX:
         return Q(pk__in=[])

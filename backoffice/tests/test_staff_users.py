@@ -27,13 +27,14 @@ from tests.support.plugins.cast import api_for
 
 @pytest.mark.parametrize(
     "term",
-    ["+919800000001", "9800000001", "09800000001", "+91 98000 00001", "919800000001"],
+    ["+919800000001", "9800000001", "09800000001", "+91 98000 00001", "919800000001"]
+    + ["tel:+91\u00a098000\u201300001", "\u202a+91980000000\u202c1"],
 )
 def test_user_is_found_by_a_number_in_any_way_of_writing(staff_client, alice, bob, term):
     assert mobiles(staff_client.get(url(User), {"q": term})) == {alice.mobile}
 
 
-@pytest.mark.parametrize("term", ["+9198000", "98000", "098000", "9198000"])
+@pytest.mark.parametrize("term", ["+9198000", "98000", "098000", "9198000", "\u202a+91\u00a098000"])
 def test_users_are_found_by_the_beginning_of_their_number(staff_client, alice, bob, term):
     User.objects.create_user("+447700900123")
 

@@ -11,7 +11,11 @@ import socket
 from typing import Any
 
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from gemchat.monitoring.metrics import CONNECTIONS
 from gemchat.serving.request_body import refusal
@@ -23,6 +27,22 @@ STALLED_SECONDS = 60.0
 # Connections above WEB_CONNECTIONS get 503, except probes. Connections beyond this second limit are
 # closed.
 REFUSED_CONNECTIONS = 256
+
+
+class UnchunkedCycle(RequestResponseCycle):
+    """An answer to HTTP/1.0: a body of unknown length ends with the connection."""
+
+    is_unbounded = False
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            names = [name.lower() for name, _ in message.get("headers", [])]
+            self.is_unbounded = b"content-length" not in names
+            if self.is_unbounded:
+                self.chunked_encoding = False
+        elif self.is_unbounded:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -72,6 +92,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._cancel_header_timer()
         self.scope["state"]["is_crowded"] = len(self.connections) > settings.WEB_CONNECTIONS
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and self.cycle is not None:
+            # uvicorn has no hook for another class, and the answer has not begun yet.
+            self.cycle.__class__ = UnchunkedCycle
 
     def pause_writing(self) -> None:
         super().pause_writing()

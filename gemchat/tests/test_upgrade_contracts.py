@@ -42,6 +42,11 @@ NAMES = {
         + ["on_headers_complete", "pause_writing", "resume_writing", "send_400_response"],
     ),
     "uvicorn, status lines": ("uvicorn.protocols.http.httptools_impl", ["STATUS_LINE"]),
+    "uvicorn, answers": (
+        "uvicorn.protocols.http.httptools_impl:RequestResponseCycle",
+        ["send"],
+    ),
+    "Celery, beat": ("celery.beat:Scheduler", ["tick", "populate_heap"]),
     "psycopg": ("psycopg:Connection", ["wait", "execute", "prepare_threshold"]),
     "kombu": ("kombu.transport.redis:Channel", ["_connparams", "_create_client"]),
     "kombu, aliases": ("kombu.transport", ["TRANSPORT_ALIASES"]),

@@ -23,6 +23,7 @@ from chatrooms.statements import (
 )
 from gemchat.api.errors import DomainError
 from gemchat.stores.statements import fetch, insert_into
+from gemchat.stores.uuid7 import uuid7_after
 from messaging.models import Message, resend_after
 
 # The bytes of the rows of a prompt and a reply with indexes, without the texts.
@@ -121,15 +122,16 @@ def accept_prompt_sql() -> str:
     )
 
 
-def accept_prompt(send: AcceptPrompt) -> Accepted:
+def accept_prompt(send: AcceptPrompt, *, after: uuid.UUID | None = None) -> Accepted:
     """Store a prompt at the end of the active branch, and a reply as `queued`.
 
-    Raises Chatroom.DoesNotExist for another user's room, NewerMessageExists, TooManyWaiting, and
-    the error of a reached limit of the plan.
+    `after` is the active leaf, if the caller has locked the room. Raises Chatroom.DoesNotExist for
+    another user's room, NewerMessageExists, TooManyWaiting, and the error of a reached limit of the
+    plan.
     """
     plan, now = plan_for_user(send.user), timezone.now()
     room = Chatroom(id=send.chatroom_id, user=send.user)
-    message = new_prompt(room=room, parent_id=None, content=send.prompt, at=now)
+    message = new_prompt(room=room, parent_id=None, content=send.prompt, at=now, after=after)
     reply = new_reply(message=message, model=send.model, day=now.date(), at=now)
     values: dict[str, Any] = {
         **reserve_params(user=send.user, now=now, text_bytes=text_bytes(send.prompt)),
@@ -163,9 +165,16 @@ def text_bytes(prompt: str) -> int:
 
 
 def new_prompt(
-    *, room: Chatroom, parent_id: uuid.UUID | None, content: str, at: datetime
+    *,
+    room: Chatroom,
+    parent_id: uuid.UUID | None,
+    content: str,
+    at: datetime,
+    after: uuid.UUID | None = None,
 ) -> Message:
+    """Make a prompt with an id after the id `after`."""
     return Message(
+        id=uuid7_after(after),
         chatroom_id=room.pk,
         user_id=room.user_id,
         parent_id=parent_id,
@@ -176,9 +185,15 @@ def new_prompt(
     )
 
 
-def new_reply(*, message: Message, model: str, day: date, at: datetime) -> Message:
-    """Make a queued reply with a slot of the quota of `day`."""
+def new_reply(
+    *, message: Message, model: str, day: date, at: datetime, after: uuid.UUID | None = None
+) -> Message:
+    """Make a queued reply, with a slot of the quota of `day`.
+
+    The id sorts after the id `after`, by default the prompt's.
+    """
     return Message(
+        id=uuid7_after(after or message.pk),
         chatroom_id=message.chatroom_id,
         user_id=message.user_id,
         parent_id=message.pk,

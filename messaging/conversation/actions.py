@@ -56,9 +56,10 @@ def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str 
         accepted = accept_prompt(send)
     except NewerMessageExists:
         with transaction.atomic():
-            # The lock keeps other messages out.
-            Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
-            accepted = accept_prompt(send)
+            # The lock keeps other messages out. The newer message may be of a machine whose clock
+            # is ahead.
+            room = Chatroom.objects.locked(user=user, chatroom_id=chatroom_id)
+            accepted = accept_prompt(send, after=room.active_leaf)
     transaction.on_commit(partial(enqueue_reply, accepted.reply.pk))
     return accepted
 
@@ -86,7 +87,10 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
         quota = reserve(user=user)
         message = Message.objects.get(children=reply)
         model = same_model_if_allowed(user, reply.model)
-        variant = new_reply(message=message, model=model, day=quota.day, at=timezone.now())
+        after = newest_id(room, variant=reply)
+        variant = new_reply(
+            message=message, model=model, day=quota.day, at=timezone.now(), after=after
+        )
         Message.objects.bulk_create([variant])
         activate(room=room, variant=variant, leaf=variant, added=1)
         transaction.on_commit(partial(enqueue_reply, variant.pk))
@@ -105,7 +109,13 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         quota = reserve(user=user, prompt=prompt)
         now = timezone.now()
-        wording = new_prompt(room=room, parent_id=message.parent_id, content=prompt, at=now)
+        wording = new_prompt(
+            room=room,
+            parent_id=message.parent_id,
+            content=prompt,
+            at=now,
+            after=newest_id(room, variant=message),
+        )
         first = message.children.order_by("id").first()
         model = same_model_if_allowed(user, first.model if first else "")
         reply = new_reply(message=wording, model=model, day=quota.day, at=now)
@@ -114,6 +124,12 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
         transaction.on_commit(partial(enqueue_reply, reply.pk))
     branch.with_siblings([wording, reply])
     return Accepted(wording, reply, quota)
+
+
+def newest_id(room: Chatroom, *, variant: Message) -> uuid.UUID:
+    """Return the newest id of a turn's variants and the room's active leaf."""
+    branch.with_siblings([variant])
+    return max(filter(None, [room.active_leaf, *variant.sibling_ids]))
 
 
 def same_model_if_allowed(user: User, name: str) -> str:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts.auth.closing import close_account
 from accounts.models import Erasure, User
 from accounts.personal_data import ExportSection
 from messaging.models import Message
@@ -21,6 +22,20 @@ from tests.support.privacy.exports import let_pass, make, stored
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+def test_order_of_a_web_machine_with_another_clock_is_due_at_once(
+    carol: User, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    moment = timezone.now() + timedelta(seconds=seconds)
+    with monkeypatch.context() as web:
+        web.setattr(timezone, "now", lambda: moment)
+        order, _ = DataExport.objects.get_or_start(carol)
+        erasure = close_account(user=carol)
+
+    assert DataExport.objects.claim(order.pk) is not None
+    assert Erasure.objects.claim(erasure.pk) is not None
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 10, 200])

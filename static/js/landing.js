@@ -5,11 +5,16 @@ import { refresh, signIn } from "./api/session.js";
 import { solve } from "./challenge.js";
 import { byId, setFieldError } from "./ui.js";
 
+// Shorter numbers are refused by every plan.
+const SHORTEST_DIGITS = 10;
 const mobileForm = byId("mobile-form");
 const codeForm = byId("code-form");
 const mobile = byId("mobile");
 const code = byId("code");
 let countdown = null;
+// Until the typed number is checked, and the last number as the server understands it.
+let pause = null;
+let understood = { typed: "", formatted: "" };
 
 // A signed-in user goes to the chats. If the check fails, the form stays.
 refresh().then((isSignedIn) => isSignedIn && location.replace("/chat"), () => {});
@@ -20,6 +25,11 @@ mobileForm.addEventListener("submit", (event) => {
   busy(mobileForm, sendCode);
 });
 byId("send-code").disabled = false;
+mobile.addEventListener("input", () => {
+  clearTimeout(pause);
+  byId("mobile-understood").textContent = "";
+  pause = setTimeout(() => showUnderstood().catch(() => {}), 400);
+});
 
 codeForm.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -39,7 +49,23 @@ byId("other-mobile").addEventListener("click", () => {
   mobile.select();
 });
 
+/** Show the number as the server reads it. What the server refuses is explained at the submit. */
+async function showUnderstood() {
+  const typed = mobile.value.trim();
+  if (typed.replace(/\D/g, "").length < SHORTEST_DIGITS) return;
+  if (understood.typed !== typed) {
+    const answer = await post("/api/v1/auth/check-mobile", { mobile: typed });
+    if (!answer.ok) return;
+    understood = { typed, ...(await answer.json()) };
+  }
+  if (mobile.value.trim() === typed) {
+    byId("mobile-understood").textContent = `The code goes to ${understood.formatted}.`;
+  }
+}
+
 async function sendCode() {
+  clearTimeout(pause);
+  await showUnderstood();
   let answer = await askForCode();
   if (answer.status === 403) {
     const problem = await problemFrom(answer.clone());
@@ -47,7 +73,8 @@ async function sendCode() {
   }
   if (!answer.ok) return showRefusal(answer, codeForm.hidden ? mobile : code);
   const { data } = await answer.json();
-  byId("code-mobile").textContent = mobile.value.trim();
+  byId("code-mobile").textContent =
+    understood.typed === mobile.value.trim() ? understood.formatted : mobile.value.trim();
   byId("code-hint").textContent = data.otp
     ? "This is a development server: the code is filled in for you"
     : `It is good for ${Math.round(data.expires_in / 60)} minutes`;
@@ -59,10 +86,13 @@ async function sendCode() {
 }
 
 const askForCode = (solution) =>
-  fetch("/api/v1/auth/send-otp", {
+  post("/api/v1/auth/send-otp", { mobile: mobile.value.trim(), challenge_solution: solution });
+
+const post = (path, body) =>
+  fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ mobile: mobile.value.trim(), challenge_solution: solution }),
+    body: JSON.stringify(body),
   });
 
 /** Solve the proof of work: a second or two for this device, more for robots. */

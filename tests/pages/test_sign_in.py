@@ -76,6 +76,27 @@ def test_person_signs_up_and_is_answered(browse: Browsing, person: ApiUser) -> N
 
 
 @once
+def test_number_is_shown_as_understood_before_the_code(browse: Browsing, person: ApiUser) -> None:
+    page = visit(browse, person)
+    mobile, understood = page.get_by_label("Mobile number"), page.locator("#mobile-understood")
+    digits = person.mobile[3:]
+
+    mobile.fill(f"0{digits[:5]}\u2013{digits[5:]}")
+    expect(understood).to_have_text(f"The code goes to +91 {digits[:5]} {digits[5:]}.")
+    is_open_to_all(page)
+    mobile.fill("12345")
+    expect(understood).to_be_empty()
+    with refused(browse, page, 422):
+        mobile.fill("1-415-555-2671")
+        page.get_by_role("button", name="Text me a code").click()
+        expect(page.locator("#mobile-error")).to_contain_text("is the number +1 415-555-2671?")
+    expect(understood).to_be_empty()
+    ask_for_code(page, digits)
+
+    expect(page.locator("#code-mobile")).to_have_text(f"+91 {digits[:5]} {digits[5:]}")
+
+
+@once
 def test_form_waits_for_the_script(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person, java_script_enabled=False)
     mobile, button = page.get_by_label("Mobile number"), page.locator("#send-code")

@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib.auth.management.commands import changepassword
 from django.db import transaction
 
-from accounts.cli import COMMAND
+from accounts.cli import COMMAND, typed_mobile
 from accounts.models import AuditEvent, Session, User
 from accounts.models.audit import AccountAction
 
@@ -12,6 +12,7 @@ class Command(changepassword.Command):
     """Django's command, plus an end of every session and a line in the audit log."""
 
     def handle(self, *args: Any, **options: Any) -> str | None:
+        options["username"] = typed_mobile(options["username"])
         answer = super().handle(*args, **options)
         # Raised before, if there is no such user.
         user = User.objects.get(mobile=options["username"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 import jwt
 import pytest
@@ -66,6 +67,20 @@ def test_token_names_user_session_issuer_and_audience(tokens):
 
 def test_forging_helper_makes_tokens_that_would_be_let_in(tokens):
     assert status_of_me(forged(tokens["access_token"])) == 200
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_token_of_a_machine_whose_clock_is_some_seconds_ahead_is_let_in(tokens, claim):
+    now = int(time.time())
+
+    ahead = {seconds: {claim: now + seconds} for seconds in (5, 20, 3600)}
+    answers = [status_of_me(forged(tokens["access_token"], **ahead[key])) for key in ahead]
+
+    assert answers == [200, 200, 401]
+
+
+def test_leeway_does_not_prolong_a_token(tokens):
+    assert_refused(forged(tokens["access_token"], exp=int(time.time()) - 1))
 
 
 def test_unsigned_token_is_refused(tokens):

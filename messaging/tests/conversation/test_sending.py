@@ -2,15 +2,19 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
+from gemchat.stores.uuid7 import uuid7_at
+from messaging.conversation.accept import new_prompt, new_reply
 from messaging.models import GeminiModel, Message
-from tests.support.messaging.rooms import exchange, make_room, url_of
+from tests.support.messaging.rooms import complete, exchange, make_room, url_of
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -54,6 +58,49 @@ def test_second_send_continues_the_branch(alice: User, alice_api: APIClient) -> 
     second = alice_api.post(url_of(room), {"prompt": "And then?"}).json()["data"]
 
     assert second["message"]["parent_id"] == str(first.pk)
+
+
+def exchange_of_a_machine_ahead(room: Chatroom) -> Message:
+    """Store a turn with the ids of a web machine whose clock is 5 s ahead."""
+    now = timezone.now()
+    ahead = uuid7_at(now + timedelta(seconds=5))
+    prompt = new_prompt(room=room, parent_id=None, content="Hello", at=now, after=ahead)
+    reply = new_reply(message=prompt, model="", day=now.date(), at=now)
+    Message.objects.bulk_create([prompt, reply])
+    Chatroom.objects.record_exchange(
+        chatroom_id=room.pk, active_leaf=reply.pk, added=2, at=reply.created_at
+    )
+    return complete(reply)
+
+
+def test_send_after_that_of_a_machine_ahead_is_accepted(alice: User, alice_api: APIClient) -> None:
+    room = make_room(alice)
+    first = exchange_of_a_machine_ahead(room)
+
+    answers = [alice_api.post(url_of(room), {"prompt": f"Turn {turn}"}) for turn in range(3)]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 202]
+    assert answers[0].json()["data"]["message"]["parent_id"] == str(first.pk)
+    listed = [message["id"] for message in alice_api.get(url_of(room)).json()["results"]]
+    assert len(listed) == 8
+    assert listed in (sorted(listed), sorted(listed, reverse=True))
+
+
+@pytest.mark.parametrize("action", ["edit", "regenerate"])
+def test_variant_after_one_of_a_machine_ahead_is_the_newest(
+    alice: User, alice_api: APIClient, action: str
+) -> None:
+    first = exchange_of_a_machine_ahead(make_room(alice))
+    changed, body, key = {
+        "edit": (first.parent_id, {"prompt": "Hello again"}, "message"),
+        "regenerate": (first.pk, {}, "reply"),
+    }[action]
+
+    answer = alice_api.post(f"/api/v1/message/{changed}/{action}", body)
+
+    assert answer.status_code == 202, answer.content
+    variant = answer.json()["data"][key]
+    assert variant["sibling_ids"] == [str(changed), variant["id"]]
 
 
 def test_send_costs_a_fixed_number_of_queries(

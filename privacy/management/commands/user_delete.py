@@ -21,7 +21,7 @@ class Command(UserCommand):
         user_id = user.pk
         erasure = close_account(user=user, actor=COMMAND)
         # The cause of an earlier delay may be over.
-        erasure.put_off(until=erasure.requested_at)
+        erasure.put_off(seconds=0)
         erase_user(erasure_id=erasure.pk)
         left = Erasure.objects.filter(pk=erasure.pk).first()
         if left is not None:

@@ -37,6 +37,7 @@ ENDING = {"logOut", "logOutEverywhere", "endSession", "changePassword"}
 # Here a value of the right shape may still be refused: a cursor that was not given out, a number
 # that cannot be, a common password, a model that there is not, a key that was used before.
 JUDGED_FURTHER = {
+    "checkMobile",
     *["changePassword", "editPrompt", "forgotPassword", "listChatrooms", "listMessages", "refresh"],
     "listSessions",
     *["receiveStripeEvent", "regenerateReply", "sendCode", "sendMessage", "signInWithCode"],

@@ -283,6 +283,25 @@ def test_no_cache_keeps_what_the_web_process_answers(
     assert b"\r\ncache-control: no-store\r\n" in head.lower() + b"\r\n"
 
 
+def test_answer_to_http_1_0_is_not_chunked(person: ApiUser, stack: Stack) -> None:
+    reply = person.send(person.open_room(), "Hello")
+    bearer = f"Authorization: {person.session.headers['Authorization']}\r\n\r\n".encode()
+
+    bodies = []
+    for path in (f"message/{reply}/stream", "user/me", "nothing"):
+        request = f"GET /api/v1/{path} HTTP/1.0\r\nHost: localhost\r\n".encode()
+        _, head, body = _exchange(stack, request + bearer)
+        assert b"transfer-encoding" not in head.lower()
+        assert b"connection: close" in head.lower()
+        bodies.append(body)
+
+    assert bodies[0].startswith((b"id: ", b": ", b"retry: "))
+    assert bodies[0].endswith(b"\n\n")
+    assert b"event: reply.completed\n" in bodies[0]
+    assert json.loads(bodies[1])["mobile"] == person.mobile
+    assert json.loads(bodies[2])["status"] == 404
+
+
 def test_stream_is_neither_kept_nor_compressed(person: ApiUser, stack: Stack) -> None:
     reply = person.send(person.open_room(), "Hello")
 
