@@ -80,7 +80,7 @@ def to_e164(text: str) -> str:
     # Without a country code the region is a guess.
     if not digits.startswith("+") and not phonenumbers.is_valid_number(number):
         raise InvalidPhoneNumber(
-            f"There is no such number in {settings.PHONE_DEFAULT_REGION}." + _hint(digits)
+            f"There is no such number with +{number.country_code}." + _hint(digits)
         )
     kind = REFUSED_KINDS.get(phonenumbers.number_type(number))
     region = _region(number)
