@@ -53,9 +53,10 @@ test: $(INSTALLED)
 
 APPS := accounts backoffice billing chatrooms gemchat messaging privacy
 
+# schemathesis is imported for most of a second in each process; tests of the apps use none of it.
 .PHONY: test-fast
 test-fast: $(INSTALLED)
-	@exec $(PYTEST) $(APPS) $(ARGS)
+	@exec $(PYTEST) -p no:schemathesis $(APPS) $(ARGS)
 
 # Settings of a deployment, for the checks that need one.
 DEPLOYED := set -a; . dev/lint.env; exec

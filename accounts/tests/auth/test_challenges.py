@@ -84,50 +84,53 @@ def shifted(solved):
     return {**solved, "salt": solved["salt"] + number[0], "number": int(number[1:])}
 
 
-@pytest.mark.parametrize(
-    "forge",
-    [
-        longer,
-        shifted,
-        lambda solved: {**solved, "number": solved["number"] + 1},
-        lambda solved: {**solved, "number": str(solved["number"])},
-        lambda solved: {**solved, "number": -1},
-        lambda solved: {**solved, "number": 10**4000},
-        lambda solved: {**solved, "signature": "0" * 64},
-        lambda solved: {**solved, "signature": "é"},
-        lambda solved: {**solved, "salt": None},
-        lambda solved: {"number": 1},
-        lambda solved: [],
-    ],
-)
-def test_forged_solutions_are_refused(forge):
-    document = forge(solve(ask().json()["challenge"]))
+def test_forged_solutions_are_refused():
+    solved = solve(ask().json()["challenge"])
+    forged = [
+        longer(solved),
+        shifted(solved),
+        {**solved, "number": solved["number"] + 1},
+        {**solved, "number": str(solved["number"])},
+        {**solved, "number": -1},
+        {**solved, "number": 10**4000},
+        {**solved, "signature": "0" * 64},
+        {**solved, "signature": "é"},
+        {**solved, "salt": None},
+        {"number": 1},
+        [],
+    ]
 
-    assert ask(solution=encode(document)).status_code in (403, 422)
+    accepted = [each for each in forged if ask(solution=encode(each)).status_code == 200]
+
+    assert accepted == []
+    assert ask(solution=encode(solved)).status_code == 200
 
 
-@pytest.mark.parametrize("text", ["x", "e30=", "W10=", "////", "é", "0" * 1_000])
-def test_text_that_is_no_solution_is_refused(text):
-    assert ask(solution=text).json()["code"] == "challenge_required"
+def test_text_that_is_no_solution_is_refused():
+    texts = ["x", "e30=", "W10=", "////", "é", "0" * 1_000]
+
+    codes = {text: ask(solution=text).json()["code"] for text in texts}
+
+    assert codes == dict.fromkeys(texts, "challenge_required")
 
 
 def test_challenge_is_asked_for_when_half_of_a_networks_limit_is_used(settings):
     settings.SMS_CHALLENGE = "auto"
-    settings.SMS_UNANSWERED_PER_ADDRESS = 8
-    answers = [ask(f"+9198123{number:05d}").status_code for number in range(6)]
+    settings.SMS_UNANSWERED_PER_ADDRESS = 4
+    answers = [ask(f"+9198123{number:05d}").status_code for number in range(4)]
 
-    assert answers == [200] * 5 + [403]
+    assert answers == [200] * 3 + [403]
     assert ask(OTHER_NUMBER, ip="198.51.100.7").status_code == 200
 
 
 def test_challenge_is_asked_for_when_half_of_the_open_budget_is_used(settings):
     settings.SMS_CHALLENGE = "auto"
-    settings.SMS_COUNTRY_HOURLY_BUDGET = 11  # 9 for numbers without an account
+    settings.SMS_COUNTRY_HOURLY_BUDGET = 5  # 4 for numbers without an account
     answers = [
-        ask(f"+9198123{number:05d}", ip=f"198.51.100.{number}").status_code for number in range(6)
+        ask(f"+9198123{number:05d}", ip=f"198.51.100.{number}").status_code for number in range(4)
     ]
 
-    assert answers == [200] * 5 + [403]
+    assert answers == [200] * 3 + [403]
 
 
 def test_no_challenge_is_asked_for_where_it_is_off(settings):

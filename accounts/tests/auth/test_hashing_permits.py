@@ -8,11 +8,17 @@ from django.test import Client as Browser
 
 from accounts.auth import hashers
 from accounts.models import LimitHit
+from gemchat import settings as deployed
 from gemchat.serving.permits import Permits
 from tests.support.accounts.hashers import CountingHasher
 from tests.support.accounts.sign_in import NUMBER, PASSWORD, post
 from tests.support.marks import transactional
 from tests.support.waiting import in_background
+
+
+@pytest.fixture(autouse=True)
+def deployed_hasher(settings):
+    settings.PASSWORD_HASHERS = deployed.PASSWORD_HASHERS
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.support.waiting import at_once, in_background
 
 pytestmark = pytest.mark.django_db
 
+LIMIT = 6
+
 
 def numbers():
     return (f"+9198123{number:05d}" for number in itertools.count())
@@ -37,16 +39,16 @@ def forged():
 
 @pytest.fixture(autouse=True)
 def small_limits(settings):
-    """A tenth of the numbers of a deployment, and no challenge."""
-    settings.SMS_UNANSWERED_PER_ADDRESS = 20
-    settings.CODE_FAILURES_PER_ADDRESS = 20
-    settings.SIGNUPS_PER_ADDRESS = 20
+    """Limits that few requests reach, and no challenge."""
+    settings.SMS_UNANSWERED_PER_ADDRESS = LIMIT
+    settings.CODE_FAILURES_PER_ADDRESS = LIMIT
+    settings.SIGNUPS_PER_ADDRESS = LIMIT
     settings.SMS_CHALLENGE = "off"
 
 
-def test_address_gets_twenty_unanswered_codes_an_hour():
+def test_address_gets_a_limit_of_unanswered_codes_an_hour():
     mobiles = numbers()
-    for _ in range(20):
+    for _ in range(LIMIT):
         code_for(next(mobiles))
 
     refused = post("auth/send-otp", {"mobile": next(mobiles)})
@@ -58,10 +60,10 @@ def test_address_gets_twenty_unanswered_codes_an_hour():
 
 
 def test_address_gets_unanswered_codes_of_three_hours_a_day(settings):
-    settings.SMS_UNANSWERED_PER_ADDRESS = 5
+    settings.SMS_UNANSWERED_PER_ADDRESS = 2
     mobiles = numbers()
     for _ in range(3):
-        for _ in range(5):
+        for _ in range(2):
             code_for(next(mobiles))
         let_pass(timedelta(hours=1))
 
@@ -72,7 +74,7 @@ def test_address_gets_unanswered_codes_of_three_hours_a_day(settings):
 
 def test_answered_codes_do_not_count_against_the_address():
     mobiles = numbers()
-    for _ in range(22):
+    for _ in range(LIMIT + 1):
         sign_in(next(mobiles))
 
     assert post("auth/send-otp", {"mobile": next(mobiles)}).status_code == 200
@@ -81,7 +83,7 @@ def test_answered_codes_do_not_count_against_the_address():
 
 def test_code_that_is_answered_from_another_network_frees_the_one_that_asked():
     mobiles = numbers()
-    for _ in range(20):
+    for _ in range(LIMIT):
         code_for(next(mobiles))
     owned = OneTimeCode.objects.latest("created_at")
 
@@ -91,7 +93,7 @@ def test_code_that_is_answered_from_another_network_frees_the_one_that_asked():
 
 
 def test_codes_that_staff_send_count_for_no_network():
-    for mobile in itertools.islice(numbers(), 25):
+    for mobile in itertools.islice(numbers(), LIMIT + 1):
         send_code(mobile=mobile, client=None)
 
     assert not LimitHit.objects.filter(kind="network_send").exists()
@@ -99,7 +101,7 @@ def test_codes_that_staff_send_count_for_no_network():
 
 def test_rotating_x_forwarded_for_passes_no_send_limit():
     mobiles, addresses = numbers(), forged()
-    for _ in range(20):
+    for _ in range(LIMIT):
         code_for(next(mobiles), HTTP_X_FORWARDED_FOR=next(addresses))
 
     refused = post("auth/send-otp", {"mobile": next(mobiles)}, HTTP_X_FORWARDED_FOR=next(addresses))
@@ -111,7 +113,7 @@ def test_rotating_x_forwarded_for_behind_a_proxy_passes_no_limit(settings):
     settings.TRUSTED_PROXY_COUNT = 1
     mobiles, addresses = numbers(), forged()
     client = "203.0.113.77"  # what the proxy appends, whatever the client has sent
-    for _ in range(20):
+    for _ in range(LIMIT):
         code_for(next(mobiles), HTTP_X_FORWARDED_FOR=f"{next(addresses)}, {client}")
 
     refused = post(
@@ -125,7 +127,7 @@ def test_rotating_x_forwarded_for_behind_a_proxy_passes_no_limit(settings):
 
 def test_rotating_x_forwarded_for_passes_no_failure_limit():
     mobiles, addresses = numbers(), forged()
-    for _ in range(20):
+    for _ in range(LIMIT):
         answer = verify("000000", next(mobiles), HTTP_X_FORWARDED_FOR=next(addresses))
         assert answer.status_code == 400
 
@@ -137,11 +139,11 @@ def test_rotating_x_forwarded_for_passes_no_failure_limit():
 @pytest.mark.parametrize(
     ("act", "template", "allowed", "outside"),
     [
-        pytest.param("send", "2001:db8::{:x}", 6, "2001:db8:0:1::1", id="send-64"),
-        pytest.param("send", "2001:db8:0:{:x}::1", 10, "2001:db8:0:100::1", id="send-56"),
-        pytest.param("send", "2001:db8:0:{:x}00::1", 20, "2001:db8:1::1", id="send-48"),
-        pytest.param("guess", "2001:db8::{:x}", 6, "2001:db8:0:1::1", id="guess-64"),
-        pytest.param("sign up", "2001:db8::{:x}", 6, "2001:db8:0:1::1", id="sign up-64"),
+        pytest.param("send", "2001:db8::{:x}", 2, "2001:db8:0:1::1", id="send-64"),
+        pytest.param("send", "2001:db8:0:{:x}::1", 3, "2001:db8:0:100::1", id="send-56"),
+        pytest.param("send", "2001:db8:0:{:x}00::1", LIMIT, "2001:db8:1::1", id="send-48"),
+        pytest.param("guess", "2001:db8::{:x}", 2, "2001:db8:0:1::1", id="guess-64"),
+        pytest.param("sign up", "2001:db8::{:x}", 2, "2001:db8:0:1::1", id="sign up-64"),
     ],
 )
 def test_ipv6_networks_of_each_width_have_limits(act, template, allowed, outside):
@@ -156,16 +158,16 @@ def test_ipv6_networks_of_each_width_have_limits(act, template, allowed, outside
             return post("auth/verify-otp", {**body, "otp": "000000"}, ip=ip).status_code
         return post("auth/signup", {**body, "password": PASSWORD}, ip=ip).status_code
 
-    answers = [status(template.format(number)) for number in range(1, allowed + 4)]
+    answers = [status(template.format(number)) for number in range(1, allowed + 3)]
 
     assert 429 not in answers[:allowed]
-    assert answers[allowed:] == [429] * 3
+    assert answers[allowed:] == [429] * 2
     assert status(outside) != 429
 
 
 def test_wrong_codes_of_a_neighbour_leave_ones_code_usable():
     otp = code_for()
-    for mobile in itertools.islice(numbers(), 25):
+    for mobile in itertools.islice(numbers(), LIMIT):
         verify("000000", mobile)
 
     assert verify("000000", "+919812399999").status_code == 429
@@ -187,33 +189,33 @@ def test_refused_request_does_not_make_the_wait_longer():
     code_for()
     hits = LimitHit.objects.count()
 
-    for _ in range(5):
-        post("auth/send-otp", {"mobile": NUMBER})
+    post("auth/send-otp", {"mobile": NUMBER})
 
     assert LimitHit.objects.count() == hits
 
 
 @transactional
 def test_logins_at_once_are_refused_before_they_are_hashed(alice, settings, monkeypatch):
-    monkeypatch.setattr(hashers, "HASHING", Permits(40))
+    monkeypatch.setattr(hashers, "HASHING", Permits(12))
+    settings.PASSWORD_FAILURES_PER_NUMBER = 3
     settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.CountingHasher"]
     alice.set_password(PASSWORD)
     alice.save(update_fields=["password"])
     CountingHasher.hashed.clear()
 
     answers = at_once(
-        40,
+        12,
         lambda: post("auth/login", {"mobile": alice.mobile, "password": "not the one"}),
     )
 
     codes = [answer.status_code for answer in answers]
-    assert (codes.count(401), codes.count(429)) == (10, 30)
-    assert len(CountingHasher.hashed) == 10
+    assert (codes.count(401), codes.count(429)) == (3, 9)
+    assert len(CountingHasher.hashed) == 3
 
 
 def test_signups_with_passwords_are_limited_for_an_address():
     mobiles = numbers()
-    for _ in range(20):
+    for _ in range(LIMIT):
         answer = post("auth/signup", {"mobile": next(mobiles), "password": PASSWORD})
         assert answer.status_code == 201
 

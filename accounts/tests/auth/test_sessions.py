@@ -216,7 +216,7 @@ def test_odd_limit_of_sessions_is_refused(alice_api, query):
 
 def test_list_reads_no_session_that_has_ended(alice, alice_api):
     """30,000 sessions of one person made the list 11 MB; ended ones must not slow it either."""
-    ended(30_000, alice)
+    ended(1_500, alice)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE accounts_session")
         active = Session.objects.active().filter(user=alice).order_by("-pk")[:51]
@@ -227,5 +227,5 @@ def test_list_reads_no_session_that_has_ended(alice, alice_api):
     listed = alice_api.get("/api/v1/auth/sessions")
 
     plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
-    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 50
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 20
     assert len(listed.json()) == 1

@@ -149,12 +149,12 @@ def mixed_up(events, luck):
     return sent
 
 
-# 200 orders in four parts, which run side by side.
-@pytest.mark.parametrize("part", range(4))
+# 24 orders in two parts, which run side by side.
+@pytest.mark.parametrize("part", range(2))
 def test_any_order_of_duplicated_delayed_and_lost_events_ends_in_stripes_state(
     alice, alice_api, stripe, part
 ):
-    for number in range(part * 50, part * 50 + 50):
+    for number in range(part * 12, part * 12 + 12):
         luck = random.Random(number)
         stripe.objects["subscriptions"].clear()
         Subscription.objects.all().delete()

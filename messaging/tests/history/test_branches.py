@@ -8,7 +8,6 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.tests.plans import with_plan
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
 from tests.support.marks import transactional
@@ -158,17 +157,16 @@ def contents(pages: list[Any]) -> list[str]:
 
 
 def test_page_costs_as_many_queries_in_a_long_room_as_in_a_short_one(
-    carol: User, carol_api: APIClient, django_assert_num_queries: Any, settings: Any
+    carol: User, carol_api: APIClient, django_assert_num_queries: Any
 ) -> None:
-    with_plan(settings, "pro", sends_per_minute=100)
     short, long = make_room(carol), make_room(carol)
     exchange(short)
-    for _ in range(60):
+    for _ in range(6):
         exchange(long)
 
     for room in (short, long):
         with django_assert_num_queries(2):  # session, branch of the room
-            carol_api.get(url_of(room))
+            carol_api.get(f"{url_of(room)}?limit=4")
 
 
 def test_detail_shows_the_latest_fifty_and_where_the_rest_is(
@@ -289,13 +287,13 @@ def test_variant_is_made_once_for_a_key(action: str, carol: User, carol_api: API
     assert DailyQuota.objects.usage(user=carol).used == 2
 
 
-@pytest.mark.parametrize("limit", ["101", "9" * 5_000])
-def test_large_limit_is_clamped(limit: str, carol: User, carol_api: APIClient) -> None:
+def test_large_limit_is_clamped(carol: User, carol_api: APIClient) -> None:
     room = make_room(carol)
     for _ in range(51):
         exchange(room)
 
-    assert len(carol_api.get(f"{url_of(room)}?limit={limit}").json()["results"]) == 100
+    for limit in ("101", "9" * 5_000):
+        assert len(carol_api.get(f"{url_of(room)}?limit={limit}").json()["results"]) == 100
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", "²", "00", "%00"])

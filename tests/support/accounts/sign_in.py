@@ -1,5 +1,6 @@
 """Common steps of the tests of accounts: ask for codes, sign in, age rows."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -67,5 +68,5 @@ def let_pass(period: timedelta) -> None:
     Session.objects.exclude(rotated_at=None).update(rotated_at=F("rotated_at") - period)
 
 
-def statuses(answers: list[Response]) -> list[int]:
+def statuses(answers: Iterable[Response]) -> list[int]:
     return sorted(answer.status_code for answer in answers)

@@ -128,6 +128,16 @@ def quick_flush() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def quick_hashes() -> Iterator[None]:
+    """Hash passwords with MD5: each hash of Argon2 takes a tenth of a second of a slow machine.
+
+    The tests of the deployed hasher set the hasher again.
+    """
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def no_collected_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Serve no collected static files.
 
