@@ -35,11 +35,15 @@ def test_raised_exception_comes_back_and_the_thread_goes_on(
 
 
 def test_thread_goes_on_after_a_cancelled_call(threads: Threads) -> None:
-    gate = threading.Event()
+    started, gate = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        started.set()
+        assert gate.wait(20)
 
     async def run() -> int:
-        call = asyncio.create_task(threads.run(gate.wait, 20))
-        await asyncio.sleep(0)
+        call = asyncio.create_task(threads.run(wait))
+        await asyncio.to_thread(started.wait, 20)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call

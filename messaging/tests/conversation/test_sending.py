@@ -61,11 +61,11 @@ def test_second_send_continues_the_branch(alice: User, alice_api: APIClient) -> 
 
 
 def exchange_of_a_machine_ahead(room: Chatroom) -> Message:
-    """Store a turn with the ids of a web machine whose clock is 5 s ahead."""
+    """Store a turn with the ids of a web machine whose clock is 5 s ahead, and a later reply."""
     now = timezone.now()
-    ahead = uuid7_at(now + timedelta(seconds=5))
+    ahead, later = (uuid7_at(now + timedelta(seconds=seconds)) for seconds in (5, 6))
     prompt = new_prompt(room=room, parent_id=None, content="Hello", at=now, after=ahead)
-    reply = new_reply(message=prompt, model="", day=now.date(), at=now)
+    reply = new_reply(message=prompt, model="", day=now.date(), at=now, after=later)
     Message.objects.bulk_create([prompt, reply])
     Chatroom.objects.record_exchange(
         chatroom_id=room.pk, active_leaf=reply.pk, added=2, at=reply.created_at

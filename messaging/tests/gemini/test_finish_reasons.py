@@ -35,6 +35,19 @@ def test_table_has_each_finish_reason_of_both_sdks():
     assert OUTCOMES.keys() - known == set(), "no SDK knows these reasons any more"
 
 
+def test_reasons_that_gemini_added_later_have_their_outcome():
+    added = {
+        Outcome.MAX_TOKENS: ["CONTINUATION"],
+        Outcome.BLOCKED: [
+            *["MODEL_ARMOR", "LANGUAGE", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"],
+        ],
+        Outcome.BROKEN: ["MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL"],
+    }
+
+    for outcome, reasons in added.items():
+        assert {OUTCOMES[reason] for reason in reasons} == {outcome}
+
+
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_answer_with_text_ends_as_the_table_has_it(google, reason):
     google.script(Answer(chunks=["Once ", "upon"], finish_reason=reason))

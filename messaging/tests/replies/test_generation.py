@@ -51,6 +51,15 @@ def test_reply_is_stored_whole_with_its_usage(alice: User, gemini: FakeGemini) -
     assert record.prompt_tokens == reply.prompt_tokens
 
 
+def test_reply_that_gemini_cut_has_the_name_of_the_reason(alice: User, gemini: FakeGemini) -> None:
+    gemini.script(Answer(chunks=["Once"], finish_reason="CONTINUATION"))
+
+    reply = run(post(make_room(alice)))
+
+    assert (reply.status, reply.finish_reason) == ("complete", "max_tokens")
+    assert reply.provider_code == "CONTINUATION"
+
+
 def test_cost_is_taken_from_the_model_table(alice: User, gemini: FakeGemini, settings: Any) -> None:
     GeminiModel.objects.update_or_create(
         name=settings.GEMINI_MODEL,
