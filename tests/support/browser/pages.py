@@ -110,3 +110,9 @@ def picture(page: Page, name: str) -> None:
         path = Path(BASE_DIR) / "docs" / "images" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=path, animations="disabled")
+
+
+def ask_for_code(page: Page, mobile: str) -> None:
+    page.get_by_label("Mobile number").fill(mobile)
+    page.get_by_role("button", name="Text me a code").click()
+    expect(page.get_by_label("Six-digit code")).to_be_focused()
