@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from functools import cache
 
 import phonenumbers
 from django.conf import settings
@@ -96,7 +95,6 @@ def without_separators(text: str) -> str:
     return SCHEME.sub("", visible, count=1).replace(FULL_WIDTH_PLUS, "+")
 
 
-@cache
 def _is_separator(sign: str) -> bool:
     return sign in PUNCTUATION or unicodedata.category(sign) in SEPARATOR_CATEGORIES
 

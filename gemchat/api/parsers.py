@@ -12,6 +12,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
+# Accept of curl, requests, browsers' fetch, most SDKs and axios.
 PLAIN_ACCEPT = frozenset({"*/*", "application/json", "application/json, text/plain, */*"})
 # The API's own bodies have one level.
 MOST_LEVELS = 32

@@ -64,6 +64,8 @@ class LineFormatter(logging.Formatter):
         if record.exc_info:
             # As text, so that the quotes of an exception are redacted too.
             line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack_info"] = record.stack_info
         return str(self.renderer(None, level, redact(line)))
 
 

@@ -123,27 +123,27 @@ class SyncViewHandler(ASGIHandler):
 async def _acquire(wanted: Sequence[asyncio.Semaphore]) -> bool:
     """Acquire the semaphores in turn; False, with none acquired, after WAIT_FOR_THREAD_SECONDS."""
     must_wait = any(places.locked() for places in wanted)
-    acquired = []
+    acquired: list[asyncio.Semaphore] = []
     try:
         async with asyncio.timeout(WAIT_FOR_THREAD_SECONDS) if must_wait else nullcontext():
             for places in wanted:
                 await places.acquire()
                 acquired.append(places)
-    except BaseException as error:
-        for places in acquired:
-            places.release()
-        if isinstance(error, TimeoutError):
-            return False
-        raise
+    except TimeoutError:
+        return False
+    finally:
+        if len(acquired) < len(wanted):
+            for places in acquired:
+                places.release()
     return True
 
 
 def cut_references(request: HttpRequest | None, response: Any) -> None:
     """Cut the reference cycles of a request, so that Python frees the memory at once.
 
-    Django ties the request to the session, DRF ties request, view and response together. Left to
-    the garbage collector, they cost a tenth of a request's CPU, and bodies stay in memory until the
-    next collection.
+    Django ties the request to the session, DRF ties request, view and response together. The
+    garbage collector takes 6 to 8 % of the CPU of a page of messages for them. Bodies stay in
+    memory until the next collection.
     """
     if request is not None:
         vars(request).clear()

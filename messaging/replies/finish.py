@@ -205,18 +205,20 @@ def is_unanswered(ending: Ending, content: str) -> bool:
 
 def finish_surely(reply: Message, running: RunningReply, ending: Ending) -> None:
     """Write the end; an end that no retry can write becomes `internal`."""
-    if is_written(reply, running, ending):
+    content = running.content
+    if try_to_finish(reply, running, ending, content=content):
         return
     internal = Ending.internal(reply, running, priced=ending.priced)
-    if not is_written(reply, running, internal):
+    if not try_to_finish(reply, running, internal, content=content):
         # Nothing of this ending comes from outside.
-        finish_with_retries(reply, running, replace(internal, usage=None), has_text=False)
+        finish_with_retries(reply, running, replace(internal, usage=None), content="")
 
 
-def is_written(reply: Message, running: RunningReply, ending: Ending) -> bool:
+def try_to_finish(reply: Message, running: RunningReply, ending: Ending, *, content: str) -> bool:
     """Write the end; False if no retry can write the values."""
     try:
-        finish_with_retries(reply, running, ending)
+        finish_with_retries(reply, running, ending, content=content)
+    # A second try would meet any other error again, and the reply must not stay active.
     except Exception as error:
         if is_outage(error):
             raise
@@ -236,13 +238,12 @@ def is_outage(error: Exception) -> bool:
 
 
 def finish_with_retries(
-    reply: Message, running: RunningReply, ending: Ending, *, has_text: bool = True
+    reply: Message, running: RunningReply, ending: Ending, *, content: str
 ) -> None:
     """Write the end, with waits for a restart of the database.
 
     The answer is here and paid for. If the lease is lost meanwhile, nothing is written.
     """
-    content = running.content if has_text else ""
     for wait in OUTAGE_WAITS_SECONDS:
         try:
             return finish(reply, running, ending, content=content)
