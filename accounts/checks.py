@@ -81,7 +81,7 @@ def _check_values() -> Iterator[Error]:
 def _check_production() -> Iterator[Error]:
     if settings.OTP_ECHO:
         yield Error(
-            "OTP_ECHO gives codes to whoever asks for them: it goes with DEBUG only.",
+            "OTP_ECHO gives codes to everybody: allowed with DEBUG only.",
             id="gemchat.E001",
         )
     shortest = ALGORITHMS.get(settings.JWT_ALGORITHM, SHORTEST_SECRET_BYTES)

@@ -82,7 +82,7 @@ def load(key: str, *, version: str) -> Page | None:
     try:
         text = client().get(key)
     except RedisError as error:
-        logger.warning("Lists are made anew each time; Redis is down: %s", error)
+        logger.warning("Lists come from the database each time; Redis is down: %s", error)
         return None
     if not isinstance(text, str):
         return None

@@ -1,8 +1,10 @@
-"""Check the English of docstrings and comments: `python -m dev.prose [--stats] [PATH ...]`.
+"""Check the English of docstrings, comments and messages.
+
+    python -m dev.prose [--stats] [PATH ...]
 
 The rules are those of a plain technical text: short sentences, few relative clauses, no private
-words. Without a PATH the folders of `[tool.prose]` in pyproject.toml are checked. Tests and
-migrations are never checked.
+words. Without a PATH the folders of `[tool.prose]` in pyproject.toml are checked, without
+migrations. Strings of tests are not checked: they hold what people write.
 """
 
 import argparse
@@ -22,7 +24,9 @@ from dev.environment import BASE_DIR
 MAX_SENTENCE_WORDS = 25
 MAX_FIRST_LINE_WORDS = 15
 MAX_RELATIVE_WORDS = 2
-SKIPPED_FOLDERS = {"tests", "migrations", "djstripe_migrations"}
+SKIPPED_FOLDERS = {"migrations", "djstripe_migrations"}
+# A string of fewer words is a name or a key.
+MIN_MESSAGE_WORDS = 5
 
 RELATIVE = re.compile(r"\b(?:which|that|who|whom|whose|what|whoever|whatever|whichever)\b", re.I)
 PRONOUN = re.compile(r"\b(?:it|its|they|them|their|this|these|those|one)\b", re.I)
@@ -42,6 +46,8 @@ BANNED = {
 }
 BANNED_PATTERN = re.compile(rf"\b(?:{'|'.join(BANNED.values())})\b", re.I)
 CODE = re.compile(r"`[^`]*`|https?://\S+")
+# A string with one of these is SQL, Python or shell.
+CODE_IN_STRING = re.compile(r"[=;{}]|\bSELECT\b")
 # A comment for a tool, without prose.
 DIRECTIVE = re.compile(r"^(?:!|noqa|type:|pragma|fmt:|-\*-)")
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[`]*[A-Z0-9`])")
@@ -117,13 +123,38 @@ def comments(source: str) -> Iterator[Block]:
         yield block
 
 
-def blocks(source: str) -> list[Block]:
-    return sorted([*docstrings(source), *comments(source)], key=lambda block: block.line)
+def messages(source: str) -> Iterator[Block]:
+    """Yield the strings in prose outside docstrings: help texts, errors, descriptions."""
+    texts = dict[int, ast.expr]()
+    inner = set[int]()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr | ast.JoinedStr):
+            # A docstring, or the parts of an f-string.
+            inner.update(map(id, ast.iter_child_nodes(node)))
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ):
+            texts[id(node)] = node
+    for key, node in texts.items():
+        text = _text_of(node)
+        if key in inner or len(text.split()) < MIN_MESSAGE_WORDS or CODE_IN_STRING.search(text):
+            continue
+        yield Block(node.lineno, text.split("\n"), is_docstring=False)
 
 
-def faults(source: str) -> Iterator[tuple[int, str]]:
+def _text_of(node: ast.expr) -> str:
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in parts)
+
+
+def blocks(source: str, *, with_messages: bool = True) -> list[Block]:
+    found = [*docstrings(source), *comments(source), *(messages(source) if with_messages else [])]
+    return sorted(found, key=lambda block: block.line)
+
+
+def faults(source: str, *, with_messages: bool = True) -> Iterator[tuple[int, str]]:
     """Yield line and reason of each break of a rule."""
-    for block in blocks(source):
+    for block in blocks(source, with_messages=with_messages):
         first_line = len(WORD.findall(CODE.sub("code", block.lines[0])))
         if block.is_docstring and first_line > MAX_FIRST_LINE_WORDS:
             yield block.line, f"first line of {first_line} words, at most {MAX_FIRST_LINE_WORDS}"
@@ -145,12 +176,16 @@ def python_files(paths: list[Path]) -> list[Path]:
     return sorted(file for file in found if not SKIPPED_FOLDERS.intersection(file.parts))
 
 
+def faults_of(file: Path) -> list[tuple[int, str]]:
+    return list(faults(file.read_text(), with_messages="tests" not in file.parts))
+
+
 def stats(files: list[Path]) -> dict[str, float]:
     """Count per 1,000 words of docstrings and comments."""
     sentences = [
         sentence
         for file in files
-        for block in blocks(file.read_text())
+        for block in blocks(file.read_text(), with_messages=False)
         for sentence in block.sentences()
     ]
     words = sum(sentence.words for sentence in sentences)
@@ -165,7 +200,7 @@ def stats(files: list[Path]) -> dict[str, float]:
         "pronouns": per_thousand(PRONOUN),
         "private idioms": per_thousand(BANNED_PATTERN),
         "median sentence": statistics.median([s.words for s in sentences] or [0]),
-        "faults": sum(len(list(faults(file.read_text()))) for file in files),
+        "faults": sum(len(faults_of(file)) for file in files),
     }
 
 
@@ -182,7 +217,7 @@ def main(arguments: list[str] | None = None, *, root: Path = BASE_DIR) -> int:
     lines = [
         f"{file.relative_to(root) if file.is_relative_to(root) else file}:{line}: {reason}"
         for file in files
-        for line, reason in faults(file.read_text())
+        for line, reason in faults_of(file)
     ]
     print("\n".join(lines) or f"The English of {len(files)} files keeps the rules.")
     return 1 if lines else 0

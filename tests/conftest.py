@@ -1,4 +1,4 @@
-"""What tests of whole processes need: databases of their own, free ports, running stacks."""
+"""Gives tests of whole processes separate databases, free ports and running stacks."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack

@@ -10,7 +10,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def rolled_back(action: Callable[[], Result], *tables: type[models.Model]) -> tuple[Result, Rows]:
-    """Do something, read the rows of the tables, and undo it; returns its result and the rows."""
+    """Act, read the rows of the tables, and roll back; return result and rows."""
     with transaction.atomic():
         result = action()
         rows = {model.__name__: rows_of(model) for model in tables}

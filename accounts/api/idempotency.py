@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -35,6 +35,7 @@ ACCEPTED_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 LEASE = timedelta(seconds=60)
 
 Action = Callable[..., Response]
+Act = Callable[[], Response]
 Answer = Callable[..., HttpResponse]
 
 
@@ -52,7 +53,7 @@ class IdempotencyKeyReused(DomainError):
 
 class IdempotencyInProgress(DomainError):
     code = "idempotency_in_progress"
-    message = "The first request with this Idempotency-Key is still under way."
+    message = "The first request with this Idempotency-Key has not ended yet."
     status = 409
 
 
@@ -77,58 +78,56 @@ class KeyedRequest:
 
 def idempotent(action: Action) -> Answer:
     """Wrap an action with writes to the database alone: one transaction for writes and answer."""
-
-    @wraps(action)
-    def answer_once(
-        view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        keyed = KeyedRequest.from_request(request)
-        if keyed is None:
-            return action(view, request, *args, **kwargs)
-        with transaction.atomic():
-            if found := _lock_and_find(keyed):
-                return _replay(found)
-            response = action(view, request, *args, **kwargs)
-            if not _is_success(response):
-                transaction.set_rollback(True)
-                return response
-            answer = _stored_answer(response)
-            _insert(keyed, **answer)
-        return _rendered(**answer)
-
-    return answer_once
+    return _wrap(action, _answer_in_transaction)
 
 
 def idempotent_over_network(action: Action) -> Answer:
     """Wrap an action with calls to another service, if a repeated call is harmless."""
+    return _wrap(action, _answer_under_lease)
 
+
+def _wrap(action: Action, answer_once: Callable[[KeyedRequest, Act], HttpResponse]) -> Answer:
     @wraps(action)
-    def answer_once(
-        view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
+    def answer(view: Any, request: AuthenticatedRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        act = partial(action, view, request, *args, **kwargs)
         keyed = KeyedRequest.from_request(request)
-        if keyed is None:
-            return action(view, request, *args, **kwargs)
-        with transaction.atomic():
-            if found := _lock_and_find(keyed):
-                return _replay(found)
-            claim = _insert(keyed, lease_until=timezone.now() + LEASE)
-        # The lease is the fence: a request after a takeover of the key has another record.
-        own = IdempotencyRecord.objects.filter(pk=claim.pk, status=None)
-        is_kept = False
-        try:
-            response = action(view, request, *args, **kwargs)
-            if not _is_success(response):
-                return response
-            answer = _stored_answer(response)
-            own.update(**answer, lease_until=None)
-            is_kept = True
-        finally:
-            if not is_kept:
-                own.delete()
-        return _rendered(**answer)
+        return act() if keyed is None else answer_once(keyed, act)
 
-    return answer_once
+    return answer
+
+
+def _answer_in_transaction(keyed: KeyedRequest, act: Act) -> HttpResponse:
+    with transaction.atomic():
+        if found := _lock_and_find(keyed):
+            return _replay(found)
+        response = act()
+        if not _is_success(response):
+            transaction.set_rollback(True)
+            return response
+        answer = _stored_answer(response)
+        _insert(keyed, **answer)
+    return _rendered(**answer)
+
+
+def _answer_under_lease(keyed: KeyedRequest, act: Act) -> HttpResponse:
+    with transaction.atomic():
+        if found := _lock_and_find(keyed):
+            return _replay(found)
+        claim = _insert(keyed, lease_until=timezone.now() + LEASE)
+    # The lease is the fence: a request after a takeover of the key has another record.
+    own = IdempotencyRecord.objects.filter(pk=claim.pk, status=None)
+    is_stored = False
+    try:
+        response = act()
+        if not _is_success(response):
+            return response
+        answer = _stored_answer(response)
+        own.update(**answer, lease_until=None)
+        is_stored = True
+    finally:
+        if not is_stored:
+            own.delete()
+    return _rendered(**answer)
 
 
 def _lock_and_find(keyed: KeyedRequest) -> IdempotencyRecord | None:

@@ -124,8 +124,8 @@ describe(
     signup=call(
         "signUp",
         "Sign up with a mobile number",
-        description="The answer is the same for a known number. Whoever brings a password gets a"
-        " `signup_token`; sent along with the code it keeps the password.",
+        description="The answer is the same for a known number. A sign-up with a password gets a"
+        " `signup_token`; the code together with that token sets the password.",
         body=(shapes.SignUpSerializer, MOBILE),
         answers={
             201: (

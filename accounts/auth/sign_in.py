@@ -47,7 +47,7 @@ class AccountDisabled(DomainError):
 
 class AccountClosing(DomainError):
     code = "account_closing"
-    message = "The account of this number is being erased. Sign up anew when that is done."
+    message = "The account of this number is being erased. Sign up again when that is done."
     status = 409
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Mobile numbers: one account for all ways of writing one, and numbers that get no SMS."""
+"""Mobile numbers: one account for all notations, and numbers that get no SMS."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Stripe's mirror is there to read; what staff can do asks for a permission and leaves a trace."""
+"""Stripe's mirror is read-only; actions of staff need a permission and leave a trace."""
 
 import pytest
 from django.contrib.auth.models import Permission

@@ -1,4 +1,4 @@
-"""The figures of the first page: counted by day, again and again to the same, and drawn."""
+"""The figures of the first page: each count of a day gives the same."""
 
 import uuid
 from datetime import UTC, datetime, timedelta

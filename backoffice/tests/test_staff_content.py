@@ -1,4 +1,4 @@
-"""What people wrote: hidden from staff, but for those who may read it and say why."""
+"""The texts of people: hidden from staff without a permission and a reason."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Every page and action of the back office: what it costs, and which role may do what."""
+"""The cost and the permitted roles of every page and action of the back office."""
 
 import pytest
 from django.contrib import admin
@@ -31,7 +31,7 @@ SEEN = {
 }
 
 SUPPORT, BILLING, OPS = "Support", "Billing", "Ops"
-# Whoever may do it, by page and action.
+# The permitted roles, by page and action.
 MAY = {
     (User, "disable"): {SUPPORT},
     (User, "enable"): {SUPPORT},

@@ -1,4 +1,4 @@
-"""A third plan is an entry of settings.PLANS and a migration of the constraints: no new code."""
+"""A third plan needs an entry of settings.PLANS and a migration: no code."""
 
 from dataclasses import replace
 from datetime import timedelta

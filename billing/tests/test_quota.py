@@ -1,4 +1,4 @@
-"""The quota of a day: exactly the limit is taken, whoever asks and however many at once."""
+"""The quota of a day is exact, also for many requests at once."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor

@@ -75,7 +75,7 @@ def test_own_room_is_the_one_that_the_orm_finds(alice: User, bob: User) -> None:
 
 @pytest.fixture
 def rooms(alice: User, bob: User) -> list[Chatroom]:
-    """Rooms of alice's list, a pinned one among them, and rooms that are not in it."""
+    """Rooms of alice's list, one of them pinned, and rooms outside the list."""
     listed = [Chatroom.objects.create_room(user=alice, title=f"River {n}") for n in range(4)]
     listed[1].update_fields(pinned=True)
     Chatroom.objects.create_room(user=alice, title="River", temporary=True)

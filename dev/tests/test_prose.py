@@ -1,8 +1,8 @@
-"""The lint of docstrings and comments: what it finds, where, and what it leaves alone."""
+"""The lint of English: faults, their lines, and texts that are not checked."""
 
 import pytest
 
-from dev.prose import faults, main, python_files, stats
+from dev.prose import faults, faults_of, main, python_files, stats
 
 LONG = " ".join(["Word", *["word"] * 25])
 
@@ -65,8 +65,40 @@ def test_code_is_no_prose(source):
     assert reasons(source) == []
 
 
-def test_tests_and_migrations_are_left_out(tmp_path):
-    for name in ("app/a.py", "app/tests/b.py", "app/migrations/c.py"):
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 'A message that was told here.'\n",
+        "x = f'A message of {name}, told here.'\n",
+        "x = ('A message of two lines'\n     ' that was told.')\n",
+    ],
+)
+def test_banned_word_of_a_message_is_found_once(source):
+    assert list(faults(source)) == [(1, "banned: told")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 'told in four words'\n",
+        "x = 'SELECT what was told FROM all rows'\n",
+        "x = f'in {braces} told = code of python'\n",
+    ],
+)
+def test_names_and_code_are_no_messages(source):
+    assert reasons(source) == []
+
+
+def test_messages_of_tests_are_left_out(tmp_path):
+    test = tmp_path / "tests" / "test_a.py"
+    test.parent.mkdir()
+    test.write_text("x = 'A prompt that somebody told us.'\n# told\n")
+
+    assert faults_of(test) == [(2, "banned: told")]
+
+
+def test_migrations_are_left_out(tmp_path):
+    for name in ("app/a.py", "app/migrations/c.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("# told\n")
 

@@ -217,5 +217,5 @@ def server_error(request: HttpRequest) -> JsonResponse:
     return problem_response(
         status=500,
         code="server_error",
-        detail="Something went wrong here. Tell us the request id if it happens again.",
+        detail="Something went wrong here. Report the request id if it happens again.",
     )

@@ -26,7 +26,7 @@ COMMON = {
     "body_too_large": (413, "A body may have 256 KiB."),
     "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
     "validation_error": (422, "title: This field may not be blank."),
-    "server_error": (500, "Something went wrong here. Tell us the request id."),
+    "server_error": (500, "Something went wrong here. Report the request id."),
     "overloaded": (503, "Too many streams are open here. Try again in a moment."),
     DependencyDown.default_code: (503, DependencyDown.default_detail),
 }

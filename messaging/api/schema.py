@@ -258,7 +258,7 @@ describe(
     ),
     destroy=call(
         "deleteChatroom",
-        "Delete a chatroom and what was said in it",
+        "Delete a chatroom and its messages",
         parameters=[ID],
         answers={204: None},
     ),
@@ -294,7 +294,7 @@ describe(
     ),
     edit=accepting(
         "editPrompt",
-        "Word a prompt anew, beside the old one, with a reply of its own",
+        "Edit a prompt: a new version beside the old, with a new reply",
         parameters=[ID],
         body=(EditSerializer, {"prompt": "Why is the sky blue by day?"}),
         problems=[NotAPrompt],
@@ -340,8 +340,8 @@ EXTRA_OPERATIONS = {
         "A reply as Server-Sent Events",
         description="""
 Events are `reply.delta` with `{"text": …}`, then one of `reply.completed`, `reply.failed` and
-`reply.stopped` with the whole message, and the stream ends. `reply.restarted` says that the reply
-is being made anew: what came before is void. The deltas joined are the content, over any number
+`reply.stopped` with the whole message, and the stream ends. After `reply.restarted`
+the reply starts again, and earlier text is void. The deltas joined are the content, over any number
 of reconnects. A comment line comes every 15 s; after ten minutes the server closes, and the
 client resumes.
 """.strip(),

@@ -42,8 +42,8 @@ describe(
     request_export=call(
         "requestExport",
         "Have all that is kept about the user put into one ZIP of JSON files",
-        description="One at a time: asked again, the answer is the one that is under way or has"
-        " just been made. It needs a sign-in of the last ten minutes.",
+        description="One at a time: a repeated call returns the unfinished or latest export. It"
+        " needs a sign-in of the last ten minutes.",
         answers={202: (AccountExport, QUEUED)},
         problems=[RecentSignInRequired],
     ),

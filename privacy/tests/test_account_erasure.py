@@ -1,4 +1,4 @@
-"""DELETE /user/me: closed at once, cancelled at Stripe, then erased, whatever dies in between."""
+"""DELETE /user/me: closed at once, cancelled at Stripe, erased in spite of crashes."""
 
 import uuid
 from datetime import timedelta
@@ -229,7 +229,7 @@ def test_reply_that_waits_is_stopped_and_one_that_a_worker_has_is_waited_for(ali
 
 
 def test_what_is_written_for_the_user_meanwhile_is_erased_as_well(alice: User) -> None:
-    """By a request that was under way when the account was closed."""
+    """By a request that began before the account was closed."""
     closing = close_account(user=alice)
     exchange(make_room(alice))
 
@@ -277,7 +277,7 @@ def test_event_that_crosses_the_erasure_leaves_nothing(
     stripe: FakeStripe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The erasure comes after the webhook has looked for it, and before the event is stored."""
+    """The erasure comes between the webhook's check and the storage of the event."""
     is_erased = sync.is_erased
     looks = []
 

@@ -1,4 +1,4 @@
-"""POST and GET /user/me/export: all that is kept about a user, as one ZIP of JSON."""
+"""POST and GET /user/me/export: all data of a user, as one ZIP of JSON."""
 
 import asyncio
 import io
@@ -142,7 +142,7 @@ def test_every_table_that_names_a_user_is_in_the_export(
     alice_api: APIClient,
     stripe: Any,
 ) -> None:
-    """A table that is added is to be exported too, or named here with the reason why not."""
+    """A new table is exported, or named here with the reason."""
     left_out = {
         "LogEntry": "what staff did, to others mostly",
         "Erasure": "its user cannot come in any more",

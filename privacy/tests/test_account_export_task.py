@@ -1,4 +1,4 @@
-"""The task that makes an export: in pieces, in flat memory, whoever dies over it."""
+"""The task of an export: in pieces, in flat memory, in spite of crashes."""
 
 import random
 import tracemalloc

@@ -55,7 +55,7 @@ def test_piece_that_is_being_added_does_not_fail_the_erasure(carol: User) -> Non
 def test_export_whose_user_goes_meanwhile_ends_without_an_error(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each piece is a few bytes, so that the export is being written when the user goes."""
+    """Each piece is a few bytes: the user goes before the end of the export."""
     monkeypatch.setattr("privacy.export.PART_BYTES", 20)
     room = make_room(carol)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""What is kept for a time only: rooms by tier, exports, and all that prune deletes."""
+"""Retention: rooms by tier, exports, and the rows that prune deletes."""
 
 import io
 import json
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 
 def quiet_room(user: User, days: int, **fields: Any) -> Chatroom:
-    """A room in which nothing has been said for so many days."""
+    """A room without a message for a number of days."""
     room = exchange(make_room(user)).chatroom
     last = timezone.now() - timedelta(days=days, minutes=1)
     Chatroom.objects.filter(pk=room.pk).update(last_message_at=last, **fields)

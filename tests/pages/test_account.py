@@ -179,7 +179,7 @@ def test_question_does_not_take_the_answer_of_the_one_before(
     open_account(page)
     page.get_by_role("button", name="Sign out everywhere…").click()
 
-    # As fast as two keys can be: what a browser tells of a closing comes a frame later.
+    # As fast as two keys can be: the browser's event of a closing comes a frame later.
     page.evaluate("""() => {
         document.getElementById("confirm").close();
         document.getElementById("sign-out-everywhere").click();

@@ -1,4 +1,4 @@
-"""The pages that show the description of the API: without a network, under a strict policy."""
+"""The pages of the API's description work without a network, under a strict policy."""
 
 from collections.abc import Callable
 

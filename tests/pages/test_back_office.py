@@ -1,6 +1,6 @@
-"""The back office in a real browser, as it is deployed: second factor, CSP, no inline script.
+"""The deployed back office in a real browser: second factor, CSP, no inline script.
 
-SCREENSHOTS=docs/images makes the pictures of the README anew.
+SCREENSHOTS=docs/images makes the pictures of the README again.
 """
 
 import os
@@ -158,7 +158,7 @@ def keep_picture(page: Page, name: str) -> None:
 
 
 def eventually(page: Page, text: str, seconds: float = 30) -> None:
-    """Open the page anew until it has the text."""
+    """Reload the page until it has the text."""
     deadline = time.monotonic() + seconds
     while page.get_by_text(text, exact=True).count() == 0:
         assert time.monotonic() < deadline, f"{text} did not come about"

@@ -1,4 +1,4 @@
-"""Signing in on the pages while the server asks for a proof of work before each code."""
+"""Sign-in on the pages while the server asks for a proof of work."""
 
 from collections.abc import Callable, Iterator
 

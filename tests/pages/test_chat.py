@@ -1,4 +1,4 @@
-"""The page of chats: a conversation as it streams, breaks off and goes on; versions and ratings."""
+"""The page of chats: streams, their breaks and resumption, versions and ratings."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterat
         BASIC_SENDS_PER_MINUTE="1000",
         BASIC_WAITING_REPLIES="1000",
         BASIC_CHATROOMS_PER_MINUTE="1000",
-        # A reply whose worker was lost is made anew at once.
+        # A reply whose worker was lost is made again at once.
         REPLY_LEASE_SECONDS="1",
         REPLY_SWEEP_SECONDS="0.5",
     ) as stack:
@@ -80,7 +80,7 @@ def open_room(browse: Browsing, stack: Stack, **options: object) -> tuple[Page, 
 
 
 def both_sizes(browse: Browsing, stack: Stack, prompt: str) -> list[Page]:
-    """The same sent at each size, and its answers begun: for what takes long to happen twice."""
+    """Send the same prompt at each screen size, and wait until the answers have begun."""
     pages = []
     for size in (DESKTOP, PHONE):
         page, person, _ = open_room(browse, stack, size=size)

@@ -1,4 +1,4 @@
-"""The pages with a keyboard alone: everything is reached, and the focus is seen and never lost."""
+"""The pages with a keyboard alone: the focus reaches everything and is always visible."""
 
 from collections.abc import Callable, Iterator
 
@@ -47,13 +47,13 @@ def room_link(page: Page, title: str) -> Locator:
 
 
 def has_arrived(keys: Keys) -> None:
-    """In a chat: at its field, or on a phone, where a keyboard may come up for that, its name."""
+    """The focus of a chat: the field, or the name on a phone."""
     is_phone = keys.page.viewport_size == PHONE
     keys.is_at(keys.page.locator("#room-title") if is_phone else prompt_of(keys.page))
 
 
 def start_of(page: Page) -> Locator:
-    """Where one goes on from who is in no chat, or is back in the list on a phone."""
+    """The focus outside a chat: the field, or a link on a phone."""
     return (
         page.get_by_role("link", name="New chat")
         if page.viewport_size == PHONE
@@ -274,7 +274,7 @@ def test_focus_stays_where_something_else_happens(
     is_answered(page)
     keys.is_at(page.get_by_role("log"))
 
-    # Another ends, and the list is drawn anew, while a chat in it has the focus.
+    # Another chat ends, and the list is drawn again, while a chat of the list has the focus.
     keys.go(prompt_of(page))
     keys.write(second)
     keys.press("Enter")

@@ -1,4 +1,4 @@
-"""The list of chats and what is done with one; the plan, with a fake Stripe to pay at."""
+"""The list of chats with its actions, and the plan with a fake Stripe."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Signing in on the pages, and the session that lasts: on a server without keys of any vendor."""
+"""Sign-in and session of the pages, on a server without keys of any vendor."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -254,7 +254,7 @@ def test_signing_out_calls_off_what_is_under_way(browse: Browsing, stack: Stack)
 
     with page.expect_event("requestfailed", lambda request: "/chatroom/" in request.url):
         page.get_by_role("button", name="Sign out", exact=True).click()
-    # Whoever asks the page lets its events come in.
+    # A question to the page lets its events come in.
     eventually(lambda: page.title() and endings)
     endings[0].continue_()
 

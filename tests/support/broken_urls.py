@@ -1,4 +1,4 @@
-"""URLs of views that fail, beside the program's own, for the tests of what clients then see."""
+"""URLs of views that fail, beside the program's URLs, for tests of error answers."""
 
 from django.core.exceptions import BadRequest
 from django.db import OperationalError

@@ -7,7 +7,7 @@ from accounts.models.audit import AccountAction
 
 
 class Command(MobileCommand):
-    help = "End a number's live code and forget what its limits have counted."
+    help = "End a number's live code, and reset the number's limits."
 
     def run_for_mobile(self, mobile: str, **options: Any) -> dict[str, Any]:
         ended = OneTimeCode.objects.end(mobile=mobile, ending=OneTimeCode.Ending.CLEARED)

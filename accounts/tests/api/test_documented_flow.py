@@ -1,4 +1,4 @@
-"""Sign up, ask for a code, verify it, and look at oneself, as it was documented."""
+"""The documented flow: sign-up, code, verification, own account."""
 
 import pytest
 from rest_framework.test import APIClient

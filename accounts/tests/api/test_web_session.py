@@ -1,4 +1,4 @@
-"""The session of the web pages: a cookie that only these pages can use and no script can read."""
+"""The session of the web pages: a cookie for these pages alone, hidden from scripts."""
 
 from datetime import timedelta
 
@@ -208,7 +208,7 @@ def test_reading_is_refused(pages, method, path):
 
 @pytest.mark.parametrize("name", ["gemchat_refresh", "__Host-gemchat_refresh"])
 def test_planted_token_of_the_api_signs_nobody_in(pages, name):
-    """A stranger signs in at the API and puts the refresh token into a victim's browser."""
+    """A stranger puts a refresh token of the API into a victim's browser."""
     stranger = sign_in(OTHER_NUMBER)
     pages.cookies[name] = stranger["refresh_token"]
 

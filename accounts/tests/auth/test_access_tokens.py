@@ -34,7 +34,7 @@ def claims_of(token: str) -> dict:
 
 
 def forged(token: str, *, key: str = "", algorithm: str = "HS256", kid: str = "", **changes) -> str:
-    """A copy of a token with other claims, signed by the right key unless another is given."""
+    """A copy of a token with other claims, by default signed by the right key."""
     kid = kid or jwt.get_unverified_header(token)["kid"]
     key = key or keyring()[jwt.get_unverified_header(token)["kid"]].signing_key
     claims = {**claims_of(token), **changes}

@@ -1,4 +1,4 @@
-"""The proof of work before a code: when it is asked for, and which answers are good."""
+"""The proof of work before a code: when the server asks, and which answers pass."""
 
 from datetime import timedelta
 
@@ -79,7 +79,7 @@ def longer(solved):
 
 
 def shifted(solved):
-    """Read digits of the number as the end of the salt: the digest stays the same."""
+    """Move digits of the number to the end of the salt, with the same digest."""
     number = str(solved["number"] + 10)
     return {**solved, "salt": solved["salt"] + number[0], "number": int(number[1:])}
 

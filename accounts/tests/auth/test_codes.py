@@ -1,4 +1,4 @@
-"""One-time codes: which of them open an account, how often, and to how many at once."""
+"""One-time codes: which of them open an account, how often, and under races."""
 
 import itertools
 from datetime import timedelta
@@ -92,7 +92,7 @@ def test_codes_asked_for_at_once_are_sent_once():
 
 @pytest.mark.django_db
 def test_guesses_at_a_number_are_bounded_by_its_sends(settings):
-    """A deployment sends ten codes a day: 100 guesses at 1 in 1,000,000 each.
+    """Ten codes a day allow 100 guesses at 1 in 1,000,000 each.
 
     Two codes a day, each with ten tries.
     """

@@ -1,4 +1,4 @@
-"""Permits to hash passwords: beyond them a call is refused at once, and others are served."""
+"""Permits to hash passwords: without a permit a call is refused at once."""
 
 from contextlib import ExitStack
 

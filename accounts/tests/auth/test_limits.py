@@ -112,7 +112,7 @@ def test_rotating_x_forwarded_for_passes_no_send_limit():
 def test_rotating_x_forwarded_for_behind_a_proxy_passes_no_limit(settings):
     settings.TRUSTED_PROXY_COUNT = 1
     mobiles, addresses = numbers(), forged()
-    client = "203.0.113.77"  # what the proxy appends, whatever the client has sent
+    client = "203.0.113.77"  # what the proxy appends, after all that the client has sent
     for _ in range(LIMIT):
         code_for(next(mobiles), HTTP_X_FORWARDED_FOR=f"{next(addresses)}, {client}")
 

@@ -244,7 +244,7 @@ def test_signup_token_without_effect(with_password, fault):
 
 @transactional
 def test_login_with_a_password_that_changes_meanwhile_is_refused(with_password, settings):
-    """The login has checked the old password and waits for the row that a change holds."""
+    """The login has checked the old password and waits for a row under change."""
     settings.PASSWORD_HASHERS = ["tests.support.accounts.hashers.GatedHasher"]
     with_password.set_password(PASSWORD)
     with_password.save(update_fields=["password"])

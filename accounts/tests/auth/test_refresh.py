@@ -1,4 +1,4 @@
-"""Refresh tokens: each is good once, and a copy that turns up later ends the session."""
+"""Refresh tokens: each is good once, and a later copy ends the session."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A user who is erased is charged no more, and Stripe's copy of the person goes."""
+"""The erasure of a user ends the charges and deletes Stripe's copy."""
 
 import pytest
 from djstripe.models import Customer, Event, Subscription, WebhookEventTrigger

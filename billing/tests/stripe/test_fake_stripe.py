@@ -1,4 +1,4 @@
-"""The fake sends nothing that the SDK does not know, and leaves out nothing that is always sent.
+"""The fake sends only fields of the SDK, and every field that Stripe always sends.
 
 The SDK's classes are generated from Stripe's own description of its API.
 """
@@ -36,7 +36,7 @@ CLASSES = {
 
 
 def fields_of(kind):
-    """All fields of a class of the SDK's, and of them those that are never null or left out."""
+    """All fields of a class of the SDK, and the required fields among them."""
     annotations = {
         name: annotation
         for name, annotation in CLASSES[kind].__annotations__.items()

@@ -1,4 +1,4 @@
-"""Which calls wait for Stripe in a web process, and which count against a person's hour."""
+"""Which calls wait for Stripe in a web process, and which are limited."""
 
 import threading
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ pytestmark = transactional
 
 @pytest.fixture
 def in_web(settings: Any) -> Iterator[None]:
-    """What holds in a web process of four threads: a permit for people, and one for staff."""
+    """The permits of a web process of four threads: one for people, one for staff."""
     settings.WEB_THREADS = 4
     client.limit_for_web()
     yield

@@ -1,4 +1,4 @@
-"""What no webhook told is found and put right, and reported."""
+"""Reconciliation finds, corrects and reports the changes of lost webhooks."""
 
 import json
 import random
@@ -109,8 +109,8 @@ def test_tiers_are_put_right_by_few_statements(db, stripe, django_assert_num_que
         [User(mobile=f"+9198{number:08d}", tier="pro") for number in range(50)]
     )
 
-    # The rows that the listing left out; the wrong tiers; and for a thousand of them: savepoint,
-    # lock, who is wrong, the change of those who become basic, savepoint.
+    # The rows outside the listing; the wrong tiers. For each thousand of them: savepoint, lock,
+    # wrong rows, the change to basic, savepoint.
     with django_assert_num_queries(7):
         assert len(reconcile().tiers) == 50
 

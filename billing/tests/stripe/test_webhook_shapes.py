@@ -1,4 +1,4 @@
-"""Signed events of another shape than Stripe's: refused or taken, never half stored or a 500."""
+"""Signed events of another shape than Stripe's: never half stored, never a 500."""
 
 import copy
 from typing import Any

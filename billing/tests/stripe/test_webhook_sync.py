@@ -1,4 +1,4 @@
-"""Whatever order events come in, however often, and whatever breaks: the state is Stripe's."""
+"""The state is Stripe's after any order, repetition and failure of events."""
 
 from functools import partial
 

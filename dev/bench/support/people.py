@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from dev.bench.support.connection import Connection
 
 API = "/api/v1"
-PROMPT = "Tell me what a river does on its way from the mountains to the sea."
+PROMPT = "Describe what a river does on its way from the mountains to the sea."
 FIRST_MOBILE = 9_810_000_000
 
 Item = TypeVar("Item")

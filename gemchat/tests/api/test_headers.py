@@ -38,7 +38,7 @@ def test_every_answer_binds_the_browser(path):
 
 
 def test_answers_beside_the_middleware_are_bound_alike():
-    """Those of live views and of the intake, here over TLS as they are when deployed."""
+    """Headers of async views and of refused bodies, over TLS as in a deployment."""
     request = RequestFactory().get("/api/v1/user/me", secure=True)
     common = Client().get("/livez", secure=True)
 

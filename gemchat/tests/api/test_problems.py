@@ -1,4 +1,4 @@
-"""Whatever goes wrong is answered by a problem document, with DEBUG on as well as off."""
+"""Every error is answered by a problem document, with and without DEBUG."""
 
 import pytest
 from django.test import Client

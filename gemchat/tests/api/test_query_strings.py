@@ -1,4 +1,4 @@
-"""What people look for stands in query strings, and so in no line of the log or report."""
+"""Searches stand in query strings, so logs and reports hold no query string."""
 
 import io
 import logging

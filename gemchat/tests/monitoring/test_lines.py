@@ -1,4 +1,4 @@
-"""Names and titles are one visible line; a spreadsheet takes none of them for a formula."""
+"""Names and titles are one visible line, and never a formula of a spreadsheet."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How a URL of Redis becomes the options of every client, and which URLs are refused."""
+"""The options of every client from a URL of Redis, and refused URLs."""
 
 import pytest
 import redis

@@ -67,7 +67,7 @@ def test_statements_together_are_one_transaction_and_fail_as_djangos_do(alice: U
 
 @pytest.mark.django_db(transaction=True)
 def test_statement_is_prepared_anew_after_a_rollback(alice: User) -> None:
-    """psycopg forgets all of them then, as what they name may be gone."""
+    """psycopg then drops all of them, since their tables may be gone."""
     fetch(NAMED, {"user": alice.pk})
     with transaction.atomic():
         fetch(NAMED, {"user": alice.pk})

@@ -26,7 +26,7 @@ class Command(JsonCommand):
             "--since", type=moment, help="asked for since then, as 2026-11-24T08:00 (UTC)"
         )
         parser.add_argument("--code", default="", choices=ERROR_CODES, help="failed with this code")
-        parser.add_argument("--limit", type=int, default=100, help="at the most so many (100)")
+        parser.add_argument("--limit", type=int, default=100, help="replies at most (100)")
         parser.add_argument("--dry-run", action="store_true", help="count them and do nothing")
 
     def report(self, **options: Any) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_export_is_for_the_owner_alone(carol: User, bob: User) -> None:
 def test_room_that_is_deleted_meanwhile_ends_in_a_broken_file(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing is read ahead of the reader: what is deleted while they wait does not go out."""
+    """Nothing is read ahead of the reader: a row deleted meanwhile does not go out."""
     monkeypatch.setattr(export, "BATCH", 2)
     room = make_room(carol)
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Erasing the account and signing up again gives no more of a day than one account has."""
+"""Erasure and a second sign-up give no second quota of the day."""
 
 from typing import Any
 

@@ -52,7 +52,7 @@ def test_sends_to_one_room_form_one_branch(carol: User) -> None:
 
 
 def test_send_that_was_overtaken_follows_in_the_order_of_ids(carol: User) -> None:
-    """It has waited for the room's lock with ids that are older than what has come meanwhile."""
+    """The send has waited for the room's lock, with ids older than newer rows."""
     api = api_for(carol)
     room = make_room(carol)
 

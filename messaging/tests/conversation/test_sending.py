@@ -61,7 +61,7 @@ def test_second_send_continues_the_branch(alice: User, alice_api: APIClient) -> 
 
 
 def exchange_of_a_machine_ahead(room: Chatroom) -> Message:
-    """Store a turn with the ids of a web machine whose clock is 5 s ahead, and a later reply."""
+    """Store a turn with ids 5 s ahead, and a later reply."""
     now = timezone.now()
     ahead, later = (uuid7_at(now + timedelta(seconds=seconds)) for seconds in (5, 6))
     prompt = new_prompt(room=room, parent_id=None, content="Hello", at=now, after=ahead)

@@ -1,4 +1,4 @@
-"""The statements that walk the tree of a room find what the ORM finds step by step."""
+"""The statements for the tree of a room find the same as the ORM."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""GET /chatroom/?q=: rooms by their titles and by what was said in them."""
+"""GET /chatroom/?q=: rooms by their titles and messages."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ def marked(room: Any) -> str:
 
 @pytest.fixture(params=["index", "walk"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways of a search must find the same: by the index, and room by room."""
+    """Both ways of a search must find the same: index, and room by room."""
     if request.param == "walk":
         monkeypatch.setattr(search, "COMMON_IN_SAMPLE", 0)
     return request.param

@@ -1,4 +1,4 @@
-"""What Gemini was asked for is in the ledger, and a user pays for it out of one purse."""
+"""Every request to Gemini is in the ledger and counts against the user's purse."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def today(user: User) -> DailyQuota:
 
 
 def ended_meanwhile(reply: Message, gemini: FakeGemini, act: Callable[[], Any]) -> Message:
-    """Have a worker make the reply, act while Gemini is silent, and wait for the end."""
+    """Start a reply, act while Gemini is silent, and wait for the end."""
     asked = len(gemini.requests)
     thread = in_thread(generate_reply, str(reply.pk))
     # The first try of a process imports the SDK.

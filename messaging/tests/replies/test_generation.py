@@ -314,7 +314,7 @@ def test_sweep_leaves_a_reply_whose_lease_is_renewed(alice: User) -> None:
 def test_attempt_that_was_overtaken_writes_nothing(
     alice: User, gemini: FakeGemini, settings: Any
 ) -> None:
-    """The first worker is cut off from the database so long that a second makes the reply."""
+    """The first worker loses the database, until a second worker makes the reply."""
     settings.REPLY_LEASE_SECONDS = 5.0
     gemini.script(Answer(chunks=["Of the first"], ending="hang"), Answer(chunks=["Of the second"]))
     reply = post(make_room(alice))

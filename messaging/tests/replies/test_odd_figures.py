@@ -1,4 +1,4 @@
-"""A figure or a name that fits no column ends no reply otherwise than a good one."""
+"""A reply ends as usual with a figure or a name that fits no column."""
 
 from datetime import timedelta
 from typing import Any
@@ -127,7 +127,7 @@ def test_reply_that_waited_for_weeks_ends(alice: User, gemini: FakeGemini) -> No
 def test_end_that_cannot_be_written_is_a_failure_at_once(
     alice: User, gemini: FakeGemini, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A price and a count that are each possible make a cost that no column holds."""
+    """A possible price and a possible count make a cost beyond the column."""
     price_at_most(settings)
     gemini.script(Answer(chunks=["My secret."], usage_counts={"promptTokenCount": 90_000_000}))
 

@@ -1,4 +1,4 @@
-"""The statements of a send, a claim and an end do what the ORM does in several."""
+"""The statements of send, claim and end do the same as the ORM."""
 
 import uuid
 from datetime import timedelta

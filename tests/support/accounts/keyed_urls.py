@@ -1,4 +1,4 @@
-"""Two actions under an Idempotency-Key, for the tests of it: each makes a row and may wait."""
+"""Two actions under an Idempotency-Key: each makes a row and may wait."""
 
 import threading
 

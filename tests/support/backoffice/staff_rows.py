@@ -35,7 +35,7 @@ def make_user(number: int) -> User:
 
 
 def failed_reply(user: User, *, code: str = "unavailable", **fields: Any) -> Message:
-    """A reply that failed at its first attempt, and gave its place of the quota back."""
+    """A reply that failed at the first attempt and gave the quota back."""
     room = fields.pop("room", None) or make_room(user)
     now = timezone.now()
     prompt = Message.objects.create(
@@ -62,7 +62,7 @@ def failed_reply(user: User, *, code: str = "unavailable", **fields: Any) -> Mes
 
 
 def make_row(model: type[Model], number: int) -> Any:
-    """One more row of a model, of a user of its own."""
+    """One more row of a model, of another user."""
     return MAKERS[model](make_user(number), number)
 
 

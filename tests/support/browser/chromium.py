@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages: Chromium, headless, that notes what went wrong in it."""
+"""A headless Chromium for tests of pages, with a record of the page's errors."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ def chromium_path() -> str:
 
 
 def serious_barriers(page: Page, *, rules: Sequence[str] = ()) -> list[str]:
-    """What axe-core finds in a page that shuts people out; by `rules` alone where any are named."""
+    """The barriers that axe-core finds in a page; by `rules` alone, if there are any."""
     # Its preload would put style sheets that import others into the page, which the CSP forbids.
     options = {"preload": False, **({"runOnly": list(rules)} if rules else {})}
     violations = Axe().run(page, options=options).response["violations"]

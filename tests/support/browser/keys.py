@@ -1,4 +1,4 @@
-"""A keyboard and nothing else on a page: what it is to reach is reached, and seen on the way."""
+"""A keyboard on a page: moves the focus to a target, and checks each stop."""
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -37,7 +37,7 @@ class Keys:
         self.page.keyboard.insert_text(text)
 
     def go(self, target: Locator, *, by: str = "Tab") -> None:
-        """Tab to the target; at every stop on the way the focus is to be seen."""
+        """Tab to the target; the focus must be visible at every stop."""
         expect(target).to_be_visible()
         for _ in range(MOST):
             if target.evaluate("element => element === document.activeElement"):

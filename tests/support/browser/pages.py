@@ -36,7 +36,7 @@ def chats(
     person: ApiUser | None = None,
     **options: object,
 ) -> tuple[Page, ApiUser]:
-    """The page of chats of a person who has signed in; a new one unless given."""
+    """The page of chats of a signed-in person; by default a new person."""
     person = person or ApiUser(stack.url).sign_in()
     page = window(browse, person, **options)
     cookie = {"name": COOKIE, "value": person.refresh_token, "domain": stack.host, "path": "/"}
@@ -55,20 +55,20 @@ def replies(page: Page) -> Locator:
 
 
 def is_answered(page: Page, count: int = 1) -> Locator:
-    """The last of so many answers, once it is whole."""
+    """The last of `count` answers, once that answer is complete."""
     expect(replies(page)).to_have_count(count)
     expect(page.get_by_role("log")).to_have_attribute("aria-busy", "false")
     return replies(page).last
 
 
 def to_list(page: Page) -> None:
-    """On a phone the list is a view of its own."""
+    """On a phone the list is a separate view."""
     if page.viewport_size == PHONE:
         page.get_by_role("link", name="All chats").click()
 
 
 def open_account(page: Page, keys: Keys | None = None) -> None:
-    """The account, with all of it there: what is under way when a session ends is refused."""
+    """The whole account page; the server refuses unfinished calls when a session ends."""
     expect(page.locator("#rooms li, #rooms-note:not(:empty)").first).to_be_visible()
     expect(page.get_by_text("answers left today")).to_be_visible()
     button = page.get_by_role("button", name="Account")

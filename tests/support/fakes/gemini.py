@@ -6,11 +6,17 @@
         ...
         assert len(gemini.requests) == 2
 
-What it answers is, in this order: the script (one `Answer` a request), a directive in the prompt
-(`directive(...)`, safe with many prompts at once), and else the default answer.
+The answer comes from the script, one `Answer` for each request. Without a script it comes from a
+directive in the prompt (`directive(...)`, safe with many prompts at once), else from the default.
 
-From another process: GET /_control/requests, POST /_control/script (a JSON list of `Answer`
-fields), POST /_control/default (one of them), POST /_control/reset. To run one by hand:
+From another process:
+
+- GET /_control/requests
+- POST /_control/script, a JSON list of the fields of an `Answer`
+- POST /_control/default, the fields of one `Answer`
+- POST /_control/reset
+
+From a terminal:
 
     python -m tests.support.fakes.gemini --port 8999 --first-delay 1 --tokens 200
 """
@@ -52,7 +58,7 @@ _DESCRIBED_PATH = re.compile(r"/v1beta/models/([^:/?]+)")
 
 
 class FakeGemini:
-    """The server, in a thread of its own; a context manager. One loop serves every stream."""
+    """The server in a separate thread; a context manager. One loop serves every stream."""
 
     def __init__(self, *, port: int = 0, default: Answer | None = None) -> None:
         self.requests: list[Received] = []

@@ -1,4 +1,4 @@
-"""What the fake Gemini answers by script, what it received, and the JSON that it sends."""
+"""The scripted answers, received requests and JSON of the fake Gemini."""
 
 import json
 import re
@@ -31,13 +31,18 @@ MODEL_PATH = re.compile(r"/(v1|v1beta)/models/([^:/?]+):(\w+)")
 class Answer:
     """One scripted answer. Delays are in seconds; everything is plain JSON.
 
-    `chunks` None stands for a text about the prompt, in five pieces. `ending` is what follows
-    the last chunk: `end` as it should be; `drop` closes without the stream's end; `error` sends
-    an error of `streamed_status` inside the stream; `hang` sends nothing more; `trickle` repeats
-    the last chunk for ever; `doomed` ends well, but closes when the connection is used again.
+    `chunks` None stands for a text about the prompt, in five pieces. After the last chunk comes the
+    `ending`:
 
-    An answer with a `gate` sends its first chunk, and each later one when the test allows it:
-    `FakeGemini.allow(gate)` for one more chunk, `FakeGemini.open(gate)` for all.
+    - `end`: the normal end of the stream;
+    - `drop`: the connection closes without the end of the stream;
+    - `error`: an error of `streamed_status` inside the stream;
+    - `hang`: nothing more;
+    - `trickle`: the last chunk, again and again;
+    - `doomed`: the normal end, but the connection closes at the next use.
+
+    With a `gate` the first chunk is sent at once. `FakeGemini.allow(gate)` sends one more chunk,
+    `FakeGemini.open(gate)` all.
     """
 
     chunks: list[str] | None = None
@@ -97,7 +102,7 @@ class Answer:
 
 
 def directive(*answers: Answer) -> str:
-    """Text to put into a prompt: it is answered so, request by request, the last for ever."""
+    """Text for a prompt, which gets these answers in turn, then the last again."""
     told = [
         {name: value for name, value in asdict(a).items() if value != _PLAIN[name]} for a in answers
     ]

@@ -8,7 +8,7 @@
             body, headers = signed(event, secret)
 
 What people and Stripe itself do are methods; each notes the events that Stripe would send, and
-`on_event` is called with them. To run one by hand, with its events delivered at once:
+`on_event` is called with them. From a terminal, with events delivered at once:
 
     python -m tests.support.fakes.stripe_api --port 8998 --webhook URL --secret whsec_...
 
@@ -121,7 +121,7 @@ class FakeStripe(StripeActions):
 
     @contextmanager
     def hold(self, method: str, path: str) -> Iterator[Held]:
-        """The next such request gets the answer of its moment, but only when it is released."""
+        """Hold the next such request's answer, made at once, until the release."""
         held = Held()
         fault = Fault(method, path, gate=held.release)
         with self._lock:
@@ -221,7 +221,7 @@ class FakeStripe(StripeActions):
             params["product"] = self._add("products", **params.pop("product_data"))["id"]
         if kind == "webhook_endpoints":
             made = self._add(kind, **params)
-            # Told this once, and never again.
+            # Stripe gives this once, and never again.
             return made | {"secret": f"whsec_{hashlib.sha256(made['id'].encode()).hexdigest()}"}
         made = self._add(kind, **params)
         if kind == "customers":
@@ -364,7 +364,7 @@ def main() -> None:
     fake = FakeStripe(port=options.port)
     fake.add_price(options.price)
     if options.webhook:
-        # In a thread: whoever receives the event asks back before it answers.
+        # In a thread: the receiver of the event asks back before the answer.
         fake.on_event = lambda event: threading.Thread(target=deliver, args=[event]).start()
     with fake:
         print(f"A fake Stripe is at {fake.url}", flush=True)

@@ -1,11 +1,11 @@
-"""A TCP proxy on loopback that stands for a bad network, or for a server that hangs.
+"""A TCP proxy on loopback: a bad network, or a server that hangs.
 
-with Wire("127.0.0.1", 5432) as wire:
-    ...                     # clients use wire.port
-    wire.fault = Wire.HOLE  # takes connections and all that is sent, and gives nothing back
-    wire.fault = 3.0        # passes everything on, but seconds late
-    wire.fault = Wire.DOWN  # resets connections
-    wire.fault = None
+    with Wire("127.0.0.1", 5432) as wire:
+        ...                     # clients use wire.port
+        wire.fault = Wire.HOLE  # takes connections and bytes, and gives nothing back
+        wire.fault = 3.0        # passes everything on, but seconds late
+        wire.fault = Wire.DOWN  # resets connections
+        wire.fault = None
 
 With a TLS context, clients speak TLS to it, and it speaks plain TCP to the server.
 """

@@ -15,14 +15,14 @@ def post(room: Chatroom, prompt: str = "Hello") -> Message:
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:
-    """Run what a worker's thread would, with a database connection of its own."""
+    """Run the work of a worker's thread, with a separate database connection."""
     thread = threading.Thread(target=function, args=args, daemon=True)
     thread.start()
     return thread
 
 
 def run(reply: Message) -> Message:
-    """Do the reply's task as a worker would, and return its row as it is then."""
+    """Do the reply's task as a worker does, and return the row afterwards."""
     thread = in_thread(generate_reply, str(reply.pk))
     thread.join(30)
     assert not thread.is_alive(), "the reply's task did not end"

@@ -105,9 +105,9 @@ def quick_flush() -> Iterator[None]:
     """Delete the rows of the tables that hold rows, after each test that commits.
 
     Django truncates every table, and then makes content types and permissions again: that takes
-    most of a second. Here content types and permissions stay. The order of the tables is free:
-    PostgreSQL checks foreign keys last. TRUNCATE takes ten times as long as DELETE, because
-    TRUNCATE makes new files for the table, its indexes and all tables that refer to the table.
+    most of a second. Here content types and permissions stay. Any order of the tables works:
+    PostgreSQL checks foreign keys last. TRUNCATE takes ten times as long as DELETE, since TRUNCATE
+    makes new files for all tables with references to the table.
     """
 
     def sql_of_filled_tables(style: Any, connection: Any, **options: Any) -> list[str]:
@@ -129,7 +129,7 @@ def quick_flush() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_hashes() -> Iterator[None]:
-    """Hash passwords with MD5: each hash of Argon2 takes a tenth of a second of a slow machine.
+    """Hash passwords with MD5: a hash of Argon2 takes a tenth of a second.
 
     The tests of the deployed hasher set the hasher again.
     """

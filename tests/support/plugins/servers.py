@@ -1,9 +1,9 @@
-"""Gives every test run servers of its own and an environment that holds no real key.
+"""Gives every test run separate servers and an environment without real keys.
 
-`addopts = -p` in pytest.ini loads this before Django reads its settings. The process that pytest
-starts as (xdist's controller) starts PostgreSQL and Valkey, unless DATABASE_URL or DB_HOST, or
-REDIS_URL, name others, and ends them with the run; xdist's workers inherit the addresses. Runs do
-not meet: each works on a copy of a migrated cluster that is kept until a migration changes.
+`addopts = -p` in pytest.ini loads this module before Django reads the settings. The first process
+of pytest (xdist's controller) starts PostgreSQL and Valkey, and ends them with the run. xdist's
+workers inherit the addresses. DATABASE_URL, DB_HOST and REDIS_URL name other servers. Runs do not
+meet: each works on a copy of a migrated cluster, which lasts until a migration changes.
 """
 
 import ipaddress
@@ -117,7 +117,7 @@ def _start_servers() -> None:
 
 
 def _make_run_folder() -> tuple[Path, int]:
-    """A new folder, locked for as long as this run or a server of it lives."""
+    """A new folder, locked while this run or a server of this run lives."""
     TEST_FOLDER.mkdir(parents=True, exist_ok=True)
     for abandoned in TEST_FOLDER.glob("run-*"):
         _remove_if_free(abandoned)
@@ -142,7 +142,7 @@ def _remove_if_free(folder: Path) -> None:
 
 
 def _copy_template(destination: Path) -> Path:
-    """Copy the migrated cluster, made first when no earlier run has made it, and return it."""
+    """Copy the migrated cluster, which the first run makes, and return the copy."""
     templates = TEST_FOLDER / "templates"
     lock = lock_folder(templates, wait_seconds=TEMPLATE_WAIT_SECONDS)
     if lock is None:
@@ -183,7 +183,7 @@ def _migrate(database_url: str) -> None:
 
 
 def _redis_of(worker: str) -> str:
-    """Each of xdist's workers has a database number of its own, as tests flush theirs."""
+    """Each of xdist's workers has a separate database number, since tests flush their database."""
     url = urlsplit(os.environ["REDIS_URL"])
     first = int(url.path.strip("/") or 0)
     return url._replace(path=f"/{first + int(worker.removeprefix('gw'))}").geturl()

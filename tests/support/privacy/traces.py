@@ -1,4 +1,4 @@
-"""A person with a trace in every table, and a search for traces in all that is stored."""
+"""A person with a trace in every table, and a search for traces."""
 
 import uuid
 from collections.abc import Iterator
@@ -101,7 +101,7 @@ def names_of(user: User) -> list[str]:
 
 
 def rows_that_tell(names: list[str]) -> dict[str, int]:
-    """How many rows of each table hold any of these, in whatever column, as text."""
+    """Count the rows of each table with any of these texts, in any column."""
     found = {}
     patterns = [f"%{name}%" for name in names]
     with connection.cursor() as cursor:
@@ -114,7 +114,7 @@ def rows_that_tell(names: list[str]) -> dict[str, int]:
 
 
 def redis_values() -> Iterator[str]:
-    """Every key with its whole value, of whatever type."""
+    """Every key with its whole value, of any type."""
     read = {
         "string": client().get,
         "list": lambda key: client().lrange(key, 0, -1),

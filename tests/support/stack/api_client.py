@@ -22,7 +22,7 @@ class Event:
 
 
 class ApiUser:
-    """Signs up at `url` by mobile and code (OTP_ECHO is on there) and keeps the token."""
+    """Signs up at `url` by mobile and code (with OTP_ECHO) and stores the token."""
 
     def __init__(self, url: str, mobile: str = "") -> None:
         self.site = url

@@ -10,8 +10,8 @@ import psycopg
 
 from tests.support.fakes.wire import Wire
 
-# Of the sixteen databases of Valkey each worker of xdist has three: for the tests in its process,
-# for a stack of a module, and for the shared stack.
+# Valkey has sixteen databases. Each worker of xdist uses three: for the tests in the worker's
+# process, for a stack of a module, and for the shared stack.
 WORKERS = 5
 
 

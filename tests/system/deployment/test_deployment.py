@@ -1,4 +1,4 @@
-"""docker-compose.yml, as far as that can be told without an engine."""
+"""docker-compose.yml, as far as a test can check it without an engine."""
 
 import re
 from pathlib import Path

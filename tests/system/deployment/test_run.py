@@ -1,4 +1,4 @@
-"""`make run` as a person at a terminal meets it: one start, one end, one line when it cannot."""
+"""`make run` at a terminal: one start, one end, one line for a failure."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def migrated(var):
 
 @pytest.fixture
 def start(var):
-    """Starts `dev.run` on that folder; whatever still runs at the end is killed."""
+    """Starts `dev.run` on that folder, and kills all processes left at the end."""
     runs = []
 
     def start(**environ):
@@ -57,7 +57,7 @@ def start(var):
 
 
 class Run:
-    """A `dev.run` with servers of its own, unless `environ` names them."""
+    """A `dev.run` with separate servers, unless `environ` names them."""
 
     def __init__(self, var, environ):
         inherited = {k: v for k, v in os.environ.items() if k not in (*SERVERS, "DEBUG")}
@@ -80,7 +80,7 @@ class Run:
         return self
 
     def end(self, how):
-        """Send it a signal and return its exit status and every process that it had started."""
+        """Send a signal, and return the exit status and every process of the run."""
         started = descendants(self.process.pid)
         self.process.send_signal(how)
         return self.process.wait(60), started

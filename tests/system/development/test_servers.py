@@ -78,7 +78,7 @@ def test_postgres_recovers_from_a_kill(postgres):
 
 def test_postgres_starts_where_another_process_has_its_old_number(postgres):
     number = postgres.folder / "data" / "postmaster.pid"
-    # Of the same user, or PostgreSQL would see by itself that it is no server of its own.
+    # Of the same user: PostgreSQL refuses the server of another user by itself.
     owner = {"user": postgres.folder.stat().st_uid} if os.geteuid() == 0 else {}
     other = subprocess.Popen(["sleep", "60"], **owner)
 

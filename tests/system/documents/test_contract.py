@@ -1,4 +1,4 @@
-"""The running server keeps what docs/openapi.json says, whatever it is sent (Schemathesis).
+"""The running server answers any request as docs/openapi.json says (Schemathesis).
 
 Cases are the same in each run. `make fuzz` sends many more, and others each time.
 """
@@ -34,8 +34,8 @@ FUZZ = os.environ.get("FUZZ_EXAMPLES")
 EXAMPLES = int(FUZZ or 5)
 # These end the session that calls them, or others.
 ENDING = {"logOut", "logOutEverywhere", "endSession", "changePassword"}
-# Here a value of the right shape may still be refused: a cursor that was not given out, a number
-# that cannot be, a common password, a model that there is not, a key that was used before.
+# These calls may refuse a value of the right shape: an unknown cursor, an impossible number, a
+# common password, an unknown model, a used key.
 JUDGED_FURTHER = {
     "checkMobile",
     *["changePassword", "editPrompt", "forgotPassword", "listChatrooms", "listMessages", "refresh"],
@@ -65,8 +65,8 @@ GENERATION = {
     # The token is sent along below; the check `ignored_auth` does without, and with a bad one.
     "with-security-parameters": False,
 }
-# Its cases are made when the tests run: made as they are collected, each of xdist's workers would
-# make them all, which takes seconds, and one alone run them.
+# The cases are made at the run. Made at the collection, they would take seconds of each of xdist's
+# workers, of which one alone runs them.
 lazy = schemathesis.pytest.from_fixture("schema")
 OPERATIONS = [
     operation["operationId"]
@@ -148,7 +148,7 @@ def check(case: Case, stack: Stack, callers: Iterator[Caller]) -> None:
         if turn % 2 and is_uuid(case.path_parameters.get(name)):
             case.path_parameters[name] = value
     headers = {name: str(value) for name, value in person.session.headers.items()}
-    # An address of its own, or the limits of one address would answer most.
+    # A separate address, or the limits of one address would answer most.
     headers["X-Forwarded-For"] = f"10.{turn >> 16 & 255}.{turn >> 8 & 255}.{turn & 255}"
     sent[operation] += 1
 

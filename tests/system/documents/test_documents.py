@@ -1,4 +1,4 @@
-"""The documents are true: what they point to is there, and they tell of every variable."""
+"""The documents are true: their references exist, and they name every variable."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ TARGET = re.compile(r"(?:^|[\s=])make ([a-z][a-z-]*)")
 
 
 def code_of(document: Path) -> list[str]:
-    """Its commands, each in one line and without what is said of it."""
+    """The commands of a document, each in one line and without comments."""
     lines = []
     for language, block, inline in CODE.findall(document.read_text()):
         if language == "sh":
@@ -34,9 +34,9 @@ def code_of(document: Path) -> list[str]:
 
 
 def of_manage(line: str) -> str:
-    """What manage.py is told, in whichever of the ways that the documents have for it."""
-    if told := re.fullmatch(r'make manage ARGS="(.*)"', line):
-        return told[1]
+    """The arguments of manage.py, in each notation of the documents."""
+    if match := re.fullmatch(r'make manage ARGS="(.*)"', line):
+        return match[1]
     return re.sub(r".*manage\.py ", "", line)
 
 
@@ -69,7 +69,7 @@ def test_table_of_the_environment_is_that_of_the_example() -> None:
 
 
 def test_commands_take_what_the_documents_give_them() -> None:
-    """They are not run here: each has tests of its own."""
+    """They are not run here: each has other tests."""
     commands = get_commands()
     seen = set()
 

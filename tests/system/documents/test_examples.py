@@ -1,4 +1,4 @@
-"""What the documents show of the API, run as written: clients, the flow in curl, first steps."""
+"""The documents' examples, run as written: clients, the flow in curl, first steps."""
 
 import os
 import re

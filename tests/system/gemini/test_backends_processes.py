@@ -1,4 +1,4 @@
-"""Many streams in one process, many processes of one parent, and no secret in errors or logs."""
+"""Many streams in one process, many processes, and no secret in errors or logs."""
 
 import logging
 import os

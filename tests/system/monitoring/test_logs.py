@@ -59,7 +59,7 @@ def stack(
 
 @pytest.fixture(scope="module")
 def secrets(stack: Stack, twilio: FakeTwilio) -> dict[str, str]:
-    """All that must not be seen, of somebody who signs up, and in whose way much goes wrong."""
+    """The secrets of a person who signs up and meets many errors."""
     person = ApiUser(stack.url, MOBILE)
     twilio.script(503)
     signup = post(person, "auth/signup", mobile=MOBILE, password=PASSWORD).json()["data"]

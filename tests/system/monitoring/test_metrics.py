@@ -1,4 +1,4 @@
-"""What Prometheus is told by the processes of the program, and who may ask."""
+"""The metrics of the program's processes, and who may read them."""
 
 from collections.abc import Callable, Iterator
 

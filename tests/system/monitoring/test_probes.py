@@ -1,4 +1,4 @@
-"""Probes answer in time whatever the stores do, and tell what is wrong."""
+"""Probes answer in time in every state of the stores, and name the fault."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait

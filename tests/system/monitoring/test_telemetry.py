@@ -1,4 +1,4 @@
-"""Sentry and OpenTelemetry: what reaches them, what does not, and that unset they cost nothing."""
+"""Sentry and OpenTelemetry: what reaches them; without settings they cost nothing."""
 
 import os
 import subprocess

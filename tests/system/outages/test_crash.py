@@ -131,7 +131,7 @@ def test_database_that_drops_every_connection_loses_no_prompt(
 
 
 def drop_connections(stores: dict[str, str]) -> None:
-    """Returns when they are gone: a statement of the test's own must not be among what is lost."""
+    """Returns when they are gone: the test's next statement must not be lost too."""
     with psycopg.connect(stores["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid, 10_000) FROM pg_stat_activity"

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("outages")
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, gemini_server: FakeGemini) -> Iterator[Stack]:
-    """A stack with servers of its own, which it can lose."""
+    """A stack with separate servers, which the stack can lose."""
     environ = {
         **os.environ,
         "DATABASE_URL": "",

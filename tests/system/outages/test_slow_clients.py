@@ -175,7 +175,7 @@ def test_endless_head_is_refused(stack: Stack) -> None:
 
 
 def test_endless_head_behind_a_stream_ends_it(stack: Stack, person: ApiUser) -> None:
-    """The head is that of a second request, sent while the answer to the first is under way."""
+    """The head of a second request, sent before the end of the first answer."""
     reply = person.send(person.open_room(), "Hello")
     token = person.session.headers["Authorization"]
     with connected(stack) as client:

@@ -1,4 +1,4 @@
-"""A Stripe that hangs takes neither the threads of a web process nor the webhooks' turn."""
+"""A hanging Stripe takes neither the threads of a web process nor the webhooks' turn."""
 
 import threading
 from collections.abc import Callable, Iterator

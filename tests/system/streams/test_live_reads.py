@@ -46,7 +46,7 @@ def opened(stack: Stack) -> Iterator[ExitStack]:
 
 
 class Reader(ApiUser):
-    """A person with a reply that no worker makes, so that its streams stay open and silent."""
+    """A person with a reply without a worker: the streams stay open and silent."""
 
     def sign_in(self) -> "Reader":
         super().sign_in()

@@ -1,4 +1,4 @@
-"""The stream of a reply, read from real web processes while a real worker makes it."""
+"""Streams of replies, read from real web processes while a real worker generates."""
 
 import json
 import uuid

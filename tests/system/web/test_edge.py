@@ -1,4 +1,4 @@
-"""The running web process: what reaches no view, and what live views and the intake answer."""
+"""The running web process: requests that reach no view, and answers of async views."""
 
 import json
 import socket

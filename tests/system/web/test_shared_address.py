@@ -1,4 +1,4 @@
-"""Many people behind one address, as most mobile networks have them, on the running web process."""
+"""Many people behind one address, as in most mobile networks, on the running web process."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from tests.support.accounts.proof_of_work import encode, solve
 
 # What docs/abuse.md promises, with the limits that a deployment has.
 PEOPLE = 2_000
-# One in so many mistypes the code once; one in so many never enters it.
+# One person in 20 mistypes the code once; one in 50 never enters the code.
 MISTYPES, GIVES_UP = 20, 50
 FIRST_MOBILE = 9_820_000_000
 

@@ -43,7 +43,7 @@ def second_stack(
 
 @pytest.fixture
 def ending(second_stack: Stack) -> Iterator[Stack]:
-    """A stack whose web process is there to be told to end, as each test with it does."""
+    """A stack for tests that end the web process."""
     if second_stack.processes["web"].poll() is not None:
         second_stack.restart("web")
     yield second_stack
@@ -247,9 +247,9 @@ def test_statement_that_takes_too_long_ends_as_a_problem(
 def test_plan_that_is_kept_reads_no_table_whole(
     person: ApiUser, stack_stores: dict[str, str]
 ) -> None:
-    """It was made for the table as it was, and that may grow by thousands of rows a minute."""
+    """A plan may come from a smaller table; thousands of rows come a minute."""
     with psycopg.connect(stack_stores["DATABASE_URL"], autocommit=True) as connection:
-        # PostgreSQL now knows how small it is, and makes its plans anew.
+        # PostgreSQL now knows the small size, and plans again.
         connection.execute("ANALYZE accounts_session, accounts_user")
 
         def looks() -> int:
