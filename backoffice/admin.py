@@ -1,5 +1,21 @@
 """Register every page of the back office; Django imports this module."""
 
-from backoffice.pages import accounts, billing, conversations, message_content, tasks, users
+from backoffice.pages import (
+    accounts,
+    billing,
+    conversations,
+    gemini_models,
+    message_content,
+    tasks,
+    users,
+)
 
-__all__ = ["accounts", "billing", "conversations", "message_content", "tasks", "users"]
+__all__ = [
+    "accounts",
+    "billing",
+    "conversations",
+    "gemini_models",
+    "message_content",
+    "tasks",
+    "users",
+]

@@ -48,8 +48,13 @@ ROLES: dict[str, Q] = {
     | EXPORT_ROWS
     | RETRY
     | Q(content_type__app_label="django_celery_results", codename="view_taskresult")
-    | Q(content_type__app_label="messaging", codename="change_geminimodel")
-    | Q(content_type__app_label="messaging", codename="add_geminimodel"),
+    | Q(
+        content_type__app_label="messaging",
+        codename__in=[
+            *["add_geminimodel", "change_geminimodel"],
+            *["add_modelprice", "change_modelprice", "delete_modelprice"],
+        ],
+    ),
 }
 
 

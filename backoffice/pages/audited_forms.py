@@ -38,3 +38,15 @@ def json_value(value: Any) -> Any:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         return str(value)[:LONGEST_VALUE]
     return sorted(str(each)[:LONGEST_VALUE] for each in value)
+
+
+def formset_changes(formset: Any) -> dict[str, Any]:
+    """Return the changes of inline rows by name; None for a deleted row."""
+    changes: dict[str, Any] = {}
+    for form in formset.forms:
+        row = form.instance
+        if form in formset.deleted_forms:
+            changes[f"{row} deleted"] = None
+        elif form.has_changed():
+            changes[str(row)] = changed_values(form, hidden=frozenset({formset.fk.name}))
+    return changes

@@ -30,7 +30,7 @@ from accounts.models import User
 from accounts.phone_numbers import InvalidPhoneNumber, to_e164
 from backoffice.actions.base import ReasonForm, StaffAction, record
 from backoffice.models import BackofficeAction
-from backoffice.pages.audited_forms import AuditedForm, changed_values
+from backoffice.pages.audited_forms import AuditedForm, changed_values, formset_changes
 from backoffice.pages.csv_export import csv_download
 from backoffice.pages.paginator import EstimatingPaginator
 from gemchat.stores.uuid7 import uuid7_at
@@ -227,6 +227,8 @@ class BackOfficeAdmin(admin.ModelAdmin):
     ) -> dict[str, Any]:
         """Return the details of `log_addition` and `log_change` for the audit."""
         values = changed_values(form, hidden=self.unaudited_fields)
+        for formset in formsets:
+            values |= formset_changes(formset)
         return {"reason": form.cleaned_data["reason"], "changes": values}
 
     # Django ignores the return values of the next three methods.

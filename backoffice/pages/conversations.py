@@ -1,4 +1,4 @@
-"""Admin pages of rooms, messages and models, without content of users."""
+"""Admin pages of rooms and messages, without content of users."""
 
 import uuid
 
@@ -10,7 +10,6 @@ from django.utils.safestring import SafeString
 from backoffice.actions.base import ActionContext, StaffAction
 from backoffice.pages.base import (
     AgeFilter,
-    BackOfficeAdmin,
     ChoiceFilter,
     admin_link,
     as_uuid,
@@ -20,7 +19,7 @@ from backoffice.pages.base import (
 from backoffice.pages.message_content import PAGE, ContentAdmin
 from billing.models import UsageRecord
 from chatrooms.models import Chatroom
-from messaging.models import ERROR_CODES, GeminiModel, Message
+from messaging.models import ERROR_CODES, Message
 from messaging.models.audit import MessagingAction
 from messaging.replies.finish import ENDING_COLUMNS
 from messaging.replies.retry import retry
@@ -198,15 +197,3 @@ class MessageAdmin(ContentAdmin):
         """Return a prompt alone, or a reply with its prompt."""
         query = Q(pk=row.pk) | Q(pk=row.parent_id) if row.is_reply else Q(pk=row.pk)
         return list(Message.objects.filter(query).order_by("-id"))
-
-
-@admin.register(GeminiModel)
-class GeminiModelAdmin(BackOfficeAdmin):
-    """Models; a model is disabled or retired, never deleted, since replies name it."""
-
-    list_display = ["name", "tier", "is_enabled", "input_price", "output_price", "retires_on"]
-    ordering = ["name"]
-    search_fields = []
-
-    def has_delete_permission(self, request: HttpRequest, obj: GeminiModel | None = None) -> bool:
-        return False

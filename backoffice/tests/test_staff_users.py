@@ -19,7 +19,6 @@ from backoffice.models import BackofficeAction
 from billing.entitlement import grant_pro, mark_disagreements, refresh_tiers
 from billing.models import BillingAction, DailyQuota, Grant
 from gemchat.stores.redis import client
-from messaging.models import GeminiModel
 from privacy.models import PrivacyAction
 from tests.support.backoffice.staff_client import act, events, flash_messages, mobiles, url
 from tests.support.plugins.cast import api_for
@@ -309,24 +308,6 @@ def test_change_of_a_role_is_audited_and_in_no_log_that_keeps_the_number(staff_c
         "changes": {"name": None, "is_staff": [False, True], "groups": [[], ["Support"]]},
     }
     assert not LogEntry.objects.exists()
-
-
-def test_change_of_a_price_is_audited_with_both_values(staff_client):
-    model = GeminiModel.objects.create(
-        name="gemini-x", input_price=1, cached_price=1, output_price=2
-    )
-    form = {"name": model.name, "input_price": 5, "cached_price": 1, "output_price": 2}
-    more = {"tier": "pro", "is_enabled": "on", "reason": "new price list"}
-
-    staff_client.post(url(GeminiModel, "change", model.pk), {**form, **more})
-
-    [event] = events(BackofficeAction.ROW_CHANGED)
-    assert event.target == "gemini-x"
-    assert event.details == {
-        "reason": "new price list",
-        "rows": "messaging.GeminiModel",
-        "changes": {"input_price": [1, 5], "tier": ["basic", "pro"]},
-    }
 
 
 def test_history_of_a_user_is_in_the_audit_log(staff_client, alice):

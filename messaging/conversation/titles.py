@@ -22,7 +22,7 @@ from messaging.gemini import (
 from messaging.gemini.offline import MODEL_VERSION as OFFLINE
 from messaging.history import branch
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel, model_in_service
+from messaging.models.gemini_models import model_in_service, priced_models
 from messaging.replies.ledger import record
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,8 @@ def suggest_title(prompt: Message, reply: Message) -> str:
     """Ask Gemini for a title once for each reply; the ledger has the cost."""
     if reply.model_version == OFFLINE or has_title_record(reply):
         return ""
-    priced = model_in_service(GeminiModel.objects.all(), reply.model, on=timezone.now().date())
+    today = timezone.now().date()
+    priced = model_in_service(priced_models(on=today), reply.model, on=today)
     model = priced.name if priced else reply.model
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
     request = Request(model, INSTRUCTION, (Content("user", (TextPart(said),)),), TITLE_TOKENS)

@@ -16,38 +16,53 @@ CREATE INDEX message_search ON messaging_message USING gin (user_id, words)
     WITH (fastupdate = off) WHERE content <> ''
 """
 
-# Micro-USD for a million tokens, and what answers in place of those that have retired. Staff keep
-# the table up to date.
+# The prices are those of Google's price list of 2026-09-20, with the announced changes, in micro-USD
+# for a million tokens: input, cached input, output. Staff keep the tables up to date.
+FIRST_DAY = date(2025, 1, 1)
+LITE = {FIRST_DAY: (300_000, 30_000, 2_500_000)}
+FLASH = {FIRST_DAY: (750_000, 75_000, 3_750_000)}
 MODELS = [
-    {"name": "gemini-3.5-flash-lite", "input_price": 300_000, "output_price": 2_500_000},
-    {
-        "name": "gemini-3.8-flash",
-        "input_price": 750_000,
-        "output_price": 3_750_000,
-        "tier": "pro",
-    },
-    {
-        "name": "gemini-2.0-flash",
-        "input_price": 100_000,
-        "output_price": 400_000,
-        "retires_on": date(2026, 6, 1),
-        "fallback_id": "gemini-3.5-flash-lite",
-    },
-    {
-        "name": "gemini-1.5-flash",
-        "input_price": 75_000,
-        "output_price": 300_000,
-        "retires_on": date(2025, 9, 24),
-        "fallback_id": "gemini-3.5-flash-lite",
-    },
+    ({"name": "gemini-3.5-flash-lite"}, LITE),
+    ({"name": "gemini-3.6-flash", "tier": "pro"}, FLASH),
+    (
+        {"name": "gemini-3.8-flash", "tier": "pro"},
+        {**FLASH, date(2027, 1, 1): (1_500_000, 150_000, 7_500_000)},
+    ),
+    (
+        {"name": "gemini-4-argon", "tier": "pro"},
+        {
+            FIRST_DAY: (2_000_000, 100_000, 10_000_000),
+            date(2026, 12, 1): (4_000_000, 200_000, 20_000_000),
+        },
+    ),
+    (
+        {"name": "gemini-4-hydrogen", "tier": "pro"},
+        {FIRST_DAY: (1_500_000, 75_000, 7_500_000)},
+    ),
+    (
+        {
+            "name": "gemini-2.0-flash",
+            "retires_on": date(2026, 6, 1),
+            "fallback_id": "gemini-3.5-flash-lite",
+        },
+        {FIRST_DAY: (100_000, 10_000, 400_000)},
+    ),
+    (
+        {
+            "name": "gemini-1.5-flash",
+            "retires_on": date(2025, 9, 24),
+            "fallback_id": "gemini-3.5-flash-lite",
+        },
+        {FIRST_DAY: (75_000, 7_500, 300_000)},
+    ),
 ]
 
 
 def add_models(apps, schema_editor):
-    model = apps.get_model("messaging", "GeminiModel")
-    for fields in MODELS:
-        # Cached tokens cost a tenth of new ones.
-        model.objects.create(**fields, cached_price=fields["input_price"] // 10)
+    for fields, prices in MODELS:
+        model = apps.get_model("messaging", "GeminiModel").objects.create(**fields)
+        for from_day, (new, cached, output) in prices.items():
+            model.prices.create(from_day=from_day, input=new, cached=cached, output=output)
 
 
 class Migration(migrations.Migration):
@@ -70,20 +85,6 @@ class Migration(migrations.Migration):
                         primary_key=True,
                         serialize=False,
                     ),
-                ),
-                (
-                    "input_price",
-                    models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens in."),
-                ),
-                (
-                    "cached_price",
-                    models.PositiveBigIntegerField(
-                        help_text="Micro-USD for a million tokens that Gemini had cached."
-                    ),
-                ),
-                (
-                    "output_price",
-                    models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens out."),
                 ),
                 (
                     "tier",
@@ -118,6 +119,38 @@ class Migration(migrations.Migration):
                         ),
                         name="gemini_model_is_not_its_own_fallback",
                     ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ModelPrice",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("from_day", models.DateField()),
+                ("input", models.PositiveBigIntegerField()),
+                ("cached", models.PositiveBigIntegerField()),
+                ("output", models.PositiveBigIntegerField()),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="prices",
+                        to="messaging.geminimodel",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("model", "from_day"),
+                        name="model_price_is_one_a_day",
+                        violation_error_message="There is a price from this day.",
+                    )
                 ],
             },
         ),

@@ -1,6 +1,6 @@
 """The tables of conversations: messages, and Gemini's models."""
 
-from messaging.models.gemini_models import GeminiModel
+from messaging.models.gemini_models import GeminiModel, ModelPrice
 from messaging.models.messages import (
     ACTIVE_STATUSES,
     ERROR_CODES,
@@ -17,5 +17,6 @@ __all__ = [
     "GeminiModel",
     "Message",
     "MessageQuerySet",
+    "ModelPrice",
     "resend_after",
 ]

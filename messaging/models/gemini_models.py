@@ -1,8 +1,10 @@
-"""The models of Gemini for users, as data for staff: prices, tier, retirement."""
+"""The models of Gemini for users, as data for staff: prices by day, tier, retirement."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -13,9 +15,17 @@ from accounts.models import User
 from accounts.models.users import tier_choices
 from billing.plans import includes
 from gemchat.api.errors import DomainError
-from gemchat.stores.statements import CompiledQuery
+from gemchat.stores.statements import CompiledQuery, columns_of, fetch
 
 TOKENS_PRICED = 1_000_000
+# The price in force is the latest row on or before the day.
+PRICED_MODELS_SQL = """
+SELECT {columns} FROM messaging_geminimodel AS model
+LEFT JOIN LATERAL (
+    SELECT * FROM messaging_modelprice
+    WHERE model_id = model.name AND from_day <= %(price_day)s ORDER BY from_day DESC LIMIT 1
+) AS price ON true ORDER BY model.name
+"""
 
 
 class ModelNotInPlan(DomainError):
@@ -41,19 +51,8 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
         return chosen
 
 
-@cache
-def all_models() -> CompiledQuery["GeminiModel"]:
-    return CompiledQuery(GeminiModel.objects.all())
-
-
 class GeminiModel(models.Model):
     name = models.CharField(max_length=64, primary_key=True, help_text="As Gemini calls it.")
-    # Micro-USD for a million tokens; thinking is charged as output.
-    input_price = models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens in.")
-    cached_price = models.PositiveBigIntegerField(
-        help_text="Micro-USD for a million tokens that Gemini had cached."
-    )
-    output_price = models.PositiveBigIntegerField(help_text="Micro-USD for a million tokens out.")
     tier = models.CharField(max_length=8, choices=tier_choices, default=User.Tier.BASIC)
     is_enabled = models.BooleanField(default=True)
     retires_on = models.DateField(null=True, blank=True)
@@ -82,32 +81,111 @@ class GeminiModel(models.Model):
     def has_retired(self, on: date) -> bool:
         return self.retires_on is not None and self.retires_on <= on
 
+    def price_on(self, day: date) -> "ModelPrice | None":
+        """Return the price in force on a day, from the prefetched prices."""
+        begun = [price for price in self.prices.all() if price.from_day <= day]
+        return max(begun, key=lambda price: price.from_day, default=None)
+
+
+class ModelPrice(models.Model):
+    """The prices of a model from a day on, in micro-USD for a million tokens.
+
+    A reply has the price of the UTC day of the attempt's start. Google does not publish the hour of
+    a change. A new price is a new row; entries of the ledger never change.
+    """
+
+    model = models.ForeignKey(GeminiModel, models.CASCADE, related_name="prices")
+    from_day = models.DateField()
+    input = models.PositiveBigIntegerField()
+    # For tokens in Gemini's cache.
+    cached = models.PositiveBigIntegerField()
+    # Thinking is charged as output.
+    output = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "from_day"],
+                name="model_price_is_one_a_day",
+                violation_error_message="There is a price from this day.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} from {self.from_day}"
+
     def cost_micro_usd(
         self, *, prompt_tokens: int, cached_tokens: int, output_tokens: int, thinking_tokens: int
     ) -> int:
-        """Compute a reply's cost at the model's prices, rounded up.
+        """Compute the cost of an attempt, rounded up.
 
         Cached tokens are part of the prompt tokens.
         """
         total = (
-            (prompt_tokens - cached_tokens) * self.input_price
-            + cached_tokens * self.cached_price
-            + (output_tokens + thinking_tokens) * self.output_price
+            (prompt_tokens - cached_tokens) * self.input
+            + cached_tokens * self.cached
+            + (output_tokens + thinking_tokens) * self.output
         )
         return -(-total // TOKENS_PRICED)
 
 
-def model_in_service(models: Iterable[GeminiModel], name: str, *, on: date) -> GeminiModel | None:
+@dataclass(frozen=True, slots=True)
+class PricedModel:
+    """A model, with the price in force on a day; None without a price."""
+
+    model: GeminiModel
+    price: ModelPrice | None
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> "PricedModel":
+        """Make the instances of a row of `priced_models_sql`."""
+        model_columns = len(GeminiModel._meta.concrete_fields)
+        model = _models().from_row(row[:model_columns])
+        price_row = row[model_columns:]
+        return cls(model, None if price_row[0] is None else _prices().from_row(price_row))
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def cost_micro_usd(self, **tokens: int) -> int:
+        """Compute the cost of an attempt, as `ModelPrice` does; 0 without a price."""
+        return self.price.cost_micro_usd(**tokens) if self.price else 0
+
+
+@cache
+def _models() -> CompiledQuery[GeminiModel]:
+    return CompiledQuery(GeminiModel.objects.all())
+
+
+@cache
+def _prices() -> CompiledQuery[ModelPrice]:
+    return CompiledQuery(ModelPrice.objects.all())
+
+
+@cache
+def priced_models_sql() -> str:
+    """Return the SQL of every model with its price; `price_day` is the only value."""
+    columns = f"{columns_of(GeminiModel, 'model')}, {columns_of(ModelPrice, 'price')}"
+    return PRICED_MODELS_SQL.format(columns=columns)
+
+
+def priced_models(*, on: date) -> list[PricedModel]:
+    """Read every model with the price in force on a day."""
+    return list(map(PricedModel.from_row, fetch(priced_models_sql(), {"price_day": on})))
+
+
+def model_in_service(models: Iterable[PricedModel], name: str, *, on: date) -> PricedModel | None:
     """Return the model in service for `name` on a day.
 
     A retired model is replaced by the fallback. None for a name outside the table: Gemini then gets
     the name unchanged.
     """
-    found = {model.name: model for model in models}
+    found = {priced.name: priced for priced in models}
     current, seen = found.get(name), set()
-    while current and current.has_retired(on) and current.name not in seen:
+    while current and current.model.has_retired(on) and current.name not in seen:
         seen.add(current.name)
-        following = found.get(current.fallback_id or "")
+        following = found.get(current.model.fallback_id or "")
         if following is None:
             break
         current = following

@@ -15,8 +15,8 @@ from billing.plans import plan_for_user
 from chatrooms.statements import room_rows_cte
 from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch
 from messaging.history.branch import ContextRow
-from messaging.models import GeminiModel, Message
-from messaging.models.gemini_models import all_models
+from messaging.models import Message
+from messaging.models.gemini_models import PricedModel, priced_models_sql
 from messaging.replies.context import CONTEXT_SQL
 
 # An unblocked reply: no reply of the room is in generation, and no reply sent earlier is queued.
@@ -57,7 +57,7 @@ class ClaimedReply:
     """
 
     reply: Message
-    models: list[GeminiModel]
+    models: list[PricedModel]
     newest: list[ContextRow]
 
 
@@ -73,17 +73,18 @@ def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
         "slots": Jsonb({tier: plan.concurrent_replies for tier, plan in settings.PLANS.items()}),
         "lease": now + timedelta(seconds=settings.REPLY_LEASE_SECONDS),
         "now": now,
+        "price_day": now.date(),
     }
     # The lock of the user keeps two workers from both taking the last slot: the second worker waits
     # for the lock, and then counts. The pipeline is a single transaction, and a single round trip.
-    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), all_models().sql, CONTEXT_SQL]
+    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), priced_models_sql(), CONTEXT_SQL]
     _, claimed, models, newest = execute_pipeline(statements, values)
     row = claimed.fetchone()
     if row is None:
         return None
     return ClaimedReply(
         claimed_rows().from_row(row),
-        list(map(all_models().from_row, models.fetchall())),
+        list(map(PricedModel.from_row, models.fetchall())),
         list(map(ContextRow._make, newest.fetchall())),
     )
 

@@ -17,7 +17,7 @@ from gemchat.stores.errors import DATABASE_ERRORS
 from gemchat.stores.statements import fetch
 from messaging.gemini import Cancelled, Completion, GeminiError, Usage
 from messaging.models import INTERNAL, Message
-from messaging.models.gemini_models import GeminiModel
+from messaging.models.gemini_models import PricedModel
 from messaging.replies.ledger import build_settlement, estimated_usage, record, waited_ms
 from messaging.replies.metrics import count_end
 from messaging.replies.requeue import requeue
@@ -57,7 +57,7 @@ class Ending:
     usage: Usage | None = None
     characters_per_token: float | None = None
     wait_seconds: float = 0.0
-    priced: GeminiModel | None = None
+    priced: PricedModel | None = None
 
     @classmethod
     def complete(cls, completion: Completion, *, characters_per_token: float | None) -> Self:
@@ -82,7 +82,7 @@ class Ending:
         )
 
     @classmethod
-    def internal(cls, reply: Message, running: RunningReply, *, priced: GeminiModel | None) -> Self:
+    def internal(cls, reply: Message, running: RunningReply, *, priced: PricedModel | None) -> Self:
         """End an attempt after a fault of the program; any text has a cost."""
         text = running.content
         usage = estimated_usage(prompt_tokens=reply.context_tokens or 0, text=text)

@@ -12,7 +12,7 @@ from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.gemini import Cancelled, Completion, Delta, GeminiError, stream_reply
 from messaging.history.branch import ContextRow
 from messaging.models import INTERNAL, Message
-from messaging.models.gemini_models import GeminiModel, model_in_service
+from messaging.models.gemini_models import PricedModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
 from messaging.replies.finish import INTERNAL_DETAIL, Ending, finish_surely
@@ -30,7 +30,8 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     Returns the ended reply; None if not claimed. Between the claim and the end no database
     connection is held.
     """
-    claimed = claim_reply(reply_id=reply_id, now=timezone.now())
+    now = timezone.now()
+    claimed = claim_reply(reply_id=reply_id, now=now)
     if claimed is None:
         return None
     reply = claimed.reply
@@ -38,7 +39,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
     priced = None
     fault: Exception | None = None
     try:
-        priced = model_in_service(claimed.models, reply.model, on=timezone.now().date())
+        priced = model_in_service(claimed.models, reply.model, on=now.date())
         ending = _run_attempt(reply, running, priced, newest=claimed.newest)
     except DATABASE_ERRORS:
         # The lease runs out, and the sweep gives the reply to a worker with a database.
@@ -56,7 +57,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 
 
 def _run_attempt(
-    reply: Message, running: RunningReply, priced: GeminiModel | None, *, newest: list[ContextRow]
+    reply: Message, running: RunningReply, priced: PricedModel | None, *, newest: list[ContextRow]
 ) -> Ending:
     """Ask Gemini for the reply; retry a too long context once with half the budget."""
     if reply.stop_requested:

@@ -18,7 +18,7 @@ from chatrooms.models import Chatroom
 from messaging.gemini import Usage
 from messaging.gemini.answer import BYTES_PER_TOKEN
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel
+from messaging.models.gemini_models import PricedModel
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def build_settlement(
     *,
     outcome: str,
     usage: Usage | None,
-    priced: GeminiModel | None,
+    priced: PricedModel | None,
     now: datetime,
     purpose: str = UsageRecord.Purpose.REPLY,
     model_version: str = "",

@@ -14,7 +14,7 @@ from gemchat.stores.statements import fetch
 from messaging.gemini import Usage
 from messaging.history.branch import ContextRow
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel, model_in_service
+from messaging.models.gemini_models import PricedModel, model_in_service, priced_models
 from messaging.replies.context import CONTEXT_SQL, build_context
 from messaging.replies.ledger import estimated_usage, lock_room, record
 from messaging.streaming.buffer import Position, stream_key
@@ -24,7 +24,7 @@ def requeue(
     reply: Message,
     *,
     usage: Usage | None,
-    priced: GeminiModel | None,
+    priced: PricedModel | None,
     model_version: str,
     retry_at: datetime | None,
 ) -> None:
@@ -40,16 +40,16 @@ def requeue(
 def requeue_expired(*, now: datetime) -> list[uuid.UUID]:
     """Requeue the replies of dead workers, each with the lost attempt in the ledger."""
     expired = Message.objects.expired(now=now).select_related("chatroom")
-    models = list(GeminiModel.objects.all()) if expired else []
-    return [reply.pk for reply in expired if _requeue_expired(reply, models, now=now)]
+    return [reply.pk for reply in expired if _requeue_expired(reply, now=now)]
 
 
-def _requeue_expired(reply: Message, models: list[GeminiModel], *, now: datetime) -> bool:
+def _requeue_expired(reply: Message, *, now: datetime) -> bool:
     with transaction.atomic():
         lock_room(reply.chatroom_id)
         if not Message.objects.requeue(reply.pk, reply.attempt, expired_at=now):
             return False
-        priced = model_in_service(models, reply.model, on=now.date())
+        day = (reply.started_at or now).date()
+        priced = model_in_service(priced_models(on=day), reply.model, on=day)
         record(reply, outcome=UsageRecord.Outcome.LOST, usage=lost_usage(reply), priced=priced)
     return True
 

@@ -18,13 +18,14 @@ from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
 from messaging.conversation.titles import title_room
 from messaging.gemini import Usage
-from messaging.models import GeminiModel, Message
+from messaging.models import Message
 from messaging.replies.claims import claim_reply
 from messaging.replies.finish import Ending, store_end
 from messaging.replies.running import SHUTDOWN, running_replies
 from messaging.tasks import generate_reply, name_room, sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
+from tests.support.messaging.prices import set_price
 from tests.support.messaging.rooms import make_room, url_of
 from tests.support.messaging.worker import in_thread, post, run
 from tests.support.plugins.cast import api_for
@@ -44,10 +45,7 @@ def many_sends(settings: Any) -> None:
 @pytest.fixture(autouse=True)
 def prices(settings: Any) -> None:
     """A dollar for a million tokens of any kind."""
-    GeminiModel.objects.update_or_create(
-        name=settings.GEMINI_MODEL,
-        defaults={"input_price": 10**6, "cached_price": 10**6, "output_price": 10**6},
-    )
+    set_price(settings.GEMINI_MODEL, input=10**6, cached=10**6, output=10**6)
 
 
 def today(user: User) -> DailyQuota:

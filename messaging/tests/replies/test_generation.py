@@ -20,6 +20,7 @@ from messaging.streaming.buffer import Position, stream_key
 from messaging.tasks import generate_reply, sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
+from tests.support.messaging.prices import set_price
 from tests.support.messaging.rooms import make_room
 from tests.support.messaging.worker import in_thread, post, run
 from tests.support.waiting import eventually
@@ -61,10 +62,7 @@ def test_reply_that_gemini_cut_has_the_name_of_the_reason(alice: User, gemini: F
 
 
 def test_cost_is_taken_from_the_model_table(alice: User, gemini: FakeGemini, settings: Any) -> None:
-    GeminiModel.objects.update_or_create(
-        name=settings.GEMINI_MODEL,
-        defaults={"input_price": 1_000_000, "cached_price": 0, "output_price": 2_000_000},
-    )
+    set_price(settings.GEMINI_MODEL, input=1_000_000, cached=0, output=2_000_000)
 
     reply = run(post(make_room(alice)))
 
@@ -75,11 +73,8 @@ def test_cost_is_taken_from_the_model_table(alice: User, gemini: FakeGemini, set
 
 
 def test_retired_model_is_replaced_by_its_fallback(alice: User, gemini: FakeGemini) -> None:
-    prices = {"input_price": 1, "cached_price": 1, "output_price": 1}
-    newer = GeminiModel.objects.create(name="gemini-new", **prices)
-    GeminiModel.objects.create(
-        name="gemini-old", retires_on=timezone.now().date(), fallback=newer, **prices
-    )
+    newer = GeminiModel.objects.create(name="gemini-new")
+    GeminiModel.objects.create(name="gemini-old", retires_on=timezone.now().date(), fallback=newer)
     room = make_room(alice)
     accepted = actions.post_message(
         user=alice, chatroom_id=room.pk, prompt="Hello", model="gemini-old"

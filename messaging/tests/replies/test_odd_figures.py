@@ -10,11 +10,12 @@ from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from messaging.conversation.titles import title_room
-from messaging.models import GeminiModel, Message
+from messaging.models import Message
 from messaging.replies.claims import claim_reply
 from messaging.tasks import sweep_replies
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
+from tests.support.messaging.prices import set_price
 from tests.support.messaging.rooms import make_room
 from tests.support.messaging.worker import post, run
 
@@ -175,8 +176,8 @@ def test_cost_that_fits_no_column_keeps_no_title_and_no_sweep_back(
 
 
 def price_at_most(settings: Any) -> None:
-    most = dict.fromkeys(["input_price", "cached_price", "output_price"], 2**63 - 1)
-    GeminiModel.objects.update_or_create(name=settings.GEMINI_MODEL, defaults=most)
+    most = 2**63 - 1
+    set_price(settings.GEMINI_MODEL, input=most, cached=most, output=most)
 
 
 @pytest.mark.parametrize("counts", [{"totalTokenCount": 54}, {"promptTokenCount": 0}])

@@ -162,9 +162,7 @@ MAKERS: dict[type[Model], Any] = {
     ),
     Chatroom: lambda user, number: make_room(user, title=f"Room {number}"),
     Message: lambda user, number: failed_reply(user),
-    GeminiModel: lambda user, number: GeminiModel.objects.create(
-        name=f"model-{number}", input_price=1, cached_price=1, output_price=1
-    ),
+    GeminiModel: lambda user, number: GeminiModel.objects.create(name=f"model-{number}"),
     DailyQuota: lambda user, number: DailyQuota.objects.create(
         user=user, day=timezone.now().date(), used=1
     ),

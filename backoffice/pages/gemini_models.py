@@ -1,0 +1,94 @@
+"""Admin pages of Gemini's models: tier, retirement, and prices by day."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from backoffice.pages.base import BackOfficeAdmin
+from messaging.models import GeminiModel, ModelPrice
+
+MICRO_USD = 10**6
+
+
+def today() -> date:
+    return timezone.now().date()
+
+
+class DollarField(forms.DecimalField):
+    """US dollars in the form, micro-USD in the row."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_digits=12, decimal_places=6, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return as_dollars(value) if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> int | None:
+        dollars = super().clean(value)
+        return None if dollars is None else int(dollars * MICRO_USD)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+def as_dollars(micro_usd: int) -> str:
+    """Write micro-USD as dollars with at least two decimals: 750000 is 0.75, 75000 is 0.075."""
+    whole, _, decimals = f"{Decimal(micro_usd) / MICRO_USD:.6f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+
+
+class PriceForm(forms.ModelForm):
+    input = DollarField(help_text="US dollars for a million tokens.")
+    cached = DollarField(help_text="US dollars for a million tokens in Gemini's cache.")
+    output = DollarField(help_text="US dollars for a million tokens, thinking included.")
+
+    class Meta:
+        model = ModelPrice
+        fields = ("from_day", "input", "cached", "output")
+
+
+class PriceInline(admin.TabularInline):
+    model = ModelPrice
+    form = PriceForm
+    extra = 0
+    ordering = ("-from_day",)
+
+
+@admin.register(GeminiModel)
+class GeminiModelAdmin(BackOfficeAdmin):
+    """Models; a model is disabled or retired, never deleted, since replies name it."""
+
+    list_display = ["name", "tier", "is_enabled", "price", "next_price", "state"]
+    ordering = ["name"]
+    search_fields = []
+    inlines = (PriceInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[GeminiModel]:
+        return super().get_queryset(request).prefetch_related("prices")
+
+    @admin.display(description="Input / output, $ a million")
+    def price(self, model: GeminiModel) -> str:
+        price = model.price_on(today())
+        return f"{as_dollars(price.input)} / {as_dollars(price.output)}" if price else "-"
+
+    @admin.display(description="Next price")
+    def next_price(self, model: GeminiModel) -> date | None:
+        return min((p.from_day for p in model.prices.all() if p.from_day > today()), default=None)
+
+    @admin.display(description="State")
+    def state(self, model: GeminiModel) -> str:
+        if model.has_retired(today()):
+            return "Retired"
+        return "In service" if model.price_on(today()) else "No price: costs count as 0"
+
+    def has_delete_permission(self, request: HttpRequest, obj: GeminiModel | None = None) -> bool:
+        return False

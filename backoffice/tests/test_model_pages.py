@@ -1,0 +1,87 @@
+"""The pages of models: prices in dollars by day, and models without a price."""
+
+import pytest
+
+from backoffice.models import BackofficeAction
+from messaging.models import GeminiModel
+from tests.support.backoffice.staff_client import events, url
+from tests.support.messaging.prices import set_price
+
+
+def test_change_of_a_price_is_audited_with_both_values(staff_client):
+    model = set_price("gemini-x", input=750_000, cached=75_000, output=3_750_000)
+    [price] = model.prices.all()
+    rows = [
+        {"id": price.pk, "from_day": "2025-01-01", "input": "0.8", "cached": "0.075"},
+        {"from_day": "2027-01-01", "input": "1.5", "cached": "0.15"},
+    ]
+    forms = {
+        f"prices-{number}-{name}": value
+        for number, row in enumerate(rows)
+        for name, value in {**row, "model": model.pk, "output": "3.75"}.items()
+    }
+    counts = {"prices-TOTAL_FORMS": 2, "prices-INITIAL_FORMS": 1}
+    more = {"name": model.name, "tier": "pro", "is_enabled": "on", "reason": "new price list"}
+
+    staff_client.post(url(GeminiModel, "change", model.pk), {**forms, **counts, **more})
+
+    assert list(model.prices.order_by("from_day").values_list("input", "cached", "output")) == [
+        (800_000, 75_000, 3_750_000),
+        (1_500_000, 150_000, 3_750_000),
+    ]
+    [event] = events(BackofficeAction.ROW_CHANGED)
+    assert event.target == "gemini-x"
+    assert event.details == {
+        "reason": "new price list",
+        "rows": "messaging.GeminiModel",
+        "changes": {
+            "tier": ["basic", "pro"],
+            "gemini-x from 2025-01-01": {"input": [750_000, 800_000]},
+            "gemini-x from 2027-01-01": {
+                "from_day": [None, "2027-01-01"],
+                "input": [None, 1_500_000],
+                "cached": [None, 150_000],
+                "output": [None, 3_750_000],
+            },
+        },
+    }
+
+
+def test_price_that_staff_remove_is_audited(staff_client):
+    model = set_price("gemini-x", input=750_000, cached=75_000, output=3_750_000)
+    [price] = model.prices.all()
+    row = {"id": price.pk, "from_day": "2025-01-01", "input": "1", "cached": "1", "output": "1"}
+    forms = {f"prices-0-{name}": value for name, value in {**row, "DELETE": "on"}.items()}
+    counts = {"prices-TOTAL_FORMS": 1, "prices-INITIAL_FORMS": 1, "prices-0-model": model.pk}
+    more = {"name": model.name, "tier": "basic", "is_enabled": "on", "reason": "typo"}
+
+    staff_client.post(url(GeminiModel, "change", model.pk), {**forms, **counts, **more})
+
+    assert not model.prices.exists()
+    [event] = events(BackofficeAction.ROW_CHANGED)
+    assert event.details["changes"] == {"gemini-x from 2025-01-01 deleted": None}
+
+
+@pytest.mark.parametrize("amount", ["-1", "0.0000001", "a lot", ""])
+def test_price_that_is_no_amount_is_refused(staff_client, amount):
+    model = GeminiModel.objects.create(name="gemini-x")
+    row = {"from_day": "2025-01-01", "input": amount, "cached": "1", "output": "1"}
+    forms = {f"prices-0-{name}": value for name, value in row.items()}
+    counts = {"prices-TOTAL_FORMS": 1, "prices-INITIAL_FORMS": 0, "prices-0-model": model.pk}
+    more = {"name": model.name, "tier": "basic", "is_enabled": "on", "reason": "new"}
+
+    page = staff_client.post(url(GeminiModel, "change", model.pk), {**forms, **counts, **more})
+
+    assert page.status_code == 200
+    assert "errorlist" in page.content.decode()
+    assert not model.prices.exists()
+
+
+def test_list_of_models_shows_prices_and_models_without_a_price(staff_client):
+    GeminiModel.objects.create(name="gemini-x")
+
+    page = staff_client.get(url(GeminiModel)).content.decode()
+
+    assert "0.30 / 2.50" in page
+    assert page.count("No price") == 1
+    assert page.count("Retired") == 2
