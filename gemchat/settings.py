@@ -40,8 +40,7 @@ TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 # Security of pages
 
 # TLS ends at the proxy in front. The proxy also sends plain HTTP on to HTTPS; the health checks
-# behind the proxy speak plain HTTP.
-# Other hosts of the domain may have no TLS, so subdomains and preload are for the operator to turn on.
+# behind the proxy speak plain HTTP. Other hosts of the domain may have no TLS: HSTS leaves them.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Browsers take a cookie of this prefix from this host alone, and over TLS only.
