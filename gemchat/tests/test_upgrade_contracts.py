@@ -39,7 +39,8 @@ NAMES = {
     "uvicorn": (
         "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol",
         ["connection_made", "connection_lost", "data_received", "on_message_begin"]
-        + ["on_headers_complete", "pause_writing", "resume_writing", "send_400_response"],
+        + ["on_headers_complete", "pause_writing", "resume_writing", "send_400_response"]
+        + ["shutdown"],
     ),
     "uvicorn, status lines": ("uvicorn.protocols.http.httptools_impl", ["STATUS_LINE"]),
     "uvicorn, answers": (
