@@ -48,7 +48,7 @@ NAMES = {
         ["send"],
     ),
     "Celery, beat": ("celery.beat:Scheduler", ["tick", "populate_heap"]),
-    "psycopg": ("psycopg:Connection", ["wait", "execute", "prepare_threshold"]),
+    "psycopg": ("psycopg:Connection", ["connect", "wait", "execute", "prepare_threshold"]),
     "kombu": ("kombu.transport.redis:Channel", ["_connparams", "_create_client"]),
     "kombu, aliases": ("kombu.transport", ["TRANSPORT_ALIASES"]),
     "Celery, aliases": ("celery.app.backends", ["BACKEND_ALIASES"]),
