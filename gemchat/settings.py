@@ -184,6 +184,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# Below the visibility timeout; gemchat.celery.time_limit enforces the limit in threads.
+CELERY_TASK_SOFT_TIME_LIMIT = 3000
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "messaging.tasks.generate_reply": {"queue": "gemini"},

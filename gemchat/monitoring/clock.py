@@ -15,7 +15,10 @@ CACHE_SECONDS = 30.0
 
 
 def clock_skew() -> float:
-    """Return the seconds that this clock is ahead; exact to half a round trip. Raises Error."""
+    """Return how many seconds this clock is ahead. Raises Error.
+
+    The result is exact to half a round trip.
+    """
     with connection.cursor() as cursor:
         # The first statement may connect, which takes longer.
         cursor.execute("SELECT 1")

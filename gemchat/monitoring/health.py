@@ -27,7 +27,10 @@ HEARTBEAT_SECONDS = 30
 
 
 def heartbeat_key(queue: str) -> str:
-    """Name the key that each worker of the queue sets; the key expires without a live worker."""
+    """Name the key that each worker of the queue sets.
+
+    The key expires without a live worker.
+    """
     return f"worker:{queue}:alive"
 
 

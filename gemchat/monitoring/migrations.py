@@ -26,7 +26,10 @@ def missing_migrations() -> int:
 
 @cache
 def known_migrations() -> frozenset[tuple[str, str]]:
-    """Return app and name of each migration; an import of all modules takes a second of CPU."""
+    """Return app and name of each migration.
+
+    An import of all modules would take a second of CPU.
+    """
     return frozenset(_migration_files())
 
 

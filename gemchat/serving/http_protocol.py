@@ -24,8 +24,8 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
 # A client without a read of its answer for this time is gone.
 STALLED_SECONDS = 60.0
-# At the end of the process an idle connection serves one more request for this time: a proxy may
-# have sent the request before it saw the end, and may not repeat a POST.
+# At the end of the process an idle connection serves one more request for this time. A proxy may
+# have sent the request already, and does not repeat a POST.
 LINGER_SECONDS = 0.5
 # Connections above WEB_CONNECTIONS get 503, except probes. Connections beyond this second limit are
 # closed.

@@ -1,4 +1,4 @@
-"""Advisory locks of PostgreSQL: held to the end of the caller's transaction, or of a block."""
+"""Advisory locks of PostgreSQL, held for the caller's transaction or for a block."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +40,10 @@ def advisory_lock(lock: Lock, *keys: str) -> None:
 
 @contextmanager
 def exclusive_block(lock: Lock, *, alias: str, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock for a block of any length; the lock ends with its own connection."""
+    """Hold a lock for a block, which may last minutes.
+
+    The lock ends with its separate connection.
+    """
     key = [lock_name(lock, alias)]
     with separate_connection(alias) as session:
         row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)

@@ -139,7 +139,7 @@ def _startup_options(given: str, *, statement_seconds: float, lock_seconds: floa
 def separate_connection(
     alias: str = DEFAULT_DB_ALIAS, *, like_web: bool = False
 ) -> Iterator[psycopg.Connection[Any]]:
-    """Open a connection besides the pool, so that an error has its cause; without the password.
+    """Open a connection besides the pool, so that an error has its cause.
 
     `like_web` adds the options of a web process, which a pooler may refuse.
     """
