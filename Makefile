@@ -49,6 +49,7 @@ manage: $(INSTALLED)
 test: $(INSTALLED)
 	@dev/scripts/browser.sh
 	@dev/scripts/newman.sh
+	@dev/scripts/nginx.sh
 	@exec $(PYTEST) $(ARGS)
 
 APPS := accounts backoffice billing chatrooms gemchat messaging privacy

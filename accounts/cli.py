@@ -1,6 +1,8 @@
 """Base classes of commands: --mobile, --json, and failures as one sentence."""
 
 import json
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,6 +20,26 @@ def typed_mobile(text: str) -> str:
         return to_e164(text)
     except InvalidPhoneNumber as error:
         raise CommandError(str(error)) from error
+
+
+def add_yes(parser: CommandParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="ask no question")
+
+
+def confirm(effect: str, *, yes: bool) -> None:
+    """Return if the operator agrees: by --yes, or at a terminal. Raises CommandError."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(f"{effect} Add --yes to confirm.")
+    # Standard output is for the report.
+    print(f"{effect} Continue? [y/N]", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was done.")
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count) or "no row"
 
 
 class JsonCommand(BaseCommand):

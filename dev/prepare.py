@@ -22,6 +22,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from dev.environment import write_private
 from gemchat.checks import refuse_bad_settings
+from gemchat.stores.postgres import failure_cause
 
 # 555-0100 to 0199 are for fiction: https://nationalnanpa.com/number_resource_info/555_numbers.html
 STAFF_MOBILE = "+12025550100"
@@ -40,7 +41,7 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"error: {error}")
     except OperationalError as error:
-        reason = " ".join(str(error).split())
+        reason = failure_cause(error, password=connection.settings_dict["PASSWORD"])
         sys.exit(f"error: the database does not answer, see DATABASE_URL or DB_HOST: {reason}")
     prepared = {
         "gemini_backend": settings.GEMINI_BACKEND,

@@ -24,6 +24,7 @@ from accounts.api.urls import CODE_PATH  # noqa: E402
 from billing.api.urls import WEBHOOK_PATH  # noqa: E402
 from billing.stripe import client  # noqa: E402
 from gemchat.checks import refuse_bad_settings  # noqa: E402
+from gemchat.monitoring.clock import ClockCollector  # noqa: E402
 from gemchat.serving.application import Application  # noqa: E402
 from gemchat.serving.async_views import AsyncViewHandler  # noqa: E402
 from gemchat.serving.request_body import RequestBodyMiddleware  # noqa: E402
@@ -33,6 +34,7 @@ from messaging.streaming.hub import StreamHub  # noqa: E402
 
 refuse_bad_settings()
 REGISTRY.register(StoresCollector())
+REGISTRY.register(ClockCollector())
 
 threaded = SyncViewHandler(
     threads=settings.WEB_THREADS,

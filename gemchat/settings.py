@@ -40,8 +40,8 @@ TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 # Security of pages
 
 # TLS ends at the proxy in front. The proxy also sends plain HTTP on to HTTPS; the health checks
-# behind the proxy speak plain HTTP.
-SILENCED_SYSTEM_CHECKS = ["security.W008"]
+# behind the proxy speak plain HTTP. Other hosts of the domain may have no TLS: HSTS leaves them.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Browsers take a cookie of this prefix from this host alone, and over TLS only.
 COOKIE_PREFIX = "" if DEBUG else "__Host-"
@@ -53,10 +53,9 @@ SESSION_COOKIE_AGE = 12 * 3600
 # The cookie of the default storage would be signed with each request.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 CSRF_FAILURE_VIEW = "gemchat.api.errors.csrf_failure"
-SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
-if TRUSTED_PROXY_COUNT:
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0 if DEBUG else 365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=False)
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -185,6 +184,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
+# Below the visibility timeout; gemchat.celery.time_limit enforces the limit in threads.
+CELERY_TASK_SOFT_TIME_LIMIT = 3000
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "messaging.tasks.generate_reply": {"queue": "gemini"},

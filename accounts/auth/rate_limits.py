@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.auth import challenges, sms_budgets
@@ -277,11 +278,15 @@ def _record_reached(
         )
 
 
+def hits_of_number(*, mobile: str) -> QuerySet[LimitHit]:
+    return LimitHit.objects.filter(
+        kind__in=KINDS_OF_NUMBER, subject__in=[mobile, mobile_digest(mobile)]
+    )
+
+
 def clear(*, mobile: str) -> int:
     """Delete the hits of a number; return their count."""
-    deleted, _ = LimitHit.objects.filter(
-        kind__in=KINDS_OF_NUMBER, subject__in=[mobile, mobile_digest(mobile)]
-    ).delete()
+    deleted, _ = hits_of_number(mobile=mobile).delete()
     return deleted
 
 

@@ -39,6 +39,9 @@ USER_COMMANDS = [
     *["user_show", "user_disable", "user_enable", "user_revoke_sessions", "user_set_password"],
     *["user_export", "user_delete", "admin_totp"],
 ]
+DESTRUCTIVE_COMMANDS = [
+    *["prune", "purge_expired", "otp_clear", "user_set_password", "user_delete"],
+]
 COMMANDS = [*USER_COMMANDS, "otp_send", "otp_status", "otp_clear", "prune", "sync_roles"]
 
 
@@ -135,7 +138,7 @@ def test_otp_status_of_a_number_without_a_code():
 def test_otp_clear_ends_the_code_and_lifts_the_limits():
     otp = code_for()
 
-    report = run("otp_clear", "--mobile", NUMBER)
+    report = run("otp_clear", "--mobile", NUMBER, "--yes")
 
     assert report == {"mobile": NUMBER, "codes_ended": 1, "limit_hits_forgotten": 1}
     assert verify(otp).status_code == 400
@@ -169,7 +172,7 @@ def test_user_revoke_sessions(alice, alice_api):
 def test_user_set_password(alice, alice_api, typed):
     typed(PASSWORD)
 
-    run("user_set_password", "--mobile", alice.mobile)
+    run("user_set_password", "--mobile", alice.mobile, "--yes")
 
     assert alice_api.get("/api/v1/user/me").status_code == 401
     login = post("auth/login", {"mobile": alice.mobile, "password": PASSWORD})
@@ -181,17 +184,59 @@ def test_user_set_password_refuses_weak_ones(alice, typed, password):
     typed(password)
 
     with pytest.raises(CommandError, match="password"):
-        run("user_set_password", "--mobile", alice.mobile)
+        run("user_set_password", "--mobile", alice.mobile, "--yes")
 
     alice.refresh_from_db()
     assert not alice.has_password
 
 
-def test_user_delete_needs_yes(alice):
-    with pytest.raises(CommandError, match="--yes"):
-        run("user_delete", "--mobile", alice.mobile)
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
-    assert User.objects.filter(pk=alice.pk).exists()
+
+def run_destructive(name, *arguments):
+    of_number = [] if name in ("prune", "purge_expired") else ["--mobile", NUMBER]
+    return run(name, *of_number, *arguments)
+
+
+def counts():
+    models = (User, Session, OneTimeCode, LimitHit, BrowserSession, AuditEvent)
+    return [model.objects.count() for model in models]
+
+
+@pytest.mark.parametrize("name", DESTRUCTIVE_COMMANDS)
+def test_destructive_command_needs_yes_and_names_its_effect(name, old_and_new, typed):
+    before = counts()
+    typed(PASSWORD)
+
+    with pytest.raises(CommandError, match=r"^This .*\+?\d.* Add --yes to confirm\.$"):
+        run_destructive(name)
+
+    assert counts() == before
+    assert not User.objects.get(mobile=NUMBER).has_password
+
+
+@pytest.mark.parametrize("name", DESTRUCTIVE_COMMANDS)
+def test_destructive_command_asks_at_a_terminal(name, old_and_new, monkeypatch, capsys):
+    before = counts()
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+
+    with pytest.raises(CommandError, match=r"^Nothing was done\.$"):
+        run_destructive(name)
+
+    assert counts() == before
+    assert "Continue? [y/N]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["prune", "purge_expired", "otp_clear", "user_delete"])
+def test_destructive_command_goes_on_after_yes_at_a_terminal(name, old_and_new, monkeypatch):
+    before = counts()
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+
+    run_destructive(name)
+
+    assert counts() != before
 
 
 def test_user_delete_leaves_nothing_but_the_audit():
@@ -256,7 +301,7 @@ def test_roles_and_grants_by_command_are_audited(alice):
 
 
 def test_prune_deletes_what_is_past_its_time(old_and_new):
-    report = run("prune")
+    report = run("prune", "--yes")
 
     assert report == {
         "dry_run": False,
@@ -285,7 +330,7 @@ def test_prune_keeps_a_session_that_was_ended_lately():
     Session.objects.get().end(Session.Ending.LOGOUT)
     let_pass(timedelta(days=29))
 
-    assert run("prune")["sessions"] == 0
+    assert run("prune", "--yes")["sessions"] == 0
 
 
 def test_sync_roles_makes_the_groups_and_takes_strays_away():

@@ -20,12 +20,16 @@ from backoffice.roles import ROLES
 from billing.plans import plan_for_tier
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
 from gemchat.monitoring import health
+from gemchat.monitoring.clock import clock_skew
+from gemchat.stores.postgres import separate_connection
 from messaging.gemini import GeminiError
 from messaging.gemini.failures import failure_for_status
-from messaging.replies.metrics import queue_lengths
+from messaging.replies.metrics import QUEUES, queue_lengths
 
 GEMINI_API = "https://generativelanguage.googleapis.com"
 ASK_SECONDS = (2, 5)
+# Access tokens and replies bear more; codes and limits are then off by as much.
+MOST_SKEW_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,27 @@ def settings_go_together() -> str:
 
 
 def database_answers() -> str:
+    """Connect with the options of web: a pooler may refuse these options alone."""
     try:
-        health.check_database()
+        with separate_connection(like_web=True) as opened:
+            opened.execute("SELECT 1")
+            version = opened.info.parameter_status("server_version")
     except Error as error:
-        reason = " ".join(str(error).split())
-        raise CheckFailed(f"It does not answer; see DATABASE_URL or DB_HOST: {reason}") from error
-    version = connection.connection.info.parameter_status("server_version")
+        raise CheckFailed(f"It does not answer; see DATABASE_URL or DB_HOST: {error}") from error
     return f"PostgreSQL {version} answers."
+
+
+def clock_agrees() -> str:
+    try:
+        seconds = clock_skew()
+    except Error as error:
+        raise CheckFailed("Unknown, since the database does not answer.") from error
+    detail = (
+        f"This machine's clock is {abs(seconds):.2f} s {'ahead of' if seconds > 0 else 'behind'}"
+    )
+    if abs(seconds) > MOST_SKEW_SECONDS:
+        raise CheckFailed(f"{detail} PostgreSQL's. Synchronise the clocks, as by NTP.")
+    return f"{detail} PostgreSQL's."
 
 
 def schema_is_current() -> str:
@@ -95,11 +113,13 @@ def broker_answers() -> str:
 
 
 def worker_is_alive() -> str:
-    if not health.worker_is_alive():
-        raise CheckFailed(
-            "No worker of the queue gemini has renewed its heartbeat for 30 s. Start a worker."
-        )
-    return "A worker is alive."
+    for queue in QUEUES:
+        if not health.worker_is_alive(queue):
+            raise CheckFailed(
+                f"No worker of the queue {queue} has renewed its heartbeat for 30 s."
+                " Start a worker."
+            )
+    return f"Workers of the queues {' and '.join(QUEUES)} are alive."
 
 
 def beat_is_alive() -> str:
@@ -166,6 +186,7 @@ def sms_can_be_sent() -> str:
 CHECKS: dict[str, Callable[[], str]] = {
     "settings": settings_go_together,
     "database": database_answers,
+    "clock": clock_agrees,
     "schema": schema_is_current,
     "staff": somebody_is_staff,
     "redis": redis_answers,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from backoffice.dashboard.rollup import update_daily_metrics
+from backoffice.management import doctor as doctor_checks
 from backoffice.models import DailyMetrics
 from billing.stripe import client as stripe_client
 from billing.tests.plans import with_plan
-from gemchat.monitoring.health import HEARTBEAT_KEY
+from gemchat.monitoring.health import heartbeat_key
 from gemchat.stores.redis import client
+from messaging.replies.metrics import QUEUES
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.fakes.twilio import ACCOUNT, SENDER, TOKEN, FakeTwilio
@@ -29,7 +32,8 @@ pytestmark = pytest.mark.django_db
 def well(settings: Any, staff: User) -> None:
     """Everything that is not on loopback servers anyhow."""
     settings.DEBUG = True
-    client().set(HEARTBEAT_KEY, "1")
+    for queue in QUEUES:
+        client().set(heartbeat_key(queue), "1")
     update_daily_metrics(now=timezone.now())
 
 
@@ -53,11 +57,17 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(well: None) -> None:
     assert ill(doctor()) == set()
 
 
-def test_doctor_ends_with_a_failure_and_names_what_is_ill(well: None) -> None:
-    client().delete(HEARTBEAT_KEY)
+@pytest.mark.parametrize("queue", QUEUES)
+def test_doctor_ends_with_a_failure_and_names_the_queue_without_worker(
+    well: None, queue: str
+) -> None:
+    client().delete(heartbeat_key(queue))
+    out = io.StringIO()
 
     with pytest.raises(CommandError, match=r"Not well: worker\."):
-        call_command("doctor", stdout=io.StringIO())
+        call_command("doctor", stdout=out)
+
+    assert f"No worker of the queue {queue} has" in out.getvalue()
 
 
 def test_doctor_finds_that_beat_has_stopped(well: None) -> None:
@@ -165,3 +175,18 @@ def test_doctor_asks_twilio_about_the_account(well: None, settings: Any) -> None
 
     assert "HTTP 401" in findings["sms"]["detail"]
     assert "no answer" in doctor()["sms"]["detail"]
+
+
+def test_doctor_reports_the_skew_of_the_clock(well: None) -> None:
+    detail = doctor()["clock"]["detail"]
+
+    assert re.fullmatch(r"This machine's clock is \d\.\d\d s (ahead of|behind) Postgre.*", detail)
+
+
+def test_doctor_finds_a_clock_that_differs(well: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_checks, "MOST_SKEW_SECONDS", 0.0)
+
+    findings = doctor()
+
+    assert ill(findings) == {"clock"}
+    assert "Synchronise the clocks" in findings["clock"]["detail"]

@@ -24,6 +24,7 @@ COMMON = {
     "not_acceptable": (406, "Could not satisfy the request Accept header."),
     "request_timeout": (408, "The body did not arrive in time."),
     "body_too_large": (413, "A body may have 256 KiB."),
+    "head_too_large": (431, "The head of the request is too large."),
     "unsupported_media_type": (415, 'Unsupported media type "text/plain" in request.'),
     "validation_error": (422, "title: This field may not be blank."),
     "server_error": (500, "Something went wrong here. Report the request id."),
@@ -31,8 +32,16 @@ COMMON = {
     DependencyDown.default_code: (503, DependencyDown.default_detail),
 }
 COMMON_PROBLEMS = ["invalid_host", "invalid_encoding", "body_too_large", "request_timeout"]
-COMMON_PROBLEMS += ["server_error"]
-OF_API_CALLS = ["not_acceptable", DependencyDown.default_code]
+COMMON_PROBLEMS += ["head_too_large", "server_error"]
+OF_API_CALLS = ["not_acceptable", "overloaded", DependencyDown.default_code]
+# Codes of requests that are no call of this description, as of another method or of a page.
+CODES_ELSEWHERE = {
+    "bad_request": "400: the request is malformed",
+    "csrf_failed": "403: a form of staff has no valid token",
+    "method_not_allowed": "405: the URL has no such method",
+    "origin_refused": "403: a page of another site calls `/web/session`",
+    "permission_denied": "403: a page of staff is not for this person",
+}
 OF_BODIES = ["parse_error", "unsupported_media_type", "validation_error"]
 OF_SIGNED_IN = ["not_authenticated", "invalid_token"]
 # Further members of some problem documents.
@@ -61,7 +70,12 @@ PROBLEM_SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "code": {"type": "string"},
+        "code": {
+            "type": "string",
+            "description": "Each call lists its codes. Any URL may answer: "
+            + "; ".join(f"`{code}` ({meaning})" for code, meaning in CODES_ELSEWHERE.items()),
+            "examples": list(CODES_ELSEWHERE),
+        },
         "request_id": {"type": "string"},
         "errors": {
             "type": "array",

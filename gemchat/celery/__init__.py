@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
 from gemchat.api.request_id import request_id
+from gemchat.celery.time_limit import time_limits
 from gemchat.stores.redis import SCHEMES
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gemchat.settings")
 
 
 class TracedTask(Task):
-    """A task with the id of the request, for log lines."""
+    """A task with a time limit, and the id of the request for log lines."""
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         headers = {"request_id": request_id.get(), **(options.pop("headers", None) or {})}
@@ -29,8 +30,10 @@ class TracedTask(Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         token = request_id.set((self.request.headers or {}).get("request_id", "-"))
+        seconds = self.soft_time_limit or self.app.conf.task_soft_time_limit
         try:
-            return super().__call__(*args, **kwargs)
+            with time_limits.limit(seconds):
+                return super().__call__(*args, **kwargs)
         finally:
             request_id.reset(token)
             # The thread may wait long for a task, and the pool has use for the connection. A caller

@@ -15,30 +15,62 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
+from gemchat.monitoring.migrations import missing_migrations
 from gemchat.monitoring.single_flight import SingleFlight
 from gemchat.stores.redis import client
 
 # A probe answers within two seconds, also when a dependency hangs.
 CHECK_SECONDS = 1.5
-# A worker of the queue sets this key; the key expires without a live worker.
-HEARTBEAT_KEY = "worker:gemini:alive"
+# The queue of replies.
+REPLY_QUEUE = "gemini"
 HEARTBEAT_SECONDS = 30
 
 
-def check_database() -> None:
-    """Raises Error, with the reason, where the database does not answer."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+def heartbeat_key(queue: str) -> str:
+    """Name the key that each worker of the queue sets.
+
+    The key expires without a live worker.
+    """
+    return f"worker:{queue}:alive"
 
 
 def database_answers() -> bool:
     try:
-        check_database()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
     except Error:
         return False
     finally:
         connection.close()
     return True
+
+
+class SchemaCheck:
+    """Counts the migrations to apply, until none is missing: then no query follows."""
+
+    def __init__(self) -> None:
+        self._is_applied = False
+        self._count = SingleFlight(self._count_missing, patience_seconds=CHECK_SECONDS)
+
+    async def fault(self) -> str | None:
+        """Return a sentence on what is missing; None also where the database does not answer."""
+        if self._is_applied:
+            return None
+        missing = await self._count.found()
+        return f"Migrations to apply: {missing}. Run manage.py migrate." if missing else None
+
+    def _count_missing(self) -> int | None:
+        try:
+            missing = missing_migrations()
+        except Error:
+            return None
+        finally:
+            connection.close()
+        self._is_applied = missing == 0
+        return missing
+
+
+SCHEMA = SchemaCheck()
 
 
 def redis_answers() -> bool:
@@ -48,9 +80,9 @@ def redis_answers() -> bool:
         return False
 
 
-def worker_is_alive() -> bool:
+def worker_is_alive(queue: str = REPLY_QUEUE) -> bool:
     try:
-        return bool(client().exists(HEARTBEAT_KEY))
+        return bool(client().exists(heartbeat_key(queue)))
     except RedisError:
         return False
 
@@ -96,8 +128,8 @@ async def live(request: HttpRequest) -> JsonResponse:
 async def ready(request: HttpRequest) -> JsonResponse:
     """GET /readyz: whether the process can serve requests.
 
-    503 without the database, with more connections than WEB_CONNECTIONS, and while every thread of
-    the views waits.
+    503 without the database or a migration, with more connections than WEB_CONNECTIONS, and while
+    every thread of the views waits.
     """
     state = getattr(request, "scope", {}).get("state", {})
     faults = {}
@@ -105,4 +137,6 @@ async def ready(request: HttpRequest) -> JsonResponse:
         faults["connections"] = "crowded"
     if state.get("is_stuck"):
         faults["threads"] = "stuck"
+    if schema := await SCHEMA.fault():
+        faults["schema"] = schema
     return await answer("database", faults=faults)

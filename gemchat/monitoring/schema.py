@@ -24,6 +24,9 @@ class Readiness(Ready):
     threads = serializers.ChoiceField(
         ["stuck"], required=False, help_text="Each waits for something, and none ends a request."
     )
+    schema = serializers.CharField(
+        required=False, help_text="How many migrations the database lacks."
+    )
 
 
 class Health(Ready):

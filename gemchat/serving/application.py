@@ -66,6 +66,7 @@ class Application:
             await self._lifespan(scope, receive, send)
             return
         scope["state"]["began"] = time.perf_counter()
+        scope["scheme"] = client_scheme(scope)
         if scope["type"] == "websocket":
             await receive()
             await refuse(scope, send, 404, "not_found", "There are no WebSockets here.")
@@ -107,6 +108,22 @@ class Application:
         await receive()
         await hub.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def client_scheme(scope: Scope) -> str:
+    """Return the scheme of the client's own connection, by X-Forwarded-Proto of trusted proxies.
+
+    Each trusted proxy sets the header, or appends a value as to X-Forwarded-For. A client may have
+    sent the values before. Fewer values come from a proxy that leaves the header alone.
+    """
+    own: str = scope["scheme"]
+    count = settings.TRUSTED_PROXY_COUNT
+    if count == 0:
+        return own
+    lines = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    schemes = [each.strip().lower() for each in b",".join(lines).decode("latin1").split(",")]
+    believed = schemes[-min(count, len(schemes))]
+    return believed if believed in ("http", "https") else own
 
 
 def allow_open_files(count: int) -> None:

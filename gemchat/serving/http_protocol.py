@@ -24,6 +24,9 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
 # A client without a read of its answer for this time is gone.
 STALLED_SECONDS = 60.0
+# At the end of the process an idle connection serves one more request for this time. A proxy may
+# have sent the request already, and does not repeat a POST.
+LINGER_SECONDS = 0.5
 # Connections above WEB_CONNECTIONS get 503, except probes. Connections beyond this second limit are
 # closed.
 REFUSED_CONNECTIONS = 256
@@ -57,6 +60,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._head_bytes = 0
         self._stalled_timer: asyncio.TimerHandle | None = None
+        self._is_ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -95,6 +99,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self.scope["http_version"] == "1.0" and self.cycle is not None:
             # uvicorn has no hook for another class, and the answer has not begun yet.
             self.cycle.__class__ = UnchunkedCycle
+        if self._is_ending and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        if not self._is_idle:
+            super().shutdown()
+            return
+        self._is_ending = True
+        self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle and not self._is_in_head:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -1,8 +1,12 @@
-"""Advisory locks of PostgreSQL: held from here to the end of the caller's transaction."""
+"""Advisory locks of PostgreSQL, held for the caller's transaction or for a block."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from django.db import connection
+
+from gemchat.stores.postgres import separate_connection
 
 # Named by `%(name)s`, for a statement with a read of the guarded rows.
 TRY_LOCK_SQL = "pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0))"
@@ -20,6 +24,8 @@ class Lock(StrEnum):
     IDEMPOTENCY_KEY = "idempotency"
     # The mirrored rows of one customer of Stripe's (`billing.stripe.sync`).
     STRIPE_CUSTOMER = "stripe"
+    # The migration of a database (`backoffice.management.commands.migrate`).
+    MIGRATION = "migration"
 
 
 def lock_name(lock: Lock, key: str) -> str:
@@ -30,3 +36,18 @@ def advisory_lock(lock: Lock, *keys: str) -> None:
     """Wait for the locks of these keys, in this order, and hold the locks."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_SQL, [[lock_name(lock, key) for key in keys]])
+
+
+@contextmanager
+def exclusive_block(lock: Lock, *, alias: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock for a block, which may last minutes.
+
+    The lock ends with its separate connection.
+    """
+    key = [lock_name(lock, alias)]
+    with separate_connection(alias) as session:
+        row = session.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)
+        if row.fetchone() != (True,):
+            on_wait()
+            session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", key)
+        yield

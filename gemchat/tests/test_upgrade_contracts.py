@@ -39,7 +39,8 @@ NAMES = {
     "uvicorn": (
         "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol",
         ["connection_made", "connection_lost", "data_received", "on_message_begin"]
-        + ["on_headers_complete", "pause_writing", "resume_writing", "send_400_response"],
+        + ["on_headers_complete", "pause_writing", "resume_writing", "send_400_response"]
+        + ["shutdown"],
     ),
     "uvicorn, status lines": ("uvicorn.protocols.http.httptools_impl", ["STATUS_LINE"]),
     "uvicorn, answers": (
@@ -47,7 +48,7 @@ NAMES = {
         ["send"],
     ),
     "Celery, beat": ("celery.beat:Scheduler", ["tick", "populate_heap"]),
-    "psycopg": ("psycopg:Connection", ["wait", "execute", "prepare_threshold"]),
+    "psycopg": ("psycopg:Connection", ["connect", "wait", "execute", "prepare_threshold"]),
     "kombu": ("kombu.transport.redis:Channel", ["_connparams", "_create_client"]),
     "kombu, aliases": ("kombu.transport", ["TRANSPORT_ALIASES"]),
     "Celery, aliases": ("celery.app.backends", ["BACKEND_ALIASES"]),

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.05
 STOP_POLL_SECONDS = 0.25
+# While Redis is down, stops are read from the rows, at each renewal of the leases.
+RENEWAL_SECONDS_WITHOUT_REDIS = 0.5
 
 STOP = "stop"
 LEASE_LOST = "lease_lost"
@@ -122,8 +124,8 @@ class RunningReplies:
         for running in self._current():
             running.cancellation.cancel(reason)
 
-    def publish(self, replies: list[RunningReply]) -> None:
-        """Publish the new text of replies. While Redis is down the text waits.
+    def publish(self, replies: list[RunningReply]) -> bool:
+        """Publish the new text of replies; False while Redis is down, and the text waits.
 
         A second copy of a text, from another thread or after a timeout, does no harm. The id of an
         entry is the end of the text, so Redis refuses the entry or readers skip the overlap.
@@ -134,9 +136,10 @@ class RunningReplies:
             self._append([(running, running.pending(whole=True)) for running in lost])
         except RedisError as error:
             logger.warning("Live text is not going out; Redis is down: %s", error)
-            return
+            return False
         for running, pending in sent:
             running.mark_published(pending)
+        return True
 
     @staticmethod
     def _append(entries: list[tuple[RunningReply, PendingText]]) -> list[RunningReply]:
@@ -167,6 +170,7 @@ class RunningReplies:
 
     def _maintain(self) -> None:
         polled_at = renewed_at = -math.inf
+        has_redis = True
         while True:
             with self._lock:
                 if not self._replies:
@@ -176,24 +180,29 @@ class RunningReplies:
             now = time.monotonic()
             self._has_first_text.clear()
             if pending := [running for running in replies if running.has_pending]:
-                self.publish(pending)
-            if now - polled_at >= STOP_POLL_SECONDS:
+                has_redis = self.publish(pending)
+            if now - polled_at >= STOP_POLL_SECONDS and (has_redis or not pending):
                 polled_at = now
-                self._poll_stop_requests(replies)
-            if now - renewed_at >= settings.REPLY_LEASE_SECONDS / 5:
+                has_redis = self._poll_stop_requests(replies)
+            interval = settings.REPLY_LEASE_SECONDS / 5
+            if not has_redis:
+                interval = min(interval, RENEWAL_SECONDS_WITHOUT_REDIS)
+            if now - renewed_at >= interval:
                 renewed_at = now
                 self._renew_leases(replies)
             self._has_first_text.wait(FLUSH_SECONDS)
 
     @staticmethod
-    def _poll_stop_requests(replies: list[RunningReply]) -> None:
+    def _poll_stop_requests(replies: list[RunningReply]) -> bool:
+        """Cancel replies with a stop mark in Redis; False while Redis is down."""
         try:
             marks = client().mget([buffer.stop_key(running.reply_id) for running in replies])
         except RedisError:
-            return
+            return False
         for running, mark in zip(replies, marks, strict=True):
             if mark:
                 running.cancellation.cancel(STOP)
+        return True
 
     @staticmethod
     def _renew_leases(replies: list[RunningReply]) -> None:

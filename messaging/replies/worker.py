@@ -4,10 +4,11 @@ import logging
 import threading
 from typing import Any
 
+from celery import current_app
 from celery.signals import heartbeat_sent, worker_shutting_down
 from redis.exceptions import RedisError
 
-from gemchat.monitoring.health import HEARTBEAT_KEY, HEARTBEAT_SECONDS
+from gemchat.monitoring.health import HEARTBEAT_SECONDS, heartbeat_key
 from gemchat.stores.redis import client
 from messaging.replies.running import SHUTDOWN, running_replies
 
@@ -19,9 +20,12 @@ GRACE_SECONDS = 30.0
 
 @heartbeat_sent.connect
 def record_heartbeat(**kwargs: Any) -> None:
-    """Set the mark for GET /health. Celery sends a heartbeat every two seconds."""
+    """Mark the queues that this worker serves. Celery sends a heartbeat every two seconds."""
+    pipe = client().pipeline(transaction=False)
+    for queue in current_app.amqp.queues.consume_from:
+        pipe.set(heartbeat_key(queue), "1", ex=HEARTBEAT_SECONDS)
     try:
-        client().set(HEARTBEAT_KEY, "1", ex=HEARTBEAT_SECONDS)
+        pipe.execute()
     except RedisError as error:
         logger.debug("No heartbeat, Redis is down: %s", error)
 

@@ -105,7 +105,7 @@ def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
 
     foreseen = run("--dry-run")
     left = Chatroom.objects.deleted().count()
-    done = run()
+    done = run("--yes")
 
     assert (foreseen.pop("dry_run"), left, done.pop("dry_run")) == (True, 0, False)
     assert foreseen == done

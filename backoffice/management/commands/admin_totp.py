@@ -5,7 +5,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from accounts.cli import COMMAND, UserCommand
+from accounts.cli import COMMAND, UserCommand, add_yes, confirm
 from accounts.models import AuditEvent, User
 from accounts.models.audit import AccountAction
 
@@ -18,14 +18,14 @@ class Command(UserCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--yes", action="store_true", help="replace the present second factor")
+        add_yes(parser)
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
         if not user.is_staff:
             raise CommandError(f"{user.mobile} is not a member of staff.")
         devices = TOTPDevice.objects.filter(user=user)
-        if devices.exists() and not options["yes"]:
-            raise CommandError("There is a second factor already; add --yes to replace it.")
+        if devices.exists():
+            confirm(f"This replaces the second factor of {user.mobile}.", yes=options["yes"])
         with transaction.atomic():
             devices.delete()
             device = TOTPDevice.objects.create(user=user, name="authenticator", confirmed=True)

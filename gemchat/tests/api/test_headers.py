@@ -34,7 +34,7 @@ def test_every_answer_binds_the_browser(path):
     assert answer["Referrer-Policy"] == "same-origin"
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
     assert "camera=()" in answer["Permissions-Policy"]
-    assert answer["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
+    assert answer["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_answers_beside_the_middleware_are_bound_alike():

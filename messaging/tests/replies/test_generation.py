@@ -218,6 +218,25 @@ def test_stop_reaches_the_worker_though_redis_lost_its_mark(
     assert (reply.status, reply.content) == ("stopped", "Once")
 
 
+def test_stop_reaches_the_worker_within_a_second_though_redis_is_down(
+    alice: User, gemini: FakeGemini, settings: Any
+) -> None:
+    settings.REPLY_LEASE_SECONDS = 60.0
+    gemini.script(Answer(chunks=["Once"], ending="hang"))
+    reply = post(make_room(alice))
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    client.cache_clear()
+    thread = in_thread(generate_reply, str(reply.pk))
+    gemini.wait_for(lambda fake: fake.requests)
+
+    Message.objects.request_stop(reply=reply)
+
+    thread.join(2)
+    client.cache_clear()
+    reply.refresh_from_db()
+    assert reply.status == "stopped"
+
+
 def test_second_stop_answers_as_the_first(alice: User, gemini: FakeGemini) -> None:
     reply = post(make_room(alice))
 

@@ -3,21 +3,20 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.auth.closing import close_account
-from accounts.cli import COMMAND, UserCommand
+from accounts.cli import COMMAND, UserCommand, add_yes, confirm
 from accounts.models import Erasure, User
 from privacy.erasure import erase_user
 
 
 class Command(UserCommand):
-    help = "Erase a user with all data, for ever. Needs --yes."
+    help = "Erase a user with all data, for ever. Asks, or needs --yes."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--yes", action="store_true", help="erase; nothing can be undone")
+        add_yes(parser)
 
     def run_for_user(self, user: User, **options: Any) -> dict[str, Any]:
-        if not options["yes"]:
-            raise CommandError(f"This erases {user.mobile} for ever; add --yes to confirm.")
+        confirm(f"This erases {user.mobile} for ever.", yes=options["yes"])
         user_id = user.pk
         erasure = close_account(user=user, actor=COMMAND)
         # The cause of an earlier delay may be over.

@@ -171,3 +171,11 @@ def test_metrics_are_closed_without_a_token(client, settings) -> None:
     answer = client.get("/metrics", headers={"Authorization": "Bearer "})
 
     assert answer.status_code == 404
+
+
+def test_web_and_worker_report_the_skew_of_their_clocks(stack: Stack, port: int) -> None:
+    for number in (port, port + 1):
+        text = requests.get(f"http://127.0.0.1:{number}/metrics", timeout=10).text
+
+        # The stores are on this machine.
+        assert abs(Figures(text)("gemchat_clock_skew_seconds")) < 1
