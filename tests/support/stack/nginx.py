@@ -101,7 +101,7 @@ def shipped_proxy(web_ports: Sequence[int], *, folder: Path) -> Iterator[int]:
 
 @contextmanager
 def tls_proxy(inner_port: int, *, certificate: Path, folder: Path) -> Iterator[tuple[int, int]]:
-    """Run a TLS proxy in front of another; yield its ports for HTTPS and for HTTP."""
+    """Run a TLS proxy in front of another; yield its HTTPS and HTTP ports."""
     tls_port, plain_port = free_port(), free_port()
     body = TLS_PROXY.format(
         tls_port=tls_port, plain_port=plain_port, certificate=certificate, inner_port=inner_port

@@ -1,4 +1,4 @@
-"""Migrations of a deployment: two `migrate` at once, and web on a database that lacks some."""
+"""Migrations of a deployment: two `migrate` at once, and web on an old database."""
 
 import os
 import subprocess

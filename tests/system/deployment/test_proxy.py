@@ -34,7 +34,7 @@ def ports(
     authority: Authority,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[int, int, int]]:
-    """The ports of a TLS proxy, of its plain HTTP, and of the shipped proxy behind it."""
+    """The ports of a TLS proxy (HTTPS, HTTP) and of the shipped proxy."""
     folder = tmp_path_factory.mktemp("nginx")
     authority.serving("127.0.0.1")
     certificate = authority.path.parent / "127.0.0.1.pem"
