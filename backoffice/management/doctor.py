@@ -22,8 +22,8 @@ from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stri
 from gemchat.monitoring import health
 from gemchat.monitoring.clock import clock_skew
 from gemchat.stores.postgres import separate_connection
-from messaging.gemini import GeminiError
-from messaging.gemini.failures import failure_for_status
+from messaging.gemini.failures import failure_for, unreadable
+from messaging.gemini.responses.messages import Refusal, json_or_none
 from messaging.replies.metrics import QUEUES, queue_lengths
 
 GEMINI_API = "https://generativelanguage.googleapis.com"
@@ -139,21 +139,19 @@ def gemini_answers() -> str:
     url = f"{settings.GEMINI_API_BASE or GEMINI_API}/v1beta/models/{settings.GEMINI_MODEL}"
     try:
         response = requests.get(
-            url, headers={"x-goog-api-key": settings.GOOGLE_API_KEY}, timeout=ASK_SECONDS
+            url,
+            headers={"x-goog-api-key": settings.GOOGLE_API_KEY},
+            timeout=ASK_SECONDS,
+            allow_redirects=False,
         )
     except requests.RequestException as error:
         raise CheckFailed(f"It cannot be reached: {type(error).__name__}.") from error
-    if not response.ok:
-        raise CheckFailed(_refusal(response).detail)
+    body = json_or_none(response.content)
+    if response.status_code != 200:
+        raise CheckFailed(failure_for(Refusal(response.status_code, body)).detail)
+    if not isinstance(body, dict):
+        raise CheckFailed(unreadable().detail)
     return f"It answers and has {settings.GEMINI_MODEL}."
-
-
-def _refusal(response: requests.Response) -> GeminiError:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    return failure_for_status(response.status_code, body)
 
 
 def stripe_answers() -> str:

@@ -107,7 +107,9 @@ def test_doctor_asks_gemini_for_the_model(well: None, gemini: FakeGemini) -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "word"), [(403, "may not use"), (404, "no such model"), (503, "overloaded")]
+    ("status", "word"),
+    [(403, "may not use"), (404, "no such model"), (503, "overloaded")]
+    + [(204, "address"), (302, "address"), (407, "proxy")],
 )
 def test_doctor_tells_what_gemini_refuses(
     well: None, gemini: FakeGemini, status: int, word: str
@@ -119,6 +121,15 @@ def test_doctor_tells_what_gemini_refuses(
     assert ill(findings) == {"gemini"}
     assert word in findings["gemini"]["detail"]
     assert KEY not in json.dumps(findings)
+
+
+def test_doctor_finds_a_page_in_place_of_gemini(well: None, gemini: FakeGemini) -> None:
+    gemini.script(Answer(raw_body="<html>Welcome to the hotel Wi-Fi</html>"))
+
+    findings = doctor()
+
+    assert ill(findings) == {"gemini"}
+    assert "GEMINI_API_BASE" in findings["gemini"]["detail"]
 
 
 def test_doctor_finds_that_gemini_can_not_be_reached(well: None, settings: Any) -> None:

@@ -9,6 +9,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
+import httpx2
 import psycopg
 import pytest
 from celery.worker import consumer
@@ -16,6 +17,7 @@ from django.core.handlers.base import BaseHandler
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import resolve
+from google.genai._api_client import HttpResponse as SdkResponse
 from kombu.transport import redis as kombu_redis
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -57,6 +59,7 @@ NAMES = {
         "celery.worker.consumer:Consumer",
         ["on_connection_error_after_connected"],
     ),
+    "httpx2": ("httpx2", ["EventSource", "AsyncByteStream"]),
     "logging": ("logging", ["_srcfile"]),
 }
 
@@ -118,6 +121,18 @@ def test_celery_still_takes_a_closed_channel_for_a_fault_of_its_own() -> None:
     """When this fails, `gemchat.celery.consumer` is not needed any more (celery#9250)."""
     assert AttributeError not in kombu_redis.get_redis_error_classes().connection_errors
     assert issubclass(Consumer, consumer.Consumer)
+
+
+def test_google_genai_still_takes_other_lines_of_an_event_stream_for_json() -> None:
+    """When this fails, `messaging.gemini.responses.event_stream` may be needed no more."""
+    source = inspect.getsource(SdkResponse._aiter_response_stream)
+
+    assert "line.startswith('data: ')" in source
+
+
+def test_client_of_httpx2_reads_the_stream_that_a_hook_puts_into_the_response() -> None:
+    assert "self.stream.__aiter__()" in inspect.getsource(httpx2.Response.aiter_raw)
+    assert "self.stream.aclose()" in inspect.getsource(httpx2.Response.aclose)
 
 
 def test_policy_of_a_page_is_the_one_that_django_csp_builds() -> None:

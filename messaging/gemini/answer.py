@@ -13,7 +13,7 @@ from messaging.gemini.base import (
     TextDelta,
     Usage,
 )
-from messaging.gemini.failures import unavailable
+from messaging.gemini.failures import unreadable
 from messaging.gemini.finish_reasons import Outcome, outcome_for
 
 BYTES_PER_TOKEN = 4
@@ -163,7 +163,7 @@ class StreamAccumulator:
         if failed is not None:
             return failed
         if not self._is_geminis:
-            return unavailable()
+            return unreadable()
         if outcome_for(self._finish_reason) is Outcome.MAX_TOKENS:
             return GeminiError(
                 "empty",

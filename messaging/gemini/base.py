@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 
@@ -46,6 +46,11 @@ class Request:
     system: str
     contents: tuple[Content, ...]
     max_output_tokens: int
+
+    def without_system_role(self) -> "Request":
+        """Return the request with the instructions as the first turn of the user."""
+        instructions = Content("user", (TextPart(self.system),))
+        return replace(self, system="", contents=(instructions, *self.contents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,17 @@ class GeminiError(Exception):
     @property
     def retryable(self) -> bool:
         return self.code in RETRYABLE_CODES
+
+
+class NoSystemRole(GeminiError):
+    """The model takes no system instruction."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "misconfigured",
+            "This model takes no instructions. Remove the room's instructions, or choose another "
+            "model.",
+        )
 
 
 class Cancelled(Exception):

@@ -8,14 +8,27 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from messaging.gemini.base import GeminiError
+from messaging.gemini.base import GeminiError, NoSystemRole
+from messaging.gemini.responses.messages import UNREADABLE, ForeignAnswer, Refusal
 
-_TOO_LONG = re.compile(r"token count.*exceeds", re.IGNORECASE | re.DOTALL)
+_TOO_LONG = re.compile(
+    r"token count.*(exceeds|supports)|exceeds the maximum number of tokens|payload size exceeds",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_SYSTEM_ROLE = re.compile(
+    r"(developer|system) instructions?\b.*\bnot\s+(enabled|supported)"
+    r"|not support (developer|system) instructions?",
+    re.IGNORECASE | re.DOTALL,
+)
+# The request may succeed a moment later. So may any status from 500 on.
+_TEMPORARY_STATUSES = frozenset({408, 409, 425, 499})
+# Statuses for a fault in the conversation, if the body is Google's error.
+_CONTENT_STATUSES = frozenset({400, 422})
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED"})
 _STATUS = re.compile(r"[A-Z_]{1,40}")
+_CONTENT_TYPE = re.compile(r"[\w.+/-]{1,50}", re.ASCII)
 # A quota comes back within a day. A longer wait is a fault, and may not fit a timedelta.
 LONGEST_WAIT_SECONDS = 86_400.0
-_HTTP_STATUSES = range(100, 600)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
@@ -29,17 +42,30 @@ def unavailable(detail: str = "", *, retry_after: float | None = None) -> Gemini
     )
 
 
-def failure_for_status(
-    status: int, body: object, headers: Mapping[str, str] | None = None
-) -> GeminiError:
-    """Map an HTTP error; `body` is the parsed JSON, or any other value.
+def unreadable(content_type: str = "") -> GeminiError:
+    """An answer with status 200 that is not Gemini's, as the page of a proxy."""
+    failure = unavailable(
+        "The answer is no stream of Gemini's messages. Try again in a moment. "
+        "The operator must check GEMINI_API_BASE and any proxy."
+    )
+    match = _CONTENT_TYPE.match(content_type)
+    failure.provider_code = f"200 {match[0] if match else ''}".strip()
+    return failure
 
-    Inside a stream the status is a figure of the body: an impossible status counts as 500.
-    """
-    status = status if status in _HTTP_STATUSES else 500
-    error = _error_in(body)
-    failure = _failure(status, error, headers or {})
-    failure.provider_code = f"{status} {_status_name(error)}".strip()
+
+def failure_for(error: Exception) -> GeminiError:
+    """Map an exception of a stream, the same for both SDKs."""
+    if isinstance(error, Refusal):
+        return _failure_for_refusal(error)
+    if isinstance(error, ForeignAnswer):
+        return unreadable(error.content_type)
+    return unreadable() if isinstance(error, UNREADABLE) else unavailable()
+
+
+def _failure_for_refusal(refusal: Refusal) -> GeminiError:
+    error = _error_in(refusal.body)
+    failure = _failure(refusal.status, error, refusal.headers)
+    failure.provider_code = f"{refusal.status} {_status_name(error)}".strip()
     return failure
 
 
@@ -48,13 +74,13 @@ def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> 
     retry_after = _retry_after(details, headers)
     if status == 429:
         return _rate_limited(details, retry_after)
-    if status == 408 or status >= 500:
+    if status in _TEMPORARY_STATUSES or status >= 500:
         return unavailable(retry_after=retry_after)
-    return _refusal(status, error, {str(each.get("reason", "")) for each in details})
+    return _permanent(status, error, details)
 
 
-def _refusal(status: int, error: dict[str, Any], reasons: set[str]) -> GeminiError:
-    if status == 401 or reasons & _KEY_REASONS:
+def _permanent(status: int, error: dict[str, Any], details: list[dict[str, Any]]) -> GeminiError:
+    if status == 401 or {str(each.get("reason", "")) for each in details} & _KEY_REASONS:
         return GeminiError(
             "misconfigured", "Gemini did not accept the API key. The operator must check it."
         )
@@ -71,25 +97,35 @@ def _refusal(status: int, error: dict[str, Any], reasons: set[str]) -> GeminiErr
             "misconfigured",
             "Gemini refuses this server's account or region. The operator must check it.",
         )
-    if status == 413 or _TOO_LONG.search(str(error.get("message", ""))):
+    message = str(error.get("message", ""))
+    if status == 413 or (status in _CONTENT_STATUSES and _TOO_LONG.search(message)):
         return GeminiError(
             "context_too_long",
             "The conversation is too long for this model. Shorten the prompt or open a new room.",
         )
+    if status in _CONTENT_STATUSES and _NO_SYSTEM_ROLE.search(message):
+        return NoSystemRole()
+    if status in _CONTENT_STATUSES and _status_name(error) and _is_about_content(details):
+        return GeminiError(
+            "bad_request",
+            "Gemini could not make sense of the request. Word the prompt differently.",
+        )
     return GeminiError(
-        "bad_request", "Gemini could not make sense of the request. Word the prompt differently."
+        "misconfigured",
+        "Gemini, or a proxy before Gemini, refuses this server's requests. "
+        "The operator must check the address, the account and the settings.",
     )
+
+
+def _is_about_content(details: list[dict[str, Any]]) -> bool:
+    """Whether a refusal can be about the conversation: a named field may be a setting."""
+    fields = [str(each["field"]) for each in _violations(details) if each.get("field")]
+    return not fields or any("content" in field for field in fields)
 
 
 def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> GeminiError:
     """Map a 429. The RetryInfo of a daily quota, some seconds, is useless."""
-    quotas = [
-        str(violation.get("quotaId", ""))
-        for each in details
-        for violation in _as_list(each.get("violations"))
-        if isinstance(violation, dict)
-    ]
-    if any("PerDay" in quota for quota in quotas):
+    if any("PerDay" in str(each.get("quotaId", "")) for each in _violations(details)):
         return GeminiError(
             "rate_limited",
             "This server's Gemini quota for the day is used up. Try again tomorrow.",
@@ -104,6 +140,12 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
     )
 
 
+def _violations(details: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """List the violated quotas or fields."""
+    lists = [each.get(key) for each in details for key in ("violations", "fieldViolations")]
+    return [each for listed in lists for each in _as_list(listed) if isinstance(each, dict)]
+
+
 def _status_name(error: dict[str, Any]) -> str:
     """Return Google's name of the status; empty for any other text."""
     name = str(error.get("status", ""))
@@ -111,6 +153,8 @@ def _status_name(error: dict[str, Any]) -> str:
 
 
 def _error_in(body: object) -> dict[str, Any]:
+    if isinstance(body, list) and body:
+        body = body[0]  # an error before a stream is an array
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}
 

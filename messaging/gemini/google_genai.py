@@ -18,8 +18,9 @@ from messaging.gemini.base import Backend as BaseBackend
 from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
 from messaging.gemini.deadlines import CONNECT_SECONDS
 from messaging.gemini.event_loop import run
-from messaging.gemini.failures import failure_for_status, unavailable
+from messaging.gemini.failures import failure_for
 from messaging.gemini.process import PerProcess
+from messaging.gemini.responses.messages import UNREADABLE, ForeignAnswer, Refusal
 
 if TYPE_CHECKING:
     from google import genai
@@ -43,19 +44,16 @@ class Backend(BaseBackend):
 async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> GeminiError | None:
     """Read a whole answer; returns the failure of an incomplete answer."""
     import httpx2
-    from google.genai import errors
 
-    # Errors of the SDK for a body that is not Gemini's.
-    garbage = (ValueError, TypeError, AttributeError, KeyError)
     async with AsyncExitStack() as opened, aclosing(chunks):
         _opened.set(opened)
         while not answer.is_full:
             try:
                 chunk = await anext(chunks, None)
-            except (errors.APIError, httpx2.HTTPError, *garbage) as error:
-                # Returned, not raised: the SDK's exception quotes bodies and headers, and would be
-                # the context of a raised error.
-                return _failure_for(error)
+            except (Refusal, ForeignAnswer, httpx2.HTTPError, *UNREADABLE) as error:
+                # Returned, not raised: the exception holds bodies and headers, and would be the
+                # context of a raised error.
+                return failure_for(error)
             if chunk is None:
                 break
             answer.add(chunk)
@@ -83,7 +81,7 @@ def _chunk(response: types.GenerateContentResponse) -> Chunk:
     candidate = response.candidates[0] if response.candidates else None
     parts = (candidate.content and candidate.content.parts or []) if candidate else []
     return Chunk(
-        text="".join(part.text for part in parts if part.text and not part.thought),
+        text="".join(part.text for part in parts if part.text),
         finish_reason=_name(candidate and candidate.finish_reason, "FINISH_REASON_UNSPECIFIED"),
         block_reason=_name(feedback and feedback.block_reason, "BLOCKED_REASON_UNSPECIFIED"),
         usage=_usage(response.usage_metadata),
@@ -110,15 +108,6 @@ def _usage(
     }
 
 
-def _failure_for(error: Exception) -> GeminiError:
-    from google.genai import errors
-
-    if isinstance(error, errors.APIError) and isinstance(error.code, int):
-        headers = getattr(error.response, "headers", None) or {}
-        return failure_for_status(error.code, error.details, headers)
-    return unavailable()
-
-
 def _client() -> genai.Client:
     key, base = settings.GOOGLE_API_KEY, settings.GEMINI_API_BASE
     if not key:
@@ -130,6 +119,8 @@ def _make_client(key: str, base: str) -> genai.Client:
     import httpx2
     from google import genai
     from google.genai import types
+
+    from messaging.gemini.responses.event_stream import patch_response
 
     tls = httpx2.create_ssl_context()  # made once: each context costs 40 ms
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS).as_dict()
@@ -146,7 +137,7 @@ def _make_client(key: str, base: str) -> genai.Client:
         # Without limits: the worker's concurrency bounds the streams. The pool's default of 100
         # would block the 101st stream.
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-        event_hooks={"request": [limit_connect], "response": [close_with_answer]},
+        event_hooks={"request": [limit_connect], "response": [close_with_answer, patch_response]},
     )
     return genai.Client(
         vertexai=False,

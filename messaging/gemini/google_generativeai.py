@@ -23,9 +23,10 @@ from django.conf import settings
 from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
 from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
-from messaging.gemini.failures import failure_for_status, unavailable
+from messaging.gemini.failures import failure_for
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, cancellable
 from messaging.gemini.process import PerProcess
+from messaging.gemini.responses.messages import UNREADABLE, ForeignAnswer, Refusal
 
 if TYPE_CHECKING:
     from google.ai.generativelanguage import GenerativeServiceClient
@@ -42,13 +43,8 @@ class Backend(BaseBackend):
 
         import requests
         from google.api_core.exceptions import GoogleAPIError
-        from google.protobuf.json_format import ParseError
 
-        from messaging.gemini.legacy.network import StreamedError
-
-        # Errors of the SDK for a body that is not Gemini's.
-        garbage = (ParseError, ValueError, TypeError, AttributeError, KeyError)
-        failures = (GoogleAPIError, requests.RequestException, StreamedError, *garbage)
+        failures = (GoogleAPIError, requests.RequestException, Refusal, ForeignAnswer, *UNREADABLE)
         answer = StreamAccumulator(request, on_delta)
         failed = None
         with cancellable(cancelled), closing(_chunks(client, request)) as chunks:
@@ -56,12 +52,12 @@ class Backend(BaseBackend):
                 try:
                     chunk = next(chunks, None)
                 except failures as error:
-                    failed = _failure_for(error)
+                    failed = failure_for(error)
                     break
                 if chunk is None:
                     break
                 answer.add(chunk)
-        # Outside the except block: an SDK's exception quotes bodies and headers, and must not be
+        # Outside the except block: the exception holds bodies and headers, and must not be
         # the context of the raised error.
         return answer.end(failed, cancelled)
 
@@ -75,15 +71,12 @@ def _chunks(client: GenerativeServiceClient, request: Request) -> Generator[Chun
     )
     # `configure` is global and lazy: requests of all keys would go out with the last key.
     model._client = client
-    try:
-        response = model.generate_content(
-            [content.as_dict() for content in request.contents],
-            generation_config={"max_output_tokens": request.max_output_tokens},
-            stream=True,
-            request_options={"retry": None, "timeout": BACKSTOP_SECONDS},
-        )
-    except StopIteration:
-        return  # an empty stream
+    response = model.generate_content(
+        [content.as_dict() for content in request.contents],
+        generation_config={"max_output_tokens": request.max_output_tokens},
+        stream=True,
+        request_options={"retry": None, "timeout": BACKSTOP_SECONDS},
+    )
     # Iterating the response gives each chunk only when the next chunk has come. The two attributes
     # are the first chunk and the rest; the SDK gets no more releases.
     try:
@@ -122,19 +115,6 @@ def _usage(reported: Any) -> dict[str, int]:
         "output_tokens": reported.candidates_token_count,
         "cached_tokens": reported.cached_content_token_count,
     }
-
-
-def _failure_for(error: Exception) -> GeminiError:
-    from google.api_core.exceptions import GoogleAPICallError
-
-    from messaging.gemini.legacy.network import StreamedError, json_or_none
-
-    if isinstance(error, StreamedError):
-        return failure_for_status(error.status, error.body)
-    if isinstance(error, GoogleAPICallError) and error.response is not None:
-        response = error.response
-        return failure_for_status(response.status_code, json_or_none(response), response.headers)
-    return unavailable()
 
 
 def _client() -> GenerativeServiceClient:

@@ -15,6 +15,7 @@ from messaging.gemini.base import (
     Completion,
     Delta,
     GeminiError,
+    NoSystemRole,
     OnDelta,
     Request,
 )
@@ -71,7 +72,8 @@ def stream_reply(
 
     Temporary failures (408, 429, 5xx, broken connections) are retried until the first delta. After
     the first delta nothing is retried, since a second generation does not continue the first. A
-    failure with a `retry_after` beyond the budget is raised, and the caller waits.
+    failure with a `retry_after` beyond the budget is raised, and the caller waits. A model without
+    a system role gets the instructions as the first turn of the user.
 
     Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
     first-byte and idle clocks, but nothing puts off the total clock.
@@ -93,6 +95,11 @@ def stream_reply(
         tried += 1
         try:
             return _try_once(request, cancelled, pass_on, limits=limits, ends_at=ends_at)
+        except NoSystemRole:
+            if not request.system or has_begun:
+                raise
+            request = request.without_system_role()
+            continue
         except GeminiError as error:
             wait = retries.wait_before_next(error, tried=tried, waited=waited)
             if has_begun or wait is None or monotonic() + wait >= ends_at:

@@ -5,6 +5,7 @@ The module is imported together with the SDK, at the first use.
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from typing import Any
 
 import requests
@@ -17,27 +18,25 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from messaging.gemini.deadlines import CONNECT_SECONDS
 from messaging.gemini.finish_reasons import OUTCOMES
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, close_socket_on_cancel
+from messaging.gemini.responses.messages import (
+    MOST_ERROR_BYTES,
+    ForeignAnswer,
+    MessageReader,
+    Refusal,
+    decoder,
+    json_or_none,
+)
 
 # Idle connections in the pool; further streams open further connections.
 _POOL_SIZE = 200
-_BETWEEN_MESSAGES = "[], \r\n\t"
+_BETWEEN_MESSAGES = "[], \r\n\t\ufeff"
+MOST_MESSAGE_CHARACTERS = 16_777_216
 # The SDK's enums lack the newer names. The names go through protobuf as numbers from here on.
 _FIRST_NEWER_NUMBER = 1_000
 _NEWER_NAMES = ["UNKNOWN", *OUTCOMES, "JAILBREAK"]
 _FINISH_REASONS = Candidate.FinishReason.__members__
 _BLOCK_REASONS = GenerateContentResponse.PromptFeedback.BlockReason.__members__
 _ENUMS_AS_NUMBERS = "%3Benum-encoding%3Dint"
-_INT32 = range(-(2**31), 2**31)
-
-
-class StreamedError(Exception):
-    """An error inside a 200 stream; the SDK would take the stream for whole."""
-
-    def __init__(self, body: dict[str, Any]) -> None:
-        super().__init__("an error in mid-stream")
-        self.body = body
-        code = body["error"].get("code") if isinstance(body["error"], dict) else None
-        self.status = code if isinstance(code, int) else 500
 
 
 def patch_session(session: AuthorizedSession) -> None:
@@ -55,39 +54,42 @@ def newer_name(number: int) -> str:
     return _NEWER_NAMES[index] if 0 <= index < len(_NEWER_NAMES) else str(number)
 
 
-def json_or_none(response: requests.Response) -> Any:
-    """Return a JSON body; None for any other body."""
-    try:
-        return response.json()
-    except requests.JSONDecodeError:
-        return None
-
-
 def _patch_response(response: requests.Response, **_: Any) -> None:
-    if response.status_code >= 400:
-        body = json_or_none(response)
-        if not isinstance(body, dict):
-            # An error on a stream is an array, unreadable for the SDK.
-            first = body[0] if isinstance(body, list) and body else None
-            response._content = json.dumps(first if isinstance(first, dict) else {}).encode()
-        return
+    """Replace the stream of a response; raises Refusal, before a redirect is followed too."""
+    if response.status_code != 200:
+        raise Refusal(response.status_code, json_or_none(_error_bytes(response)), response.headers)
+    response.encoding = "utf-8"
     # In chunks as received: the SDK reads one byte at a time.
     texts: Any = response.iter_content(chunk_size=None, decode_unicode=True)
     patched = _patched_array(response, texts)
     response.iter_content = lambda **_: patched  # type: ignore[method-assign,assignment]
 
 
+def _error_bytes(response: requests.Response) -> bytes:
+    body = b""
+    # A broken body leaves the status.
+    with suppress(requests.RequestException), closing(response):
+        for received in response.iter_content(MOST_ERROR_BYTES):
+            body += received
+            if len(body) > MOST_ERROR_BYTES:
+                break
+    return body
+
+
 def _patched_array(response: requests.Response, texts: Iterator[str]) -> Iterator[str]:
     """Yield the stream's array message by message, in a form for the SDK."""
     opening = "["
+    reader = MessageReader()
     try:
         for message in _messages(_close_on_cancel(response, texts)):
-            if "error" in message:
-                raise StreamedError(message)
-            yield opening + json.dumps(_readable(message), ensure_ascii=False)
+            readable = _with_numbers(reader.read(message))
+            yield opening + json.dumps(readable, ensure_ascii=False)
             opening = ","
-        if opening == ",":
-            yield "]"
+        if opening == "[":
+            raise ForeignAnswer(response.headers.get("content-type", ""))
+        yield "]"
+    except ValueError:
+        raise ForeignAnswer(response.headers.get("content-type", "")) from None
     finally:
         response.close()
 
@@ -104,7 +106,6 @@ def _close_on_cancel(response: requests.Response, texts: Iterator[str]) -> Itera
 
 def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
     """Yield each object of a JSON array once whole; raises ValueError."""
-    decoder = json.JSONDecoder()
     held = ""
     for text in texts:
         held = (held + text).lstrip(_BETWEEN_MESSAGES)
@@ -112,6 +113,8 @@ def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
             try:
                 message, end = decoder.raw_decode(held)
             except json.JSONDecodeError:
+                if len(held) > MOST_MESSAGE_CHARACTERS:
+                    raise
                 break  # the rest of the message has not come yet
             yield message
             held = held[end:].lstrip(_BETWEEN_MESSAGES)
@@ -121,18 +124,11 @@ def _messages(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
         raise ValueError("the array ends within a message")
 
 
-def _readable(message: dict[str, Any]) -> dict[str, Any]:
-    """Remove the thoughts, and replace each value that the SDK's protobuf cannot read."""
+def _with_numbers(message: dict[str, Any]) -> dict[str, Any]:
+    """Replace each name that the SDK's protobuf does not know by a number."""
     for candidate in message.get("candidates", []):
-        content = candidate.get("content", {})
-        if "parts" in content:
-            content["parts"] = [part for part in content["parts"] if not part.get("thought")]
         _replace_newer_name(candidate, "finishReason", _FINISH_REASONS)
     _replace_newer_name(message.get("promptFeedback", {}), "blockReason", _BLOCK_REASONS)
-    usage = message.get("usageMetadata", {})
-    for name, figure in usage.items():
-        if name.endswith("TokenCount") and (type(figure) is not int or figure not in _INT32):
-            usage[name] = -1  # as impossible as the figure of Gemini
     return message
 
 

@@ -104,6 +104,9 @@ def test_task_delivered_eight_times_at_once_asks_gemini_once(
     [
         (Answer.bad_key(), "misconfigured", True),
         (Answer.unavailable(404), "misconfigured", True),
+        (Answer(status=402), "misconfigured", True),
+        (Answer(status=400, raw_body="<html>"), "misconfigured", True),
+        (Answer(status=400), "bad_request", False),
         (Answer.rate_limited(day=True), "rate_limited", True),
         (Answer(chunks=[]), "empty", True),
         (Answer(chunks=["Half an ans", "wer"], ending="drop"), "interrupted", True),

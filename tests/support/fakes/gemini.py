@@ -54,6 +54,7 @@ from tests.support.fakes.gemini_messages import (
 
 __all__ = ["Answer", "FakeGemini", "Received", "directive"]
 
+_WITHOUT_BODY = {204, 304}
 _DESCRIBED_PATH = re.compile(r"/v1beta/models/([^:/?]+)")
 
 
@@ -229,7 +230,8 @@ class _Connection(asyncio.Protocol):
             answer = self._fake.answer_to(received)
             known = {"name": f"models/{described[1]}"}
             body = known if answer.status == 200 else error_body(answer)
-            self._send_whole(answer.status, dump(body))
+            raw = answer.raw_body
+            self._send_whole(answer.status, dump(body) if raw is None else raw)
         elif not match:
             self._send_whole(404, dump(error_body(Answer(status=404))))
         elif match[3] == "countTokens":
@@ -243,7 +245,7 @@ class _Connection(asyncio.Protocol):
         await asyncio.sleep(answer.first_delay)
         as_array = streamed and "alt=sse" not in received.path
         if answer.raw_body is not None:
-            self._send_whole(answer.status, answer.raw_body, answer.raw_type)
+            self._send_whole(answer.status, answer.raw_body, answer.raw_type, answer.headers)
         elif answer.status != 200:
             body = error_body(answer)
             self._send_whole(answer.status, dump([body] if streamed else body))
@@ -285,13 +287,21 @@ class _Connection(asyncio.Protocol):
             piece = data[start : start + size]
             self._transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
 
-    def _send_whole(self, status: int, body: str, content_type: str = "application/json") -> None:
-        sent = body.encode()
-        self._transport.write(
-            f"HTTP/1.1 {status} Fake\r\nContent-Type: {content_type}; charset=utf-8\r\n"
-            f"Content-Length: {len(sent)}\r\n\r\n".encode()
-            + sent
-        )
+    def _send_whole(
+        self,
+        status: int,
+        body: str,
+        content_type: str = "application/json",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        sent = b"" if status in _WITHOUT_BODY else body.encode()
+        fields = {
+            "Content-Type": f"{content_type}; charset=utf-8",
+            "Content-Length": str(len(sent)),
+            **(headers or {}),
+        }
+        lines = [f"HTTP/1.1 {status} Fake", *(f"{name}: {fields[name]}" for name in fields)]
+        self._transport.write("\r\n".join([*lines, "", ""]).encode() + sent)
 
 
 def main() -> None:

@@ -67,6 +67,7 @@ class Answer:
     quota_id: str = ""
     raw_body: str | None = None  # in place of JSON, with `status`
     raw_type: str = "text/html"
+    headers: dict[str, str] = field(default_factory=dict)  # with a `raw_body`
 
     @classmethod
     def unavailable(cls, status: int = 503, **fields: Any) -> "Answer":
@@ -163,7 +164,7 @@ class Array(Form):
         self._separator = b"["
 
     def message(self, message: Any) -> bytes:
-        sent = self._separator + json.dumps(message, ensure_ascii=False, indent=2).encode()
+        sent = self._separator + dump(message, indent=2).encode()
         self._separator = b",\r\n"
         return sent
 
@@ -273,5 +274,7 @@ def error_body(answer: Answer) -> dict[str, Any]:
     }
 
 
-def dump(message: Any) -> str:
-    return json.dumps(message, ensure_ascii=False)
+def dump(message: Any, **how: Any) -> str:
+    text = json.dumps(message, ensure_ascii=False, **how)
+    # Half of a pair of surrogates goes out as an escape.
+    return text.encode("utf-8", "backslashreplace").decode()
