@@ -1,4 +1,4 @@
-"""A task ends at the time limit, and the thread is free for the next task."""
+"""A task ends at the time limit and frees the thread."""
 
 import time
 
