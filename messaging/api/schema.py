@@ -61,6 +61,7 @@ PROMPT = {
     "usage": None,
     "context": None,
     "finish_reason": None,
+    "waiting": None,
     "feedback": None,
 }
 QUEUED = {
@@ -120,6 +121,17 @@ extend_schema_field(
         "description": "Of a complete reply; `max_tokens`: the answer is cut off.",
     }
 )(MessageSerializer.get_finish_reason)
+extend_schema_field(
+    {
+        "type": ["object", "null"],
+        "description": "Of a reply before its next try; `reason` is the error of the last try.",
+        "properties": {
+            "reason": {"type": "string"},
+            "retry_at": {"type": "string", "format": "date-time"},
+        },
+        "required": ["reason", "retry_at"],
+    }
+)(MessageSerializer.get_waiting)
 extend_schema_field({"type": ["string", "null"], "format": "date-time"})(
     ChatroomSerializer.get_last_message_at
 )
@@ -341,9 +353,9 @@ EXTRA_OPERATIONS = {
         description="""
 Events are `reply.delta` with `{"text": …}`, then one of `reply.completed`, `reply.failed` and
 `reply.stopped` with the whole message, and the stream ends. After `reply.restarted`
-the reply starts again, and earlier text is void. The deltas joined are the content, over any number
-of reconnects. A comment line comes every 15 s; after ten minutes the server closes, and the
-client resumes.
+the reply starts again, and earlier text is void. `reply.waiting` has the `waiting` of the message:
+the next try follows by itself. The deltas joined are the content, over any number of reconnects. A
+comment line comes every 15 s; after ten minutes the server closes, and the client resumes.
 """.strip(),
         parameters=[
             ID,

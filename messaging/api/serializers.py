@@ -11,7 +11,7 @@ from gemchat.api.serializers import ReadSerializer
 from messaging.gemini.base import RETRYABLE_CODES
 from messaging.history.excerpts import excerpt
 from messaging.history.search import Hit
-from messaging.models import INTERNAL, Message
+from messaging.models import INTERNAL, Message, Waiting, waiting_of
 
 PROMPT_MAX_CHARACTERS = 32_000
 
@@ -68,6 +68,7 @@ class MessageSerializer(ReadSerializer[Message]):
             "usage",
             "context",
             "finish_reason",
+            "waiting",
             "feedback",
         ]
 
@@ -104,6 +105,9 @@ class MessageSerializer(ReadSerializer[Message]):
 
     def get_finish_reason(self, message: Message) -> str | None:
         return message.finish_reason or None
+
+    def get_waiting(self, message: Message) -> Waiting | None:
+        return waiting_of(message)
 
     def get_feedback(self, message: Message) -> Feedback | None:
         if not message.rating:

@@ -6,6 +6,7 @@ bodies. Only figures and reasons are used: a message may quote the request.
 
 import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from messaging.gemini.base import GeminiError, NoSystemRole
@@ -29,6 +30,9 @@ _STATUS = re.compile(r"[A-Z_]{1,40}")
 _CONTENT_TYPE = re.compile(r"[\w.+/-]{1,50}", re.ASCII)
 # A quota comes back within a day. A longer wait is a fault, and may not fit a timedelta.
 LONGEST_WAIT_SECONDS = 86_400.0
+# A person waits some minutes for a reply, and rather asks again than later.
+MOST_PATIENCE_SECONDS = 300.0
+HOUR = 3600.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
@@ -75,7 +79,7 @@ def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> 
     if status == 429:
         return _rate_limited(details, retry_after)
     if status in _TEMPORARY_STATUSES or status >= 500:
-        return unavailable(retry_after=retry_after)
+        return too_long_wait(retry_after) or unavailable(retry_after=retry_after)
     return _permanent(status, error, details)
 
 
@@ -123,6 +127,18 @@ def _is_about_content(details: list[dict[str, Any]]) -> bool:
     return not fields or any("content" in field for field in fields)
 
 
+def too_long_wait(seconds: float | None) -> GeminiError | None:
+    """Return the failure for a wait beyond a person's patience; None for a shorter wait."""
+    if seconds is None or seconds <= MOST_PATIENCE_SECONDS:
+        return None
+    number, unit = (seconds / HOUR, "h") if seconds >= HOUR else (seconds / 60, "min")
+    return GeminiError(
+        "rate_limited",
+        f"Gemini takes no requests from this server for now. Try again in {ceil(number)} {unit}.",
+        scope="day" if seconds >= HOUR else "minute",
+    )
+
+
 def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> GeminiError:
     """Map a 429. The RetryInfo of a daily quota, some seconds, is useless."""
     if any("PerDay" in str(each.get("quotaId", "")) for each in _violations(details)):
@@ -131,7 +147,7 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
             "This server's Gemini quota for the day is used up. Try again tomorrow.",
             scope="day",
         )
-    return GeminiError(
+    return too_long_wait(retry_after) or GeminiError(
         "rate_limited",
         "Gemini is getting too many requests from this server. Try again in a minute.",
         permanent=False,

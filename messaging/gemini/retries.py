@@ -1,6 +1,7 @@
 """One reply of Gemini, with retries and deadlines; a second cancellation ends each try."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -21,6 +22,8 @@ from messaging.gemini.base import (
 )
 from messaging.gemini.deadlines import Deadline, Limits
 from messaging.gemini.process import PerProcess
+
+OnWait = Callable[[GeminiError, float], None]
 
 _backends: PerProcess[Backend] = PerProcess()
 
@@ -66,9 +69,16 @@ def get_backend() -> Backend:
 
 
 def stream_reply(
-    request: Request, *, cancelled: Cancellation, on_delta: OnDelta, retries: Retries = _RETRIES
+    request: Request,
+    *,
+    cancelled: Cancellation,
+    on_delta: OnDelta,
+    on_wait: OnWait = lambda error, seconds: None,
+    retries: Retries = _RETRIES,
 ) -> Completion:
     """Stream a reply: each delta goes to `on_delta`, and `on_delta` must not block.
+
+    `on_wait` gets the failure and the seconds before each wait for the next try.
 
     Temporary failures (408, 429, 5xx, broken connections) are retried until the first delta. After
     the first delta nothing is retried, since a second generation does not continue the first. A
@@ -104,7 +114,9 @@ def stream_reply(
             wait = retries.wait_before_next(error, tried=tried, waited=waited)
             if has_begun or wait is None or monotonic() + wait >= ends_at:
                 raise
+            failure = error
         waited += wait
+        on_wait(failure, wait)
         if cancelled.wait(wait):
             raise Cancelled(cancelled.reason)
 

@@ -55,7 +55,6 @@ HIDDEN = {
     "attempts_reset",
     "lease_expires_at",
     "resend_at",
-    "retry_at",
     "stop_requested",
     "quota_day",
     "started_at",

@@ -201,6 +201,7 @@ class Migration(migrations.Migration):
                 ("lease_expires_at", models.DateTimeField(null=True)),
                 ("resend_at", models.DateTimeField(null=True)),
                 ("retry_at", models.DateTimeField(null=True)),
+                ("wait_reason", models.CharField(blank=True, default="", max_length=32)),
                 ("stop_requested", models.BooleanField(default=False)),
                 ("quota_day", models.DateField(null=True)),
                 ("started_at", models.DateTimeField(null=True)),

@@ -7,7 +7,9 @@ from messaging.models.messages import (
     INTERNAL,
     Message,
     MessageQuerySet,
+    Waiting,
     resend_after,
+    waiting_of,
 )
 
 __all__ = [
@@ -18,5 +20,7 @@ __all__ = [
     "Message",
     "MessageQuerySet",
     "ModelPrice",
+    "Waiting",
     "resend_after",
+    "waiting_of",
 ]

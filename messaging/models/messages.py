@@ -7,7 +7,7 @@ abandoned attempt changes nothing.
 
 import uuid
 from datetime import datetime, timedelta
-from typing import get_args
+from typing import Any, TypedDict, get_args
 
 from django.conf import settings
 from django.db import models, transaction
@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
+from gemchat.api.text import rfc3339
 from messaging.gemini.base import ErrorCode
 
 # The error code for a fault of the program.
@@ -69,6 +70,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
         *,
         expired_at: datetime | None = None,
         retry_at: datetime | None = None,
+        wait_reason: str = "",
     ) -> bool:
         """Requeue the reply of an abandoned attempt; False if another attempt has the reply.
 
@@ -84,9 +86,17 @@ class MessageQuerySet(models.QuerySet["Message"]):
                 status=Message.Status.QUEUED,
                 lease_expires_at=None,
                 retry_at=retry_at,
+                wait_reason=wait_reason,
                 resend_at=resend_at,
             )
         )
+
+    def note_wait(
+        self, reply_id: uuid.UUID, attempt: int, *, reason: str, retry_at: datetime
+    ) -> None:
+        """Write the wait of a reply in generation, for readers."""
+        held = self.filter(pk=reply_id, attempt=attempt, status=Message.Status.GENERATING)
+        held.update(retry_at=retry_at, wait_reason=reason)
 
     def stop_queued(self, *, reply: "Message") -> bool:
         """End a queued reply, and give the quota slot back.
@@ -190,7 +200,9 @@ class Message(models.Model):
     attempts_reset = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)
     resend_at = models.DateTimeField(null=True)
+    # The time of the next try, and the code of the failure before the wait.
     retry_at = models.DateTimeField(null=True)
+    wait_reason = models.CharField(max_length=32, blank=True, default="")
     stop_requested = models.BooleanField(default=False)
     # The day of the reply's quota slot; empty once the slot has been given back.
     quota_day = models.DateField(null=True)
@@ -315,3 +327,16 @@ class Message(models.Model):
 
 
 ACTIVE_STATUSES = [Message.Status.QUEUED, Message.Status.GENERATING]
+
+
+class Waiting(TypedDict):
+    reason: str
+    retry_at: str
+
+
+def waiting_of(message: Any) -> Waiting | None:
+    """Return the wait of an active reply for the next try, of a row or a `MessageRow`."""
+    retry_at = message.retry_at
+    if retry_at is None or message.status not in ACTIVE_STATUSES or retry_at <= timezone.now():
+        return None
+    return {"reason": message.wait_reason, "retry_at": rfc3339(retry_at)}

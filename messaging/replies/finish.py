@@ -57,6 +57,7 @@ class Ending:
     usage: Usage | None = None
     characters_per_token: float | None = None
     wait_seconds: float = 0.0
+    wait_reason: str = ""
     priced: PricedModel | None = None
 
     @classmethod
@@ -267,6 +268,7 @@ def finish(reply: Message, running: RunningReply, ending: Ending, *, content: st
             priced=ending.priced,
             model_version=ending.model_version,
             retry_at=retry_at,
+            wait_reason=ending.wait_reason,
         )
         return
     if not store_end(reply, content=content, ending=ending):

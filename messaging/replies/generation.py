@@ -3,6 +3,7 @@
 import logging
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -17,11 +18,14 @@ from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
 from messaging.replies.finish import INTERNAL_DETAIL, Ending, finish_surely
 from messaging.replies.running import RunningReply, running_replies
+from messaging.streaming.buffer import publish_wait
 
 logger = logging.getLogger(__name__)
 
 # Ends a reply after a crash of the worker, or a wait, in each attempt.
 MAX_ATTEMPTS = 10
+# A shorter wait is over before a person has read about the wait.
+SHORTEST_SHOWN_WAIT_SECONDS = 2.0
 
 
 def generate(*, reply_id: uuid.UUID) -> Message | None:
@@ -86,14 +90,33 @@ def _call_gemini(reply: Message, running: RunningReply, context: Context) -> End
             reply.first_token_at = timezone.now()
             running_replies.flush_now()
 
+    def on_wait(error: GeminiError, seconds: float) -> None:
+        if seconds >= SHORTEST_SHOWN_WAIT_SECONDS:
+            show_wait(reply, error, seconds)
+
     try:
         request = context.request(reply.model)
-        completion = stream_reply(request, cancelled=running.cancellation, on_delta=on_delta)
+        completion = stream_reply(
+            request, cancelled=running.cancellation, on_delta=on_delta, on_wait=on_wait
+        )
     except Cancelled as cancelled:
         return Ending.cancelled(cancelled)
     except GeminiError as error:
         return failure(error, reply, running)
     return success(reply, context, completion)
+
+
+def show_wait(reply: Message, error: GeminiError, seconds: float) -> None:
+    """Show readers that the reply waits; without the database the reply waits unseen."""
+    retry_at = timezone.now() + timedelta(seconds=seconds)
+    try:
+        Message.objects.note_wait(reply.pk, reply.attempt, reason=error.code, retry_at=retry_at)
+    except DATABASE_ERRORS as fault:
+        logger.warning("The wait of reply %s is not shown: %s", reply.pk, fault)
+    else:
+        publish_wait(reply.pk)
+    finally:
+        connection.close()
 
 
 def strip_unstorable(text: str) -> str:
@@ -118,6 +141,8 @@ def failure(error: GeminiError, reply: Message, running: RunningReply) -> Ending
     """
     has_time = error.retry_after is not None and not error.permanent
     if has_time and not running.content and reply.tries < MAX_ATTEMPTS:
-        return Ending(Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0)
+        return Ending(
+            Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0, wait_reason=error.code
+        )
     logger.warning("Reply %s failed: %s", running.reply_id, error)
     return Ending.failed(error)

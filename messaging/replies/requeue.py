@@ -17,7 +17,7 @@ from messaging.models import Message
 from messaging.models.gemini_models import PricedModel, model_in_service, priced_models
 from messaging.replies.context import CONTEXT_SQL, build_context
 from messaging.replies.ledger import estimated_usage, lock_room, record
-from messaging.streaming.buffer import Position, stream_key
+from messaging.streaming.buffer import Position, publish_wait, stream_key
 
 
 def requeue(
@@ -27,14 +27,19 @@ def requeue(
     priced: PricedModel | None,
     model_version: str,
     retry_at: datetime | None,
+    wait_reason: str,
 ) -> None:
     """Requeue a reply given up by the worker, unless another attempt has the reply."""
     with transaction.atomic():
         lock_room(reply.chatroom_id)
-        is_held = Message.objects.requeue(reply.pk, reply.attempt, retry_at=retry_at)
+        is_held = Message.objects.requeue(
+            reply.pk, reply.attempt, retry_at=retry_at, wait_reason=wait_reason
+        )
         if usage is not None:
             outcome = UsageRecord.Outcome.REQUEUED if is_held else UsageRecord.Outcome.LOST
             record(reply, outcome=outcome, usage=usage, priced=priced, model_version=model_version)
+    if is_held and retry_at:
+        publish_wait(reply.pk)
 
 
 def requeue_expired(*, now: datetime) -> list[uuid.UUID]:

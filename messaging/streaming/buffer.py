@@ -59,10 +59,12 @@ class Position:
 
 # Published where an entry is more than text: readers then read the buffer.
 CHECK_BUFFER = ""
+# Published where the row has news without an entry: readers then read the row.
+CHECK_ROW = "row"
 
 
 def parse_published(published: str) -> "Entry":
-    """Parse a published entry; the message is not CHECK_BUFFER."""
+    """Parse a published entry; the message is text."""
     entry_id, _, text = published.partition(" ")
     return Position.parse(entry_id), {"text": text}
 
@@ -103,6 +105,14 @@ def publish_end(reply_id: uuid.UUID, last: Position) -> None:
     except RedisError as error:
         # Readers poll the row, and find the end there.
         logger.warning("The end of reply %s was not announced: %s", reply_id, error)
+
+
+def publish_wait(reply_id: uuid.UUID) -> None:
+    """Announce a wait in the row."""
+    try:
+        client().publish(stream_key(reply_id), CHECK_ROW)
+    except RedisError as error:
+        logger.warning("The wait of reply %s was not announced: %s", reply_id, error)
 
 
 def publish_stop(reply_id: uuid.UUID) -> None:

@@ -9,7 +9,7 @@ from rest_framework.renderers import JSONRenderer
 
 from gemchat.api.async_views import in_thread
 from gemchat.stores.errors import DATABASE_ERRORS
-from messaging.models import Message
+from messaging.models import Message, waiting_of
 from messaging.models.reads import message_or_raise
 from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
 from messaging.streaming.hub import StreamHub, Subscriber
@@ -44,6 +44,8 @@ async def events(
 ) -> AsyncGenerator[bytes]:
     """Yield the rest of a reply after `position`, then the terminal event.
 
+    A wait for the next try is an event too, without a position.
+
     The terminal event is missing after ten minutes and at a shutdown of the server: the client
     resumes. The terminal event is missing, too, if the reply is deleted or the session of `read`
     ends.
@@ -57,25 +59,30 @@ async def events(
     async with hub.opened(), hub.subscribe(reply.pk) as subscriber:
         if read is not None:
             read.wake = subscriber.wake
-        look_at_row, patience = False, STORE_DOWN_POLL_SECONDS
+        must_read_row, patience = False, STORE_DOWN_POLL_SECONDS
+        waiting = waiting_of(reply)
+        if waiting:
+            yield format_event("reply.waiting", position, waiting)
         while loop.time() < closes_at and not hub.closing.is_set():
             try:
                 async with asyncio.timeout(patience):
                     await subscriber.woken.wait()
             except TimeoutError:
-                look_at_row = subscriber.needs_buffer = True
+                must_read_row = subscriber.needs_buffer = True
                 yield b": ping\n\n"
             if read is not None and read.has_ended:
                 return
             subscriber.woken.clear()
+            must_read_row = must_read_row or subscriber.needs_row
+            subscriber.needs_row = False
             patience = PING_SECONDS
             try:
                 entries = await entries_after(hub, subscriber, reply, position)
             except RedisError:
-                entries, look_at_row, patience = [], True, STORE_DOWN_POLL_SECONDS
+                entries, must_read_row, patience = [], True, STORE_DOWN_POLL_SECONDS
             for entry, fields in entries:
                 if "end" in fields:
-                    look_at_row = True
+                    must_read_row = True
                     break
                 text = new_text(entry, fields["text"], position)
                 if text is None:
@@ -85,7 +92,7 @@ async def events(
                 position = entry
                 if text:
                     yield format_event("reply.delta", position, {"text": text})
-            if look_at_row:
+            if must_read_row:
                 try:
                     reply = await in_thread(reload, reply)
                     last_events = (
@@ -96,7 +103,11 @@ async def events(
                 except Message.DoesNotExist:
                     return
                 else:
-                    look_at_row = False
+                    must_read_row = False
+                    if (news := waiting_of(reply)) != waiting:
+                        waiting = news
+                        if waiting:
+                            yield format_event("reply.waiting", position, waiting)
                     for last in last_events:
                         yield last
                     if last_events:

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gemchat.stores.redis import async_client
-from messaging.streaming.buffer import CHECK_BUFFER, stream_key
+from messaging.streaming.buffer import CHECK_BUFFER, CHECK_ROW, stream_key
 from messaging.streaming.live_reads import LiveReads
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,15 @@ class Subscriber:
         self.woken = asyncio.Event()
         # The buffer may have more than was published here.
         self.needs_buffer = True
+        self.needs_row = False
         self._published: list[str] = []
 
     def notify(self, published: str) -> None:
         if published == CHECK_BUFFER or len(self._published) == MAX_UNREAD:
             self.needs_buffer = True
-        if not self.needs_buffer:
+        if published == CHECK_ROW:
+            self.needs_row = True
+        elif not self.needs_buffer:
             self._published.append(published)
         self.woken.set()
 

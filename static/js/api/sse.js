@@ -11,10 +11,10 @@ const LONGEST_BACKOFF_SECONDS = 10;
 
 /**
  * Follow a reply to its end. A lost connection is resumed after the last event. `onText` takes new
- * text, `onRestart` makes earlier text void, `onEnd` takes the whole message, null if it was
- * deleted. Ends early when `signal` is aborted.
+ * text, `onRestart` makes earlier text void, `onWaiting` takes the wait for the next try, `onEnd`
+ * takes the whole message, null if it was deleted. Ends early when `signal` is aborted.
  */
-export async function follow(replyId, { onText, onRestart, onEnd, signal }) {
+export async function follow(replyId, { onText, onRestart, onWaiting, onEnd, signal }) {
   let lastId = "";
   let failures = 0;
   while (!signal.aborted) {
@@ -25,6 +25,7 @@ export async function follow(replyId, { onText, onRestart, onEnd, signal }) {
         lastId = event.id;
         if (event.name === "reply.delta") onText(event.data.text);
         if (event.name === "reply.restarted") onRestart();
+        if (event.name === "reply.waiting") onWaiting(event.data);
         if (ENDS.has(event.name)) return onEnd(event.data);
       }
     } catch (error) {

@@ -153,6 +153,10 @@ export class Conversation {
       signal: follower.signal,
       onText: (text) => view.append(text),
       onRestart: () => view.restart(),
+      onWaiting: (waiting) => {
+        view.wait(waiting);
+        announce(view.waitText());
+      },
       onEnd: (message) => this.ended(view, message),
     });
     runSafely(() => ended).then(() => {

@@ -9,6 +9,11 @@ const ENDINGS = {
   other: "Gemini ended the answer early, and gave no reason. You can ask again.",
 };
 
+const WAITS = {
+  rate_limited: "Gemini is getting many requests from here.",
+  unavailable: "Gemini is overloaded.",
+};
+
 export const isInProgress = ({ status }) => status === "queued" || status === "generating";
 
 export class MessageView {
@@ -62,6 +67,7 @@ export class MessageView {
 
   /** Add text to an answer; it is drawn at most once a frame. */
   append(text) {
+    this.message.waiting = null;
     this.draft += text;
     if (this.drawing) return;
     this.drawing = requestAnimationFrame(() => {
@@ -72,7 +78,13 @@ export class MessageView {
     });
   }
 
+  wait(waiting) {
+    this.message.waiting = waiting;
+    this.showState();
+  }
+
   restart() {
+    this.message.waiting = null;
     this.draft = "";
     this.showContent();
     this.showState();
@@ -88,11 +100,22 @@ export class MessageView {
     state.hidden = !text;
     state.textContent = text;
     state.classList.toggle("error", this.message.status === "failed");
+    clearTimeout(this.countdown);
+    if (this.waitText()) this.countdown = setTimeout(() => this.showState(), 1000);
+  }
+
+  /** The wait for the next try in words; empty without a wait. */
+  waitText() {
+    const { waiting } = this.message;
+    const seconds = waiting ? Math.ceil((new Date(waiting.retry_at) - Date.now()) / 1000) : 0;
+    if (seconds <= 0 || !isInProgress(this.message)) return "";
+    const when = seconds === 1 ? "1 second" : `${seconds} seconds`;
+    return `${WAITS[waiting.reason] ?? "Gemini does not answer."} The next try is in ${when}.`;
   }
 
   stateText() {
     const { status, error, finish_reason: reason } = this.message;
-    if (isInProgress(this.message)) return this.draft ? "" : "Thinking…";
+    if (isInProgress(this.message)) return this.draft ? "" : this.waitText() || "Thinking…";
     if (status === "stopped") return "Stopped.";
     if (status === "failed") return `${error.detail} ${error.retryable ? "You can ask again." : ""}`;
     return ENDINGS[reason] ?? "";
