@@ -335,7 +335,7 @@ class Waiting(TypedDict):
 
 
 def waiting_of(message: Any) -> Waiting | None:
-    """Return the wait of an active reply for the next try, of a row or a `MessageRow`."""
+    """Return the wait of an active reply for the next try, or None."""
     retry_at = message.retry_at
     if retry_at is None or message.status not in ACTIVE_STATUSES or retry_at <= timezone.now():
         return None

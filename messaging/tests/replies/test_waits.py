@@ -1,4 +1,4 @@
-"""A reply that waits for the next try says why and until when; a long wait ends the reply."""
+"""A reply that waits shows why and until when; a long wait ends it."""
 
 import asyncio
 import json
