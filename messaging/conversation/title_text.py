@@ -1,4 +1,4 @@
-"""The text of a title: one line without wrappers and Markdown, from an answer or a prompt."""
+"""Reduce an answer or a prompt to the text of a title."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def title_of_answer(answer: str) -> str:
 
 
 def title_of_prompt(prompt: str) -> str:
-    """Return the beginning of a prompt; empty for a prompt without a letter or a digit."""
+    """Return the beginning of a prompt; empty without a letter or a digit."""
     return _first_title(_FENCE.sub("", prompt[:READ_CHARACTERS]), label=None)
 
 

@@ -1,4 +1,4 @@
-"""A room gets a usable title after the first exchange, or the beginning of the prompt."""
+"""A room gets a title from Gemini, or the beginning of the prompt."""
 
 from typing import Any
 
