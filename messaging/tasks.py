@@ -8,8 +8,9 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from chatrooms.models import Chatroom
+from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.conversation.deletion import erase_room
-from messaging.conversation.titles import title_room
+from messaging.conversation.titles import UNANSWERED, title_room, title_unanswered_room
 from messaging.models import Message
 from messaging.replies.generation import generate
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
@@ -22,10 +23,19 @@ SWEPT_ROOMS = 1_000
 @shared_task(name="messaging.tasks.generate_reply")
 def generate_reply(reply_id: str) -> None:
     """Generate a reply, then enqueue the waiting replies of the user."""
-    reply = generate(reply_id=uuid.UUID(reply_id))
+    try:
+        reply = generate(reply_id=uuid.UUID(reply_id))
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        # The reply has failed, and the room needs a title all the same.
+        title_unanswered_room(reply_id=uuid.UUID(reply_id))
+        raise
     if reply is not None:
         enqueue_next(reply.user_id)
-        if reply.status == Message.Status.COMPLETE and reply.chatroom.is_untitled:
+        if reply.status in UNANSWERED:
+            title_unanswered_room(reply_id=reply.pk)
+        elif reply.status == Message.Status.COMPLETE and reply.chatroom.is_untitled:
             # If the broker is down, the room is named after the next exchange.
             with suppress(OperationalError):
                 name_room.delay(str(reply.chatroom_id))

@@ -26,6 +26,7 @@ from messaging.conversation.accept import (
     new_reply,
     text_bytes,
 )
+from messaging.conversation.titles import title_unanswered_room
 from messaging.history import branch
 from messaging.models import Message
 from messaging.models.gemini_models import GeminiModel, ModelNotInPlan, UnknownModel
@@ -159,6 +160,7 @@ def stop(*, reply: Message) -> Message:
     if not reply.is_reply:
         raise NotAReply
     if Message.objects.stop_queued(reply=reply):
+        title_unanswered_room(reply_id=reply.pk)
         publish_end(reply.pk, Position(reply.attempt + 1, 0))
         enqueue_next(reply.user_id)
     elif Message.objects.request_stop(reply=reply):

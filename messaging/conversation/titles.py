@@ -1,15 +1,13 @@
 """Name a room after the first exchange, unless a person has named the room."""
 
 import logging
-import re
-import unicodedata
 import uuid
 
 from django.utils import timezone
 
 from billing.models import UsageRecord
-from chatrooms.models import DEFAULT_TITLE, Chatroom
-from gemchat.api.text import UNFIT
+from chatrooms.models import Chatroom
+from messaging.conversation.title_text import READ_CHARACTERS, title_of_answer, title_of_prompt
 from messaging.gemini import (
     Cancellation,
     Content,
@@ -31,11 +29,9 @@ INSTRUCTION = (
     "Write a title of at most six words for the conversation, in its language. "
     "Answer with the title alone."
 )
-READ_CHARACTERS = 2_000
-# Characters refused in a person's title too.
-INVISIBLE = re.compile(f"[{UNFIT}]")
-TITLE_CHARACTERS = 60
 TITLE_TOKENS = 64
+# Ends of a reply without a whole answer.
+UNANSWERED = (Message.Status.FAILED, Message.Status.STOPPED)
 
 
 def title_room(*, chatroom_id: uuid.UUID) -> None:
@@ -48,12 +44,29 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
         return
     prompt, reply = branch.ancestors(room.active_leaf, limit=2)
     if reply.status == Message.Status.COMPLETE:
-        title = normalise_title(suggest_title(prompt, reply)) or normalise_title(prompt.content)
-        Chatroom.objects.untitled().filter(pk=chatroom_id).update(title=title or DEFAULT_TITLE)
+        suggested = title_of_answer(suggest_title(prompt, reply))
+        set_title(chatroom_id, suggested or title_of_prompt(prompt.content))
+
+
+def title_unanswered_room(*, reply_id: uuid.UUID) -> None:
+    """Name a room after the prompt, if the reply has ended without a whole answer."""
+    ended = Message.objects.filter(pk=reply_id, status__in=UNANSWERED)
+    reply = ended.select_related("parent").first()
+    if reply and reply.parent:
+        set_title(reply.chatroom_id, title_of_prompt(reply.parent.content))
+
+
+def set_title(chatroom_id: uuid.UUID, title: str) -> None:
+    """Set the title of a room without a title; an empty title changes nothing."""
+    if title:
+        Chatroom.objects.untitled().filter(pk=chatroom_id).update(title=title)
 
 
 def suggest_title(prompt: Message, reply: Message) -> str:
-    """Ask Gemini for a title once for each reply; the ledger has the cost."""
+    """Ask Gemini for a title once for each reply; the ledger has the cost.
+
+    Returns an empty text without a whole answer.
+    """
     if reply.model_version == OFFLINE or has_title_record(reply):
         return ""
     today = timezone.now().date()
@@ -66,6 +79,8 @@ def suggest_title(prompt: Message, reply: Message) -> str:
     try:
         completion = stream_reply(request, cancelled=Cancellation(), on_delta=deltas.append)
         usage, version = completion.usage, completion.model_version
+        if completion.finish_reason != "stop":
+            deltas.clear()  # a cut title
     except GeminiError as error:
         logger.info("No title from Gemini: %s", error)
         outcome, usage, version = UsageRecord.Outcome.FAILED, error.usage, error.model_version
@@ -86,17 +101,3 @@ def has_title_record(reply: Message) -> bool:
     """Whether Gemini was asked for a title of a reply; the task may run twice."""
     titles = UsageRecord.objects.filter(purpose=UsageRecord.Purpose.TITLE)
     return titles.filter(reply_id=reply.pk).exists()
-
-
-def normalise_title(text: str) -> str:
-    """Reduce a text to a line of at most 60 characters.
-
-    Markup, control characters and quotation marks are removed.
-    """
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    visible = "".join(" " if unicodedata.category(c) == "Cc" else c for c in line)
-    visible = INVISIBLE.sub("", visible)
-    plain = re.sub(r"\s+", " ", visible).strip(" \"'“”„*#`.")
-    if len(plain) <= TITLE_CHARACTERS:
-        return plain
-    return plain[: TITLE_CHARACTERS - 1].rsplit(" ", 1)[0].rstrip() + "…"

@@ -173,7 +173,7 @@ export class Conversation {
     this.keepAtEnd();
     announce(`Gemini: ${view.content.textContent.slice(0, ANNOUNCED_CHARACTERS)} ${view.stateText()}`);
     this.notifyExchange();
-    if (this.room.title === UNTITLED && message.status === "complete") {
+    if (this.room.title === UNTITLED) {
       runSafely(() => this.awaitTitle(this.room.id));
     }
   }
