@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from dev.banner import startup_banner
 from dev.environment import BASE_DIR
 from dev.servers.processes import LIBC, PR_SET_PDEATHSIG, StartError
+from dev.servers.restarts import Restarts
 from dev.servers.stack import Stack
 
 COLOURS = {"setup": "35", "web": "36", "worker": "32", "beat": "33"}
@@ -43,7 +44,7 @@ def _make_stack(var: Path) -> Stack:
 
 
 def _run(stack: Stack) -> int:
-    """Run until a signal (status 0) or until a process ends by itself (1)."""
+    """Run until a signal (status 0) or until a process ends again and again (1)."""
     _interrupt_at_next_signal(stack)
     started = time.monotonic()
     try:
@@ -61,10 +62,11 @@ def _run(stack: Stack) -> int:
 
 
 def _watch(stack: Stack) -> str | None:
-    """Wait for a signal (None) or for a process to end by itself (a sentence)."""
+    """Wait for a signal (None) or for a process that ends again and again (a sentence)."""
     has_terminal = sys.stdout.isatty()
+    restarts = Restarts(stack, say=_print)
     try:
-        while (reason := stack.ended()) is None:
+        while (reason := restarts.check()) is None:
             if has_terminal and not sys.stdout.isatty():
                 # The terminal closed. Where make leads the session, only make gets the signal.
                 return None

@@ -126,15 +126,29 @@ class Stack:
         if name == "web":
             self._wait_for_web()
 
-    def ended(self) -> str | None:
-        """Return a sentence on an unexpected end of a process or server, if any."""
+    def start_again(self, name: str) -> None:
+        """Start an ended process or server; the answer takes a moment."""
+        if name in self.servers:
+            self.servers[name].start_again()
+        else:
+            self._start(name, self._environment)
+            self._relay(name)
+
+    def ended(self) -> dict[str, str]:
+        """Return the ended processes and servers, each with how it ended."""
         servers = {name: server.process for name, server in self.servers.items()}
+        ended = {}
         for name, process in {**servers, **self.processes}.items():
             status = process.poll()
             if status is not None:
-                how = f"with status {status}" if status >= 0 else f"by signal {-status}"
-                return f"{name} ended {how}"
-        return None
+                ended[name] = f"with status {status}" if status >= 0 else f"by signal {-status}"
+        return ended
+
+    def log_of(self, name: str) -> str:
+        """Return where a person reads the log of a process or server."""
+        if name in self.servers:
+            return str(self.var / name.lower().removesuffix("ql") / "log")
+        return f'above, in the lines that begin with "{name}"'
 
     def _take_folder(self) -> None:
         lock = lock_folder(self.var)
@@ -269,8 +283,8 @@ class Stack:
     def _wait_for_web(self) -> None:
         deadline = time.monotonic() + WEB_START_SECONDS
         while time.monotonic() < deadline:
-            if reason := self.ended():
-                raise StartError(reason)
+            for name, how in self.ended().items():
+                raise StartError(f"{name} ended {how}")
             connection = HTTPConnection(self.host, self.port, timeout=2)
             try:
                 connection.request("GET", "/livez")

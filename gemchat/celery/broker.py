@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from kombu.transport import redis
+from redis.exceptions import ResponseError
 
 from gemchat.stores.redis import connection_options
 
@@ -45,6 +46,13 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
+    """Treats a refused command as a lost connection.
+
+    A Redis refuses commands during a failover: UNBLOCKED, READONLY, MASTERDOWN, NOREPLICAS. kombu
+    5.7 takes the refusal for a fault of the channel, and the error ends the worker.
+    """
+
     Channel = Channel
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
     # Otherwise kombu parses the URL, without support for `unix`.
     can_parse_url = True

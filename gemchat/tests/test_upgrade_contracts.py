@@ -19,9 +19,11 @@ from django.test import RequestFactory
 from django.urls import resolve
 from google.genai._api_client import HttpResponse as SdkResponse
 from kombu.transport import redis as kombu_redis
+from redis.exceptions import BusyLoadingError, MasterDownError, ReadOnlyError, ResponseError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gemchat.api.middleware import ContentSecurityPolicyMiddleware
+from gemchat.celery.broker import Transport
 from gemchat.celery.consumer import Consumer
 from gemchat.env import BASE_DIR
 
@@ -52,12 +54,13 @@ NAMES = {
     "Celery, beat": ("celery.beat:Scheduler", ["tick", "populate_heap"]),
     "psycopg": ("psycopg:Connection", ["connect", "wait", "execute", "prepare_threshold"]),
     "kombu": ("kombu.transport.redis:Channel", ["_connparams", "_create_client"]),
+    "kombu, errors": ("kombu.transport.redis:Transport", ["connection_errors"]),
     "kombu, aliases": ("kombu.transport", ["TRANSPORT_ALIASES"]),
     "Celery, aliases": ("celery.app.backends", ["BACKEND_ALIASES"]),
     "Celery, results": ("celery.backends.redis:RedisBackend", ["_params_from_url"]),
     "Celery, consumer": (
         "celery.worker.consumer:Consumer",
-        ["on_connection_error_after_connected"],
+        ["on_connection_error_after_connected", "on_connection_error_before_connected"],
     ),
     "httpx2": ("httpx2", ["EventSource", "AsyncByteStream"]),
     "logging": ("logging", ["_srcfile"]),
@@ -133,6 +136,19 @@ def test_google_genai_still_takes_other_lines_of_an_event_stream_for_json() -> N
 def test_client_of_httpx2_reads_the_stream_that_a_hook_puts_into_the_response() -> None:
     assert "self.stream.__aiter__()" in inspect.getsource(httpx2.Response.aiter_raw)
     assert "self.stream.aclose()" in inspect.getsource(httpx2.Response.aclose)
+
+
+def test_kombu_still_takes_a_refused_command_for_an_error_of_the_channel() -> None:
+    """When this fails, `Transport.connection_errors` of our broker is not needed any more."""
+    errors = kombu_redis.get_redis_error_classes()
+
+    assert not issubclass(ResponseError, errors.connection_errors)
+    assert issubclass(ResponseError, errors.channel_errors)
+    for error in (ResponseError, ReadOnlyError, MasterDownError, BusyLoadingError):
+        assert issubclass(error, Transport.connection_errors)
+    assert "recoverable_errors = self.connection_errors" in inspect.getsource(
+        consumer.Consumer.start
+    )
 
 
 def test_policy_of_a_page_is_the_one_that_django_csp_builds() -> None:

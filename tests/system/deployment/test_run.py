@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -109,16 +110,60 @@ def test_killed_run_leaves_no_process(migrated, start):
     assert len(started) >= 5
 
 
-def test_run_ends_with_a_reason_when_a_process_does(migrated, start):
+def process_of(run, word):
+    """The process of a run with this word in its command; None for none."""
+    for pid in descendants(run.process.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if word in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    return None
+
+
+@pytest.mark.parametrize(("name", "word"), [("beat", b"beat"), ("Valkey", b"valkey-server")])
+def test_process_that_dies_by_itself_is_started_again(migrated, start, name, word):
+    run = start().wait_until_up()
+    killed = process_of(run, word)
+
+    os.kill(killed, signal.SIGKILL)
+
+    eventually(lambda: f"{name} starts again" in run.text(), seconds=30)
+    assert f"{name} ended by signal 9; it starts again in 1 s" in run.text()
+    assert process_of(run, word) not in (None, killed)
+    status, started = run.end(signal.SIGTERM)
+    assert status == 0
+    assert not started & running_processes().keys()
+
+
+def test_run_ends_with_a_reason_when_a_process_dies_again_and_again(migrated, start):
     run = start().wait_until_up()
     started = descendants(run.process.pid)
-    beat = next(pid for pid in started if b"beat" in Path(f"/proc/{pid}/cmdline").read_bytes())
 
-    os.kill(beat, signal.SIGKILL)
+    def is_over():
+        if beat := process_of(run, b"beat"):
+            os.kill(beat, signal.SIGKILL)
+        return run.process.poll() is not None
 
-    assert run.process.wait(60) == 1
-    assert "error: beat ended by signal 9; ending the others" in run.text()
+    eventually(is_over, seconds=90)
+
+    waits = re.findall(r"beat ended by signal 9; it starts again in (\d+) s", run.text())
+    assert waits == ["1", "2", "4", "8"]
+    assert run.process.returncode == 1
+    assert (
+        "error: beat ended by signal 9, 5 times in a row; its log is above, in the lines that begin"
+        ' with "beat"; ending the others'
+    ) in run.text()
     assert not started & running_processes().keys()
+
+
+def test_signal_during_the_wait_for_a_restart_ends_the_run_at_once(migrated, start):
+    run = start().wait_until_up()
+    os.kill(process_of(run, b"beat"), signal.SIGKILL)
+    eventually(lambda: "it starts again in" in run.text(), seconds=20)
+
+    status, _ = run.end(signal.SIGINT)
+
+    assert status == 0
+    assert "beat starts again" not in run.text()
 
 
 def test_second_run_of_a_folder_says_that_one_is_running(start, var):
