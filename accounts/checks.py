@@ -65,6 +65,8 @@ def _check_values() -> Iterator[Error]:
         yield Error(f"SMS_CHALLENGE must be one of {', '.join(MODES)}.", id="accounts.E004")
     if timedelta() >= settings.OTP_LIFETIME:
         yield Error("OTP_EXPIRATION_MINUTES must be more than 0.", id="gemchat.E006")
+    if settings.ABSENCE_DAYS < 0:
+        yield Error("ABSENCE_DAYS must be 0, for never, or more.", id="accounts.E007")
     if timedelta() >= settings.JWT_LIFETIME:
         yield Error("JWT_EXPIRATION_HOURS must be more than 0.", id="gemchat.E007")
     if settings.AUDIT_RETENTION_DAYS and settings.AUDIT_RETENTION_DAYS < LEAST_RETENTION_DAYS:

@@ -115,6 +115,7 @@ class StaffSignInForm(AdminAuthenticationForm):
             cause = "second_factor"
         else:
             rate_limits.correct_attempt(attempt, is_right=True)
+            User.objects.mark_seen(user.pk)
             AuditEvent.objects.record(AccountAction.STAFF_SIGNED_IN, user_id=user.pk, client=client)
             return user
         raise StaffSignInFailed(cause, mobile)

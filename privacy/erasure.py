@@ -1,5 +1,7 @@
 """The erasure of a user with a closed account, in the background.
 
+The erasure of an account without its number ends the subscription at once, and waits for its date.
+
 A worker may die in any step. The sweep gives the erasure to another worker, which repeats all
 steps. Active replies are stopped first. Then the customer at Stripe is deleted; nothing is erased
 before this success. Large tables are erased in batches, so that no lock is held for long.
@@ -45,6 +47,9 @@ def erase_user(*, erasure_id: uuid.UUID) -> bool:
     try:
         stop_replies(Message.objects.filter(user=erasure.user))
         cancel_for_erasure(erasure.user)
+        if wait := erasure.early_seconds:
+            erasure.put_off(seconds=wait)
+            return False
         for _ in erase_in_batches(erasure.user):
             if not erasure.keep_lease():
                 return False

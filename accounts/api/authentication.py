@@ -68,6 +68,7 @@ def _touch(session: Session) -> None:
     now = timezone.now()
     if now - session.last_used_at > LAST_USED_PRECISION:
         Session.objects.filter(pk=session.pk, revoked_at=None).update(last_used_at=now)
+        User.objects.mark_seen(session.user_id)
 
 
 def authenticated_user(request: Request) -> User:

@@ -13,6 +13,7 @@ from accounts.api.idempotency import (
     IdempotencyKeyReused,
 )
 from accounts.api.views import ACCOUNT_CLOSED, CODE_SENT, SessionViewSet, SignInViewSet, UserViewSet
+from accounts.auth.absence import ConfirmationInvalid, ConfirmationRequired, PasswordRequired
 from accounts.auth.challenges import ChallengeRequired
 from accounts.auth.hashers import Overloaded
 from accounts.auth.passwords import CurrentPasswordRequired, CurrentPasswordWrong
@@ -175,9 +176,33 @@ describe(
     verify_otp=call(
         "signInWithCode",
         "Sign in with a one-time code",
+        description="After half a year without use, a code alone opens no account: the number may"
+        " be another person's by now. The answer is then 403 `confirmation_required` with a"
+        " `confirmation_token` for `confirm-account`, its `expires_in`, and `has_password`.",
         body=(shapes.VerifyCodeSerializer, {**MOBILE, "otp": "076326"}),
         answers={200: (SignedIn, SIGNED_IN)},
-        problems=[CodeInvalid, AccountDisabled, AccountClosing, RateLimited],
+        problems=[CodeInvalid, AccountDisabled, AccountClosing, ConfirmationRequired, RateLimited],
+        is_public=True,
+    ),
+    confirm_account=call(
+        "confirmAccount",
+        "Sign in after a long absence, or start with a new account",
+        description="With `mine` the account opens; an account with a password needs the"
+        " `password`. With `start_new` a new, empty account gets the number. The old account is"
+        " closed, its subscription ends at once, and its data is erased after 30 days. A token is"
+        " good for one decision, and for ten minutes.",
+        body=(
+            shapes.ConfirmAccountSerializer,
+            {"confirmation_token": "WyIwMWEyMDc5MS01…", "choice": "mine"},
+        ),
+        answers={200: (SignedIn, SIGNED_IN)},
+        problems=[
+            ConfirmationInvalid,
+            PasswordRequired,
+            InvalidCredentials,
+            RateLimited,
+            Overloaded,
+        ],
         is_public=True,
     ),
     login=call(

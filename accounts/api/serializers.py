@@ -104,6 +104,13 @@ class VerifyCodeSerializer(MobileSerializer):
     signup_token = UntrimmedField(required=False, max_length=1_000)
 
 
+class ConfirmAccountSerializer(serializers.Serializer[Any]):
+    confirmation_token = UntrimmedField(max_length=1_000)
+    choice = serializers.ChoiceField(["mine", "start_new"])
+    password = PasswordField(required=False, allow_null=True, allow_blank=True)
+    signup_token = UntrimmedField(required=False, max_length=1_000)
+
+
 class LoginSerializer(MobileSerializer):
     password = PasswordField()
 

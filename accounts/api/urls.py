@@ -7,7 +7,7 @@ from django.views.generic import TemplateView
 from rest_framework.routers import SimpleRouter
 
 from accounts.api.views import SessionViewSet, SignInViewSet, UserViewSet
-from accounts.api.web_session import WebRefreshView, WebSessionView
+from accounts.api.web_session import WebConfirmationView, WebRefreshView, WebSessionView
 from accounts.models import User
 
 # Calls for codes.
@@ -36,5 +36,6 @@ web_urlpatterns: list[URLPattern] = [
         name="landing",
     ),
     re_path(r"^web/session/?$", WebSessionView.as_view(), name="web-session"),
+    re_path(r"^web/session/confirm/?$", WebConfirmationView.as_view(), name="web-confirm"),
     re_path(r"^web/session/refresh/?$", WebRefreshView.as_view(), name="web-refresh"),
 ]

@@ -14,6 +14,7 @@ from rest_framework.viewsets import ViewSet
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.api.serializers import (
     ChangePasswordSerializer,
+    ConfirmAccountSerializer,
     LoginSerializer,
     MobileToCheckSerializer,
     RefreshSerializer,
@@ -27,7 +28,7 @@ from accounts.api.serializers import (
 from accounts.auth import sessions, sign_in
 from accounts.auth.closing import close_account
 from accounts.auth.passwords import change_password
-from accounts.auth.sessions import require_recent_sign_in
+from accounts.auth.sessions import SignedIn, require_recent_sign_in
 from accounts.models import Session
 from accounts.phone_numbers import format_for_people, phone_region
 from gemchat.api.client_address import client_from_request
@@ -38,6 +39,20 @@ from gemchat.celery import enqueue
 
 CODE_SENT = "If this number can receive messages, a code is on its way."
 ACCOUNT_CLOSED = "The account is closed, and all that is kept about you is being erased."
+
+
+def decide(request: Request, channel: Session.Channel) -> SignedIn:
+    """Carry out the decision of a request on an absent account."""
+    fields = validated(ConfirmAccountSerializer, request.data)
+    common: dict[str, Any] = {
+        "token": fields["confirmation_token"],
+        "signup_token": fields.get("signup_token", ""),
+        "client": client_from_request(request),
+        "channel": channel,
+    }
+    if fields["choice"] == "start_new":
+        return sign_in.start_new_account(**common)
+    return sign_in.confirm_account(**common, password=fields.get("password") or "")
 
 
 class SignInViewSet(ViewSet):
@@ -100,6 +115,12 @@ class SignInViewSet(ViewSet):
             signup_token=fields.get("signup_token", ""),
             client=client_from_request(request),
         )
+        return Response(describe_sign_in(signed_in, "Signed in."))
+
+    @action(detail=False, methods=["post"], url_path="confirm-account")
+    def confirm_account(self, request: Request) -> Response:
+        """Decide on an account after a long absence, with the token of verify-otp."""
+        signed_in = decide(request, Session.Channel.API)
         return Response(describe_sign_in(signed_in, "Signed in."))
 
     @action(detail=False, methods=["post"])

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.serializers import VerifyCodeSerializer, describe_sign_in
+from accounts.api.views import decide
 from accounts.auth import sessions, sign_in
 from accounts.auth.sessions import SignedIn
 from accounts.models import Session
@@ -64,6 +65,15 @@ class WebSessionView(APIView):
             refresh_token=request.COOKIES.get(COOKIE, ""), client=client_from_request(request)
         )
         return without_cookie(Response(status=204))
+
+
+class WebConfirmationView(WebSessionView):
+    """Decide on an account after a long absence."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: Request) -> Response:
+        return with_cookie(decide(request, Session.Channel.WEB), "Signed in.")
 
 
 class WebRefreshView(WebSessionView):

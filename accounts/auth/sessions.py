@@ -69,6 +69,7 @@ def open_session(
     """Sign a user in, in the caller's transaction; beyond MOST_SESSIONS the oldest ones end."""
     # Parallel sign-ins of one user wait here, so each counts the sessions of the earlier sign-ins.
     User.objects.select_for_update(no_key=True).only("pk").get(pk=user.pk)
+    User.objects.mark_seen(user.pk)
     replaced = Session.objects.filter(user=user).end_oldest(keep=MOST_SESSIONS - 1)
     session_id, now = uuid7(), timezone.now()
     token = RefreshToken.new(session_id)
@@ -121,6 +122,7 @@ def refresh(
     )
     if not rotated:
         _refuse(presented, client, channel)
+    User.objects.mark_seen(session.user_id)
     session.last_used_at = now
     return SignedIn(session, successor.text)
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from prometheus_client import Counter
 from uuid_utils.compat import uuid7
 
-from accounts.auth import rate_limits, signup_tokens
+from accounts.auth import absence, rate_limits, signup_tokens
 from accounts.auth.hashers import hashing_permit
 from accounts.auth.sessions import SignedIn, open_session
 from accounts.models import AuditEvent, Erasure, LimitHit, OneTimeCode, Session, User
@@ -102,13 +102,15 @@ def sign_in_with_code(
 ) -> SignedIn:
     """Sign in with a code; make the user of a new number.
 
-    Raises CodeInvalid, AccountDisabled, AccountClosing, RateLimited.
+    Raises CodeInvalid, AccountDisabled, AccountClosing, ConfirmationRequired, RateLimited.
     """
-    signed_in = None
+    signed_in, confirmation_token = None, ""
     with transaction.atomic():
         advisory_lock(Lock.RATE_LIMIT, mobile)
         user = _verify_code(mobile=mobile, digits=digits, client=client)
-        if user is not None and user.is_active:
+        if user is not None and user.is_active and user.is_absent:
+            confirmation_token = absence.ask(user=user, client=client)
+        elif user is not None and user.is_active:
             _set_signup_password(user, signup_token, client)
             signed_in = open_session(
                 user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
@@ -117,6 +119,12 @@ def sign_in_with_code(
     # Raised outside the transaction, since a rollback would undo the counts.
     if user is None:
         raise CodeInvalid
+    if confirmation_token:
+        raise absence.ConfirmationRequired(
+            confirmation_token=confirmation_token,
+            expires_in=int(absence.TOKEN_LIFETIME.total_seconds()),
+            has_password=user.has_password,
+        )
     if signed_in is None and Erasure.objects.filter(user=user).exists():
         raise AccountClosing
     if signed_in is None:
@@ -152,6 +160,58 @@ def _set_signup_password(user: User, signup_token: str, client: Client) -> None:
         user.save(update_fields=["password"])
         AuditEvent.objects.record(
             AccountAction.PASSWORD_CHANGED, user_id=user.pk, client=client, by="signup_token"
+        )
+
+
+def confirm_account(
+    *,
+    token: str,
+    password: str,
+    client: Client,
+    signup_token: str = "",
+    channel: Session.Channel = Session.Channel.API,
+) -> SignedIn:
+    """Sign in to an account after a long absence: by its password, or by a bare declaration.
+
+    Raises ConfirmationInvalid, PasswordRequired, InvalidCredentials, RateLimited, Overloaded.
+    """
+    pending = absence.pending_user(token)
+    if pending.has_password:
+        if not password:
+            raise absence.PasswordRequired
+        pending.password = check_credentials(
+            mobile=pending.mobile, password=password, client=client, is_login=True
+        ).password
+    with transaction.atomic():
+        user = absence.claim(pending)
+        by = "password" if user.has_password else "declaration"
+        AuditEvent.objects.record(
+            AccountAction.ACCOUNT_CONFIRMED, user_id=user.pk, client=client, by=by
+        )
+        _set_signup_password(user, signup_token, client)
+        return open_session(
+            user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
+        )
+
+
+def start_new_account(
+    *,
+    token: str,
+    client: Client,
+    signup_token: str = "",
+    channel: Session.Channel = Session.Channel.API,
+) -> SignedIn:
+    """Give the number of an absent account to a new account, and sign in there.
+
+    Raises ConfirmationInvalid.
+    """
+    pending = absence.pending_user(token)
+    with transaction.atomic():
+        absence.release(absence.claim(pending), client=client)
+        user = User.objects.verified(pending.mobile)
+        _set_signup_password(user, signup_token, client)
+        return open_session(
+            user=user, method=Session.AuthMethod.OTP, client=client, channel=channel
         )
 
 

@@ -4,6 +4,7 @@ import functools
 import secrets
 
 import django.db.models.deletion
+import django.utils.timezone
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
@@ -93,6 +94,10 @@ class Migration(migrations.Migration):
                     models.CharField(editable=False, max_length=64, null=True, unique=True),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "last_seen_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "groups",
                     models.ManyToManyField(
@@ -437,8 +442,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="user",
             constraint=models.CheckConstraint(
-                condition=models.Q(("mobile__regex", "^\\+[1-9][0-9]{6,14}$")),
-                name="user_mobile_is_e164",
+                condition=models.Q(("mobile__regex", "^(\\+[1-9][0-9]{6,14}|![0-9a-f]{15})$")),
+                name="user_mobile_is_e164_or_released",
             ),
         ),
         migrations.AddConstraint(
@@ -514,6 +519,7 @@ class Migration(migrations.Migration):
                 ("actor", models.CharField(blank=True, max_length=64)),
                 ("tries", models.PositiveIntegerField(default=0)),
                 ("next_try_at", models.DateTimeField()),
+                ("not_before", models.DateTimeField(null=True)),
                 ("error", models.CharField(blank=True, max_length=200)),
                 (
                     "user",

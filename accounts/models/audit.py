@@ -35,6 +35,10 @@ class AccountAction(models.TextChoices):
     CODE_CLEARED = "code_cleared"
     USER_DISABLED = "user_disabled"
     USER_ENABLED = "user_enabled"
+    CONFIRMATION_REQUIRED = "confirmation_required"
+    ACCOUNT_CONFIRMED = "account_confirmed"
+    NUMBER_RELEASED = "number_released"
+    ACCOUNT_RESTORED = "account_restored"
     ACCOUNT_CLOSED = "account_closed"
     USER_DELETED = "user_deleted"
 

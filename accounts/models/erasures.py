@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 # A worker without a renewal of the lease is dead. Each step takes a few seconds at most.
@@ -42,6 +43,8 @@ class Erasure(models.Model):
     # When the next try is due; while a worker has the erasure, when the lease runs out. By
     # PostgreSQL's clock.
     next_try_at = models.DateTimeField()
+    # Until then the data stays, and support can give the account back: an account without a number.
+    not_before = models.DateTimeField(null=True)
     # Why the erasure waits, for staff.
     error = models.CharField(max_length=200, blank=True)
 
@@ -55,6 +58,18 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.id}"
+
+    @property
+    def early_seconds(self) -> float:
+        """Return the seconds until the data may be erased, at least 0."""
+        if self.not_before is None:
+            return 0.0
+        return max(0.0, (self.not_before - timezone.now()).total_seconds())
+
+    def make_due(self) -> None:
+        """Erase as soon as a worker takes the erasure."""
+        self.not_before = None
+        Erasure.objects.filter(pk=self.pk).update(not_before=None, next_try_at=Now())
 
     def keep_lease(self) -> bool:
         """Renew the lease; False when another worker has the erasure."""

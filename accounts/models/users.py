@@ -1,11 +1,15 @@
 """Users, each with a verified mobile number. A sign-up alone makes no row."""
 
+import secrets
+import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models.sessions import Session
@@ -27,6 +31,10 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(
             mobile, password, is_staff=True, is_superuser=True, is_verified=True, **fields
         )
+
+    def mark_seen(self, user_id: uuid.UUID) -> None:
+        """Record the use of a session; the record outlives the session."""
+        self.filter(pk=user_id).update(last_seen_at=timezone.now())
 
     def verified(self, mobile: str) -> "User":
         """Return the user of a verified number; make the user when the number is new."""
@@ -58,6 +66,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     stripe_customer_id = models.CharField(max_length=64, unique=True, null=True, editable=False)  # noqa: DJ001
     created_at = models.DateTimeField(auto_now_add=True)
+    # The last use of any session, with the precision of Session.last_used_at.
+    last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = UserManager()
 
@@ -83,7 +93,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         ]
         constraints = [
             models.CheckConstraint(
-                name="user_mobile_is_e164", condition=Q(mobile__regex=r"^\+[1-9][0-9]{6,14}$")
+                name="user_mobile_is_e164_or_released",
+                # The second form is that of an account without its number: release_number.
+                condition=Q(mobile__regex=r"^(\+[1-9][0-9]{6,14}|![0-9a-f]{15})$"),
             ),
             models.CheckConstraint(
                 name="user_tier_is_known", condition=Q(tier__in=list(settings.PLANS))
@@ -114,6 +126,17 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.save(update_fields=["is_active"])
         Session.objects.filter(user=self).end(Session.Ending.ACCOUNT_CLOSED)
 
+    def release_number(self) -> None:
+        """Take the number from the account: another person may use the number."""
+        # The column is unique, so the account gets a name that no number has.
+        self.mobile = f"!{secrets.token_hex(8)[:15]}"
+        self.save(update_fields=["mobile"])
+
+    def reopen(self, *, mobile: str) -> None:
+        """Let a person into a released account again, by another number."""
+        self.mobile, self.is_active, self.last_seen_at = mobile, True, timezone.now()
+        self.save(update_fields=["mobile", "is_active", "last_seen_at"])
+
     def change_password(self, password: str, *, keep: "Session | None" = None) -> None:
         """Set a password and end every session but `keep`."""
         self.set_password(password)
@@ -126,6 +149,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def is_pro(self) -> bool:
         return self.tier == self.Tier.PRO
+
+    @property
+    def is_absent(self) -> bool:
+        """Check whether nobody has used the account for ABSENCE_DAYS."""
+        days = settings.ABSENCE_DAYS
+        return bool(days) and timezone.now() - self.last_seen_at > timedelta(days=days)
 
     @property
     def has_password(self) -> bool:

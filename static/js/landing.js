@@ -2,6 +2,7 @@
 
 import { problemFrom, retryAfter, unreachable } from "./api/problem.js";
 import { refresh, signIn } from "./api/session.js";
+import { askWhoseAccount } from "./absence.js";
 import { solve } from "./challenge.js";
 import { byId, setFieldError } from "./ui.js";
 
@@ -44,10 +45,12 @@ code.addEventListener("input", () => {
 });
 
 byId("resend").addEventListener("click", () => busy(codeForm, sendCode));
-byId("other-mobile").addEventListener("click", () => {
-  show(mobileForm);
-  mobile.select();
-});
+for (const id of ["other-mobile", "absence-back"]) {
+  byId(id).addEventListener("click", () => {
+    show(mobileForm);
+    mobile.select();
+  });
+}
 
 /** Show the number as the server reads it. What the server refuses is explained at the submit. */
 async function showUnderstood() {
@@ -109,7 +112,10 @@ async function solved(challenge) {
 async function enter() {
   const answer = await signIn(mobile.value.trim(), code.value);
   if (answer.ok) return location.assign("/chat");
-  await showRefusal(answer, code);
+  const problem = await problemFrom(answer.clone());
+  if (problem.code !== "confirmation_required") return showRefusal(answer, code);
+  show(byId("absence-form"));
+  askWhoseAccount(problem.members);
 }
 
 async function showRefusal(answer, field) {
@@ -148,6 +154,7 @@ async function busy(form, submit) {
 function show(form) {
   mobileForm.hidden = form !== mobileForm;
   codeForm.hidden = form !== codeForm;
+  byId("absence-form").hidden = form !== byId("absence-form");
 }
 
 function waitToResend(seconds) {

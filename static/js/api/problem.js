@@ -2,9 +2,9 @@
 
 /** A problem document (RFC 9457); `status` is 0 for an unreachable server. */
 export class Problem extends Error {
-  constructor(status, { detail, code = "", errors = [], quota = null, challenge = null } = {}) {
+  constructor(status, { detail, code = "", errors = [], quota = null, challenge = null, ...members } = {}) {
     super(detail || "Something went wrong here. Try again in a moment.");
-    Object.assign(this, { status, code, errors, quota, challenge });
+    Object.assign(this, { status, code, errors, quota, challenge, members });
   }
 
   /** The error of one field. */

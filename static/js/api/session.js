@@ -27,6 +27,17 @@ export async function signIn(mobile, otp) {
   return answer;
 }
 
+/** Decide on an account after a long absence; return the answer, also a refusal. */
+export async function confirmAccount(decision) {
+  const answer = await fetch("/web/session/confirm", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(decision),
+  });
+  if (answer.ok) accessToken = (await answer.json()).access_token;
+  return answer;
+}
+
 export async function signOut() {
   calls.abort();
   try {

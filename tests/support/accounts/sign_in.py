@@ -8,7 +8,7 @@ from django.db.models import F
 from rest_framework.response import Response
 from rest_framework.test import APIClient
 
-from accounts.models import LimitHit, OneTimeCode, Session
+from accounts.models import LimitHit, OneTimeCode, Session, User
 
 NUMBER = "+919812345678"
 OTHER_NUMBER = "+919812345679"
@@ -65,6 +65,7 @@ def let_pass(period: timedelta) -> None:
         last_used_at=F("last_used_at") - period,
         authenticated_at=F("authenticated_at") - period,
     )
+    User.objects.update(last_seen_at=F("last_seen_at") - period)
     Session.objects.exclude(rotated_at=None).update(rotated_at=F("rotated_at") - period)
 
 
