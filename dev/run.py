@@ -62,7 +62,7 @@ def _run(stack: Stack) -> int:
 
 
 def _watch(stack: Stack) -> str | None:
-    """Wait for a signal (None) or for a process that ends again and again (a sentence)."""
+    """Wait for a signal (None), or for a process that ends repeatedly (a sentence)."""
     has_terminal = sys.stdout.isatty()
     restarts = Restarts(stack, say=_print)
     try:

@@ -242,7 +242,7 @@ JWT_ALGORITHM = env.str("JWT_ALGORITHM", default="HS256")
 JWT_LIFETIME = timedelta(hours=env.int("JWT_EXPIRATION_HOURS", default=24))
 OTP_SECRET = secret("OTP_SECRET", is_development=DEBUG)
 OTP_LIFETIME = timedelta(minutes=env.int("OTP_EXPIRATION_MINUTES", default=5))
-# A sign-in by code alone after so many days without use needs a confirmation; 0 for none.
+# Days without use, after which a sign-in by code alone needs a confirmation; 0 for none.
 ABSENCE_DAYS = env.int("ABSENCE_DAYS", default=180)
 OTP_ECHO = env.bool("OTP_ECHO", default=False)
 SMS_BACKENDS = {"console": "accounts.sms.ConsoleBackend", "twilio": "accounts.sms.TwilioBackend"}

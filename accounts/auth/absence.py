@@ -1,4 +1,4 @@
-"""A sign-in by code after a long absence: another person may have the number by now.
+"""A sign-in by code after a long absence: the number may be another person's.
 
 The right code then opens no session. The answer has a token, and the token takes one decision.
 """

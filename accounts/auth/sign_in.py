@@ -171,7 +171,7 @@ def confirm_account(
     signup_token: str = "",
     channel: Session.Channel = Session.Channel.API,
 ) -> SignedIn:
-    """Sign in to an account after a long absence: by its password, or by a bare declaration.
+    """Sign in after a long absence: by the account's password, or by a declaration.
 
     Raises ConfirmationInvalid, PasswordRequired, InvalidCredentials, RateLimited, Overloaded.
     """

@@ -46,6 +46,7 @@ IDENTITY_FIELDS: list[Any] = [
     "is_active",
     "has_password",
     "created_at",
+    "last_seen_at",
 ]
 ROLE_FIELDS: list[Any] = ["is_staff", "is_superuser", "groups"]
 RELATED_FIELDS: list[Any] = ["quota", "grants", "customer", "sessions", "failures", "more"]

@@ -48,8 +48,8 @@ class Channel(redis.Channel):
 class Transport(redis.Transport):
     """Treats a refused command as a lost connection.
 
-    A Redis refuses commands during a failover: UNBLOCKED, READONLY, MASTERDOWN, NOREPLICAS. kombu
-    5.7 takes the refusal for a fault of the channel, and the error ends the worker.
+    A Redis refuses commands during a failover: UNBLOCKED, READONLY, MASTERDOWN, NOREPLICAS. For
+    kombu 5.7 such a refusal is an error of the channel, which ends the worker.
     """
 
     Channel = Channel

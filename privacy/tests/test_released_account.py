@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def release(stripe: FakeStripe) -> tuple[User, str]:
-    """Make a Pro account, leave it for half a year, and take its number for a new account."""
+    """Leave a Pro account for half a year, and give its number to another."""
     api = api_with(sign_in()["access_token"])
     subscription = pro(api, stripe)
     old = User.objects.get()
@@ -52,9 +52,7 @@ def test_released_account_is_erased_after_its_date_and_the_new_one_stays(
     erase_user(erasure_id=Erasure.objects.get().pk)
     month = timedelta(days=31)
 
-    Erasure.objects.update(
-        next_try_at=F("next_try_at") - month, not_before=F("not_before") - month
-    )
+    Erasure.objects.update(next_try_at=F("next_try_at") - month, not_before=F("not_before") - month)
     erase_user(erasure_id=Erasure.objects.get().pk)
 
     assert not Chatroom.objects.exists()

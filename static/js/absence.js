@@ -25,9 +25,10 @@ form.addEventListener("change", (event) => event.target.name === "choice" && sho
 
 function showChoice() {
   const isMine = choice() === "mine";
+  const isNew = choice() === "start_new";
   byId("absence-password-field").hidden = !isMine || !pending.has_password;
   byId("absence-mine-hint").hidden = !isMine || pending.has_password;
-  byId("absence-new-hint").hidden = isMine;
+  byId("absence-new-hint").hidden = !isNew;
   byId("absence-error").textContent = "";
   setFieldError(password);
 }
@@ -35,6 +36,7 @@ function showChoice() {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (form.ariaBusy === "true") return;
+  if (!choice()) return refuse("Choose one of the two.");
   if (choice() === "mine" && pending.has_password && !password.value) {
     return refuse("Give the password of the account.");
   }

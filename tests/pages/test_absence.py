@@ -53,6 +53,9 @@ def test_person_confirms_and_finds_the_old_chats(
 
     page = ask_whose(browse, person)
     expect(page.get_by_text("Old secrets")).to_have_count(0)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("Choose one of the two.")).to_be_visible()
+    page.get_by_label("Yes, I used it before").check()
     expect(page.get_by_text("By going on you confirm")).to_be_visible()
     expect(page.get_by_label("Password of the account")).to_be_hidden()
     is_open_to_all(page)
@@ -82,6 +85,7 @@ def test_account_with_a_password_asks_for_it(
     leave_for_half_a_year(stack_stores)
 
     page = ask_whose(browse, person)
+    page.get_by_label("Yes, I used it before").check()
     password = page.get_by_label("Password of the account")
     is_open_to_all(page)
     page.get_by_role("button", name="Go on").click()

@@ -17,6 +17,7 @@ class Command(UserCommand):
             "is_staff": user.is_staff,
             "has_password": user.has_password,
             "created_at": user.created_at,
+            "last_seen_at": user.last_seen_at,
             "erasure": state_of(Erasure.objects.filter(user=user).first()),
             "live_sessions": Session.objects.active().filter(user=user).count(),
         }

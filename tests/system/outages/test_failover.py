@@ -1,4 +1,4 @@
-"""A Redis that refuses commands during a failover, on the real worker and a real Valkey."""
+"""A real Valkey that refuses the commands of the worker during a failover."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
