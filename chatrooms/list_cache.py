@@ -60,7 +60,7 @@ def cache_key(user_id: uuid.UUID, *, archived: bool, limit: int) -> str:
     return f"chatrooms:first:{user_id}:{archived:d}:{limit}"
 
 
-def forget(user_id: uuid.UUID) -> None:
+def delete_lists(user_id: uuid.UUID) -> None:
     """Delete every cached page of a user. Without Redis the pages expire by themselves."""
     keys = [
         cache_key(user_id, archived=archived, limit=limit)

@@ -83,7 +83,7 @@ def erase_in_batches(user: User) -> Iterator[None]:
 
 def erase_rest(erasure: Erasure) -> bool:
     """Delete the user; return False while a customer or a room is left."""
-    list_cache.forget(erasure.user_id)
+    list_cache.delete_lists(erasure.user_id)
     with transaction.atomic():
         # Requests from before the closure of the account can add nothing after this lock.
         user = User.objects.select_for_update().filter(pk=erasure.user_id).first()

@@ -36,7 +36,7 @@ pytestmark = transactional
         ("privacy.erasure:erase_batch", 2),
         ("billing.models:UsageRecordQuerySet.detach", 0),
         ("accounts.personal_data:delete_task_results", 0),
-        ("chatrooms.list_cache:forget", 0),
+        ("chatrooms.list_cache:delete_lists", 0),
     ],
 )
 def test_erasure_killed_at_any_step_continues_in_another_worker(
