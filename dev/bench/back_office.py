@@ -62,10 +62,10 @@ RETURN (lpad(to_hex((1000 * extract(epoch FROM pg_temp.moment(n, span)))::bigint
 """
 USERS = """
 INSERT INTO accounts_user (id, password, is_superuser, mobile, name, tier, is_verified, is_active,
-    is_staff, tier_disagrees, stripe_customer_id, created_at)
+    is_staff, tier_disagrees, stripe_customer_id, created_at, last_seen_at)
 SELECT pg_temp.key(0, n, %(users)s), '!', false, '+9198' || lpad(n::text, 8, '0'), 'User ' || n,
     CASE WHEN n %% 10 = 0 THEN 'pro' ELSE 'basic' END, true, n %% 10 <> 7, false, n < 500,
-    CASE WHEN n %% 10 = 0 THEN 'cus_' || n END, pg_temp.moment(n, %(users)s)
+    CASE WHEN n %% 10 = 0 THEN 'cus_' || n END, pg_temp.moment(n, %(users)s), now()
 FROM generate_series(0, %(users)s - 1) AS n;
 
 INSERT INTO accounts_session (id, user_id, refresh_digest, created_at, last_used_at, user_agent,
@@ -149,7 +149,7 @@ WITH numbered AS (
 INSERT INTO messaging_message (id, chatroom_id, user_id, parent_id, sender, status, content,
     created_at, model, model_version, attempt, attempts_reset, stop_requested, started_at,
     ended_at, resend_at, error_code, error_detail, provider_code, finish_reason, rating,
-    feedback_comment)
+    feedback_comment, wait_reason)
 SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),
     pg_temp.key(0, room %% %(users)s, %(users)s),
     CASE WHEN n %% %(in_a_room)s > 0 THEN pg_temp.key(0, n - 1, %(messages)s) END,
@@ -160,7 +160,7 @@ SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),
     now(), CASE WHEN NOT (is_reply AND waits) THEN now() END,
     CASE WHEN is_reply AND waits THEN now() + interval '1 day' END,
     CASE WHEN has_failed AND NOT waits THEN (ARRAY['unavailable', 'timeout', 'interrupted',
-        'blocked', 'internal'])[1 + n / 10 %% 5] ELSE '' END, '', '', '', 0, ''
+        'blocked', 'internal'])[1 + n / 10 %% 5] ELSE '' END, '', '', '', 0, '', ''
 FROM numbered;
 
 INSERT INTO billing_usagerecord (user_id, purpose, reply_id, attempt, model, outcome, error_code,
