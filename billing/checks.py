@@ -13,9 +13,8 @@ from djstripe import checks as djstripe_checks
 from accounts.models import User
 from billing.plans import plan_for_tier
 
-# dj-stripe takes no other key, and detects a wrong key only at the first stored event. A restricted
-# key (rk_…) may not read the account, but dj-stripe reads the account at each sync.
-SECRET_KEY = re.compile(r"sk_(test|live)_[a-zA-Z0-9]{24,}")
+# dj-stripe takes no other key, and detects a wrong key only at the first stored event.
+SECRET_KEY = re.compile(r"[sr]k_(test|live)_[a-zA-Z0-9]{24,}")
 # Of each plan.
 LEAST = {
     "daily_limit": 0,
@@ -71,7 +70,8 @@ def _check_stripe() -> list[CheckMessage]:
     if not SECRET_KEY.fullmatch(settings.STRIPE_SECRET_KEY):
         found.append(
             Error(
-                "STRIPE_SECRET_KEY is not a secret key of Stripe's, as sk_test_… or sk_live_….",
+                "STRIPE_SECRET_KEY is not a secret or restricted key of Stripe's, as sk_live_… or"
+                " rk_live_….",
                 id="billing.E002",
             )
         )

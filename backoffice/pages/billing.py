@@ -31,7 +31,7 @@ from backoffice.pages.base import (
 from billing.entitlement import end_grant
 from billing.models import BillingAction, DailyQuota, Flag, Grant, UsageRecord
 from billing.stripe.replay import replay
-from billing.stripe.subscriptions import is_ending, period_end
+from billing.stripe.subscriptions import is_ending, is_paused, period_end
 from gemchat.api.errors import DomainError
 
 admin.site.unregister([m for m in admin.site._registry if m._meta.app_label == "djstripe"])
@@ -116,15 +116,26 @@ class CustomerAdmin(MirrorAdmin):
 class SubscriptionAdmin(MirrorAdmin):
     customer_field = "customer_id"
     search_help_text = "A whole id of Stripe's, or the whole mobile number of the user."
-    columns = ("user", "customer_id", "status", "ending", "paid_until", "created")
+    columns = ("user", "customer_id", "status", "collection", "ending", "paid_until", "created")
     list_display = ("id", *columns)
-    fields = ("at_stripe", *columns, "livemode", "stripe_data")
-    readonly_fields = ["at_stripe", "user", "customer_id", "status", "ending", "paid_until"]
+    fields = ("at_stripe", *columns, "schedule", "livemode", "stripe_data")
+    readonly_fields = ["at_stripe", "schedule", *columns[:-1]]
     staff_actions = STRIPE_ACTIONS
 
     @admin.display(description="Ending", boolean=True)
     def ending(self, row: djstripe.Subscription) -> bool:
         return is_ending(row.stripe_data)
+
+    @admin.display(description="Collection")
+    def collection(self, row: djstripe.Subscription) -> str:
+        """Return the pause of collection, and Stripe's treatment of the invoices."""
+        if not is_paused(row.stripe_data):
+            return ""
+        return f"Paused ({row.stripe_data['pause_collection'].get('behavior')})"
+
+    @admin.display(description="Schedule")
+    def schedule(self, row: djstripe.Subscription) -> str:
+        return row.stripe_data.get("schedule") or ""
 
     @admin.display(description="Paid until")
     def paid_until(self, row: djstripe.Subscription) -> Any:

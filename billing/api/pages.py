@@ -52,6 +52,7 @@ def _payer(session_id: str) -> User | None:
     try:
         with stripe_calls(counted_for=owner):
             session = stripe.checkout.Session.retrieve(known.id)
+            sync.prepare_api_key()
             Session.sync_from_stripe_data(session, api_key=settings.STRIPE_SECRET_KEY)
             sync.sync_customer(known.customer_id)
     except (PaymentUnavailable, BillingNotConfigured, RateLimited):

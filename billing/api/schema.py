@@ -10,13 +10,13 @@ from accounts.api.schema import KEY_PROBLEMS
 from accounts.auth.rate_limits import RateLimited
 from billing.api.views import MOST_DAYS, SubscriptionViewSet, UsageView
 from billing.stripe.checkout import AlreadySubscribed, NoCustomer
-from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
-from billing.stripe.subscriptions import NotSubscribed
+from billing.stripe.client import BillingNotConfigured, PaymentRefused, PaymentUnavailable
+from billing.stripe.subscriptions import NotSubscribed, SubscriptionScheduled
 from billing.stripe.webhooks import InvalidWebhook
 from gemchat.api.errors import DependencyDown
 from gemchat.api.openapi import DAY_AFTER, Constant, call, describe, query
 
-STRIPE_DOWN = [BillingNotConfigured, PaymentUnavailable]
+STRIPE_DOWN = [BillingNotConfigured, PaymentUnavailable, PaymentRefused]
 # Problems of calls that count against STRIPE_CALLS_PER_HOUR.
 STRIPE_CALL = [*STRIPE_DOWN, RateLimited]
 
@@ -32,8 +32,13 @@ class Portal(serializers.Serializer[Any]):
 
 class Subscription(serializers.Serializer[Any]):
     status = serializers.CharField(help_text="As Stripe has it, such as `active`.")
-    current_period_end = serializers.DateTimeField(allow_null=True)
-    cancel_at_period_end = serializers.BooleanField()
+    count = serializers.IntegerField(help_text="The paid subscriptions; more than 1 is a mistake.")
+    current_period_end = serializers.DateTimeField(
+        allow_null=True, help_text="The next renewal, or the last end when all of them end."
+    )
+    cancel_at_period_end = serializers.BooleanField(help_text="True when all of them end.")
+    collection_paused = serializers.BooleanField(help_text="True while Stripe collects nothing.")
+    collection_resumes_at = serializers.DateTimeField(allow_null=True)
 
 
 class BillingStatus(serializers.Serializer[Any]):
@@ -70,8 +75,11 @@ STATUS = {
     "resets_at": DAY_AFTER,
     "subscription": {
         "status": "active",
+        "count": 1,
         "current_period_end": "2026-12-23T08:41:33Z",
         "cancel_at_period_end": False,
+        "collection_paused": False,
+        "collection_resumes_at": None,
     },
 }
 
@@ -117,15 +125,15 @@ describe(
     ),
     cancel=call(
         "cancelSubscription",
-        "Let the subscription end with what is paid for",
+        "Let every subscription end with what is paid for",
         answers={200: (BillingStatus, STATUS)},
-        problems=[NotSubscribed, *STRIPE_CALL],
+        problems=[NotSubscribed, SubscriptionScheduled, *STRIPE_CALL],
     ),
     resume=call(
         "resumeSubscription",
-        "Take a cancellation back before it takes effect",
+        "Take every cancellation back before it takes effect",
         answers={200: (BillingStatus, STATUS)},
-        problems=[NotSubscribed, *STRIPE_CALL],
+        problems=[NotSubscribed, SubscriptionScheduled, *STRIPE_CALL],
     ),
     status=call(
         "readSubscription",

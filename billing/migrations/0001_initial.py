@@ -106,6 +106,7 @@ class Migration(migrations.Migration):
                 ),
                 ("stripe_id", models.CharField(max_length=255)),
                 ("note", models.CharField(max_length=200)),
+                ("state", models.CharField(default="", max_length=100)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("resolved_at", models.DateTimeField(blank=True, null=True)),
                 (

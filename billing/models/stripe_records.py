@@ -21,10 +21,14 @@ class ErasedCustomer(models.Model):
 
 
 class FlagQuerySet(models.QuerySet["Flag"]):
-    def raise_once(self, *, kind: str, stripe_id: str, user: User | None, note: str) -> None:
-        """Show staff a case to judge; a case at Stripe is shown once."""
-        row = self.model(kind=kind, stripe_id=stripe_id, user=user, note=note)
+    def raise_once(
+        self, *, kind: str, stripe_id: str, user: User | None, note: str, state: str = ""
+    ) -> None:
+        """Show staff a case once in each state; a new state opens a resolved case again."""
+        row = self.model(kind=kind, stripe_id=stripe_id, user=user, note=note, state=state)
         self.bulk_create([row], ignore_conflicts=True)
+        changed = self.filter(kind=kind, stripe_id=stripe_id).exclude(state=state)
+        changed.update(state=state, note=note, resolved_at=None)
 
 
 class Flag(models.Model):
@@ -39,6 +43,8 @@ class Flag(models.Model):
     stripe_id = models.CharField(max_length=255)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     note = models.CharField(max_length=200)
+    # The state at Stripe that staff see, such as the status of a dispute.
+    state = models.CharField(max_length=100, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
 

@@ -20,6 +20,8 @@ from gemchat.api.errors import DomainError
 
 # A Checkout page with an earlier end is not given out again.
 LEAST_SECONDS_LEFT = 300
+# A payment or a resumption at Stripe makes these statuses `active`.
+UNFINISHED = ("unpaid", "incomplete", "paused")
 SESSION_ID = "{CHECKOUT_SESSION_ID}"
 
 
@@ -44,11 +46,14 @@ def start_checkout(*, user: User, success_url: str, cancel_url: str) -> stripe.c
         if user.stripe_customer_id and paid_subscriptions(user.stripe_customer_id):
             raise AlreadySubscribed
         customer_id = _active_customer(user)
-        if _subscribed_at_stripe(customer_id):
+        of_pro = _subscriptions_of_pro(customer_id)
+        if any(subscription.status in ENTITLING for subscription in of_pro):
             # The webhook was lost or is yet to come.
             sync.sync_customer(customer_id)
             raise AlreadySubscribed
+        _end_unfinished(of_pro, customer_id)
         session = _open_session(user, customer_id, with_session_id(success_url), cancel_url)
+        sync.prepare_api_key()
         Session.sync_from_stripe_data(session, api_key=settings.STRIPE_SECRET_KEY)
     return session
 
@@ -128,21 +133,36 @@ def _customer_of(user: User) -> str:
         idempotency_key=f"customer:{user.pk}:{made_before}",
     )
     User.objects.filter(pk=user.pk, stripe_customer_id=None).update(stripe_customer_id=customer.id)
+    sync.prepare_api_key()
     Customer.sync_from_stripe_data(customer, api_key=settings.STRIPE_SECRET_KEY)
     user.refresh_from_db(fields=["stripe_customer_id"])
     return user.stripe_customer_id or customer.id
 
 
-def _subscribed_at_stripe(customer_id: str) -> bool:
+def _subscriptions_of_pro(customer_id: str) -> list[stripe.Subscription]:
     found = stripe.Subscription.list(customer=customer_id, status="all", limit=100)
-    return any(
-        subscription.status in ENTITLING
-        and any(
+    return [
+        subscription
+        for subscription in found.auto_paging_iter()
+        if any(
             item.price.id in plan_for_tier(User.Tier.PRO).stripe_price_ids
             for item in subscription["items"].data
         )
-        for subscription in found.auto_paging_iter()
-    )
+    ]
+
+
+def _end_unfinished(of_pro: list[stripe.Subscription], customer_id: str) -> None:
+    """End subscriptions that a late payment would make a second paid subscription."""
+    unfinished = [each for each in of_pro if each.status in UNFINISHED]
+    for subscription in unfinished:
+        try:
+            stripe.Subscription.cancel(subscription.id)
+        except stripe.InvalidRequestError as error:
+            # Another request has ended the subscription.
+            if not is_missing(error):
+                raise
+    if unfinished:
+        sync.sync_customer(customer_id)
 
 
 def _open_session(

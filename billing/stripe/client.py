@@ -37,6 +37,11 @@ NO_PERMIT_RETRY_SECONDS = 5
 # Consecutive calls without an answer until calls fail at once, and for how long.
 BREAKER_FAILURES = 3
 BREAKER_SECONDS = 10.0
+OPERATORS_FAULTS = (
+    stripe.InvalidRequestError,
+    stripe.AuthenticationError,
+    stripe.PermissionError,
+)
 
 _ends_at: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 
@@ -54,6 +59,13 @@ class PaymentUnavailable(DomainError):
 
     def __init__(self, *, retry_after: float = RETRY_AFTER_SECONDS) -> None:
         super().__init__(retry_after=retry_after)
+
+
+class PaymentRefused(PaymentUnavailable):
+    """A refusal of the key, a price or a parameter; operators must act."""
+
+    code = "payment_refused"
+    message = "The payment service refuses this server's request. The operators must correct that."
 
 
 class Caller(StrEnum):
@@ -190,9 +202,11 @@ def _deadline(seconds: float) -> Iterator[None]:
     try:
         yield
     except stripe.StripeError as error:
-        # Operators correct a refused key, price or parameter. Other failures pass.
-        ours = isinstance(error, stripe.InvalidRequestError | stripe.AuthenticationError)
-        logger.log(logging.ERROR if ours else logging.WARNING, "Stripe failed: %s", error)
+        # Operators correct a refused key, permission, price or parameter. Other failures pass.
+        if isinstance(error, OPERATORS_FAULTS):
+            logger.error("Stripe refuses: %s", error)  # noqa: TRY400
+            raise PaymentRefused from error
+        logger.warning("Stripe failed: %s", error)
         raise PaymentUnavailable from error
     finally:
         _ends_at.reset(token)

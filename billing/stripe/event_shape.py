@@ -79,13 +79,16 @@ MEMBERS_OF_SUBJECT: dict[str, Shape] = {
     "customer": _optional(_is_reference),
     "charge": _optional(_is_reference),
 }
+DISPUTE_EVENTS = tuple(
+    f"charge.dispute.{change}"
+    for change in ("closed", "created", "funds_reinstated", "funds_withdrawn", "updated")
+)
 # More members for this program; dj-stripe fetches all other members from Stripe.
 SUBJECTS: dict[str, dict[str, Shape]] = {
     "charge.refunded": {"id": _is_id, "amount_refunded": _is_number, "currency": _is_text},
-    "charge.dispute.created": {
-        "id": _is_id,
-        "charge": _is_reference,
-        "amount": _is_number,
-        "currency": _is_text,
-    },
+    "charge.refund.updated": {"charge": _is_reference},
+    **dict.fromkeys(
+        DISPUTE_EVENTS,
+        {"id": _is_id, "charge": _is_reference, "amount": _is_number, "currency": _is_text},
+    ),
 }

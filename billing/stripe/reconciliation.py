@@ -103,7 +103,16 @@ def _comparable(stripe_data: dict[str, Any]) -> tuple[Any, ...]:
         (item["id"], item["price"]["id"], item["current_period_end"])
         for item in stripe_data["items"]["data"]
     ]
-    names = ("status", "customer", "cancel_at_period_end", "cancel_at", "canceled_at", "ended_at")
+    names = (
+        "status",
+        "customer",
+        "cancel_at_period_end",
+        "cancel_at",
+        "canceled_at",
+        "ended_at",
+        "schedule",
+        "pause_collection",
+    )
     return (*(stripe_data.get(name) for name in names), sorted(items))
 
 

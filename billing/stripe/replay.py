@@ -21,7 +21,7 @@ def replay(delivery: WebhookEventTrigger) -> None:
     A delivery is replayed once, also for several requests at the same time. Raises NothingToReplay,
     PaymentUnavailable, BillingNotConfigured; the delivery then stays as failed as before.
     """
-    sync.delete_stale_api_keys()
+    sync.prepare_api_key()
     with stripe_calls(caller=Caller.STAFF), transaction.atomic():
         failed = (
             WebhookEventTrigger.objects.select_for_update()

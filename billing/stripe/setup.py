@@ -13,7 +13,12 @@ LOOKUP_KEY = "gemchat_pro_monthly"
 OWNER = {"made_by": "gemchat"}
 ENDPOINT: dict[str, Any] = {
     "enabled_events": [
+        "charge.dispute.closed",
         "charge.dispute.created",
+        "charge.dispute.funds_reinstated",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.updated",
+        "charge.refund.updated",
         "charge.refunded",
         "checkout.session.completed",
         "checkout.session.expired",

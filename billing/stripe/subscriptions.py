@@ -1,5 +1,8 @@
 """The user's subscription: state, cancelling and resuming."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +17,8 @@ from billing.stripe import sync
 from billing.stripe.client import stripe_calls
 from gemchat.api.errors import DomainError
 
+logger = logging.getLogger(__name__)
+
 
 class NotSubscribed(DomainError):
     code = "not_subscribed"
@@ -21,64 +26,96 @@ class NotSubscribed(DomainError):
     status = 409
 
 
-def current_subscription(user: User) -> Subscription | None:
-    """Return the user's entitling subscription, or the latest unfinished subscription."""
+class SubscriptionScheduled(DomainError):
+    code = "subscription_scheduled"
+    message = "Your subscription has a schedule. Please change the subscription in the portal."
+    status = 409
+
+
+def current_subscriptions(user: User) -> list[Subscription]:
+    """Return the entitling subscriptions, or else the latest unfinished subscription."""
     if not user.stripe_customer_id:
-        return None
+        return []
     entitling = paid_subscriptions(user.stripe_customer_id)
     if entitling:
-        return entitling[0]
+        return entitling
     unfinished = Subscription.objects.filter(
         has_price_of(*settings.PLANS.values()), customer_id=user.stripe_customer_id
     )
-    return unfinished.exclude(stripe_data__status__in=ENDED).order_by("-created").first()
+    return list(unfinished.exclude(stripe_data__status__in=ENDED).order_by("-created")[:1])
 
 
 def cancel_at_period_end(*, user: User) -> None:
-    """Let the subscription end with the paid period; a repeat changes nothing.
+    """Let every paid subscription end with the paid period; a repeat changes nothing.
 
-    Raises NotSubscribed, PaymentUnavailable, BillingNotConfigured, RateLimited.
+    Raises NotSubscribed, SubscriptionScheduled, PaymentUnavailable, BillingNotConfigured,
+    RateLimited.
     """
-    with stripe_calls(counted_for=user):
-        subscription = _running(user)
-        if not is_ending(subscription.stripe_data):
-            _modify(subscription, cancel_at_period_end=True)
+    with stripe_calls(counted_for=user), _paid_at_stripe(user) as subscriptions:
+        for subscription in subscriptions:
+            if not is_ending(subscription.stripe_data):
+                _modify(subscription, cancel_at_period_end=True)
 
 
 def resume(*, user: User) -> None:
-    """Take a cancellation back before the effect; raise like `cancel_at_period_end`."""
-    with stripe_calls(counted_for=user):
-        subscription = _running(user)
-        known = subscription.stripe_data
-        # Stripe refuses both changes in one call. An empty `cancel_at` unsets the date.
-        if known.get("cancel_at_period_end"):
-            _modify(subscription, cancel_at_period_end=False)
-        elif known.get("cancel_at"):
-            _modify(subscription, cancel_at="")
+    """Take every cancellation back before the effect; raise like `cancel_at_period_end`."""
+    with stripe_calls(counted_for=user), _paid_at_stripe(user) as subscriptions:
+        for subscription in subscriptions:
+            known = subscription.stripe_data
+            # Stripe refuses both changes in one call. An empty `cancel_at` unsets the date.
+            if known.get("cancel_at_period_end"):
+                _modify(subscription, cancel_at_period_end=False)
+            elif known.get("cancel_at"):
+                _modify(subscription, cancel_at="")
 
 
 def billing_status(user: User) -> dict[str, Any]:
     """Return the answer of `subscription/status`, with and without Stripe."""
     user.refresh_from_db(fields=["tier", "stripe_customer_id"])
     quota = DailyQuota.objects.usage(user=user)
-    subscription = current_subscription(user)
+    subscriptions = current_subscriptions(user)
     return {
         "tier": user.tier,
         "daily_limit": quota.limit,
         "daily_usage": quota.used,
         "remaining_usage": quota.remaining,
         "resets_at": quota.as_json()["resets_at"],
-        "subscription": describe(subscription.stripe_data) if subscription else None,
+        "subscription": describe([each.stripe_data for each in subscriptions])
+        if subscriptions
+        else None,
     }
 
 
-def describe(stripe_data: dict[str, Any]) -> dict[str, Any]:
-    ends = period_end(stripe_data)
+def describe(subscriptions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the state of several subscriptions as one: the state ends when all of them end.
+
+    The date is the next renewal, or the last end when all of them end.
+    """
+    renewed = [each for each in subscriptions if not is_ending(each)]
+    ends = [end for each in renewed or subscriptions if (end := period_end(each))]
+    end = min(ends, default=None) if renewed else max(ends, default=None)
+    pause = next((each["pause_collection"] for each in subscriptions if is_paused(each)), None)
     return {
-        "status": stripe_data["status"],
-        "current_period_end": f"{ends:%Y-%m-%dT%H:%M:%SZ}" if ends else None,
-        "cancel_at_period_end": is_ending(stripe_data),
+        "status": subscriptions[0]["status"],
+        "count": len(subscriptions),
+        "current_period_end": _as_text(end),
+        "cancel_at_period_end": not renewed,
+        "collection_paused": pause is not None,
+        "collection_resumes_at": _as_text(pause and _moment(pause.get("resumes_at"))),
     }
+
+
+def is_paused(stripe_data: dict[str, Any]) -> bool:
+    """Check for a pause of Stripe's collection of payments; the status stays `active`."""
+    return bool(stripe_data.get("pause_collection"))
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _as_text(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
 
 
 def is_ending(stripe_data: dict[str, Any]) -> bool:
@@ -92,23 +129,56 @@ def period_end(stripe_data: dict[str, Any]) -> datetime | None:
     return datetime.fromtimestamp(max(ends), UTC) if ends else None
 
 
-def _running(user: User) -> Subscription:
-    running = paid_subscriptions(user.stripe_customer_id) if user.stripe_customer_id else []
-    if not running:
+@contextmanager
+def _paid_at_stripe(user: User) -> Iterator[list[Subscription]]:
+    """Give the paid subscriptions in Stripe's state, and mirror the changes of the block.
+
+    The mirror may lack one of several subscriptions, or an end. Raises NotSubscribed.
+    """
+    customer_id = user.stripe_customer_id
+    if not customer_id:
         raise NotSubscribed
-    return running[0]
+    sync.sync_customer(customer_id)
+    subscriptions = paid_subscriptions(customer_id)
+    if not subscriptions:
+        raise NotSubscribed
+    try:
+        yield subscriptions
+    finally:
+        # Also after an error: some of the subscriptions may be changed.
+        sync.sync_customer(customer_id)
 
 
 def _modify(subscription: Subscription, **changes: Any) -> None:
+    """Change the end of a subscription; first release the subscription from a schedule.
+
+    Stripe refuses such a change while a schedule manages the subscription.
+    """
+    _release(subscription.stripe_data.get("schedule"))
     try:
         stripe.Subscription.modify(subscription.id, **changes)
+    except stripe.InvalidRequestError:
+        # The subscription may have ended, or come under a schedule, since the list was read.
+        found = stripe.Subscription.retrieve(subscription.id)
+        if found.status in ENDED:
+            return
+        if not found.schedule:
+            raise
+        _release(found.schedule)
+        try:
+            stripe.Subscription.modify(subscription.id, **changes)
+        except stripe.InvalidRequestError as error:
+            raise SubscriptionScheduled from error
+
+
+def _release(schedule: Any) -> None:
+    if not schedule:
+        return
+    try:
+        stripe.SubscriptionSchedule.release(schedule if isinstance(schedule, str) else schedule.id)
+    except stripe.PermissionError as error:
+        logger.error("Stripe refuses the release of a schedule: %s", error)  # noqa: TRY400
+        raise SubscriptionScheduled from error
     except stripe.InvalidRequestError as error:
-        # The subscription is over, and the webhook was lost or is yet to come.
-        sync.sync_subscription(
-            subscription_id=subscription.id, customer_id=subscription.customer_id
-        )
-        subscription.refresh_from_db()
-        if subscription.stripe_data["status"] in ENDED:
-            raise NotSubscribed from error
-        raise
-    sync.sync_subscription(subscription_id=subscription.id, customer_id=subscription.customer_id)
+        # Another request released the schedule, or the schedule is over.
+        logger.warning("Stripe refuses the release of a schedule: %s", error)

@@ -11,6 +11,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Replace
+from djstripe.enums import APIKeyType
 from djstripe.models import APIKey, Customer, Event, Subscription, WebhookEventTrigger
 
 from accounts.models import User
@@ -66,13 +67,22 @@ def sync_customer(customer_id: str) -> None:
 
 
 def save_subscription(subscription: stripe.Subscription) -> None:
-    delete_stale_api_keys()
+    prepare_api_key()
     Subscription.sync_from_stripe_data(subscription, api_key=settings.STRIPE_SECRET_KEY)
 
 
-def delete_stale_api_keys() -> None:
-    """Delete keys out of use: dj-stripe would use the first stored key."""
+def prepare_api_key() -> None:
+    """Leave dj-stripe only the key in use; dj-stripe would use the first stored key.
+
+    dj-stripe reads the account of each secret and restricted key. No permission lets a restricted
+    key read the account. A key stored as publishable is not asked for its account.
+    """
     APIKey.objects.exclude(secret=settings.STRIPE_SECRET_KEY).delete()
+    if settings.STRIPE_SECRET_KEY.startswith("rk_"):
+        APIKey.objects.get_or_create(
+            secret=settings.STRIPE_SECRET_KEY,
+            defaults={"type": APIKeyType.publishable, "livemode": settings.STRIPE_LIVE_MODE},
+        )
 
 
 def unlink_customer(customer_id: str) -> None:

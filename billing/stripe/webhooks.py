@@ -35,7 +35,7 @@ from billing.stripe.client import (
     plain,
     stripe_calls,
 )
-from billing.stripe.event_shape import is_well_formed
+from billing.stripe.event_shape import DISPUTE_EVENTS, is_well_formed
 from gemchat.api.client_address import client_ip
 from gemchat.api.errors import DomainError, problem_response_for
 
@@ -46,6 +46,8 @@ TOLERANCE_SECONDS = 300
 # https://docs.stripe.com/webhooks#verify-manually; other schemes, as v0, are Stripe's tests.
 SIGNATURE = re.compile(r"v1=([0-9a-f]{64})")
 TIMESTAMP = re.compile(r"t=([0-9]{1,12})")
+WARNING_SECONDS = 60.0
+_warns_again_at: dict[str, float] = {}
 # The row of dj-stripe for each delivery; every secret is a secret of this endpoint.
 ENDPOINT = uuid.UUID("6e9f3c4e-2f43-4b7e-9d0f-5a2d7c1b8e90")
 
@@ -84,7 +86,8 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
 def signing_secret(body: bytes, header: str) -> str | None:
     """Return the secret of the body's signature within the tolerance, or None."""
     timestamps = TIMESTAMP.findall(header)
-    if not timestamps or abs(time.time() - int(timestamps[0])) > TOLERANCE_SECONDS:
+    if not timestamps:
+        _warn_of_refusal("no signature", "it has no Stripe-Signature with a time.")
         return None
     payload = timestamps[0].encode() + b"." + body
     given = {part.strip() for part in header.split(",")}
@@ -92,8 +95,30 @@ def signing_secret(body: bytes, header: str) -> str | None:
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         expected = hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
         if any(hmac.compare_digest(expected, signature) for signature in signatures):
-            return secret
+            return secret if _is_timely(int(timestamps[0])) else None
+    _warn_of_refusal("signature", "its signature fits no secret of STRIPE_WEBHOOK_SECRET.")
     return None
+
+
+def _is_timely(signed_at: int) -> bool:
+    """Check the time of a delivery with a right signature."""
+    ahead = signed_at - time.time()
+    if abs(ahead) <= TOLERANCE_SECONDS:
+        return True
+    _warn_of_refusal(
+        "clock",
+        f"it was signed {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'before'} this clock."
+        " Check this machine's clock.",
+    )
+    return False
+
+
+def _warn_of_refusal(kind: str, reason: str) -> None:
+    """Log one line a minute of each kind: anybody may send such deliveries."""
+    now = time.monotonic()
+    if now >= _warns_again_at.get(kind, now):
+        _warns_again_at[kind] = now + WARNING_SECONDS
+        logger.warning("A delivery to the webhook is refused: %s", reason)
 
 
 def read_event(body: bytes) -> dict[str, Any] | None:
@@ -131,7 +156,7 @@ def _store(request: HttpRequest, secret: str) -> HttpResponse:
     request.META.pop("HTTP_X_DJSTRIPE_WEBHOOK_SECRET", None)
     # Django makes `headers` of META at the first use, in a middleware.
     request.__dict__.pop("headers", None)
-    sync.delete_stale_api_keys()
+    sync.prepare_api_key()
     endpoint = _endpoint(request)
     # For dj-stripe's own check. Not saved: the secrets stay in the environment.
     endpoint.secret, endpoint.livemode = secret, settings.STRIPE_LIVE_MODE
@@ -165,13 +190,17 @@ def connect_receivers() -> None:
     for signal in WEBHOOK_SIGNALS.values():
         signal.connect(derive_tier, sender=Event, dispatch_uid="billing.derive_tier")
     WEBHOOK_SIGNALS["charge.refunded"].connect(flag_refund, sender=Event)
-    WEBHOOK_SIGNALS["charge.dispute.created"].connect(flag_dispute, sender=Event)
+    WEBHOOK_SIGNALS["charge.refund.updated"].connect(flag_changed_refund, sender=Event)
+    for name in DISPUTE_EVENTS:
+        WEBHOOK_SIGNALS[name].connect(flag_dispute, sender=Event)
 
 
 def lock_customer(*, instance: WebhookEventTrigger, **kwargs: Any) -> None:
-    customer_id = _customer_id(instance.json_body["data"]["object"])
-    if customer_id:
-        sync.lock_customer(customer_id)
+    """Lock the customer's rows; a dispute has no customer, so lock the dispute."""
+    subject = instance.json_body["data"]["object"]
+    key = _customer_id(subject) or subject.get("id")
+    if key:
+        sync.lock_customer(key)
 
 
 def derive_tier(*, event: Event, **kwargs: Any) -> None:
@@ -185,22 +214,40 @@ def derive_tier(*, event: Event, **kwargs: Any) -> None:
 
 def flag_refund(*, event: Event, **kwargs: Any) -> None:
     """Flag a refund for staff; the tier follows the subscription alone."""
-    charge = event.data["object"]
-    _flag(Flag.Kind.REFUND, charge, amount=charge["amount_refunded"], charge=charge)
+    _flag_refund(_charge(event.data["object"]["id"]))
+
+
+def flag_changed_refund(*, event: Event, **kwargs: Any) -> None:
+    """Flag a refund that failed later: the charge's refunded amount is smaller then."""
+    _flag_refund(_charge(event.data["object"]["charge"]))
+
+
+def _flag_refund(charge: dict[str, Any]) -> None:
+    amount = charge["amount_refunded"]
+    _flag(Flag.Kind.REFUND, charge, amount=amount, charge=charge, state=str(amount))
 
 
 def flag_dispute(*, event: Event, **kwargs: Any) -> None:
-    dispute = event.data["object"]
-    charge = plain(stripe.Charge.retrieve(str(_id(dispute["charge"]))))
-    _flag(Flag.Kind.DISPUTE, dispute, amount=dispute["amount"], charge=charge)
+    """Flag a dispute in Stripe's present state; an older event may arrive later."""
+    dispute = plain(stripe.Dispute.retrieve(event.data["object"]["id"]))
+    amount, status = dispute["amount"], dispute["status"]
+    charge = _charge(dispute["charge"])
+    _flag(Flag.Kind.DISPUTE, dispute, amount=amount, charge=charge, state=f"{status[:60]} {amount}")
 
 
-def _flag(kind: str, subject: dict[str, Any], *, amount: int, charge: dict[str, Any]) -> None:
+def _charge(reference: Any) -> dict[str, Any]:
+    return plain(stripe.Charge.retrieve(str(_id(reference))))
+
+
+def _flag(
+    kind: str, subject: dict[str, Any], *, amount: int, charge: dict[str, Any], state: str
+) -> None:
     customer_id = _id(charge.get("customer"))
     user = User.objects.filter(stripe_customer_id=customer_id).first() if customer_id else None
     paid_by = customer_id or "an unknown customer"
-    note = f"{amount} {subject['currency']} of {paid_by}, in the smallest unit."
-    Flag.objects.raise_once(kind=kind, stripe_id=subject["id"], user=user, note=note)
+    note = f"{amount} {subject['currency']} of {paid_by}, in the smallest unit"
+    note += f"; {subject['status']}." if kind == Flag.Kind.DISPUTE else "."
+    Flag.objects.raise_once(kind=kind, stripe_id=subject["id"], user=user, note=note, state=state)
 
 
 def _customer_id(subject: dict[str, Any]) -> str | None:

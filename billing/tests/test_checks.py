@@ -38,7 +38,7 @@ def test_limit_that_is_too_low_is_an_error(settings, tier, field, value, variabl
     assert (found.id, found.msg.startswith(f"{variable} is ")) == ("billing.E001", True)
 
 
-@pytest.mark.parametrize("key", ["sk_test_short", f"pk_{KEY[3:]}", f"rk_{KEY[3:]}", f"{KEY}\n"])
+@pytest.mark.parametrize("key", ["sk_test_short", f"pk_{KEY[3:]}", "rk_live_short", f"{KEY}\n"])
 def test_key_of_another_kind_is_an_error(stripe, settings, key):
     settings.STRIPE_SECRET_KEY = key
 

@@ -47,8 +47,11 @@ def test_status_tells_of_the_subscription(alice_api, stripe, settings):
     assert status["daily_limit"] == settings.PLANS["pro"].daily_limit
     assert status["subscription"] == {
         "status": "active",
+        "count": 1,
         "current_period_end": f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}",
         "cancel_at_period_end": False,
+        "collection_paused": False,
+        "collection_resumes_at": None,
     }
 
 
@@ -60,6 +63,18 @@ def test_status_tells_of_an_unpaid_subscription(alice_api, stripe):
     status = status_of(alice_api)
 
     assert (status["tier"], status["subscription"]["status"]) == ("basic", "unpaid")
+
+
+def test_status_tells_of_paused_collection(alice_api, stripe):
+    subscription = pro(alice_api, stripe)
+    pause = {"behavior": "void", "resumes_at": 1_800_000_000}
+    stripe.change(subscription["id"], pause_collection=pause)
+    deliver_all(stripe)
+
+    shown = status_of(alice_api)["subscription"]
+
+    assert (shown["status"], shown["collection_paused"]) == ("active", True)
+    assert shown["collection_resumes_at"] == "2027-01-15T08:00:00Z"
 
 
 def test_status_is_the_users_own(alice_api, bob_api, stripe):

@@ -171,27 +171,27 @@ def test_answer_that_got_lost_makes_no_second_customer(alice, alice_api, stripe)
     assert len(stripe.objects["customers"]) == 1
 
 
-def test_missing_price_is_unavailable(alice_api, stripe, settings, caplog):
+def test_missing_price_is_a_fault_of_the_operators(alice_api, stripe, settings, caplog):
     with_plan(settings, "pro", stripe_price_ids=["price_typo"])
 
     answer = alice_api.post(SUBSCRIBE)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "payment_unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, "payment_refused")
     assert "No such price: 'price_typo'" in caplog.text
 
 
-def test_inactive_price_is_unavailable(alice_api, stripe):
+def test_inactive_price_is_a_fault_of_the_operators(alice_api, stripe):
     stripe.objects["prices"][PRICE]["active"] = False
 
     answer = alice_api.post(SUBSCRIBE)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "payment_unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, "payment_refused")
 
 
-def test_refused_key_is_unavailable(alice_api, stripe):
+def test_refused_key_is_a_fault_of_the_operators(alice_api, stripe):
     stripe.secret_key = "sk_test_another"
 
-    assert alice_api.post(SUBSCRIBE).json()["code"] == "payment_unavailable"
+    assert alice_api.post(SUBSCRIBE).json()["code"] == "payment_refused"
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"drop": True}])

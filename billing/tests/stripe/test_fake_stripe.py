@@ -21,6 +21,7 @@ CLASSES = {
     "plan": sdk.Plan,
     "checkout.session": checkout.Session,
     "subscription": sdk.Subscription,
+    "subscription_schedule": sdk.SubscriptionSchedule,
     "subscription_item": sdk.SubscriptionItem,
     "billing_portal.session": billing_portal.Session,
     "billing_portal.configuration": billing_portal.Configuration,
@@ -67,6 +68,7 @@ def test_every_object_of_the_fake_has_the_sdks_fields(alice, alice_api, stripe: 
     pro(alice_api, stripe)
     alice_api.post("/api/v1/subscription/portal")
     alice.refresh_from_db()
+    stripe.schedule(next(iter(stripe.objects["subscriptions"])))
     stripe.dispute(stripe.charge(alice.stripe_customer_id)["id"])
     endpoint = sdk.WebhookEndpoint.create(url="https://chat.example", enabled_events=["*"])
     billing_portal.Configuration.create(features={})

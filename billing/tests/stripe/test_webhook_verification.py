@@ -6,6 +6,7 @@ import time
 import pytest
 from djstripe.models import Event, WebhookEventTrigger
 
+from billing.stripe import webhooks
 from tests.support.fakes.stripe_wire import signed
 from tests.support.payments import SECRET, WEBHOOK, deliver, post, subscribe, tier_of
 
@@ -50,6 +51,28 @@ def test_tampered_body_is_refused(event):
     assert answer.status_code == 400
     assert answer.json()["code"] == "invalid_webhook"
     assert nothing_is_stored()
+
+
+@pytest.mark.parametrize(
+    ("secret", "seconds", "reason"),
+    [
+        ("whsec_other", 0, "its signature fits no secret"),
+        ("whsec_other", -400, "its signature fits no secret"),
+        (SECRET, -400, "before this clock"),
+        (SECRET, 400, "ahead of this clock"),
+    ],
+)
+def test_refused_delivery_leaves_one_line_with_its_reason(
+    event, monkeypatch, caplog, secret, seconds, reason
+):
+    monkeypatch.setattr(webhooks, "_warns_again_at", {})
+
+    for _ in range(3):
+        assert post(*signed(event, secret, timestamp=time.time() + seconds)).status_code == 400
+
+    lines = [r.getMessage() for r in caplog.records if r.name == webhooks.__name__]
+    assert len(lines) == 1
+    assert reason in lines[0]
 
 
 def test_scheme_v0_is_refused(event):

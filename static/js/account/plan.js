@@ -61,7 +61,10 @@ export class Plan {
     byId("account-error").textContent = "";
     return Promise.resolve().then(action).catch((error) => {
       if (error.status === undefined) return showFailure(error);
-      byId("account-error").textContent = error.message;
+      byId("account-error").textContent =
+        error.code === "subscription_scheduled"
+          ? "Your subscription has a planned change. Open Card and invoices to cancel."
+          : error.message;
     });
   }
 
@@ -93,7 +96,16 @@ function planText({ daily_limit: limit, daily_usage: used, resets_at: reset, sub
   }
   if (!subscription) return `Pro, given to you. ${used} answers today.`;
   const end = formatDate(subscription.current_period_end);
-  return subscription.cancel_at_period_end
-    ? `Pro until ${end}, then Basic. ${used} answers today.`
-    : `Pro, renewed on ${end}. ${used} answers today.`;
+  const words = [
+    subscription.cancel_at_period_end ? `Pro until ${end}, then Basic.` : `Pro, renewed on ${end}.`,
+    `${used} answers today.`,
+  ];
+  if (subscription.collection_paused) {
+    const resumed = subscription.collection_resumes_at;
+    words.push(`Payments are paused${resumed ? ` until ${formatDate(resumed)}` : ""}.`);
+  }
+  if (subscription.count > 1) {
+    words.push(`You have ${subscription.count} subscriptions, and each is charged. Cancelling ends all of them.`);
+  }
+  return words.join(" ");
 }

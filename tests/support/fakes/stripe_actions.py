@@ -62,6 +62,18 @@ class StripeActions:
             self._note("customer.subscription.created", subscription)
         return subscription
 
+    def schedule(self, subscription_id: str) -> Object:
+        """Staff plan a change in the dashboard: a schedule manages the subscription now."""
+        with self._lock:
+            subscription = self._get("subscriptions", subscription_id)
+            schedule = self._add(
+                "subscription_schedules",
+                customer=subscription["customer"],
+                subscription=subscription_id,
+            )
+            self.change(subscription_id, schedule=schedule["id"])
+        return schedule
+
     def change(self, subscription_id: str, **fields: Any) -> Object:
         """Any change of a subscription, as of its status or of `cancel_at`."""
         with self._lock:
@@ -123,10 +135,12 @@ class StripeActions:
             intent["latest_charge"] = charge["id"]
         return charge
 
-    def refund(self, charge_id: str) -> Object:
+    def refund(self, charge_id: str, *, amount: int | None = None) -> Object:
+        """Pay back all, or a part."""
         with self._lock:
             charge = self._get("charges", charge_id)
-            charge |= {"refunded": True, "amount_refunded": charge["amount"]}
+            refunded = charge["amount_refunded"] + amount if amount else charge["amount"]
+            charge |= {"refunded": refunded == charge["amount"], "amount_refunded": refunded}
             self._note("charge.refunded", charge)
         return charge
 
@@ -138,6 +152,13 @@ class StripeActions:
             )
             charge["disputed"] = True
             self._note("charge.dispute.created", dispute)
+        return dispute
+
+    def change_dispute(self, dispute_id: str, *, kind: str = "updated", **fields: Any) -> Object:
+        with self._lock:
+            dispute = self._get("disputes", dispute_id)
+            dispute |= fields
+            self._note(f"charge.dispute.{kind}", dispute)
         return dispute
 
     # What goes wrong.

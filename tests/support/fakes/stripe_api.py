@@ -32,6 +32,7 @@ from typing import Any
 from tests.support.fakes import stripe_objects as objects
 from tests.support.fakes.stripe_actions import ENDED, StripeActions
 from tests.support.fakes.stripe_objects import Object
+from tests.support.fakes.stripe_permissions import check_permission
 from tests.support.fakes.stripe_wire import Refusal, Request, handler_for, public, signed
 
 # The path of each kind of object, with its maker and the prefix of its ids.
@@ -41,6 +42,7 @@ KINDS: dict[str, tuple[str, Callable[..., Object]]] = {
     "prices": ("price", objects.price),
     "checkout/sessions": ("cs_test", objects.checkout_session),
     "subscriptions": ("sub", objects.subscription),
+    "subscription_schedules": ("sub_sched", objects.subscription_schedule),
     "billing_portal/sessions": ("bps", objects.portal_session),
     "billing_portal/configurations": ("bpc", objects.portal_configuration),
     "webhook_endpoints": ("we", objects.webhook_endpoint),
@@ -51,8 +53,10 @@ KINDS: dict[str, tuple[str, Callable[..., Object]]] = {
     "balance_transactions": ("txn", objects.balance_transaction),
 }
 PATH = re.compile(
-    rf"/v1/(?P<kind>{'|'.join(KINDS)})(/(?P<id>[^/]+))?(/(?P<verb>expire|features))?$"
+    rf"/v1/(?P<kind>{'|'.join(KINDS)})(/(?P<id>[^/]+))?(/(?P<verb>expire|features|release|cancel))?$"
 )
+# Of a subscription under a schedule, only the schedule may change these.
+CANCELLATION = {"cancel_at_period_end", "cancel_at"}
 
 
 @dataclass
@@ -86,6 +90,8 @@ class FakeStripe(StripeActions):
         self.requests: list[Request] = []
         self.on_event: Callable[[Object], None] = lambda event: None
         self.secret_key = secret_key
+        # Of a restricted key, as `subscription_write`; to write is also to read.
+        self.permissions: set[str] = set()
         self._answers: dict[str, tuple[str, int, Object] | None] = {}
         self._faults: list[Fault] = []
         self._held: dict[int, Held] = {}
@@ -141,10 +147,12 @@ class FakeStripe(StripeActions):
             if fault and fault.status:
                 refusal = Refusal(fault.status, "A fault was asked for.", type="api_error")
                 return fault.status, refusal.body, fault
-            if not key.startswith("sk_") or (self.secret_key and key != self.secret_key):
+            if not key.startswith(("sk_", "rk_")) or (self.secret_key and key != self.secret_key):
                 refusal = Refusal(401, "Invalid API Key provided.")
                 return 401, refusal.body, fault
             try:
+                if key.startswith("rk_"):
+                    check_permission(request, key, self.permissions)
                 status, body = self._once(request)
             except Refusal as refusal:
                 status, body = refusal.status, refusal.body
@@ -193,6 +201,8 @@ class FakeStripe(StripeActions):
             return objects.listing([], url=request.path)
         if verb == "expire":
             return self._expire(object_id)
+        if verb in ("release", "cancel"):
+            return self._end_schedule(object_id, verb)
         if object_id is None:
             return self._list(kind, params) if request.method == "GET" else self._make(kind, params)
         existing = self._get(kind, object_id)
@@ -255,12 +265,46 @@ class FakeStripe(StripeActions):
         self._note("checkout.session.expired", session)
         return session
 
+    def _end_schedule(self, schedule_id: str, verb: str) -> Object:
+        """Release the subscription, or cancel the subscription too, at once."""
+        schedule = self._get("subscription_schedules", schedule_id)
+        if schedule["status"] not in ("not_started", "active"):
+            raise Refusal(
+                400,
+                f"You cannot {verb} a subscription schedule that is currently in the"
+                f" `{schedule['status']}` status. It must be in `not_started, active` status to be"
+                f" {verb}{'d' if verb == 'release' else 'ed'}.",
+            )
+        subscription_id = schedule["subscription"]
+        subscription = self.objects["subscriptions"][subscription_id]
+        subscription["schedule"] = None
+        if verb == "release":
+            schedule |= {
+                "status": "released",
+                "released_at": objects.now(),
+                "released_subscription": subscription_id,
+                "subscription": None,
+                "current_phase": None,
+            }
+            self.change(subscription_id)
+        else:
+            schedule |= {"status": "canceled", "canceled_at": objects.now(), "current_phase": None}
+            self.change(subscription_id, status="canceled")
+        return schedule
+
     def _update(self, kind: str, existing: Object, params: dict[str, Any]) -> Object:
         if kind != "subscriptions":
             existing |= params
             return existing
         if existing["status"] in ENDED:
             raise Refusal(400, "A canceled subscription can only update its metadata.")
+        if existing["schedule"] and CANCELLATION & params.keys():
+            raise Refusal(
+                400,
+                "The subscription is managed by the subscription schedule"
+                f" `{existing['schedule']}`, and updating any cancelation behavior directly is not"
+                " allowed. Please update the schedule instead.",
+            )
         if "cancel_at_period_end" in params:
             ends = params["cancel_at_period_end"] == "true"
             period_end = existing["items"]["data"][0]["current_period_end"]
@@ -280,6 +324,8 @@ class FakeStripe(StripeActions):
                 raise _missing("customer", existing["id"], "id")
             return self.delete_customer(existing["id"])
         if kind == "subscriptions":
+            if existing["status"] in ENDED:
+                raise _missing("subscription", existing["id"], "id")
             return self.change(existing["id"], status="canceled")
         del self.objects[kind][existing["id"]]
         return {"id": existing["id"], "object": existing["object"], "deleted": True}

@@ -170,6 +170,27 @@ def subscription(**fields: Any) -> Object:
     } | fields
 
 
+def subscription_schedule(**fields: Any) -> Object:
+    return {
+        "object": "subscription_schedule",
+        "application": None,
+        "billing_mode": {"type": "classic"},
+        "canceled_at": None,
+        "completed_at": None,
+        "created": now(),
+        "current_phase": {"start_date": now(), "end_date": now() + MONTH_SECONDS},
+        "default_settings": {"billing_cycle_anchor": "automatic"},
+        "end_behavior": "release",
+        "livemode": False,
+        "metadata": {},
+        "phases": [],
+        "released_at": None,
+        "released_subscription": None,
+        "status": "active",
+        "test_clock": None,
+    } | fields
+
+
 def subscription_item(*, price: Object, **fields: Any) -> Object:
     plan = {
         "object": "plan",
