@@ -87,7 +87,7 @@ def billing_status(user: User) -> dict[str, Any]:
 
 
 def describe(subscriptions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the state of several subscriptions as one: the state ends when all of them end.
+    """Return several subscriptions as one, which ends when all of them end.
 
     The date is the next renewal, or the last end when all of them end.
     """
