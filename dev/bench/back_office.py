@@ -85,21 +85,23 @@ FROM generate_series(0, 2 * %(users)s - 1) AS n;
 INSERT INTO accounts_auditaddress (event_id, user_id, ip, created_at)
 SELECT id, user_id, '203.0.113.5', created_at FROM accounts_auditevent;
 
-INSERT INTO accounts_onetimecode (id, mobile, salt, attempts_left, created_at, expires_at, ended_at,
-    ending, delivery_status, delivery_tries, delivery_error, next_delivery_at)
-SELECT pg_temp.key(0, n, %(users)s), '+9198' || lpad(n::text, 8, '0'), 'salt', 5, now(), now(),
+INSERT INTO accounts_onetimecode (id, mobile, salt, attempts_left, strange_attempts_left, created_at,
+    expires_at, ended_at, ending, delivery_status, delivery_tries, delivery_error, next_delivery_at)
+SELECT pg_temp.key(0, n, %(users)s), '+9198' || lpad(n::text, 8, '0'), 'salt', 5, 5, now(), now(),
     now(), 'used', CASE WHEN n %% 10 = 0 THEN 'failed' ELSE 'sent' END, 1, '', now()
 FROM generate_series(0, %(users)s - 1) AS n;
 
-INSERT INTO billing_dailyquota (user_id, day, used)
-SELECT pg_temp.key(0, n, %(users)s), now()::date, 1 FROM generate_series(0, %(users)s - 1) AS n;
+INSERT INTO billing_dailyquota (user_id, day, used, unanswered, cost_micro_usd, text_bytes,
+    minute_sends, minute_cost_micro_usd)
+SELECT pg_temp.key(0, n, %(users)s), now()::date, 1, 0, 0, 0, 0, 0
+FROM generate_series(0, %(users)s - 1) AS n;
 
 INSERT INTO billing_grant (user_id, until, reason, created_at)
 SELECT pg_temp.key(0, n, %(users)s), now() + interval '1 day', 'bench', now()
 FROM generate_series(0, %(users)s - 1, 10) AS n;
 
-INSERT INTO billing_flag (kind, stripe_id, user_id, note, created_at)
-SELECT 'refund', 'ch_' || n, pg_temp.key(0, n, %(users)s), 'bench', now()
+INSERT INTO billing_flag (kind, stripe_id, user_id, note, state, created_at)
+SELECT 'refund', 'ch_' || n, pg_temp.key(0, n, %(users)s), 'bench', '', now()
 FROM generate_series(0, %(users)s - 1, 10) AS n;
 
 INSERT INTO djstripe_customer (djstripe_created, djstripe_updated, id, stripe_data, email, livemode,
