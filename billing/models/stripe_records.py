@@ -24,7 +24,7 @@ class FlagQuerySet(models.QuerySet["Flag"]):
     def raise_once(
         self, *, kind: str, stripe_id: str, user: User | None, note: str, state: str = ""
     ) -> None:
-        """Show staff a case once in each state; a new state opens the case again."""
+        """Show staff a case; a new state opens a resolved case again."""
         row = self.model(kind=kind, stripe_id=stripe_id, user=user, note=note, state=state)
         self.bulk_create([row], ignore_conflicts=True)
         changed = self.filter(kind=kind, stripe_id=stripe_id).exclude(state=state)

@@ -32,6 +32,7 @@ from billing.stripe.client import (
     BillingNotConfigured,
     Caller,
     PaymentUnavailable,
+    is_missing,
     plain,
     stripe_calls,
 )
@@ -222,21 +223,35 @@ def flag_changed_refund(*, event: Event, **kwargs: Any) -> None:
     _flag_refund(_charge(event.data["object"]["charge"]))
 
 
-def _flag_refund(charge: dict[str, Any]) -> None:
+def _flag_refund(charge: dict[str, Any] | None) -> None:
+    if charge is None:
+        return
     amount = charge["amount_refunded"]
     _flag(Flag.Kind.REFUND, charge, amount=amount, charge=charge, state=str(amount))
 
 
 def flag_dispute(*, event: Event, **kwargs: Any) -> None:
     """Flag a dispute in Stripe's present state; an older event may arrive later."""
-    dispute = plain(stripe.Dispute.retrieve(event.data["object"]["id"]))
+    dispute = _found(stripe.Dispute, event.data["object"]["id"])
+    charge = _charge(dispute["charge"]) if dispute else None
+    if dispute is None or charge is None:
+        return
     amount, status = dispute["amount"], dispute["status"]
-    charge = _charge(dispute["charge"])
     _flag(Flag.Kind.DISPUTE, dispute, amount=amount, charge=charge, state=f"{status[:60]} {amount}")
 
 
-def _charge(reference: Any) -> dict[str, Any]:
-    return plain(stripe.Charge.retrieve(str(_id(reference))))
+def _charge(reference: Any) -> dict[str, Any] | None:
+    return _found(stripe.Charge, str(_id(reference)))
+
+
+def _found(kind: type[stripe.Charge | stripe.Dispute], object_id: str) -> dict[str, Any] | None:
+    """Return the object at Stripe; None for deleted test data."""
+    try:
+        return plain(kind.retrieve(object_id))
+    except stripe.InvalidRequestError as error:
+        if not is_missing(error):
+            raise
+        return None
 
 
 def _flag(

@@ -74,6 +74,33 @@ class StripeActions:
             self.change(subscription_id, schedule=schedule["id"])
         return schedule
 
+    def end_schedule(self, schedule_id: str, verb: str) -> Object:
+        """Release the subscription, or cancel the subscription too, at once."""
+        schedule = self._get("subscription_schedules", schedule_id)
+        if schedule["status"] not in ("not_started", "active"):
+            raise Refusal(
+                400,
+                f"You cannot {verb} a subscription schedule that is currently in the"
+                f" `{schedule['status']}` status. It must be in `not_started, active` status to be"
+                f" {verb}{'d' if verb == 'release' else 'ed'}.",
+            )
+        subscription_id = schedule["subscription"]
+        subscription = self.objects["subscriptions"][subscription_id]
+        subscription["schedule"] = None
+        if verb == "release":
+            schedule |= {
+                "status": "released",
+                "released_at": objects.now(),
+                "released_subscription": subscription_id,
+                "subscription": None,
+                "current_phase": None,
+            }
+            self.change(subscription_id)
+        else:
+            schedule |= {"status": "canceled", "canceled_at": objects.now(), "current_phase": None}
+            self.change(subscription_id, status="canceled")
+        return schedule
+
     def change(self, subscription_id: str, **fields: Any) -> Object:
         """Any change of a subscription, as of its status or of `cancel_at`."""
         with self._lock:

@@ -202,7 +202,7 @@ class FakeStripe(StripeActions):
         if verb == "expire":
             return self._expire(object_id)
         if verb in ("release", "cancel"):
-            return self._end_schedule(object_id, verb)
+            return self.end_schedule(object_id, verb)
         if object_id is None:
             return self._list(kind, params) if request.method == "GET" else self._make(kind, params)
         existing = self._get(kind, object_id)
@@ -264,33 +264,6 @@ class FakeStripe(StripeActions):
         session |= {"status": "expired", "url": None}
         self._note("checkout.session.expired", session)
         return session
-
-    def _end_schedule(self, schedule_id: str, verb: str) -> Object:
-        """Release the subscription, or cancel the subscription too, at once."""
-        schedule = self._get("subscription_schedules", schedule_id)
-        if schedule["status"] not in ("not_started", "active"):
-            raise Refusal(
-                400,
-                f"You cannot {verb} a subscription schedule that is currently in the"
-                f" `{schedule['status']}` status. It must be in `not_started, active` status to be"
-                f" {verb}{'d' if verb == 'release' else 'ed'}.",
-            )
-        subscription_id = schedule["subscription"]
-        subscription = self.objects["subscriptions"][subscription_id]
-        subscription["schedule"] = None
-        if verb == "release":
-            schedule |= {
-                "status": "released",
-                "released_at": objects.now(),
-                "released_subscription": subscription_id,
-                "subscription": None,
-                "current_phase": None,
-            }
-            self.change(subscription_id)
-        else:
-            schedule |= {"status": "canceled", "canceled_at": objects.now(), "current_phase": None}
-            self.change(subscription_id, status="canceled")
-        return schedule
 
     def _update(self, kind: str, existing: Object, params: dict[str, Any]) -> Object:
         if kind != "subscriptions":
