@@ -89,7 +89,8 @@ def billing_status(user: User) -> dict[str, Any]:
 def describe(subscriptions: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the state of several subscriptions as one.
 
-    The state ends when all of them end. The date is the next renewal, or the last end when all of them end.
+    The state ends when all of them end. The date is the next renewal, or the last end when all of
+    them end.
     """
     renewed = [each for each in subscriptions if not is_ending(each)]
     ends = [end for each in renewed or subscriptions if (end := period_end(each))]
