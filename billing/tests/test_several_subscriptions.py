@@ -103,13 +103,15 @@ def test_cancel_releases_the_schedule_of_a_subscription(alice_api, stripe, is_kn
 
 def test_resume_releases_the_schedule_that_ends_a_subscription(alice_api, stripe):
     subscription = pro(alice_api, stripe)
-    stripe.schedule(subscription["id"])
+    schedule = stripe.schedule(subscription["id"])
     stripe.change(subscription["id"], cancel_at=subscription["start_date"] + 3600)
 
     answer = alice_api.post(RESUME)
 
     assert answer.status_code == 200
     assert answer.json()["subscription"]["cancel_at_period_end"] is False
+    assert schedule["status"] == "released"
+    assert stripe.objects["subscriptions"][subscription["id"]]["cancel_at"] is None
 
 
 def test_schedule_that_can_not_be_released_sends_to_the_portal(alice_api, stripe):
@@ -146,6 +148,7 @@ def test_subscribing_at_once_ends_an_unpaid_subscription_once(alice: User, strip
 
     assert [answer.status_code for answer in answers] == [200] * 3
     assert len({answer.json()["session_id"] for answer in answers}) == 1
+    assert stripe.objects["subscriptions"][former["id"]]["status"] == "canceled"
 
 
 @transactional
