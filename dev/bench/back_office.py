@@ -85,8 +85,9 @@ FROM generate_series(0, 2 * %(users)s - 1) AS n;
 INSERT INTO accounts_auditaddress (event_id, user_id, ip, created_at)
 SELECT id, user_id, '203.0.113.5', created_at FROM accounts_auditevent;
 
-INSERT INTO accounts_onetimecode (id, mobile, salt, attempts_left, strange_attempts_left, created_at,
-    expires_at, ended_at, ending, delivery_status, delivery_tries, delivery_error, next_delivery_at)
+INSERT INTO accounts_onetimecode (id, mobile, salt, attempts_left, strange_attempts_left,
+    created_at, expires_at, ended_at, ending, delivery_status, delivery_tries, delivery_error,
+    next_delivery_at)
 SELECT pg_temp.key(0, n, %(users)s), '+9198' || lpad(n::text, 8, '0'), 'salt', 5, 5, now(), now(),
     now(), 'used', CASE WHEN n %% 10 = 0 THEN 'failed' ELSE 'sent' END, 1, '', now()
 FROM generate_series(0, %(users)s - 1) AS n;
