@@ -51,7 +51,7 @@ def test_updates_are_proposed_for_files_that_are_there():
 def test_scripts_of_make_are_there_and_can_run():
     scripts = re.findall(r"@(dev/\S+\.sh)", (BASE_DIR / "Makefile").read_text())
 
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     assert all(os.access(BASE_DIR / script, os.X_OK) for script in scripts)
 
 

@@ -6,7 +6,7 @@ from backoffice.pages.csv_export import escape_formula
 from gemchat.api.fields import TextField
 from gemchat.api.openapi import TextFieldSchema
 from gemchat.api.text import OneLine
-from messaging.conversation.titles import normalise_title
+from messaging.conversation.title_text import title_of_answer
 from tests.support.messaging.rooms import make_room
 
 ROOMS = "/api/v1/chatroom/"
@@ -88,4 +88,4 @@ def test_other_cells_stay():
 
 
 def test_title_by_gemini_is_one_visible_line():
-    assert normalise_title("\u200b\ufeffRivers\u2060 of\tIndia\x85more") == "Rivers of India"
+    assert title_of_answer("\u200b\ufeffRivers\u2060 of\tIndia\x85more") == "Rivers of India"

@@ -21,6 +21,7 @@ def ask(
     scope = {
         "type": "http",
         "method": method,
+        "scheme": "http",
         "path": path,
         "query_string": query.encode(),
         "headers": [(b"host", b"testserver"), (b"authorization", authorization.encode())],
