@@ -59,9 +59,9 @@ def _migrate() -> None:
     if lacking := _lacking_columns():
         table, column = min(lacking)
         sys.exit(
-            f"error: {table} has no {column}: the database comes from older migrations, and release"
-            " 1.0 alone ends their changes. Begin with an empty database: `make clean` removes the"
-            " database of make run"
+            f"error: {table} has no {column}: the database comes from older migrations. Migrations"
+            " may be rewritten until release 1.0. Begin with an empty database;"
+            " `make clean` removes that of make run"
         )
 
 

@@ -352,10 +352,10 @@ EXTRA_OPERATIONS = {
         "A reply as Server-Sent Events",
         description="""
 Events are `reply.delta` with `{"text": …}`, then one of `reply.completed`, `reply.failed` and
-`reply.stopped` with the whole message, and the stream ends. After `reply.restarted`
-the reply starts again, and earlier text is void. `reply.waiting` has the `waiting` of the message:
-the next try follows by itself. The deltas joined are the content, over any number of reconnects. A
-comment line comes every 15 s; after ten minutes the server closes, and the client resumes.
+`reply.stopped` with the whole message, and the stream ends. After `reply.restarted` the reply
+starts again, and earlier text is void. `reply.waiting` has the `waiting` of the message: the next
+try follows by itself. The deltas joined are the content, over any number of reconnects. A comment
+line comes every 15 s; after ten minutes the server closes, and the client resumes.
 """.strip(),
         parameters=[
             ID,

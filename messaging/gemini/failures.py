@@ -79,7 +79,7 @@ def _failure(status: int, error: dict[str, Any], headers: Mapping[str, str]) -> 
     if status == 429:
         return _rate_limited(details, retry_after)
     if status in _TEMPORARY_STATUSES or status >= 500:
-        return too_long_wait(retry_after) or unavailable(retry_after=retry_after)
+        return _too_long_wait(retry_after) or unavailable(retry_after=retry_after)
     return _permanent(status, error, details)
 
 
@@ -127,7 +127,7 @@ def _is_about_content(details: list[dict[str, Any]]) -> bool:
     return not fields or any("content" in field for field in fields)
 
 
-def too_long_wait(seconds: float | None) -> GeminiError | None:
+def _too_long_wait(seconds: float | None) -> GeminiError | None:
     """Return the failure for a wait beyond a person's patience; None for a shorter wait."""
     if seconds is None or seconds <= MOST_PATIENCE_SECONDS:
         return None
@@ -147,7 +147,7 @@ def _rate_limited(details: list[dict[str, Any]], retry_after: float | None) -> G
             "This server's Gemini quota for the day is used up. Try again tomorrow.",
             scope="day",
         )
-    return too_long_wait(retry_after) or GeminiError(
+    return _too_long_wait(retry_after) or GeminiError(
         "rate_limited",
         "Gemini is getting too many requests from this server. Try again in a minute.",
         permanent=False,

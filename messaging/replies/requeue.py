@@ -1,7 +1,7 @@
 """Requeue the replies of abandoned attempts, and record the cost in the ledger."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
@@ -45,16 +45,25 @@ def requeue(
 def requeue_expired(*, now: datetime) -> list[uuid.UUID]:
     """Requeue the replies of dead workers, each with the lost attempt in the ledger."""
     expired = Message.objects.expired(now=now).select_related("chatroom")
-    return [reply.pk for reply in expired if _requeue_expired(reply, now=now)]
+    models = {day: priced_models(on=day) for day in {start_day(reply, now) for reply in expired}}
+    return [
+        reply.pk
+        for reply in expired
+        if _requeue_expired(reply, models[start_day(reply, now)], now=now)
+    ]
 
 
-def _requeue_expired(reply: Message, *, now: datetime) -> bool:
+def start_day(reply: Message, now: datetime) -> date:
+    """Return the day of the attempt's start, which sets the price."""
+    return (reply.started_at or now).date()
+
+
+def _requeue_expired(reply: Message, models: list[PricedModel], *, now: datetime) -> bool:
     with transaction.atomic():
         lock_room(reply.chatroom_id)
         if not Message.objects.requeue(reply.pk, reply.attempt, expired_at=now):
             return False
-        day = (reply.started_at or now).date()
-        priced = model_in_service(priced_models(on=day), reply.model, on=day)
+        priced = model_in_service(models, reply.model, on=start_day(reply, now))
         record(reply, outcome=UsageRecord.Outcome.LOST, usage=lost_usage(reply), priced=priced)
     return True
 

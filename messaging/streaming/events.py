@@ -44,7 +44,7 @@ async def events(
 ) -> AsyncGenerator[bytes]:
     """Yield the rest of a reply after `position`, then the terminal event.
 
-    A wait for the next try is an event too, without a position.
+    A wait for the next try is an event too. The id of the event is that of the text before.
 
     The terminal event is missing after ten minutes and at a shutdown of the server: the client
     resumes. The terminal event is missing, too, if the reply is deleted or the session of `read`
@@ -59,7 +59,7 @@ async def events(
     async with hub.opened(), hub.subscribe(reply.pk) as subscriber:
         if read is not None:
             read.wake = subscriber.wake
-        must_read_row, patience = False, STORE_DOWN_POLL_SECONDS
+        patience = STORE_DOWN_POLL_SECONDS
         waiting = waiting_of(reply)
         if waiting:
             yield format_event("reply.waiting", position, waiting)
@@ -68,21 +68,20 @@ async def events(
                 async with asyncio.timeout(patience):
                     await subscriber.woken.wait()
             except TimeoutError:
-                must_read_row = subscriber.needs_buffer = True
+                subscriber.needs_row = subscriber.needs_buffer = True
                 yield b": ping\n\n"
             if read is not None and read.has_ended:
                 return
             subscriber.woken.clear()
-            must_read_row = must_read_row or subscriber.needs_row
-            subscriber.needs_row = False
             patience = PING_SECONDS
             try:
                 entries = await entries_after(hub, subscriber, reply, position)
             except RedisError:
-                entries, must_read_row, patience = [], True, STORE_DOWN_POLL_SECONDS
+                entries, patience = [], STORE_DOWN_POLL_SECONDS
+                subscriber.needs_row = True
             for entry, fields in entries:
                 if "end" in fields:
-                    must_read_row = True
+                    subscriber.needs_row = True
                     break
                 text = new_text(entry, fields["text"], position)
                 if text is None:
@@ -92,18 +91,19 @@ async def events(
                 position = entry
                 if text:
                     yield format_event("reply.delta", position, {"text": text})
-            if must_read_row:
+            if subscriber.needs_row:
+                # Before the read: the answer may lack news published meanwhile.
+                subscriber.needs_row = False
                 try:
                     reply = await in_thread(reload, reply)
                     last_events = (
                         await final_events(reply, position, render) if reply.has_ended else []
                     )
                 except DATABASE_ERRORS:
-                    patience = STORE_DOWN_POLL_SECONDS
+                    subscriber.needs_row, patience = True, STORE_DOWN_POLL_SECONDS
                 except Message.DoesNotExist:
                     return
                 else:
-                    must_read_row = False
                     if (news := waiting_of(reply)) != waiting:
                         waiting = news
                         if waiting:
