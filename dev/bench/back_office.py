@@ -15,6 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,6 +42,20 @@ session["_auth_user_hash"] = user.get_session_auth_hash()
 session["otp_device_id"] = device.persistent_id
 session.create()
 print(f"{settings.SESSION_COOKIE_NAME}={session.session_key}")
+"""
+# The statements below name only the columns that matter for the pages.
+DEFAULTS = """
+from django.apps import apps
+from django.db import connection
+with connection.cursor() as cursor:
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            if field.has_default() and not callable(field.default):
+                value = field.get_db_prep_save(field.default, connection)
+                cursor.execute(
+                    f'ALTER TABLE "{model._meta.db_table}" ALTER "{field.column}" SET DEFAULT %s',
+                    [value],
+                )
 """
 ROLL_UP = """
 import time
@@ -85,24 +100,21 @@ FROM generate_series(0, 2 * %(users)s - 1) AS n;
 INSERT INTO accounts_auditaddress (event_id, user_id, ip, created_at)
 SELECT id, user_id, '203.0.113.5', created_at FROM accounts_auditevent;
 
-INSERT INTO accounts_onetimecode (id, mobile, salt, attempts_left, strange_attempts_left,
-    created_at, expires_at, ended_at, ending, delivery_status, delivery_tries, delivery_error,
-    next_delivery_at)
-SELECT pg_temp.key(0, n, %(users)s), '+9198' || lpad(n::text, 8, '0'), 'salt', 5, 5, now(), now(),
+INSERT INTO accounts_onetimecode (id, mobile, salt, created_at, expires_at, ended_at, ending,
+    delivery_status, delivery_tries, delivery_error, next_delivery_at)
+SELECT pg_temp.key(0, n, %(users)s), '+9198' || lpad(n::text, 8, '0'), 'salt', now(), now(),
     now(), 'used', CASE WHEN n %% 10 = 0 THEN 'failed' ELSE 'sent' END, 1, '', now()
 FROM generate_series(0, %(users)s - 1) AS n;
 
-INSERT INTO billing_dailyquota (user_id, day, used, unanswered, cost_micro_usd, text_bytes,
-    minute_sends, minute_cost_micro_usd)
-SELECT pg_temp.key(0, n, %(users)s), now()::date, 1, 0, 0, 0, 0, 0
-FROM generate_series(0, %(users)s - 1) AS n;
+INSERT INTO billing_dailyquota (user_id, day, used)
+SELECT pg_temp.key(0, n, %(users)s), now()::date, 1 FROM generate_series(0, %(users)s - 1) AS n;
 
 INSERT INTO billing_grant (user_id, until, reason, created_at)
 SELECT pg_temp.key(0, n, %(users)s), now() + interval '1 day', 'bench', now()
 FROM generate_series(0, %(users)s - 1, 10) AS n;
 
-INSERT INTO billing_flag (kind, stripe_id, user_id, note, state, created_at)
-SELECT 'refund', 'ch_' || n, pg_temp.key(0, n, %(users)s), 'bench', '', now()
+INSERT INTO billing_flag (kind, stripe_id, user_id, note, created_at)
+SELECT 'refund', 'ch_' || n, pg_temp.key(0, n, %(users)s), 'bench', now()
 FROM generate_series(0, %(users)s - 1, 10) AS n;
 
 INSERT INTO djstripe_customer (djstripe_created, djstripe_updated, id, stripe_data, email, livemode,
@@ -152,7 +164,7 @@ WITH numbered AS (
 INSERT INTO messaging_message (id, chatroom_id, user_id, parent_id, sender, status, content,
     created_at, model, model_version, attempt, attempts_reset, stop_requested, started_at,
     ended_at, resend_at, error_code, error_detail, provider_code, finish_reason, rating,
-    feedback_comment, wait_reason)
+    feedback_comment)
 SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),
     pg_temp.key(0, room %% %(users)s, %(users)s),
     CASE WHEN n %% %(in_a_room)s > 0 THEN pg_temp.key(0, n - 1, %(messages)s) END,
@@ -163,7 +175,7 @@ SELECT pg_temp.key(0, n, %(messages)s), pg_temp.key(0, room, %(rooms)s),
     now(), CASE WHEN NOT (is_reply AND waits) THEN now() END,
     CASE WHEN is_reply AND waits THEN now() + interval '1 day' END,
     CASE WHEN has_failed AND NOT waits THEN (ARRAY['unavailable', 'timeout', 'interrupted',
-        'blocked', 'internal'])[1 + n / 10 %% 5] ELSE '' END, '', '', '', 0, '', ''
+        'blocked', 'internal'])[1 + n / 10 %% 5] ELSE '' END, '', '', '', 0, ''
 FROM numbered;
 
 INSERT INTO billing_usagerecord (user_id, purpose, reply_id, attempt, model, outcome, error_code,
@@ -276,9 +288,9 @@ def measure(program: Program, large: Size, *, rounds: int) -> list[Row]:
 
 def make_side(program: Program, database_url: str, port: int, size: Size) -> Side:
     say(f"Making {size}")
-    cookie = program.manage(
-        "shell", "--verbosity=0", "--command", SIGN_IN, DATABASE_URL=database_url
-    )
+    shell = partial(program.manage, "shell", "--verbosity=0", DATABASE_URL=database_url)
+    cookie = shell("--command", SIGN_IN)
+    shell("--command", DEFAULTS)
     with psycopg.connect(database_url, autocommit=True) as database:
         fill(database, size)
         pages = {"the first page": "/admin/", **pages_of(database)}
