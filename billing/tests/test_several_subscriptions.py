@@ -138,6 +138,21 @@ def test_subscribing_first_ends_an_unfinished_subscription(alice, alice_api, str
     assert tier_of(alice) == "pro"
 
 
+def test_subscribing_leaves_an_unfinished_subscription_to_something_else(alice, alice_api, stripe):
+    former = pro(alice_api, stripe)
+    alice.refresh_from_db()
+    stripe.add_price("price_mug")
+    other = stripe.subscribe(alice.stripe_customer_id, "price_mug")
+    for subscription in (former, other):
+        stripe.change(subscription["id"], status="unpaid")
+    deliver_all(stripe)
+
+    alice_api.post(SUBSCRIBE)
+
+    kept = [stripe.objects["subscriptions"][each["id"]]["status"] for each in (former, other)]
+    assert kept == ["canceled", "unpaid"]
+
+
 @transactional
 def test_subscribing_at_once_ends_an_unpaid_subscription_once(alice: User, stripe):
     former = pro(api_for(alice), stripe)

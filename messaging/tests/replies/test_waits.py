@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from billing.models import DailyQuota
+from gemchat.stores.redis import client
 from messaging.api.stream import render
 from messaging.models import Message
 from messaging.streaming import events
-from messaging.streaming.buffer import Position, publish_wait
+from messaging.streaming.buffer import Position, publish_wait, stream_key
 from messaging.streaming.hub import StreamHub
 from messaging.tasks import generate_reply
 from tests.support.fakes.gemini import Answer, FakeGemini
@@ -101,41 +104,34 @@ def test_reply_that_a_worker_holds_shows_its_wait(alice: User, gemini: FakeGemin
     assert (ended.status, render(ended)["waiting"]) == ("complete", None)
 
 
-def stream_until(reply: Message, act: Any, *, count: int) -> list[dict[str, Any]]:
-    """Read `count` events of a stream; `act` runs once the stream is open."""
+def first_event(reply: Message, act: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Read the first event of a stream before any ping, beside `act`."""
 
-    async def read() -> list[dict[str, Any]]:
+    async def read() -> dict[str, Any]:
         hub = StreamHub()
-        found: list[dict[str, Any]] = []
         async with hub.opened(), asyncio.TaskGroup() as tasks:
-            stream = events.events(reply, Position(0, 0), hub=hub, render=render)
-            acted = False
-            async for part in stream:
+            tasks.create_task(asyncio.to_thread(act))
+            async for part in events.events(reply, Position(0, 0), hub=hub, render=render):
                 if part.startswith(b"id: "):
                     fields = dict(line.split(": ", 1) for line in part.decode().split("\n") if line)
-                    found.append({"event": fields["event"], "data": json.loads(fields["data"])})
-                if len(found) == count:
-                    break
-                if not acted:
-                    acted = True
-                    tasks.create_task(asyncio.to_thread(act))
-        return found
+                    return {"event": fields["event"], "data": json.loads(fields["data"])}
+        raise AssertionError("the stream has ended")
 
-    return asyncio.run(asyncio.wait_for(read(), 20))
+    return asyncio.run(asyncio.wait_for(read(), events.PING_SECONDS / 2))
 
 
-def test_follower_gets_a_wait_as_an_event(alice: User, monkeypatch: Any) -> None:
-    monkeypatch.setattr(events, "PING_SECONDS", 0.2)
+def test_follower_gets_a_wait_as_an_event(alice: User) -> None:
     reply = post(make_room(alice))
 
     def wait() -> None:
+        eventually(lambda: client().pubsub_numsub(stream_key(reply.pk))[0][1])
         retry_at = timezone.now() + timedelta(minutes=2)
         Message.objects.filter(pk=reply.pk).update(retry_at=retry_at, wait_reason="unavailable")
         publish_wait(reply.pk)
+        connection.close()
 
-    [event] = stream_until(reply, wait, count=1)
+    event = first_event(reply, wait)
 
     assert event["event"] == "reply.waiting"
     assert event["data"]["reason"] == "unavailable"
-    [again] = stream_until(Message.objects.get(pk=reply.pk), lambda: None, count=1)
-    assert again == event
+    assert first_event(Message.objects.get(pk=reply.pk)) == event
