@@ -138,6 +138,8 @@ class Chatroom(models.Model):
     # A person's title is never overwritten by a generated title.
     is_title_given = models.BooleanField(default=False)
     system_prompt = models.TextField(blank=True)
+    # The model for requests without a model; empty for the server's.
+    model = models.CharField(max_length=64, blank=True, default="")
     pinned = models.BooleanField(default=False)
     archived = models.BooleanField(default=False)
     created_at = models.DateTimeField()
@@ -148,6 +150,9 @@ class Chatroom(models.Model):
     # The last message of the active branch. No foreign key: messaging depends on chatrooms, and the
     # row is always written under the lock of the room.
     active_leaf = models.UUIDField(null=True, editable=False)
+    # The first message of the context, until the context is over the budget again. A value off the
+    # branch of a reply does not count.
+    context_from = models.UUIDField(null=True, editable=False)
     characters_per_token = models.FloatField(default=DEFAULT_CHARACTERS_PER_TOKEN, editable=False)
     # Set on temporary rooms; a temporary room is in no list and no export.
     expires_at = models.DateTimeField(null=True)

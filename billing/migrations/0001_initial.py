@@ -223,6 +223,9 @@ class Migration(migrations.Migration):
                 ("output_tokens", models.PositiveIntegerField()),
                 ("cached_tokens", models.PositiveIntegerField()),
                 ("thinking_tokens", models.PositiveIntegerField()),
+                ("tool_prompt_tokens", models.PositiveIntegerField(default=0)),
+                ("search_queries", models.PositiveIntegerField(default=0)),
+                ("audio_tokens", models.PositiveIntegerField(default=0)),
                 (
                     "cost_micro_usd",
                     models.PositiveBigIntegerField(help_text="Millionths of a US dollar."),

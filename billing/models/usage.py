@@ -84,6 +84,11 @@ class UsageRecord(models.Model):
     output_tokens = models.PositiveIntegerField()
     cached_tokens = models.PositiveIntegerField()
     thinking_tokens = models.PositiveIntegerField()
+    # Input of tools, as a page that Gemini has read. Not part of the prompt's tokens.
+    tool_prompt_tokens = models.PositiveIntegerField(default=0)
+    search_queries = models.PositiveIntegerField(default=0)
+    # The part of the prompt's tokens for audio.
+    audio_tokens = models.PositiveIntegerField(default=0)
     cost_micro_usd = models.PositiveBigIntegerField(help_text="Millionths of a US dollar.")
     estimated = models.BooleanField(help_text="Tokens were counted here, not by Gemini.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -5,9 +5,11 @@ from datetime import date
 import django.db.models.deletion
 import uuid_utils.compat
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import migrations, models
 
 import accounts.models.users
+import messaging.models.gemini_models
 
 SEARCH_INDEX = """
 ALTER TABLE messaging_message ADD COLUMN words tsvector
@@ -16,42 +18,101 @@ CREATE INDEX message_search ON messaging_message USING gin (user_id, words)
     WITH (fastupdate = off) WHERE content <> ''
 """
 
+LEVELS = [
+    ("minimal", "Minimal"),
+    ("low", "Low"),
+    ("medium", "Medium"),
+    ("high", "High"),
+    ("xhigh", "Extra high"),
+]
+
 # The prices are those of Google's price list of 2026-09-20, with the announced changes, in micro-USD
 # for a million tokens: input, cached input, output. Staff keep the tables up to date.
 FIRST_DAY = date(2025, 1, 1)
 LITE = {FIRST_DAY: (300_000, 30_000, 2_500_000)}
 FLASH = {FIRST_DAY: (750_000, 75_000, 3_750_000)}
+# The tools and kinds of content of all models since Gemini 3. A model with an unknown choice of
+# levels has none: no request then names a level.
+EVERY_KIND = {
+    "modalities": ["text", "image", "pdf", "audio"],
+    "tools": ["search", "urls", "code"],
+}
+RETIRED = {"is_listed": False, "fallback_id": "gemini-3.5-flash-lite"}
 MODELS = [
-    ({"name": "gemini-3.5-flash-lite"}, LITE),
-    ({"name": "gemini-3.6-flash", "tier": "pro"}, FLASH),
     (
-        {"name": "gemini-3.8-flash", "tier": "pro"},
+        {
+            **EVERY_KIND,
+            "name": "gemini-3.5-flash-lite",
+            "label": "Gemini 3.5 Flash-Lite",
+            "sort": 10,
+            "thinking_levels": ["minimal", "low", "medium", "high"],
+            "default_thinking": "minimal",
+        },
+        LITE,
+    ),
+    (
+        {
+            **EVERY_KIND,
+            "name": "gemini-3.6-flash",
+            "label": "Gemini 3.6 Flash",
+            "tier": "pro",
+            "sort": 20,
+        },
+        FLASH,
+    ),
+    (
+        {
+            **EVERY_KIND,
+            "name": "gemini-3.8-flash",
+            "label": "Gemini 3.8 Flash",
+            "tier": "pro",
+            "sort": 30,
+            "thinking_levels": ["low", "medium", "high"],
+            "default_thinking": "medium",
+        },
         {**FLASH, date(2027, 1, 1): (1_500_000, 150_000, 7_500_000)},
     ),
     (
-        {"name": "gemini-4-argon", "tier": "pro"},
+        {
+            **EVERY_KIND,
+            "name": "gemini-4-argon",
+            "label": "Gemini 4 Argon",
+            "tier": "pro",
+            "output_limit": 1_048_576,
+            "sort": 50,
+            "thinking_levels": ["low", "medium", "high"],
+        },
         {
             FIRST_DAY: (2_000_000, 100_000, 10_000_000),
             date(2026, 12, 1): (4_000_000, 200_000, 20_000_000),
         },
     ),
     (
-        {"name": "gemini-4-hydrogen", "tier": "pro"},
+        {
+            **EVERY_KIND,
+            "name": "gemini-4-hydrogen",
+            "label": "Gemini 4 Hydrogen",
+            "tier": "pro",
+            "sort": 40,
+            "thinking_levels": ["low", "medium", "high", "xhigh"],
+        },
         {FIRST_DAY: (1_500_000, 75_000, 7_500_000)},
     ),
     (
         {
+            **RETIRED,
             "name": "gemini-2.0-flash",
+            "label": "Gemini 2.0 Flash",
             "retires_on": date(2026, 6, 1),
-            "fallback_id": "gemini-3.5-flash-lite",
         },
         {FIRST_DAY: (100_000, 10_000, 400_000)},
     ),
     (
         {
+            **RETIRED,
             "name": "gemini-1.5-flash",
+            "label": "Gemini 1.5 Flash",
             "retires_on": date(2025, 9, 24),
-            "fallback_id": "gemini-3.5-flash-lite",
         },
         {FIRST_DAY: (75_000, 7_500, 300_000)},
     ),
@@ -92,7 +153,89 @@ class Migration(migrations.Migration):
                         choices=accounts.models.users.tier_choices, default="basic", max_length=8
                     ),
                 ),
+                (
+                    "label",
+                    models.CharField(blank=True, help_text="Name for people.", max_length=64),
+                ),
                 ("is_enabled", models.BooleanField(default=True)),
+                (
+                    "is_listed",
+                    models.BooleanField(
+                        default=True, help_text="In the list of models for clients."
+                    ),
+                ),
+                (
+                    "sort",
+                    models.PositiveSmallIntegerField(
+                        default=100, help_text="The order of the list."
+                    ),
+                ),
+                (
+                    "input_limit",
+                    models.PositiveIntegerField(default=1048576, help_text="Tokens."),
+                ),
+                (
+                    "output_limit",
+                    models.PositiveIntegerField(default=65536, help_text="Tokens."),
+                ),
+                (
+                    "modalities",
+                    ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("text", "Text"),
+                                ("image", "Image"),
+                                ("pdf", "PDF"),
+                                ("audio", "Audio"),
+                            ],
+                            max_length=8,
+                        ),
+                        default=messaging.models.gemini_models.text_alone,
+                        help_text="Kinds of content that the model reads.",
+                        size=None,
+                    ),
+                ),
+                (
+                    "thinking_levels",
+                    ArrayField(
+                        base_field=models.CharField(choices=LEVELS, max_length=8),
+                        blank=True,
+                        default=list,
+                        help_text="Without a level here, no request names a level.",
+                        size=None,
+                    ),
+                ),
+                (
+                    "default_thinking",
+                    models.CharField(blank=True, choices=LEVELS, max_length=8),
+                ),
+                (
+                    "tools",
+                    ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("search", "Search"),
+                                ("urls", "Web pages"),
+                                ("code", "Code"),
+                            ],
+                            max_length=8,
+                        ),
+                        blank=True,
+                        default=list,
+                        size=None,
+                    ),
+                ),
+                (
+                    "takes_sampling",
+                    models.BooleanField(
+                        default=False, help_text="Temperature, top_p and seed have an effect."
+                    ),
+                ),
+                (
+                    "image_tokens",
+                    models.PositiveIntegerField(default=1120, help_text="Tokens of a picture."),
+                ),
+                ("audio_tokens_per_second", models.PositiveSmallIntegerField(default=32)),
                 ("retires_on", models.DateField(blank=True, null=True)),
                 (
                     "fallback",
@@ -135,6 +278,8 @@ class Migration(migrations.Migration):
                 ("input", models.PositiveBigIntegerField()),
                 ("cached", models.PositiveBigIntegerField()),
                 ("output", models.PositiveBigIntegerField()),
+                ("audio_input", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("search_query", models.PositiveBigIntegerField(default=14000)),
                 (
                     "model",
                     models.ForeignKey(
@@ -189,6 +334,10 @@ class Migration(migrations.Migration):
                 ("content", models.TextField(blank=True, default="")),
                 ("created_at", models.DateTimeField()),
                 ("model", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "thinking",
+                    models.CharField(blank=True, choices=LEVELS, default="", max_length=8),
+                ),
                 (
                     "model_version",
                     models.CharField(blank=True, default="", max_length=64),

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
@@ -51,10 +52,61 @@ class GeminiModelQuerySet(models.QuerySet["GeminiModel"]):
         return chosen
 
 
+def text_alone() -> list[str]:
+    return ["text"]
+
+
 class GeminiModel(models.Model):
+    """A model of Gemini, and the capabilities that a request may ask for."""
+
+    class Modality(models.TextChoices):
+        """A kind of content that a model reads."""
+
+        TEXT = "text"
+        IMAGE = "image"
+        PDF = "pdf", "PDF"
+        AUDIO = "audio"
+
+    class Tool(models.TextChoices):
+        SEARCH = "search"
+        URLS = "urls", "Web pages"
+        CODE = "code"
+
+    class Thinking(models.TextChoices):
+        """A level of thinking, from little to much."""
+
+        MINIMAL = "minimal"
+        LOW = "low"
+        MEDIUM = "medium"
+        HIGH = "high"
+        XHIGH = "xhigh", "Extra high"
+
     name = models.CharField(max_length=64, primary_key=True, help_text="As Gemini calls it.")
+    label = models.CharField(max_length=64, blank=True, help_text="Name for people.")
     tier = models.CharField(max_length=8, choices=tier_choices, default=User.Tier.BASIC)
     is_enabled = models.BooleanField(default=True)
+    is_listed = models.BooleanField(default=True, help_text="In the list of models for clients.")
+    sort = models.PositiveSmallIntegerField(default=100, help_text="The order of the list.")
+    input_limit = models.PositiveIntegerField(default=1_048_576, help_text="Tokens.")
+    output_limit = models.PositiveIntegerField(default=65_536, help_text="Tokens.")
+    modalities = ArrayField(
+        models.CharField(max_length=8, choices=Modality),
+        default=text_alone,
+        help_text="Kinds of content that the model reads.",
+    )
+    thinking_levels = ArrayField(
+        models.CharField(max_length=8, choices=Thinking),
+        default=list,
+        blank=True,
+        help_text="Without a level here, no request names a level.",
+    )
+    default_thinking = models.CharField(max_length=8, choices=Thinking, blank=True)
+    tools = ArrayField(models.CharField(max_length=8, choices=Tool), default=list, blank=True)
+    takes_sampling = models.BooleanField(
+        default=False, help_text="Temperature, top_p and seed have an effect."
+    )
+    image_tokens = models.PositiveIntegerField(default=1_120, help_text="Tokens of a picture.")
+    audio_tokens_per_second = models.PositiveSmallIntegerField(default=32)
     retires_on = models.DateField(null=True, blank=True)
     fallback = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
 
@@ -101,6 +153,10 @@ class ModelPrice(models.Model):
     cached = models.PositiveBigIntegerField()
     # Thinking is charged as output.
     output = models.PositiveBigIntegerField()
+    # Null where audio costs the same as text.
+    audio_input = models.PositiveBigIntegerField(null=True, blank=True)
+    # Micro-USD for a query, not for tokens: Google's price list of 2026-09-20, $14 for a thousand.
+    search_query = models.PositiveBigIntegerField(default=14_000)
 
     class Meta:
         constraints = [

@@ -20,6 +20,7 @@ from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from gemchat.api.text import rfc3339
 from messaging.gemini.base import ErrorCode
+from messaging.models.gemini_models import GeminiModel
 
 # The error code for a fault of the program.
 INTERNAL = "internal"
@@ -194,6 +195,8 @@ class Message(models.Model):
     # All further columns are for replies only.
     # The requested model, and the model version in Gemini's answer.
     model = models.CharField(max_length=64, blank=True, default="")
+    # The level of thinking in the request; empty for the model's own.
+    thinking = models.CharField(max_length=8, choices=GeminiModel.Thinking, blank=True, default="")
     model_version = models.CharField(max_length=64, blank=True, default="")
     attempt = models.PositiveSmallIntegerField(default=0)
     # Attempts before a retry by staff; earlier attempts do not count as tries any more.
