@@ -60,8 +60,13 @@ def plan_for_user(user: "User") -> Plan:
 
 def includes(tier: str, other: str) -> bool:
     """Check whether a tier is another tier, or a higher one."""
+    return other in included_tiers(tier)
+
+
+def included_tiers(tier: str) -> list[str]:
+    """List a tier and the lower tiers."""
     tiers = list(settings.PLANS)
-    return tiers.index(tier) >= tiers.index(other)
+    return tiers[: tiers.index(tier) + 1]
 
 
 def _ceiling(usd: float) -> int:

@@ -102,7 +102,13 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
             return self.create_room(user=user, **fields)
 
     def create_room(
-        self, *, user: User, title: str = "", system_prompt: str = "", temporary: bool = False
+        self,
+        *,
+        user: User,
+        title: str = "",
+        system_prompt: str = "",
+        model: str = "",
+        temporary: bool = False,
     ) -> "Chatroom":
         """Create a room. A room without a title is named after the first exchange."""
         now = timezone.now()
@@ -111,6 +117,7 @@ class ChatroomQuerySet(models.QuerySet["Chatroom"]):
             title=title or DEFAULT_TITLE,
             is_title_given=bool(title),
             system_prompt=system_prompt,
+            model=model,
             created_at=now,
             updated_at=now,
             last_message_at=now,
@@ -212,7 +219,7 @@ class Chatroom(models.Model):
         return self.title == DEFAULT_TITLE and not self.is_title_given
 
     def update_fields(self, **fields: Any) -> None:
-        """Set any of title, pinned, archived and system_prompt, and write no other column.
+        """Set any of title, pinned, archived, system_prompt and model, and write no other column.
 
         Raises DoesNotExist if the room has been deleted in the meantime.
         """

@@ -26,6 +26,7 @@ class ChatroomSerializer(ReadSerializer[Chatroom]):
             "pinned",
             "archived",
             "system_prompt",
+            "model",
             "message_count",
             "temporary",
         ]
@@ -38,10 +39,11 @@ class ChatroomSerializer(ReadSerializer[Chatroom]):
 
 
 class ChangeChatroomSerializer(serializers.Serializer[Any]):
-    """Each field may be left out; an empty system prompt removes the prompt."""
+    """Each field may be left out; an empty system prompt or model removes the room's."""
 
     title = LineField(max_length=100)
     system_prompt = TextField(allow_blank=True, max_length=8_000)
+    model = TextField(allow_blank=True, max_length=64)
     pinned = FlagField()
     archived = FlagField()
 
@@ -49,6 +51,7 @@ class ChangeChatroomSerializer(serializers.Serializer[Any]):
 class OpenChatroomSerializer(serializers.Serializer[Any]):
     title = LineField(required=False, max_length=100)
     system_prompt = TextField(required=False, allow_blank=True, max_length=8_000)
+    model = TextField(required=False, allow_blank=True, max_length=64)
     temporary = FlagField(required=False)
 
 

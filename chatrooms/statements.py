@@ -13,7 +13,7 @@ from gemchat.stores.statements import columns_of
 
 ROWS_SQL = f"SELECT {columns_of(Chatroom, 'chatrooms_chatroom')} FROM chatrooms_chatroom"  # noqa: S608
 OWN_ROOM_SQL = """
-SELECT id, active_leaf FROM chatrooms_chatroom
+SELECT id, active_leaf, model FROM chatrooms_chatroom
 WHERE id = %(room_id)s AND user_id = %(room_user)s AND deleted_at IS NULL
 """
 RECORD_EXCHANGE_SQL = """
@@ -48,7 +48,7 @@ def room_rows_cte() -> str:
 
 
 def own_room_cte(*, is_locked: bool = False) -> str:
-    """Return `id` and `active_leaf` of a user's room; the lock is for an update."""
+    """Return `id`, `active_leaf` and `model` of a user's room; the lock is for an update."""
     return f"{OWN_ROOM_SQL} FOR NO KEY UPDATE" if is_locked else OWN_ROOM_SQL
 
 

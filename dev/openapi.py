@@ -44,6 +44,9 @@ SETTINGS: dict[str, Any] = {
     "POSTPROCESSING_HOOKS": ["gemchat.api.openapi_hooks.add_common_parts"],
 }
 
+# Paths with the slash in the documented form.
+LISTS = {"/api/v1/chatroom/", "/api/v1/model/"}
+
 
 def description() -> str:
     """Build the text of the file. Django must be set up."""
@@ -70,7 +73,7 @@ def add_plain_views(endpoints: list[Any]) -> list[Any]:
     from privacy.api.schema import EXTRA_OPERATIONS as ACCOUNT
 
     found = [
-        (path if path == "/api/v1/chatroom/" else path.rstrip("/"), pattern, method, view)
+        (path if path in LISTS else path.rstrip("/"), pattern, method, view)
         for path, pattern, method, view in endpoints
     ]
     for stand_ins in (BILLING, ACCOUNT, MESSAGING, PROJECT):

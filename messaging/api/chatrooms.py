@@ -59,6 +59,9 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
         """Make a room; a subclass knows billing, and applies the limits of plans."""
         return Chatroom.objects.create_room(user=user, **fields)
 
+    def check_model(self, user: User, fields: dict[str, Any]) -> None:
+        """Check a room's model; a subclass knows the models."""
+
     def list(self, request: Request) -> HttpResponse:
         """Return a bare array; the `Link` header has the next page."""
         archived, limit = list_query(request)["archived"], page_limit(request)
@@ -73,5 +76,7 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
-        room.update_fields(**validated(ChangeChatroomSerializer, request.data, partial=True))
+        fields = validated(ChangeChatroomSerializer, request.data, partial=True)
+        self.check_model(authenticated_user(request), fields)
+        room.update_fields(**fields)
         return Response(ChatroomSerializer.to_json(room))

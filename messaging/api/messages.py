@@ -26,20 +26,20 @@ from gemchat.api.text import UUID
 from messaging.api.chatrooms import ChatroomViewSet
 from messaging.api.serializers import (
     ConversationSerializer,
-    EditSerializer,
     FeedbackSerializer,
     HitSerializer,
     MessageSerializer,
+    ModelChoiceSerializer,
     PromptSerializer,
 )
 from messaging.conversation import actions
 from messaging.conversation.accept import Accepted
+from messaging.conversation.model_choice import require_model
 from messaging.history import branch
 from messaging.history.branch import MessageRow
 from messaging.history.search import find_rooms
 from messaging.models import Message, MessageQuerySet
 from messaging.models.audit import MessagingAction
-from messaging.models.gemini_models import GeminiModel
 
 CURSOR_SALT = "messages"
 
@@ -64,6 +64,7 @@ class ConversationViewSet(ChatroomViewSet):
         return page_response(request, Page(render_json(hits.data), cursor))
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
+        self.check_model(user, fields)
         plan = plan_for_user(user)
         return Chatroom.objects.create_within_limits(
             user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
@@ -77,6 +78,10 @@ class ConversationViewSet(ChatroomViewSet):
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
         return Response(ConversationSerializer.to_json(room))
+
+    def check_model(self, user: User, fields: dict[str, Any]) -> None:
+        if fields.get("model"):
+            require_model(user, fields["model"])
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
@@ -138,8 +143,6 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @idempotent
     def send(self, request: Request, chatroom_id: str) -> Response:
         fields = validated(PromptSerializer, request.data)
-        if model := fields.get("model", ""):
-            GeminiModel.objects.get_for_user(authenticated_user(request), model)
         try:
             accepted = actions.post_message(
                 user=authenticated_user(request), chatroom_id=uuid.UUID(chatroom_id), **fields
@@ -151,15 +154,16 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["post"])
     @idempotent
     def regenerate(self, request: Request, pk: str) -> Response:
+        reply, fields = self.get_object(), validated(ModelChoiceSerializer, request.data)
         return self.accepted(
-            actions.regenerate(reply=self.get_object(), user=authenticated_user(request))
+            actions.regenerate(reply=reply, user=authenticated_user(request), **fields)
         )
 
     @action(detail=True, methods=["post"])
     @idempotent
     def edit(self, request: Request, pk: str) -> Response:
         message = self.get_object()
-        fields = validated(EditSerializer, request.data)
+        fields = validated(PromptSerializer, request.data)
         return self.accepted(
             actions.edit(message=message, user=authenticated_user(request), **fields)
         )

@@ -16,93 +16,23 @@ from chatrooms.serializers import (
 )
 from gemchat.api.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, action, call, describe, query
 from gemchat.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from messaging.api.examples import EVENTS, MARKDOWN, MODEL, PROMPT, QUEUED, REPLY, ROOM
 from messaging.api.export import TemporaryRoom
 from messaging.api.messages import ConversationViewSet, MessageViewSet
+from messaging.api.models import ModelSerializer, ModelViewSet
 from messaging.api.serializers import (
     ConversationSerializer,
-    EditSerializer,
     FeedbackSerializer,
     MessageSerializer,
+    ModelChoiceSerializer,
     PromptSerializer,
 )
 from messaging.api.stream import LONGEST_WAIT_SECONDS, InvalidEventId
 from messaging.conversation.accept import TooManyWaiting
 from messaging.conversation.actions import NotAPrompt, NotAReply
+from messaging.conversation.model_choice import UnsupportedByBackend, UnsupportedByModel
 from messaging.models.gemini_models import ModelNotInPlan, UnknownModel
 from messaging.streaming.live_reads import LIVE_PROBLEMS
-
-ROOM_ID = "01a20791-51b6-758c-a99f-add8631b2fd9"
-PROMPT_ID = "01a20791-51d5-756e-9b4a-041375e2c214"
-REPLY_ID = "01a20791-51d5-756e-9b4a-0414fd212fc7"
-ROOM = {
-    "id": ROOM_ID,
-    "title": "First steps",
-    "user_id": "01a20791-5197-747c-b8b0-04069d27faa6",
-    "created_at": "2026-11-23T08:41:33.877874Z",
-    "updated_at": "2026-11-23T08:41:33.909806Z",
-    "last_message_at": "2026-11-23T08:41:33.909588Z",
-    "pinned": False,
-    "archived": False,
-    "system_prompt": "",
-    "message_count": 2,
-    "temporary": False,
-}
-PROMPT = {
-    "id": PROMPT_ID,
-    "chatroom_id": ROOM_ID,
-    "sender": "user",
-    "content": "Why is the sky blue?",
-    "created_at": "2026-11-23T08:41:33.909588Z",
-    "status": "complete",
-    "parent_id": None,
-    "sibling_ids": [PROMPT_ID],
-    "error": None,
-    "model": None,
-    "usage": None,
-    "context": None,
-    "finish_reason": None,
-    "waiting": None,
-    "feedback": None,
-}
-QUEUED = {
-    **PROMPT,
-    "id": REPLY_ID,
-    "sender": "gemini",
-    "content": "",
-    "created_at": "2026-11-23T08:41:33.909806Z",
-    "status": "queued",
-    "parent_id": PROMPT_ID,
-    "sibling_ids": [REPLY_ID],
-    "model": "gemini-3.5-flash-lite",
-}
-REPLY = {
-    **QUEUED,
-    "content": "Air scatters blue light more than red.",
-    "status": "complete",
-    "usage": {
-        "prompt_tokens": 9,
-        "output_tokens": 8,
-        "cached_tokens": 0,
-        "thinking_tokens": 0,
-    },
-    "context": {"messages": 1, "tokens": 9, "truncated": False},
-    "finish_reason": "stop",
-}
-EVENTS = """id: 1-38
-event: reply.delta
-data: {"text":"Air scatters blue light more than red."}
-
-id: 1-39
-event: reply.completed
-data: {"id":"01a20791-51d5-756e-9b4a-0414fd212fc7","chatroom_id":"01a20791-51b6-758c-a99f-…"}
-
-"""
-MARKDOWN = """# First steps
-
-## You, 2026-11-23 08:41 UTC
-
-Why is the sky blue?
-"""
 
 # Blanks alone are refused, since nothing could match. With an empty query there is no search.
 WORDS = r"^(?:[^\u0000]*[^\s\u0000\u001c-\u001f][^\u0000]*)?$"
@@ -182,12 +112,14 @@ class Export(serializers.Serializer[Any]):
     messages = MessageSerializer(many=True)
 
 
+MODEL_PROBLEMS = [UnknownModel, ModelNotInPlan, UnsupportedByModel, UnsupportedByBackend]
+ROOM_PROBLEMS = [UnknownModel, ModelNotInPlan, UnsupportedByBackend]
 SEND_PROBLEMS = [QuotaExceeded, SendsLimited, CostLimitReached, TextLimitReached, TooManyWaiting]
 
 
 def accepting(operation_id: str, summary: str, **more: Any) -> Any:
     """Describe a call for a new reply: the answer is the same for any prompt."""
-    problems = [*SEND_PROBLEMS, *KEY_PROBLEMS, *more.pop("problems")]
+    problems = [*SEND_PROBLEMS, *MODEL_PROBLEMS, *KEY_PROBLEMS, *more.pop("problems", [])]
     return call(
         operation_id,
         summary,
@@ -233,7 +165,7 @@ describe(
         " no list and no export, and is erased after 24 hours.",
         body=(OpenChatroomSerializer, {"title": "First steps"}),
         answers={201: (ChatroomSerializer, {**ROOM, "last_message_at": None, "message_count": 0})},
-        problems=[RateLimited, ChatroomLimitReached],
+        problems=[RateLimited, ChatroomLimitReached, *ROOM_PROBLEMS],
     ),
     list=call(
         "listChatrooms",
@@ -263,10 +195,11 @@ describe(
     ),
     partial_update=call(
         "changeChatroom",
-        "Change title, system prompt, pinned or archived",
+        "Change title, system prompt, model, pinned or archived",
         parameters=[ID],
         body=(ChangeChatroomSerializer(partial=True), {"pinned": True}),
         answers={200: (ChatroomSerializer, {**ROOM, "pinned": True})},
+        problems=ROOM_PROBLEMS,
     ),
     destroy=call(
         "deleteChatroom",
@@ -296,19 +229,20 @@ describe(
         "Send a prompt; Gemini's reply is made in the background",
         parameters=[ROOM_PARAMETER],
         body=(PromptSerializer, {"prompt": "Why is the sky blue?"}),
-        problems=[UnknownModel, ModelNotInPlan],
     ),
     regenerate=accepting(
         "regenerateReply",
         "Have another reply made to the same prompt",
+        description="By default with the model and the level of the reply.",
         parameters=[ID],
+        body=(ModelChoiceSerializer, {"thinking": "high"}),
         problems=[NotAReply],
     ),
     edit=accepting(
         "editPrompt",
         "Edit a prompt: a new version beside the old, with a new reply",
         parameters=[ID],
-        body=(EditSerializer, {"prompt": "Why is the sky blue by day?"}),
+        body=(PromptSerializer, {"prompt": "Why is the sky blue by day?"}),
         problems=[NotAPrompt],
     ),
     stop=acting(
@@ -330,6 +264,17 @@ describe(
             200: (MessageSerializer, {**REPLY, "feedback": {"rating": 1, "comment": "Clear."}})
         },
         problems=[NotAReply],
+    ),
+)
+
+describe(
+    ModelViewSet,
+    list=call(
+        "listModels",
+        "The models that a request may name",
+        description="In the order of a picker. A model that the plan lacks is in the list, with"
+        " `available` false. The capabilities are those of both the model and this server.",
+        answers={200: (ModelSerializer(many=True), MODEL)},
     ),
 )
 

@@ -8,10 +8,11 @@ from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
 from gemchat.api.fields import NumberChoiceField, TextField
 from gemchat.api.serializers import ReadSerializer
+from messaging.conversation.model_choice import AUTO, ModelChoice
 from messaging.gemini.base import RETRYABLE_CODES
 from messaging.history.excerpts import excerpt
 from messaging.history.search import Hit
-from messaging.models import INTERNAL, Message, Waiting, waiting_of
+from messaging.models import INTERNAL, GeminiModel, Message, Waiting, waiting_of
 
 PROMPT_MAX_CHARACTERS = 32_000
 
@@ -65,6 +66,7 @@ class MessageSerializer(ReadSerializer[Message]):
             "sibling_ids",
             "error",
             "model",
+            "thinking",
             "usage",
             "context",
             "finish_reason",
@@ -74,6 +76,9 @@ class MessageSerializer(ReadSerializer[Message]):
 
     def get_model(self, message: Message) -> str | None:
         return message.model_version or message.model or None
+
+    def get_thinking(self, message: Message) -> str | None:
+        return message.thinking or None
 
     def get_error(self, message: Message) -> Failure | None:
         if not message.error_code:
@@ -141,12 +146,21 @@ class HitSerializer(serializers.Serializer[Any]):
         }
 
 
-class PromptSerializer(serializers.Serializer[Any]):
-    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
+class ModelChoiceSerializer(serializers.Serializer[Any]):
+    """The model and the thinking level of a reply; each may be left out."""
+
     model = TextField(required=False, max_length=64)
+    thinking = serializers.ChoiceField(choices=[AUTO, *GeminiModel.Thinking.values], required=False)
+
+    def validate(self, attrs: Any) -> Any:
+        """Collect both fields as `wanted`."""
+        choice = {name: attrs.pop(name) for name in ("model", "thinking") if name in attrs}
+        return {**attrs, "wanted": ModelChoice(**choice)}
 
 
-class EditSerializer(serializers.Serializer[Any]):
+class PromptSerializer(ModelChoiceSerializer):
+    """A prompt to send, or a new wording of a prompt."""
+
     prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
 
 

@@ -6,11 +6,13 @@ from chatrooms.models import DEFAULT_TITLE
 from gemchat.api.text import UUID
 from messaging.api.export import export
 from messaging.api.messages import ConversationViewSet, MessageViewSet
+from messaging.api.models import ModelViewSet
 from messaging.api.stream import message, stream
 
 router = SimpleRouter()
 router.trailing_slash = "/?"
 router.register("chatroom", ConversationViewSet, basename="chatroom")
+router.register("model", ModelViewSet, basename="model")
 router.register("message", MessageViewSet, basename="message")
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota
-from billing.plans import plan_for_user
+from billing.plans import included_tiers, plan_for_user
 from billing.quota import Quota
 from billing.statements import reserve_cte, reserve_params
 from chatrooms.models import Chatroom
@@ -46,12 +46,13 @@ class NewerMessageExists(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptPrompt:
-    """A prompt of a user to a room. Without a model the default model replies."""
+    """A prompt of a user to a room. Without a model the room's model replies."""
 
     user: User
     chatroom_id: uuid.UUID
     prompt: str
     model: str = ""
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ EXCHANGE_SQL = {
     "status": "row.status",
     "content": "row.content",
     "created_at": "%(room_now)s",
-    "model": "row.model",
+    "model": "CASE row.sender WHEN 'gemini' THEN open_room.model ELSE '' END",
+    "thinking": "row.thinking",
     "resend_at": "row.resend_at",
     "quota_day": "row.quota_day",
 }
@@ -85,7 +87,8 @@ ACCEPT_PROMPT_SQL = """
 WITH own_room AS (
     {own_room}
 ), room AS (
-    SELECT active_leaf, coalesce(active_leaf > %(message)s, false) AS is_overtaken,
+    SELECT active_leaf, {model} AS model,
+        coalesce(active_leaf > %(message)s, false) AS is_overtaken,
         %(waiting)s > 0 AND %(waiting)s <= (
             SELECT count(*) FROM (
                 SELECT FROM messaging_message
@@ -102,20 +105,29 @@ WITH own_room AS (
     {insert}
     FROM slot, open_room, (VALUES
         (%(message)s, NULL, 'user', 'complete', %(prompt)s, '', NULL, NULL),
-        (%(room_leaf)s, %(message)s, 'gemini', 'queued', '', %(model)s, %(resend_at)s,
+        (%(room_leaf)s, %(message)s, 'gemini', 'queued', '', %(thinking)s, %(resend_at)s,
             %(quota_day)s)
-    ) AS row (id, parent_id, sender, status, content, model, resend_at, quota_day)
+    ) AS row (id, parent_id, sender, status, content, thinking, resend_at, quota_day)
 ), activated AS (
     {record_exchange}
 )
-SELECT active_leaf, is_overtaken, is_full, (SELECT used FROM slot) FROM room
+SELECT active_leaf, model, is_overtaken, is_full, (SELECT used FROM slot) FROM room
 """
+
+
+# The model of the request, or the room's if the plan and the table offer it, or the server's.
+MODEL_SQL = """
+coalesce(nullif(%(model)s, ''), CASE WHEN own_room.model <> '' THEN (
+    SELECT name FROM messaging_geminimodel AS offered
+    WHERE name = own_room.model AND is_enabled AND tier = ANY(%(tiers)s)
+) END, %(server_model)s)"""
 
 
 @cache
 def accept_prompt_sql() -> str:
     return ACCEPT_PROMPT_SQL.format(
         own_room=own_room_cte(is_locked=True),
+        model=MODEL_SQL,
         reserve=reserve_cte(source="open_room"),
         insert=insert_into(Message, EXCHANGE_SQL),
         record_exchange=record_exchange_cte(source="slot"),
@@ -132,7 +144,9 @@ def accept_prompt(send: AcceptPrompt, *, after: uuid.UUID | None = None) -> Acce
     plan, now = plan_for_user(send.user), timezone.now()
     room = Chatroom(id=send.chatroom_id, user=send.user)
     message = new_prompt(room=room, parent_id=None, content=send.prompt, at=now, after=after)
-    reply = new_reply(message=message, model=send.model, day=now.date(), at=now)
+    reply = new_reply(
+        message=message, day=now.date(), at=now, model=send.model, thinking=send.thinking
+    )
     values: dict[str, Any] = {
         **reserve_params(user=send.user, now=now, text_bytes=text_bytes(send.prompt)),
         **own_room_params(chatroom_id=send.chatroom_id, user_id=send.user.pk),
@@ -140,13 +154,16 @@ def accept_prompt(send: AcceptPrompt, *, after: uuid.UUID | None = None) -> Acce
         "waiting": plan.waiting_replies,
         "message": message.pk,
         "prompt": send.prompt,
-        "model": reply.model,
+        "model": send.model,
+        "thinking": reply.thinking,
+        "tiers": included_tiers(send.user.tier),
+        "server_model": settings.GEMINI_MODEL,
         "resend_at": reply.resend_at,
     }
     rows = fetch(accept_prompt_sql(), values)
     if not rows:
         raise Chatroom.DoesNotExist
-    [(message.parent_id, is_overtaken, is_full, used)] = rows
+    [(message.parent_id, reply.model, is_overtaken, is_full, used)] = rows
     if is_overtaken:
         raise NewerMessageExists
     if is_full:
@@ -186,7 +203,13 @@ def new_prompt(
 
 
 def new_reply(
-    *, message: Message, model: str, day: date, at: datetime, after: uuid.UUID | None = None
+    *,
+    message: Message,
+    day: date,
+    at: datetime,
+    model: str = "",
+    thinking: str = "",
+    after: uuid.UUID | None = None,
 ) -> Message:
     """Make a queued reply, with a slot of the quota of `day`.
 
@@ -200,6 +223,7 @@ def new_reply(
         sender=Message.Sender.GEMINI,
         status=Message.Status.QUEUED,
         model=model or settings.GEMINI_MODEL,
+        thinking=thinking,
         created_at=at,
         resend_at=at + resend_after(),
         quota_day=day,

@@ -26,10 +26,10 @@ from messaging.conversation.accept import (
     new_reply,
     text_bytes,
 )
+from messaging.conversation.model_choice import NO_CHOICE, ModelChoice, choose, choose_again
 from messaging.conversation.titles import title_unanswered_room
 from messaging.history import branch
 from messaging.models import Message
-from messaging.models.gemini_models import GeminiModel, ModelNotInPlan, UnknownModel
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
 from messaging.streaming.buffer import Position, publish_end, publish_stop
 
@@ -46,13 +46,22 @@ class NotAPrompt(DomainError):
     status = 409
 
 
-def post_message(*, user: User, chatroom_id: uuid.UUID, prompt: str, model: str = "") -> Accepted:
+def post_message(
+    *, user: User, chatroom_id: uuid.UUID, prompt: str, wanted: ModelChoice = NO_CHOICE
+) -> Accepted:
     """Store a prompt at the end of the active branch, and a reply as `queued`.
 
-    Raises Chatroom.DoesNotExist for another user's room, TooManyWaiting, and the error of a reached
-    limit of the plan.
+    Raises Chatroom.DoesNotExist for another user's room, the errors of `choose`, TooManyWaiting,
+    and the error of a reached limit of the plan.
     """
-    send = AcceptPrompt(user=user, chatroom_id=chatroom_id, prompt=prompt, model=model)
+    choice = choose(user=user, chatroom_id=chatroom_id, wanted=wanted)
+    send = AcceptPrompt(
+        user=user,
+        chatroom_id=chatroom_id,
+        prompt=prompt,
+        model=choice.model,
+        thinking=choice.thinking,
+    )
     try:
         accepted = accept_prompt(send)
     except NewerMessageExists:
@@ -76,21 +85,25 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
     return DailyQuota.objects.reserve(user=user, text_bytes=text_bytes(prompt))
 
 
-def regenerate(*, user: User, reply: Message) -> Accepted:
-    """Add another reply to the same prompt by the same model, and activate the reply.
+def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -> Accepted:
+    """Add another reply to the same prompt, by the same model by default; activate the reply.
 
-    Raises NotAReply for a prompt, and the errors of `reserve`.
+    Raises NotAReply for a prompt, and the errors of `choose_again` and `reserve`.
     """
     if not reply.is_reply:
         raise NotAReply
+    choice = choose_again(user=user, wanted=wanted, former=choice_of(reply))
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
         quota = reserve(user=user)
         message = Message.objects.get(children=reply)
-        model = same_model_if_allowed(user, reply.model)
-        after = newest_id(room, variant=reply)
         variant = new_reply(
-            message=message, model=model, day=quota.day, at=timezone.now(), after=after
+            message=message,
+            day=quota.day,
+            at=timezone.now(),
+            model=choice.model,
+            thinking=choice.thinking,
+            after=newest_id(room, variant=reply),
         )
         Message.objects.bulk_create([variant])
         activate(room=room, variant=variant, leaf=variant, added=1)
@@ -99,13 +112,16 @@ def regenerate(*, user: User, reply: Message) -> Accepted:
     return Accepted(message, variant, quota)
 
 
-def edit(*, user: User, message: Message, prompt: str) -> Accepted:
-    """Add another wording of a prompt with a reply, and activate the wording.
+def edit(*, user: User, message: Message, prompt: str, wanted: ModelChoice = NO_CHOICE) -> Accepted:
+    """Add another wording of a prompt with a reply, by the first reply's model by default.
 
-    The old branch stays. Raises NotAPrompt for a reply, and the errors of `reserve`.
+    The wording becomes active, and the old branch stays. Raises NotAPrompt for a reply, and the
+    errors of `choose_again` and `reserve`.
     """
     if message.is_reply:
         raise NotAPrompt
+    first = message.children.order_by("id").first()
+    choice = choose_again(user=user, wanted=wanted, former=choice_of(first) if first else NO_CHOICE)
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
         quota = reserve(user=user, prompt=prompt)
@@ -117,9 +133,9 @@ def edit(*, user: User, message: Message, prompt: str) -> Accepted:
             at=now,
             after=newest_id(room, variant=message),
         )
-        first = message.children.order_by("id").first()
-        model = same_model_if_allowed(user, first.model if first else "")
-        reply = new_reply(message=wording, model=model, day=quota.day, at=now)
+        reply = new_reply(
+            message=wording, day=quota.day, at=now, model=choice.model, thinking=choice.thinking
+        )
         Message.objects.bulk_create([wording, reply])
         activate(room=room, variant=wording, leaf=reply, added=2)
         transaction.on_commit(partial(enqueue_reply, reply.pk))
@@ -133,12 +149,8 @@ def newest_id(room: Chatroom, *, variant: Message) -> uuid.UUID:
     return max(filter(None, [room.active_leaf, *variant.sibling_ids]))
 
 
-def same_model_if_allowed(user: User, name: str) -> str:
-    """Return the model of the first request, if the user's plan still has the model."""
-    try:
-        return GeminiModel.objects.get_for_user(user, name).name
-    except (UnknownModel, ModelNotInPlan):
-        return ""
+def choice_of(reply: Message) -> ModelChoice:
+    return ModelChoice(model=reply.model, thinking=reply.thinking)
 
 
 def select(*, user: User, message: Message) -> Message:

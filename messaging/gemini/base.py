@@ -40,12 +40,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request for a reply. `contents` ends with the prompt; `system` may be empty."""
+    """A request for a reply. `contents` ends with the prompt; `system` may be empty.
+
+    `thinking` is a level; empty for a request without a level.
+    """
 
     model: str
     system: str
     contents: tuple[Content, ...]
     max_output_tokens: int
+    thinking: str = ""
 
     def without_system_role(self) -> "Request":
         """Return the request with the instructions as the first turn of the user."""
@@ -234,7 +238,11 @@ class Backend:
     """Streams a reply in a single try; `stream_reply` has the retries and the deadlines.
 
     A subclass takes no arguments. Each process has a single instance for many threads.
+    `capabilities` names the abilities beyond a text: `models` for a choice of model, `thinking` for
+    levels, and the names of `GeminiModel.Tool` and `GeminiModel.Modality`.
     """
+
+    capabilities: frozenset[str] = frozenset()
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         """Pass each delta to `on_delta` at once, and return the end of the answer.

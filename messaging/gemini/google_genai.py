@@ -35,6 +35,8 @@ _opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 class Backend(BaseBackend):
     """A single try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
+    capabilities = frozenset({"models", "thinking"})
+
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         answer = StreamAccumulator(request, on_delta)
         failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
@@ -68,12 +70,18 @@ async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chun
         config={
             "system_instruction": request.system or None,
             "max_output_tokens": request.max_output_tokens,
+            # A level alone: with a budget beside the level, Gemini refuses the request.
+            "thinking_config": _thinking(request),
             "automatic_function_calling": {"disable": True},
             # Off: a continuation would append a second generation to the first.
             "automatic_continuation": False,
         },
     ):
         yield _chunk(response)
+
+
+def _thinking(request: Request) -> Any:
+    return {"thinking_level": request.thinking.upper()} if request.thinking else None
 
 
 def _chunk(response: types.GenerateContentResponse) -> Chunk:

@@ -38,6 +38,9 @@ _clients: PerProcess[GenerativeServiceClient] = PerProcess()
 class Backend(BaseBackend):
     """A try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
+    # The SDK knows no levels of thinking.
+    capabilities = frozenset({"models"})
+
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         client = _client()
 

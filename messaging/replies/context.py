@@ -10,7 +10,7 @@ from chatrooms.models import Chatroom
 from messaging.gemini import Content, Request, TextPart
 from messaging.history import branch
 from messaging.history.branch import ContextRow
-from messaging.models import Message
+from messaging.models import GeminiModel, Message
 
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of the messages before the prompt.
@@ -35,12 +35,19 @@ class Context:
     def characters(self) -> int:
         return len(self.system) + sum(len(content.text) for content in self.contents)
 
-    def request(self, model: str) -> Request:
+    def request(self, reply: Message, model: GeminiModel | None) -> Request:
+        """Make the request; the model's limits apply, and a level that it lacks is left out.
+
+        The model may be another than the send's: the send's model may have retired.
+        """
+        most = settings.GEMINI_MAX_OUTPUT_TOKENS
+        has_level = model is not None and reply.thinking in model.thinking_levels
         return Request(
-            model=model,
+            model=reply.model,
             system=self.system,
             contents=self.contents,
-            max_output_tokens=settings.GEMINI_MAX_OUTPUT_TOKENS,
+            max_output_tokens=min(most, model.output_limit) if model else most,
+            thinking=reply.thinking if has_level else "",
         )
 
 

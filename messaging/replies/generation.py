@@ -12,7 +12,7 @@ from django.utils import timezone
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.gemini import Cancelled, Completion, Delta, GeminiError, stream_reply
 from messaging.history.branch import ContextRow
-from messaging.models import INTERNAL, Message
+from messaging.models import INTERNAL, GeminiModel, Message
 from messaging.models.gemini_models import PricedModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
@@ -70,16 +70,20 @@ def _run_attempt(
         return Ending(Message.Status.FAILED, INTERNAL, INTERNAL_DETAIL)
     if priced:
         reply.model = priced.name
+    model = priced.model if priced else None
     budget = settings.GEMINI_CONTEXT_TOKENS
-    ending = _call_gemini(reply, running, build_context(reply, newest, budget_tokens=budget))
+    if model:
+        budget = min(budget, model.input_limit)
+    ending = _call_gemini(reply, running, model, build_context(reply, newest, budget_tokens=budget))
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
-        ending = _call_gemini(
-            reply, running, build_context(reply, newest, budget_tokens=budget // 2)
-        )
+        half = build_context(reply, newest, budget_tokens=budget // 2)
+        ending = _call_gemini(reply, running, model, half)
     return replace(ending, priced=priced)
 
 
-def _call_gemini(reply: Message, running: RunningReply, context: Context) -> Ending:
+def _call_gemini(
+    reply: Message, running: RunningReply, model: GeminiModel | None, context: Context
+) -> Ending:
     reply.context_messages = len(context.contents)
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
@@ -95,7 +99,7 @@ def _call_gemini(reply: Message, running: RunningReply, context: Context) -> End
             show_wait(reply, error, seconds)
 
     try:
-        request = context.request(reply.model)
+        request = context.request(reply, model)
         completion = stream_reply(
             request, cancelled=running.cancellation, on_delta=on_delta, on_wait=on_wait
         )

@@ -14,6 +14,7 @@ from chatrooms.models import Chatroom
 from gemchat.stores.uuid7 import uuid7_at
 from messaging.conversation.accept import new_prompt, new_reply
 from messaging.models import GeminiModel, Message
+from tests.support.fakes.gemini import FakeGemini
 from tests.support.messaging.rooms import complete, exchange, make_room, url_of
 
 
@@ -203,7 +204,7 @@ def test_unknown_model_is_unprocessable(alice: User, alice_api: APIClient) -> No
 
 
 def test_model_of_pro_is_not_for_basic(
-    alice: User, alice_api: APIClient, carol: User, carol_api: APIClient
+    alice: User, alice_api: APIClient, carol: User, carol_api: APIClient, gemini: FakeGemini
 ) -> None:
     GeminiModel.objects.create(name="gemini-best", tier="pro")
     wish = {"prompt": "Hello", "model": "gemini-best"}

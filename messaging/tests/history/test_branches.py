@@ -10,6 +10,7 @@ from accounts.models import User
 from billing.models import DailyQuota
 from chatrooms.models import Chatroom
 from messaging.models import GeminiModel, Message
+from tests.support.fakes.gemini import FakeGemini
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import complete, exchange, make_room, url_of
 
@@ -65,7 +66,9 @@ def test_edited_prompt_opens_a_branch_and_the_old_one_stays(
     assert shown(carol_api, room) == ["Q1", "A1", "Q2", "A2"]
 
 
-def test_model_is_kept_as_long_as_the_plan_has_it(carol: User, carol_api: APIClient) -> None:
+def test_model_is_kept_as_long_as_the_plan_has_it(
+    carol: User, carol_api: APIClient, gemini: FakeGemini
+) -> None:
     GeminiModel.objects.create(name="gemini-best", tier="pro")
     room = make_room(carol)
     sent = carol_api.post(url_of(room), {"prompt": "Q", "model": "gemini-best"}).json()["data"]

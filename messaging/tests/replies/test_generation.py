@@ -12,6 +12,7 @@ from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
 from gemchat.stores.redis import client
 from messaging.conversation import actions
+from messaging.conversation.model_choice import ModelChoice
 from messaging.models import GeminiModel, Message
 from messaging.replies.claims import claim_reply
 from messaging.replies.generation import MAX_ATTEMPTS, strip_unstorable
@@ -77,7 +78,7 @@ def test_retired_model_is_replaced_by_its_fallback(alice: User, gemini: FakeGemi
     GeminiModel.objects.create(name="gemini-old", retires_on=timezone.now().date(), fallback=newer)
     room = make_room(alice)
     accepted = actions.post_message(
-        user=alice, chatroom_id=room.pk, prompt="Hello", model="gemini-old"
+        user=alice, chatroom_id=room.pk, prompt="Hello", wanted=ModelChoice(model="gemini-old")
     )
 
     run(accepted.reply)

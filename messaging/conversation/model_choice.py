@@ -1,0 +1,114 @@
+"""The choice of a model and a thinking level for a reply, before the quota is used."""
+
+import uuid
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from accounts.models import User
+from billing.plans import includes
+from chatrooms.models import Chatroom
+from gemchat.api.errors import DomainError
+from messaging.gemini import get_backend
+from messaging.models import GeminiModel
+
+# A request with this level names no level to Gemini.
+AUTO = "auto"
+
+
+class UnsupportedByModel(DomainError):
+    code = "unsupported_by_model"
+    message = "The model cannot do this. `GET /model/` lists the capabilities of each model."
+    status = 422
+
+
+class UnsupportedByBackend(DomainError):
+    code = "unsupported_by_backend"
+    message = "This server's connection to Gemini cannot do this."
+    status = 422
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """The fields `model` and `thinking` of a request; empty for a field left out."""
+
+    model: str = ""
+    thinking: str = ""
+
+
+NO_CHOICE = ModelChoice()
+
+
+def require_model(user: User, name: str) -> GeminiModel:
+    """Return a model that a request names.
+
+    Raises UnknownModel, ModelNotInPlan, and UnsupportedByBackend for the offline backend.
+    """
+    model = GeminiModel.objects.get_for_user(user, name)
+    if "models" not in get_backend().capabilities:
+        raise UnsupportedByBackend("This server has no Gemini API key. Leave `model` out.")
+    return model
+
+
+def require_thinking(model: GeminiModel | None, level: str) -> str:
+    """Return the level of a request as a level for Gemini; empty for AUTO.
+
+    Raises UnsupportedByBackend and UnsupportedByModel. None is a model outside the table.
+    """
+    if level in ("", AUTO):
+        return ""
+    if "thinking" not in get_backend().capabilities:
+        raise UnsupportedByBackend(
+            "This server's connection to Gemini takes no thinking level. Leave `thinking` out."
+        )
+    levels = model.thinking_levels if model else []
+    if level not in levels:
+        offered = f"Choose one of {', '.join(levels)}." if levels else "Leave `thinking` out."
+        raise UnsupportedByModel(f"The model does not have the thinking level {level}. {offered}")
+    return level
+
+
+def choose(*, user: User, chatroom_id: uuid.UUID, wanted: ModelChoice) -> ModelChoice:
+    """Check the choice of a send; a level without a model is checked with the room's model.
+
+    Without both fields there is no query: the send itself takes the room's model.
+    """
+    model = require_model(user, wanted.model) if wanted.model else None
+    if wanted.thinking in ("", AUTO):
+        return ModelChoice(model=wanted.model)
+    if model is None:
+        model = default_model(user=user, chatroom_id=chatroom_id)
+    return ModelChoice(
+        model=model.name if model else "", thinking=require_thinking(model, wanted.thinking)
+    )
+
+
+def choose_again(*, user: User, wanted: ModelChoice, former: ModelChoice) -> ModelChoice:
+    """Check the choice of a variant; a field left out is as in the former reply.
+
+    A former model that the plan or the table no longer offers becomes the server's default. A
+    former level that the model lacks is dropped.
+    """
+    model = require_model(user, wanted.model) if wanted.model else _offered(user, former.model)
+    name, model = model.name if model else "", model or _server_default()
+    if wanted.thinking:
+        return ModelChoice(model=name, thinking=require_thinking(model, wanted.thinking))
+    is_offered = model is not None and former.thinking in model.thinking_levels
+    return ModelChoice(model=name, thinking=former.thinking if is_offered else "")
+
+
+def default_model(*, user: User, chatroom_id: uuid.UUID) -> GeminiModel | None:
+    """Return the model of a send without a model, as the statement of the send chooses."""
+    rooms = Chatroom.objects.owned_by(user).filter(pk=chatroom_id)
+    name = rooms.values_list("model", flat=True).first()
+    return (_offered(user, name) if name else None) or _server_default()
+
+
+def _offered(user: User, name: str) -> GeminiModel | None:
+    model = GeminiModel.objects.filter(name=name, is_enabled=True).first()
+    return model if model and includes(user.tier, model.tier) else None
+
+
+def _server_default() -> GeminiModel | None:
+    """Return GEMINI_MODEL, for every plan; None outside the table."""
+    return GeminiModel.objects.filter(name=settings.GEMINI_MODEL).first()
