@@ -48,6 +48,7 @@ from tests.support.fakes.gemini_messages import (
     dump,
     error_body,
     messages_of,
+    refusal_of,
     whole_answer,
     with_enums,
 )
@@ -238,7 +239,8 @@ class _Connection(asyncio.Protocol):
             self._send_whole(200, dump({"totalTokens": count_tokens(json.dumps(received.body))}))
         else:
             streamed = match[3] == "streamGenerateContent"
-            await self._answer(received, self._fake.answer_to(received), streamed=streamed)
+            answer = refusal_of(received) or self._fake.answer_to(received)
+            await self._answer(received, answer, streamed=streamed)
         received.ended_at = received.ended_at or time.monotonic()
 
     async def _answer(self, received: Received, answer: Answer, *, streamed: bool) -> None:

@@ -23,6 +23,7 @@ _STATUS_NAMES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_LEVELS = {"MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"}
 DIRECTIVE = re.compile(r"\[\[gemini (.*)\]\]", re.DOTALL)
 MODEL_PATH = re.compile(r"/(v1|v1beta)/models/([^:/?]+):(\w+)")
 
@@ -167,6 +168,21 @@ class Array(Form):
         sent = self._separator + dump(message, indent=2).encode()
         self._separator = b",\r\n"
         return sent
+
+
+def refusal_of(received: Received) -> Answer | None:
+    """The answer to a request that Gemini would refuse; None for a valid request."""
+    body = received.body
+    thinking = body.get("generationConfig", {}).get("thinkingConfig", {})
+    # As Google's JSON: both spellings of a name. The SDK sends the second.
+    level = thinking.get("thinkingLevel", thinking.get("thinking_level"))
+    if level is not None and level not in _LEVELS:
+        return Answer(status=400, error_message=f"Unknown thinking level {level}.")
+    if level is not None and {"thinkingBudget", "thinking_budget"} & thinking.keys():
+        return Answer(status=400, error_message="Set a thinking level or a budget, not both.")
+    if body.get("contents", [{}])[-1].get("role") == "model":
+        return Answer(status=400, error_message="The last turn must be the user's.")
+    return None
 
 
 def messages_of(received: Received, answer: Answer) -> Iterator[dict[str, Any]]:
