@@ -61,6 +61,7 @@ def test_list_is_a_bare_array_of_rooms(url: str, alice: User, alice_api: APIClie
         "pinned": False,
         "archived": False,
         "system_prompt": "Be brief.",
+        "model": "",
         "message_count": 0,
         "temporary": False,
     }

@@ -66,7 +66,7 @@ def test_own_room_is_the_one_that_the_orm_finds(alice: User, bob: User) -> None:
     room = Chatroom.objects.create_room(user=alice)
     own = own_room_params(chatroom_id=room.pk, user_id=alice.pk)
 
-    assert fetch(own_room_cte(is_locked=True), own) == [(room.pk, None)]
+    assert fetch(own_room_cte(is_locked=True), own) == [(room.pk, None, "")]
     assert fetch(own_room_cte(), {**own, "room_user": bob.pk}) == []
     assert fetch(lock_room_cte(), own) == [(room.pk,)]
     Chatroom.objects.all().mark_deleted(now=timezone.now())
