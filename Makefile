@@ -22,6 +22,7 @@ help:
 	@echo "make bench         every figure beside a control's; half an hour (ARGS=--trial)"
 	@echo "                   ARGS=calls, first-token, idle-streams or startup: that part alone"
 	@echo "                   ARGS=replies: what a reply costs, in time, CPU and memory"
+	@echo "                   ARGS=context: how often the prefix of a long chat changes"
 	@echo "                   ARGS=scale: what calls cost with a million messages"
 	@echo "                   ARGS=back-office: what its pages cost with 5 million messages"
 	@echo "                   ARGS=attacks: what one hostile user costs another"

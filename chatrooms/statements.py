@@ -23,9 +23,12 @@ UPDATE chatrooms_chatroom SET active_leaf = %(room_leaf)s,
 FROM {source} WHERE chatrooms_chatroom.id = %(room_id)s
 """
 CALIBRATE_SQL = """
-UPDATE chatrooms_chatroom SET characters_per_token = %(room_characters_per_token)s
-FROM {source} WHERE chatrooms_chatroom.id = %(room_id)s
-    AND %(room_characters_per_token)s::float8 IS NOT NULL
+UPDATE chatrooms_chatroom SET context_from = %(room_context_from)s,
+    characters_per_token = coalesce(%(room_characters_per_token)s, characters_per_token)
+FROM {source} WHERE chatrooms_chatroom.id = %(room_id)s AND (
+    %(room_characters_per_token)s::float8 IS NOT NULL
+    OR context_from IS DISTINCT FROM %(room_context_from)s::uuid
+)
 """
 # The rooms of the list, as in `Chatroom.objects.for_list`, and the order of the list.
 LISTED_SQL = """
@@ -71,14 +74,24 @@ def record_exchange_params(*, leaf: uuid.UUID, added: int, at: datetime) -> dict
 
 
 def calibrate_cte(*, source: str) -> str:
-    """Store the characters per token of a room, unless the value is NULL."""
+    """Store the start of a room's context, and the characters per token unless NULL.
+
+    A room with the same values is not written again.
+    """
     return CALIBRATE_SQL.format(source=source)
 
 
 def calibrate_params(
-    *, chatroom_id: uuid.UUID, characters_per_token: float | None
+    *,
+    chatroom_id: uuid.UUID,
+    characters_per_token: float | None,
+    context_from: uuid.UUID | None,
 ) -> dict[str, Any]:
-    return {"room_id": chatroom_id, "room_characters_per_token": characters_per_token}
+    return {
+        "room_id": chatroom_id,
+        "room_characters_per_token": characters_per_token,
+        "room_context_from": context_from,
+    }
 
 
 def titled_cte() -> str:

@@ -1,5 +1,6 @@
 """The statements of chatrooms do what the ORM does."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -53,13 +54,34 @@ def test_exchange_is_what_the_orm_stores(alice: User) -> None:
 
 
 @pytest.mark.parametrize("characters", [3.5, None])
-def test_calibration_is_what_the_orm_stores(alice: User, characters: float | None) -> None:
+@pytest.mark.parametrize("start", [uuid7(), None])
+def test_calibration_is_what_the_orm_stores(
+    alice: User, characters: float | None, start: uuid.UUID | None
+) -> None:
     room = Chatroom.objects.create_room(user=alice)
-    values = calibrate_params(chatroom_id=room.pk, characters_per_token=characters)
+    Chatroom.objects.update(context_from=uuid7())
+    Chatroom.objects.create_room(user=alice)
+    values = calibrate_params(
+        chatroom_id=room.pk, characters_per_token=characters, context_from=start
+    )
 
     _, rows = rolled_back(lambda: execute(calibrate_cte(source=ONE_ROW), values), Chatroom)
 
-    assert [row["characters_per_token"] for row in rows["Chatroom"]] == [characters or 4.0]
+    def by_orm() -> None:
+        own = Chatroom.objects.filter(pk=room.pk)
+        own.update(characters_per_token=characters or 4.0, context_from=start)
+
+    assert rows == rolled_back(by_orm, Chatroom)[1]
+
+
+def test_calibration_without_a_change_writes_nothing(alice: User) -> None:
+    room = Chatroom.objects.create_room(user=alice)
+    values = calibrate_params(chatroom_id=room.pk, characters_per_token=None, context_from=None)
+
+    with connection.cursor() as cursor:
+        cursor.execute(calibrate_cte(source=ONE_ROW), values)
+
+        assert cursor.rowcount == 0
 
 
 def test_own_room_is_the_one_that_the_orm_finds(alice: User, bob: User) -> None:

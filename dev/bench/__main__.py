@@ -10,6 +10,7 @@ from importlib import import_module
 PARTS = ("calls", "first-token", "idle-streams", "startup")
 MODULES = {
     "replies": "replies",
+    "context": "context",
     "scale": "scale",
     "back-office": "back_office",
     "attacks": "attacks",

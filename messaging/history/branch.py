@@ -83,6 +83,7 @@ class MessageRow(Columns):
 class ContextRow(NamedTuple):
     """A message in the form for Gemini."""
 
+    id: uuid.UUID
     parent_id: uuid.UUID | None
     content: str
 

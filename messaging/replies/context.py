@@ -1,6 +1,12 @@
-"""The context of a prompt for Gemini: the newest whole turns within a budget."""
+"""The context of a prompt for Gemini: the newest whole turns within a budget.
 
-from collections.abc import Sequence
+Gemini charges a tenth for input that begins as an earlier request did. So the context starts at the
+same message for many requests: a cut leaves space for turns to come, and `Chatroom.context_from`
+stores the first message after the cut.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +21,9 @@ from messaging.models import GeminiModel, Message
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of the messages before the prompt.
 CONTEXT_SQL = branch.context_sql(limit=PAGE + 1)
+# The part of the budget that a cut leaves. The rest is for turns to come, and for the drift of the
+# estimates: the room's characters per token change with each answer.
+CUT_SHARE = 0.6
 # Tokens of the wire format for each message.
 TOKENS_PER_MESSAGE = 4
 SMALLEST_CHARACTERS_PER_TOKEN, LARGEST_CHARACTERS_PER_TOKEN = 0.5, 10.0
@@ -24,12 +33,19 @@ CALIBRATION_WEIGHT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The contents within the budget, and figures for the reply. `tokens` is an estimate."""
+    """The contents within the budget, and figures for the reply. `tokens` is an estimate.
+
+    `start` is the id of the first message, or None where the branch is sent from the root.
+    """
 
     system: str
     contents: tuple[Content, ...]
     tokens: int
-    truncated: bool
+    start: uuid.UUID | None
+
+    @property
+    def truncated(self) -> bool:
+        return self.start is not None
 
     @property
     def characters(self) -> int:
@@ -54,41 +70,55 @@ class Context:
 def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens: int) -> Context:
     """Build the context of a reply. `newest` holds the rows of CONTEXT_SQL.
 
-    The context always has the room's system prompt and the newest prompt. As many whole turns as
-    the budget holds come before the newest prompt. A turn without reply text (failed, or stopped at
-    once) is left out: two prompts would follow each other.
+    The context always has the room's system prompt and the newest prompt. The turns before the
+    newest prompt start at `context_from` of the room, or at the root if `context_from` is not on
+    the branch. Turns over the budget cut the context to CUT_SHARE of the budget. A turn without
+    reply text (failed, or stopped at once) is left out: two prompts would follow each other.
     """
     room = reply.chatroom
-    *page, prompt = newest
-    contents = [as_content("user", prompt)]
-    tokens = estimate_tokens(room.system_prompt, room) + estimate_tokens(prompt.content, room)
-    while page:
-        older = page[0].parent_id
-        for asked, answered in reversed(whole_turns(page)):
-            cost = estimate_tokens(asked.content, room) + estimate_tokens(answered.content, room)
-            if tokens + cost > budget_tokens:
-                return Context(room.system_prompt, tuple(contents), tokens, truncated=True)
-            tokens += cost
-            contents[:0] = [as_content("user", asked), as_content("model", answered)]
-        page = branch.context_rows(older, limit=PAGE) if older else []
-    return Context(room.system_prompt, tuple(contents), tokens, truncated=False)
+    *page, start = newest
+    contents = [as_content("user", start)]  # newest first
+    tokens = estimate_tokens(room.system_prompt, room) + estimate_tokens(start.content, room)
+    cut = start, len(contents), tokens
+    for asked, answered in turns_before(start, page, first=room.context_from):
+        if answered.content:
+            tokens += estimate_tokens(asked.content, room) + estimate_tokens(answered.content, room)
+            if tokens > budget_tokens:
+                start, count, tokens = cut
+                del contents[count:]
+                break
+            contents += [as_content("model", answered), as_content("user", asked)]
+            if tokens <= CUT_SHARE * budget_tokens:
+                cut = asked, len(contents), tokens
+        start = asked
+    return Context(
+        room.system_prompt,
+        tuple(reversed(contents)),
+        tokens,
+        start=start.id if start.parent_id else None,
+    )
+
+
+def turns_before(
+    prompt: ContextRow, page: list[ContextRow], *, first: uuid.UUID | None
+) -> Iterator[tuple[ContextRow, ContextRow]]:
+    """Yield the turns before a prompt, newest first, back to the message `first` or the root.
+
+    A page starts with a prompt and ends with a reply. `page` has the newest messages, and further
+    pages are read only when the caller needs the turns.
+    """
+    start = prompt
+    while start.id != first and start.parent_id:
+        page = page or branch.context_rows(start.parent_id, limit=PAGE)
+        if not page:
+            return  # The room has been erased in the meantime.
+        answered, start = page.pop(), page.pop()
+        yield start, answered
 
 
 def as_content(role: Literal["user", "model"], row: ContextRow) -> Content:
     """Convert a row for Gemini. Files will be further parts."""
     return Content(role, (TextPart(row.content),))
-
-
-def whole_turns(page: list[ContextRow]) -> list[tuple[ContextRow, ContextRow]]:
-    """List the whole turns of a page.
-
-    The page starts with a prompt and ends with a reply.
-    """
-    return [
-        (asked, answered)
-        for asked, answered in zip(page[::2], page[1::2], strict=True)
-        if answered.content
-    ]
 
 
 def estimate_tokens(text: str, room: Chatroom) -> int:

@@ -113,8 +113,9 @@ ATTEMPT_COLUMNS = ["first_token_at", "context_messages", "context_tokens", "cont
 WRITTEN_COLUMNS = [*ENDING_COLUMNS, *USAGE_COLUMNS, *ATTEMPT_COLUMNS, "content", "ended_at"]
 
 # The statement is a transaction. The transaction has the row in the ledger with the cost, the
-# reply, and the room's characters per token. A returned slot of the quota is in the transaction
-# too. Nothing is written if another attempt has the reply. The room is locked first, as everywhere.
+# reply, and the room's characters per token and start of the context. A returned slot of the quota
+# is in the transaction too. Nothing is written if another attempt has the reply. The room is locked
+# first, as everywhere.
 # The ORM takes four statements and three times the CPU.
 FINISH_SQL = """
 WITH room AS MATERIALIZED (
@@ -172,7 +173,11 @@ def store_end(reply: Message, *, content: str, ending: Ending) -> bool:
         is_unanswered=is_unanswered(ending, content) and usage is not None,
     )
     room = calibrate_params(
-        chatroom_id=reply.chatroom_id, characters_per_token=ending.characters_per_token
+        chatroom_id=reply.chatroom_id,
+        characters_per_token=ending.characters_per_token,
+        # As the attempt has set the value, or as the claim has read the value. No other reply of
+        # the room can have written meanwhile: `message_one_generating_in_a_room`.
+        context_from=reply.chatroom.context_from,
     )
     values = {
         **settlement_params(settlement),

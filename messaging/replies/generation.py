@@ -63,7 +63,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 def _run_attempt(
     reply: Message, running: RunningReply, priced: PricedModel | None, *, newest: list[ContextRow]
 ) -> Ending:
-    """Ask Gemini for the reply; retry a too long context once with half the budget."""
+    """Ask Gemini for the reply; retry a too long context once with half of its tokens."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
     if reply.tries > MAX_ATTEMPTS:
@@ -76,8 +76,11 @@ def _run_attempt(
         budget = min(budget, model.input_limit)
     ending = _call_gemini(reply, running, model, build_context(reply, newest, budget_tokens=budget))
     if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
-        half = build_context(reply, newest, budget_tokens=budget // 2)
-        ending = _call_gemini(reply, running, model, half)
+        # Not half of the budget: a shorter context would be sent again unchanged.
+        half = (reply.context_tokens or budget) // 2
+        ending = _call_gemini(
+            reply, running, model, build_context(reply, newest, budget_tokens=half)
+        )
     return replace(ending, priced=priced)
 
 
@@ -87,6 +90,7 @@ def _call_gemini(
     reply.context_messages = len(context.contents)
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
+    reply.chatroom.context_from = context.start
     connection.close()
 
     def on_delta(delta: Delta) -> None:

@@ -52,7 +52,9 @@ def test_walks_give_what_the_orm_gives(room: Chatroom) -> None:
         assert branch.descendants(message.pk, limit=1) == below[:1]
         assert branch.leaf_below(message.pk) == [message, *below][-1].pk
         said = branch.context_rows(message.pk, limit=9)
-        assert [tuple(row) for row in said] == [(row.parent_id, row.content) for row in above]
+        assert [tuple(row) for row in said] == [
+            (row.pk, row.parent_id, row.content) for row in above
+        ]
         shown = branch.ancestor_rows(message.pk, limit=9)
         assert [row.id for row in shown] == [str(row.pk) for row in above]
 

@@ -148,6 +148,7 @@ def test_end_of_a_reply_is_what_the_orm_stores(alice: User, name: str) -> None:
     reply, content = claimed.reply, "Indeed." if name == "complete" else ""
     reply.first_token_at = now + timedelta(milliseconds=20) if content else None
     reply.context_messages, reply.context_tokens, reply.context_truncated = 1, 5, False
+    reply.chatroom.context_from = reply.parent_id
     is_given_back = name != "complete"
 
     is_stored, rows = rolled_back(lambda: store_end(reply, content=content, ending=ending), *TABLES)
@@ -197,6 +198,7 @@ def test_end_of_a_reply_is_what_the_orm_stores(alice: User, name: str) -> None:
             unanswered=int(name == "unanswered"),
             text_bytes=F("text_bytes") + len(content),
         )
+        Chatroom.objects.update(context_from=reply.parent_id)
         if ending.characters_per_token:
             Chatroom.objects.update(characters_per_token=ending.characters_per_token)
 

@@ -9,11 +9,15 @@
 The answer comes from the script, one `Answer` for each request. Without a script it comes from a
 directive in the prompt (`directive(...)`, safe with many prompts at once), else from the default.
 
+With a `cache_minimum` the usage reports a prefix of an earlier request as cached, if the prefix has
+so many tokens. Google documents 4,096.
+
 From another process:
 
 - GET /_control/requests
 - POST /_control/script, a JSON list of the fields of an `Answer`
 - POST /_control/default, the fields of one `Answer`
+- POST /_control/cache_minimum, a number of tokens
 - POST /_control/reset
 
 From a terminal:
@@ -41,6 +45,7 @@ from tests.support.fakes.gemini_messages import (
     Answer,
     Array,
     Form,
+    PrefixCache,
     Received,
     ServerSentEvents,
     count_tokens,
@@ -65,6 +70,8 @@ class FakeGemini:
     def __init__(self, *, port: int = 0, default: Answer | None = None) -> None:
         self.requests: list[Received] = []
         self.default = default or Answer()
+        self.cache_minimum: int | None = None
+        self._prefixes = PrefixCache()
         self.open_connections = 0
         self.accepted_connections = 0
         self._port = port
@@ -135,11 +142,17 @@ class FakeGemini:
         self._directed[received.prompt] += 1
         return Answer(**told[number])
 
+    def note_prefix(self, received: Received) -> None:
+        if self.cache_minimum is not None:
+            received.cached_tokens = self._prefixes.count(received, minimum=self.cache_minimum)
+
     def control(self, action: str, sent: Any) -> Any:
         if action == "script":
             self.script(*(Answer(**fields) for fields in sent))
         elif action == "default":
             self.default = Answer(**sent)
+        elif action == "cache_minimum":
+            self.cache_minimum = sent
         elif action == "reset":
             self.reset()
         elif action == "requests":
@@ -238,6 +251,7 @@ class _Connection(asyncio.Protocol):
         elif match[3] == "countTokens":
             self._send_whole(200, dump({"totalTokens": count_tokens(json.dumps(received.body))}))
         else:
+            self._fake.note_prefix(received)
             streamed = match[3] == "streamGenerateContent"
             answer = refusal_of(received) or self._fake.answer_to(received)
             await self._answer(received, answer, streamed=streamed)

@@ -1,5 +1,6 @@
 """The scripted answers, received requests and JSON of the fake Gemini."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -125,6 +126,7 @@ class Received:
     at: float
     ended_at: float | None = None
     client_closed: bool = False
+    cached_tokens: int = 0
 
     @property
     def prompt(self) -> str:
@@ -136,6 +138,27 @@ class Received:
     def model(self) -> str:
         match = MODEL_PATH.match(self.path)
         return match[2] if match else ""
+
+
+class PrefixCache:
+    """Implicit caching: the beginnings of all requests so far, by model and system instruction."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def count(self, received: Received, *, minimum: int) -> int:
+        """The tokens of the longest prefix that an earlier request had; 0 below the minimum."""
+        head = [received.model, received.body.get("systemInstruction"), received.body.get("tools")]
+        digest = hashlib.sha256(json.dumps(head).encode())
+        tokens = cached = 0
+        for turn in map(json.dumps, received.body.get("contents", [])):
+            digest.update(turn.encode())
+            tokens += count_tokens(turn)
+            prefix = digest.hexdigest()
+            if prefix in self._seen:
+                cached = tokens
+            self._seen.add(prefix)
+        return cached if cached >= minimum else 0
 
 
 class Form:
@@ -237,9 +260,10 @@ def _usage(received: Received, answer: Answer) -> dict[str, Any]:
         "promptTokenCount": prompt,
         "candidatesTokenCount": count_tokens("".join(chunks)),
         "thoughtsTokenCount": count_tokens("".join(answer.thoughts)),
-        "cachedContentTokenCount": 0,
     }
-    return {"usageMetadata": {**counts, "totalTokenCount": sum(counts.values())}}
+    # The prompt's tokens include the cached tokens.
+    cached = {"cachedContentTokenCount": received.cached_tokens}
+    return {"usageMetadata": {**counts, **cached, "totalTokenCount": sum(counts.values())}}
 
 
 def _text_about(prompt: str) -> list[str]:

@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from messaging.gemini import Content, TextPart
 from tests.support.fakes.gemini import Answer, directive
-from tests.support.messaging.gemini_calls import KEY, ask
+from tests.support.messaging.gemini_calls import KEY, ask, request_for
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,6 +49,27 @@ def test_fake_in_another_process_is_steered_and_asked_over_http(apart):
         "one",
         "two",
     ]
+
+
+def test_prefix_of_an_earlier_request_counts_as_cached(google):
+    google.cache_minimum = 100
+    first = request_for("a" * 400)
+    answered = Content("model", (TextPart("b" * 400),))
+
+    def cached(request):
+        return ask(request).completion.usage.cached_tokens
+
+    assert cached(first) == 0
+    longer = request_for("now", before=(*first.contents, answered))
+    assert 100 < cached(longer) < 200
+    assert 200 < cached(longer) < 300
+    assert cached(replace(longer, system="Be brief.")) == 0
+    assert cached(replace(longer, model="gemini-x")) == 0
+    assert cached(replace(longer, contents=longer.contents[1:])) == 0
+    google.cache_minimum = 400
+    assert cached(longer) == 0
+    google.cache_minimum = None
+    assert cached(longer) == 0
 
 
 def test_directive_in_the_prompt_answers_that_prompt_alone(gemini):
