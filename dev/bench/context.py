@@ -1,9 +1,9 @@
 """Measure how often the prefix of a long chat changes: `make bench ARGS=context`, on Linux.
 
 One person sends prompts over the API until the context is over GEMINI_CONTEXT_TOKENS. The following
-turns are measured. The fake Gemini counts cached tokens as Google documents the implicit cache: the
-longest prefix of an earlier request, of 4,096 tokens or more. The figures are counts, not times, and
-so a single round suffices.
+turns are measured. The fake Gemini counts cached tokens by the documented rule of the implicit
+cache: the longest prefix of an earlier request, of 4,096 tokens or more. The figures are counts and
+not times, so one round suffices.
 """
 
 import argparse
@@ -44,8 +44,9 @@ def main() -> None:
             program.wait_for_replies(seconds=30)
             usage = program.database.execute(USAGE_SQL, [room.id, turns]).fetchall()
             number += 1
-        sent = [each["body"]["contents"] for each in control(program, "requests")[-turns:]]
-    print(as_markdown(sent, usage))
+        sent = [each["body"]["contents"] for each in control(program, "requests")]
+    # With the last request before the measured turns.
+    print(as_markdown(sent[-turns - 1 :], usage))
 
 
 async def send(connection: Connection, what: tuple[Room, str]) -> None:
@@ -65,12 +66,12 @@ def as_markdown(sent: list[list[Any]], usage: list[tuple[int, int]]) -> str:
     tokens, cached = (sum(column) for column in zip(*usage, strict=True))
     cost = ((tokens - cached) * INPUT_PRICE + cached * CACHED_PRICE) / 1_000_000
     lines = {
-        f"changes of the prefix, {len(sent)} turns": f"{changes}",
+        f"changes of the prefix in {len(usage)} turns": f"{changes}",
         "requests with cached tokens": f"{sum(each > 0 for _, each in usage)}",
         "input tokens": f"{tokens:,}",
         "of which cached": f"{cached:,} ({cached / tokens:.0%})",
         "cost of the input": f"${cost:.3f}",
-        "cost of an input token without a cache": f"{cost / (tokens * INPUT_PRICE / 1e6):.2f} of it",
+        "the same without a cache": f"${tokens * INPUT_PRICE / 1_000_000:.3f}",
     }
     return "\n".join(
         ["| figure | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in lines.items())]
