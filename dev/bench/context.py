@@ -2,7 +2,7 @@
 
 One person sends prompts over the API until the context is over GEMINI_CONTEXT_TOKENS. The following
 turns are measured. The fake Gemini counts cached tokens by the documented rule of the implicit
-cache: the longest prefix of an earlier request, of 4,096 tokens or more. The figures are counts and
+cache. A prefix of an earlier request is cached from 4,096 tokens on. The figures are counts and
 not times, so one round suffices.
 """
 

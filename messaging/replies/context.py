@@ -1,8 +1,8 @@
 """The context of a prompt for Gemini: the newest whole turns within a budget.
 
 Gemini charges a tenth for input that begins as an earlier request did. So the context starts at the
-same message for many requests: a cut leaves space for turns to come, and `Chatroom.context_from`
-stores the first message after the cut.
+same message for many requests. A cut leaves space for turns to come. The first message after the
+cut is stored in `Chatroom.context_from`.
 """
 
 import uuid
@@ -102,7 +102,7 @@ def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens
 def turns_before(
     prompt: ContextRow, page: list[ContextRow], *, first: uuid.UUID | None
 ) -> Iterator[tuple[ContextRow, ContextRow]]:
-    """Yield the turns before a prompt, newest first, back to the message `first` or the root.
+    """Yield the turns before a prompt, newest first, back to `first` or the root.
 
     A page starts with a prompt and ends with a reply. `page` has the newest messages, and further
     pages are read only when the caller needs the turns.

@@ -63,7 +63,7 @@ def generate(*, reply_id: uuid.UUID) -> Message | None:
 def _run_attempt(
     reply: Message, running: RunningReply, priced: PricedModel | None, *, newest: list[ContextRow]
 ) -> Ending:
-    """Ask Gemini for the reply; retry a too long context once with half of its tokens."""
+    """Ask Gemini for the reply; retry a too long context once with half the tokens."""
     if reply.stop_requested:
         return Ending(Message.Status.STOPPED)
     if reply.tries > MAX_ATTEMPTS:
