@@ -9,8 +9,8 @@
 The answer comes from the script, one `Answer` for each request. Without a script it comes from a
 directive in the prompt (`directive(...)`, safe with many prompts at once), else from the default.
 
-With a `cache_minimum` the usage reports the prefix of an earlier request as cached. A shorter prefix
-than this number of tokens is not cached. Google documents 4,096.
+With a `cache_minimum` the usage reports the prefix of an earlier request as cached, if the prefix
+has this number of tokens. Google documents 4,096.
 
 From another process:
 
