@@ -230,6 +230,7 @@ class Migration(migrations.Migration):
                     "cost_micro_usd",
                     models.PositiveBigIntegerField(help_text="Millionths of a US dollar."),
                 ),
+                ("search_cost_micro_usd", models.PositiveBigIntegerField(default=0)),
                 (
                     "estimated",
                     models.BooleanField(help_text="Tokens were counted here, not by Gemini."),

@@ -90,6 +90,8 @@ class UsageRecord(models.Model):
     # The part of the prompt's tokens for audio.
     audio_tokens = models.PositiveIntegerField(default=0)
     cost_micro_usd = models.PositiveBigIntegerField(help_text="Millionths of a US dollar.")
+    # The part of the cost for search queries.
+    search_cost_micro_usd = models.PositiveBigIntegerField(default=0)
     estimated = models.BooleanField(help_text="Tokens were counted here, not by Gemini.")
     created_at = models.DateTimeField(auto_now_add=True)
 

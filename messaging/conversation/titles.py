@@ -69,8 +69,8 @@ def suggest_title(prompt: Message, reply: Message) -> str:
     """
     if reply.model_version == OFFLINE or has_title_record(reply):
         return ""
-    today = timezone.now().date()
-    priced = model_in_service(priced_models(on=today), reply.model, on=today)
+    now = timezone.now()
+    priced = model_in_service(priced_models(on=now.date()), reply.model, on=now.date())
     model = priced.name if priced else reply.model
     said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
     request = Request(model, INSTRUCTION, (Content("user", (TextPart(said),)),), TITLE_TOKENS)
@@ -89,6 +89,7 @@ def suggest_title(prompt: Message, reply: Message) -> str:
         record(
             reply,
             purpose=UsageRecord.Purpose.TITLE,
+            started_at=now,
             outcome=outcome,
             usage=usage,
             priced=priced,

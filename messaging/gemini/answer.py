@@ -1,6 +1,6 @@
 """Collect a streamed answer of Gemini into text and a `Completion`, for both SDKs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from messaging.gemini.base import (
@@ -15,6 +15,7 @@ from messaging.gemini.base import (
 )
 from messaging.gemini.failures import unreadable
 from messaging.gemini.finish_reasons import Outcome, outcome_for
+from messaging.gemini.responses.messages import IMPOSSIBLE_QUERY, MOST_QUERIES
 
 BYTES_PER_TOKEN = 4
 # A hundred context windows: a larger figure is a fault, and may not fit the column.
@@ -30,25 +31,29 @@ class Chunk:
     """A message of the stream, free of SDK types. `text` is without the model's thoughts.
 
     `finish_reason` and `block_reason` are Google's names, or empty. `usage` has figures by the
-    field names of `Usage`, as Gemini sent the figures; None means not reported.
+    field names of `Usage`, as Gemini sent the figures; None means not reported. `search_queries`
+    are texts: a chunk may repeat the queries of an earlier chunk.
     """
 
     text: str = ""
     finish_reason: str = ""
     block_reason: str = ""
     usage: Mapping[str, object] | None = None
+    search_queries: tuple[str, ...] = ()
     model_version: str = ""
 
 
 class ReportedTokens:
     """The tokens reported for an answer: of each figure, the largest of all reports counts.
 
-    An impossible figure counts as not reported.
+    Each distinct query counts, as Google bills queries. An impossible figure counts as not
+    reported.
     """
 
     def __init__(self) -> None:
         self._largest: dict[str, int] = {}
         self._impossible: set[str] = set()
+        self._queries: set[str] = set()
 
     def add(self, figures: Mapping[str, object]) -> None:
         for name, figure in figures.items():
@@ -57,11 +62,19 @@ class ReportedTokens:
             elif figure is not None:
                 self._impossible.add(name)
 
+    def add_queries(self, queries: Iterable[str]) -> None:
+        together = self._queries.union(queries)
+        if IMPOSSIBLE_QUERY in together or len(together) > MOST_QUERIES:
+            self._impossible.add("search_queries")
+        else:
+            self._queries = together
+            self._largest["search_queries"] = len(together)
+
     def usage(self, *, prompt_bytes: int, text_bytes: int) -> Usage:
         """Return the usage; a missing figure is estimated at four bytes a token."""
         tokens = self._largest
         prompt, output = tokens.get("prompt_tokens", 0), tokens.get("output_tokens", 0)
-        cached = tokens.get("cached_tokens", 0)
+        cached, audio = tokens.get("cached_tokens", 0), tokens.get("audio_tokens", 0)
         is_estimated = bool(self._impossible - tokens.keys())
         if not prompt:
             prompt, is_estimated = prompt_bytes // BYTES_PER_TOKEN, True
@@ -69,7 +82,18 @@ class ReportedTokens:
             output, is_estimated = -(-text_bytes // BYTES_PER_TOKEN), True
         if cached > prompt:
             cached, is_estimated = 0, True
-        return Usage(prompt, output, cached, tokens.get("thinking_tokens", 0), is_estimated)
+        if audio > prompt:
+            audio, is_estimated = 0, True
+        return Usage(
+            prompt,
+            output,
+            cached,
+            tokens.get("thinking_tokens", 0),
+            is_estimated,
+            tool_prompt_tokens=tokens.get("tool_prompt_tokens", 0),
+            search_queries=tokens.get("search_queries", 0),
+            audio_tokens=audio,
+        )
 
 
 def fitting_name(name: str) -> str:
@@ -104,6 +128,8 @@ class StreamAccumulator:
         self._block_reason = chunk.block_reason or self._block_reason
         self._model_version = fitting_name(chunk.model_version) or self._model_version
         self._reported.add(chunk.usage or {})
+        if chunk.search_queries:
+            self._reported.add_queries(chunk.search_queries)
         self._on_delta(TextDelta(text))
 
     def _cut(self, text: str) -> str:

@@ -79,7 +79,8 @@ OnDelta = Callable[[Delta], None]
 class Usage:
     """Tokens of a generation; `output_tokens` does not include `thinking_tokens`.
 
-    `estimated` means no usage from the provider; the figures come from text lengths.
+    `estimated` means no usage from the provider; the figures come from text lengths. Cached tokens
+    and audio tokens are parts of the prompt's tokens, and `tool_prompt_tokens` are no part.
     """
 
     prompt_tokens: int
@@ -87,6 +88,9 @@ class Usage:
     cached_tokens: int
     thinking_tokens: int
     estimated: bool = False
+    tool_prompt_tokens: int = 0
+    search_queries: int = 0
+    audio_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,11 +88,13 @@ def _chunk(response: types.GenerateContentResponse) -> Chunk:
     feedback = response.prompt_feedback
     candidate = response.candidates[0] if response.candidates else None
     parts = (candidate.content and candidate.content.parts or []) if candidate else []
+    grounding = candidate and candidate.grounding_metadata
     return Chunk(
         text="".join(part.text for part in parts if part.text),
         finish_reason=_name(candidate and candidate.finish_reason, "FINISH_REASON_UNSPECIFIED"),
         block_reason=_name(feedback and feedback.block_reason, "BLOCKED_REASON_UNSPECIFIED"),
         usage=_usage(response.usage_metadata),
+        search_queries=tuple(grounding and grounding.web_search_queries or ()),
         model_version=response.model_version or "",
     )
 
@@ -108,11 +110,15 @@ def _usage(
 ) -> dict[str, int | None] | None:
     if reported is None:
         return None
+    details = reported.prompt_tokens_details
     return {
         "prompt_tokens": reported.prompt_token_count,
         "output_tokens": reported.candidates_token_count,
         "cached_tokens": reported.cached_content_token_count,
         "thinking_tokens": reported.thoughts_token_count,
+        "tool_prompt_tokens": reported.tool_use_prompt_token_count,
+        # Of audio alone, as MessageReader leaves the details.
+        "audio_tokens": details[0].token_count if details else None,
     }
 
 

@@ -2,7 +2,8 @@
 
 The support ended on 2025-11-30; google_genai is the better choice. Limits of the backend:
 
-- no count of thinking tokens: the SDK's messages lack the field, `thinking_tokens` is 0;
+- no count of thinking tokens, of tool-use tokens and of audio tokens: the SDK's messages lack the
+  fields, and the figures are 0;
 - no option from Google after 2024;
 - no gRPC: the SDK allows gRPC over TLS only, so not to a fake or a gateway on loopback.
 
@@ -99,6 +100,7 @@ def _chunk(message: GenerateContentResponse) -> Chunk:
         finish_reason=_name(candidate, "finish_reason") if candidate else "",
         block_reason=_name(bare.prompt_feedback, "block_reason"),
         usage=_usage(bare.usage_metadata) if bare.HasField("usage_metadata") else None,
+        search_queries=tuple(candidate.grounding_metadata.web_search_queries) if candidate else (),
         model_version=bare.model_version,
     )
 

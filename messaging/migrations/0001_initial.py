@@ -27,7 +27,8 @@ LEVELS = [
 ]
 
 # The prices are those of Google's price list of 2026-09-20, with the announced changes, in micro-USD
-# for a million tokens: input, cached input, output. Staff keep the tables up to date.
+# for a million tokens: input, cached input, output, and audio where audio is dearer than text. Staff
+# keep the tables up to date.
 FIRST_DAY = date(2025, 1, 1)
 LITE = {FIRST_DAY: (300_000, 30_000, 2_500_000)}
 FLASH = {FIRST_DAY: (750_000, 75_000, 3_750_000)}
@@ -37,7 +38,7 @@ EVERY_KIND = {
     "modalities": ["text", "image", "pdf", "audio"],
     "tools": ["search", "urls", "code"],
 }
-RETIRED = {"is_listed": False, "fallback_id": "gemini-3.5-flash-lite"}
+UNLISTED = {"is_listed": False, "fallback_id": "gemini-3.5-flash-lite"}
 MODELS = [
     (
         {
@@ -98,9 +99,22 @@ MODELS = [
         },
         {FIRST_DAY: (1_500_000, 75_000, 7_500_000)},
     ),
+    # For clients that name the model: nobody should choose a model that retires within months.
     (
         {
-            **RETIRED,
+            **EVERY_KIND,
+            **UNLISTED,
+            "name": "gemini-3.1-flash-lite",
+            "label": "Gemini 3.1 Flash-Lite",
+            "thinking_levels": ["minimal", "low", "medium", "high"],
+            "default_thinking": "minimal",
+            "retires_on": date(2027, 5, 7),
+        },
+        {FIRST_DAY: (250_000, 25_000, 1_500_000, 500_000)},
+    ),
+    (
+        {
+            **UNLISTED,
             "name": "gemini-2.0-flash",
             "label": "Gemini 2.0 Flash",
             "retires_on": date(2026, 6, 1),
@@ -109,7 +123,7 @@ MODELS = [
     ),
     (
         {
-            **RETIRED,
+            **UNLISTED,
             "name": "gemini-1.5-flash",
             "label": "Gemini 1.5 Flash",
             "retires_on": date(2025, 9, 24),
@@ -122,8 +136,14 @@ MODELS = [
 def add_models(apps, schema_editor):
     for fields, prices in MODELS:
         model = apps.get_model("messaging", "GeminiModel").objects.create(**fields)
-        for from_day, (new, cached, output) in prices.items():
-            model.prices.create(from_day=from_day, input=new, cached=cached, output=output)
+        for from_day, (new, cached, output, *audio) in prices.items():
+            model.prices.create(
+                from_day=from_day,
+                input=new,
+                cached=cached,
+                output=output,
+                audio_input=audio[0] if audio else None,
+            )
 
 
 class Migration(migrations.Migration):

@@ -171,18 +171,33 @@ class ModelPrice(models.Model):
         return f"{self.model_id} from {self.from_day}"
 
     def cost_micro_usd(
-        self, *, prompt_tokens: int, cached_tokens: int, output_tokens: int, thinking_tokens: int
+        self,
+        *,
+        prompt_tokens: int,
+        cached_tokens: int,
+        output_tokens: int,
+        thinking_tokens: int,
+        tool_prompt_tokens: int = 0,
+        search_queries: int = 0,
+        audio_tokens: int = 0,
     ) -> int:
         """Compute the cost of an attempt, rounded up.
 
-        Cached tokens are part of the prompt tokens.
+        Cached tokens and audio tokens are parts of the prompt tokens. Gemini may report an audio
+        token as cached too: the overlap is unknown, so the cost is an upper bound. More of both
+        than the prompt has are cached audio, at the price of cached tokens.
         """
+        fresh_tokens = prompt_tokens - cached_tokens
+        audio_tokens = min(audio_tokens, fresh_tokens)
+        audio_input = self.input if self.audio_input is None else self.audio_input
         total = (
-            (prompt_tokens - cached_tokens) * self.input
+            (fresh_tokens - audio_tokens) * self.input
             + cached_tokens * self.cached
+            + audio_tokens * audio_input
+            + tool_prompt_tokens * self.input
             + (output_tokens + thinking_tokens) * self.output
         )
-        return -(-total // TOKENS_PRICED)
+        return -(-total // TOKENS_PRICED) + search_queries * self.search_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +218,6 @@ class PricedModel:
     @property
     def name(self) -> str:
         return self.model.name
-
-    def cost_micro_usd(self, **tokens: int) -> int:
-        """Compute the cost of an attempt, as `ModelPrice` does; 0 without a price."""
-        return self.price.cost_micro_usd(**tokens) if self.price else 0
 
 
 @cache

@@ -6,6 +6,7 @@ broken connection before any answer. Where Gemini reported no usage, the tokens 
 
 import logging
 import uuid
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,6 +36,7 @@ def build_settlement(
     priced: PricedModel | None,
     now: datetime,
     purpose: str = UsageRecord.Purpose.REPLY,
+    started_at: datetime | None = None,
     model_version: str = "",
     error_code: str = "",
     provider_code: str = "",
@@ -49,13 +51,9 @@ def build_settlement(
     The cost counts to the day of the reply's slot. A reply without a slot, as after a retry by
     staff, counts to today.
     """
-    charged = usage or NO_USAGE
-    tokens = {
-        "prompt_tokens": charged.prompt_tokens,
-        "output_tokens": charged.output_tokens,
-        "cached_tokens": charged.cached_tokens,
-        "thinking_tokens": charged.thinking_tokens,
-    }
+    figures = asdict(usage or NO_USAGE)
+    estimated = figures.pop("estimated")
+    price = priced.price if priced else None
     attempt = UsageRecord(
         user_id=reply.user_id,
         purpose=purpose,
@@ -65,12 +63,13 @@ def build_settlement(
         outcome=outcome,
         error_code=error_code,
         provider_code=provider_code,
-        started_at=reply.started_at,
+        started_at=started_at or reply.started_at,
         first_token_ms=first_token_ms,
         reply_ms=reply_ms,
-        **tokens,
-        cost_micro_usd=priced.cost_micro_usd(**tokens) if priced else 0,
-        estimated=charged.estimated,
+        **figures,
+        cost_micro_usd=price.cost_micro_usd(**figures) if price else 0,
+        search_cost_micro_usd=figures["search_queries"] * price.search_query if price else 0,
+        estimated=estimated,
         created_at=now,
     )
     return Settlement(

@@ -20,10 +20,15 @@ _COUNTS = (
     "candidatesTokenCount",
     "cachedContentTokenCount",
     "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
 )
 _COUNT = re.compile(r"([0-9]{1,9})(?:\.0+)?")
 # As impossible as Gemini's figure, and of the right type.
 _IMPOSSIBLE = -1
+IMPOSSIBLE_QUERY = "\x00"
+# Far more than one answer searches for. A longer query is cut.
+MOST_QUERIES = 1_000
+_QUERY_CHARACTERS = 500
 # More digits than any figure has; Python refuses to read thousands of digits.
 _MOST_DIGITS = 30
 
@@ -71,11 +76,12 @@ class MessageReader:
             text = self._join(_text_of(candidate))
             content = {"role": "model", "parts": [{"text": text}] if text else []}
             named = _names(candidate, "finishReason")
-            readable["candidates"] = [{"content": content, "index": 0, **named}]
+            grounding = _grounding(candidate)
+            readable["candidates"] = [{"content": content, "index": 0, **named, **grounding}]
         if feedback := _names(message.get("promptFeedback"), "blockReason"):
             readable["promptFeedback"] = feedback
         if isinstance(usage := message.get("usageMetadata"), dict):
-            readable["usageMetadata"] = _counts(usage)
+            readable["usageMetadata"] = _counts(usage) | _audio_tokens(usage)
         return readable | _names(message, "modelVersion")
 
     def _join(self, text: str) -> str:
@@ -111,6 +117,37 @@ def _text_of(candidate: dict[str, Any]) -> str:
 def _names(fields: object, key: str) -> dict[str, str]:
     name = fields.get(key) if isinstance(fields, dict) else None
     return {key: name} if isinstance(name, str) else {}
+
+
+def _grounding(candidate: dict[str, Any]) -> dict[str, Any]:
+    """Return the distinct queries of a candidate; Google does not bill an empty query."""
+    grounding = candidate.get("groundingMetadata")
+    queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
+    if queries is None:
+        return {}
+    distinct = [IMPOSSIBLE_QUERY]
+    if isinstance(queries, list) and all(isinstance(query, str) for query in queries):
+        cut = {_storable(query).strip()[:_QUERY_CHARACTERS] for query in queries} - {""}
+        distinct = sorted(cut) if len(cut) <= MOST_QUERIES else distinct
+    return {"groundingMetadata": {"webSearchQueries": distinct}}
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _audio_tokens(usage: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the sum of the prompt's audio tokens as a single entry, the form of both SDKs."""
+    details = usage.get("promptTokensDetails")
+    if details is None:
+        return {}
+    if isinstance(details, list) and all(isinstance(entry, dict) for entry in details):
+        audio = [entry for entry in details if entry.get("modality") == "AUDIO"]
+        counts = [_count(entry.get("tokenCount") or 0) for entry in audio]
+        total = _IMPOSSIBLE if _IMPOSSIBLE in counts else sum(counts)
+    else:
+        total = _IMPOSSIBLE
+    return {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": total}]}
 
 
 def _counts(usage: dict[str, Any]) -> dict[str, int]:

@@ -52,14 +52,45 @@ def test_impossible_count_is_estimated_and_the_reply_complete(
     assert record.cached_tokens == 0
 
 
-def test_impossible_count_of_thoughts_is_not_reported(alice: User, gemini: FakeGemini) -> None:
-    counts = {**COUNTS, "thoughtsTokenCount": 2**31}
-    gemini.script(Answer(chunks=["Once."], usage_counts=counts))
+def audio(count: Any) -> dict[str, Any]:
+    return {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": count}]}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"thoughtsTokenCount": 2**31},
+        {"toolUsePromptTokenCount": -1},
+        {"toolUsePromptTokenCount": 10**9},
+        {"toolUsePromptTokenCount": [7]},
+        audio(41),
+        audio(-1),
+        audio(10**30),
+        audio([7]),
+        audio("many"),
+        {
+            "promptTokensDetails": [
+                *audio(50)["promptTokensDetails"],
+                *audio(-20)["promptTokensDetails"],
+            ]
+        },
+        {"promptTokensDetails": {"AUDIO": 7}},
+        {"promptTokensDetails": ["AUDIO"]},
+        {"promptTokensDetails": 7},
+    ],
+    ids=str,
+)
+def test_impossible_count_is_not_reported(
+    odd: dict[str, Any], alice: User, gemini: FakeGemini
+) -> None:
+    gemini.script(Answer(chunks=["Once."], usage_counts={**COUNTS, **odd}))
 
     reply = run(post(make_room(alice)))
 
-    assert (reply.status, reply.thinking_tokens) == ("complete", 0)
-    assert UsageRecord.objects.get().estimated
+    assert (reply.status, reply.prompt_tokens, reply.thinking_tokens) == ("complete", 40, 0)
+    record = UsageRecord.objects.get()
+    assert (record.tool_prompt_tokens, record.audio_tokens) == (0, 0)
+    assert record.estimated
 
 
 @pytest.mark.parametrize("name", ["gemini\x00x", "gemini\n", "g" * 65], ids=ascii)

@@ -124,7 +124,15 @@ def test_claimable_replies_are_those_that_the_orm_finds(carol: User) -> None:
     assert found == [replies[1].pk]
 
 
-USAGE = Usage(prompt_tokens=9, output_tokens=8, cached_tokens=1, thinking_tokens=2)
+USAGE = Usage(
+    prompt_tokens=9,
+    output_tokens=8,
+    cached_tokens=1,
+    thinking_tokens=2,
+    tool_prompt_tokens=3,
+    search_queries=4,
+    audio_tokens=5,
+)
 ENDINGS = {
     "complete": Ending(
         Message.Status.COMPLETE,
@@ -190,6 +198,9 @@ def test_end_of_a_reply_is_what_the_orm_stores(alice: User, name: str) -> None:
             reply_ms=milliseconds(reply, at),
             cost_micro_usd=0,
             estimated=usage.estimated,
+            tool_prompt_tokens=usage.tool_prompt_tokens,
+            search_queries=usage.search_queries,
+            audio_tokens=usage.audio_tokens,
             **tokens,
         )
         UsageRecord.objects.update(created_at=at)

@@ -57,6 +57,9 @@ class Answer:
     streamed_status: int = 503
     finish_reason: str = "STOP"
     block_reason: str = ""
+    searches: list[Any] = field(default_factory=list)  # queries, with the last chunk
+    tool_tokens: int = 0  # of pages that Gemini has read
+    audio_tokens: int = 0  # of the prompt
     usage: bool = True
     usage_counts: dict[str, Any] | None = None  # in place of true counts
     model_version: str = ""  # in place of the model of the request
@@ -245,8 +248,11 @@ def whole_answer(received: Received, answer: Answer) -> dict[str, Any]:
     return with_enums(whole, received)
 
 
-def _finish(answer: Answer) -> dict[str, str]:
-    return {"finishReason": answer.finish_reason} if answer.finish_reason else {}
+def _finish(answer: Answer) -> dict[str, Any]:
+    finish: dict[str, Any] = {"finishReason": answer.finish_reason} if answer.finish_reason else {}
+    if answer.searches:
+        finish["groundingMetadata"] = {"webSearchQueries": answer.searches}
+    return finish
 
 
 def _usage(received: Received, answer: Answer) -> dict[str, Any]:
@@ -257,13 +263,17 @@ def _usage(received: Received, answer: Answer) -> dict[str, Any]:
     chunks = _text_about(received.prompt) if answer.chunks is None else answer.chunks
     prompt = sum(count_tokens(json.dumps(turn)) for turn in received.body.get("contents", []))
     counts = {
-        "promptTokenCount": prompt,
+        "promptTokenCount": prompt + answer.audio_tokens,
         "candidatesTokenCount": count_tokens("".join(chunks)),
         "thoughtsTokenCount": count_tokens("".join(answer.thoughts)),
+        "toolUsePromptTokenCount": answer.tool_tokens,
     }
     # The prompt's tokens include the cached tokens.
     cached = {"cachedContentTokenCount": received.cached_tokens}
-    return {"usageMetadata": {**counts, **cached, "totalTokenCount": sum(counts.values())}}
+    reported = {**counts, **cached, "totalTokenCount": sum(counts.values())}
+    modalities = {"TEXT": prompt, "AUDIO": answer.audio_tokens}
+    details = [{"modality": name, "tokenCount": count} for name, count in modalities.items()]
+    return {"usageMetadata": {**reported, "promptTokensDetails": details}}
 
 
 def _text_about(prompt: str) -> list[str]:
