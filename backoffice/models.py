@@ -33,7 +33,7 @@ class DailyMetrics(models.Model):
     # Ended attempts by outcome, failed ones by error code.
     outcomes = models.JSONField()
     errors = models.JSONField()
-    # By model: replies, prompt_tokens, output_tokens, cost_micro_usd.
+    # By model: replies, and the sums of the ledger that the rollup names.
     by_model = models.JSONField()
     # Milliseconds from sending, of the replies with the outcome complete.
     first_token_p50 = models.PositiveIntegerField(null=True)
@@ -68,9 +68,9 @@ class DailyMetrics(models.Model):
         models = self.by_model.values()
         return sum(totals["prompt_tokens"] + totals["output_tokens"] for totals in models)
 
-    @property
-    def cost_micro_usd(self) -> int:
-        return sum(totals["cost_micro_usd"] for totals in self.by_model.values())
+    def total(self, figure: str) -> int:
+        """Sum a figure over all models; a day of an older version lacks some figures."""
+        return sum(totals.get(figure, 0) for totals in self.by_model.values())
 
 
 def day_start(day: date) -> datetime:

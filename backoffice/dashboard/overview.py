@@ -63,8 +63,20 @@ FIGURES: list[tuple[str, Figure, str]] = [
     ("Whole reply, median", lambda row: seconds(row.reply_p50), " s"),
     ("Whole reply, 95th percentile", lambda row: seconds(row.reply_p95), " s"),
     ("Tokens", lambda row: row.tokens, ""),
-    ("Cost", lambda row: dollars(row.cost_micro_usd), " USD"),
+    ("Tool tokens", lambda row: row.total("tool_prompt_tokens"), ""),
+    ("Audio tokens", lambda row: row.total("audio_tokens"), ""),
+    ("Search queries", lambda row: row.total("search_queries"), ""),
+    ("Cost", lambda row: dollars(row.total("cost_micro_usd")), " USD"),
+    ("Cost of search", lambda row: dollars(row.total("search_cost_micro_usd")), " USD"),
     ("Pro users", lambda row: row.pro_users, ""),
+]
+
+# Charts by model, drawn once a model has used a tool: title, unit, figure and divisor.
+TOOL_FIGURES = [
+    ("Tool tokens by model", "", "tool_prompt_tokens", 1),
+    ("Audio tokens by model", "", "audio_tokens", 1),
+    ("Search queries by model", "", "search_queries", 1),
+    ("Cost of search by model", " USD", "search_cost_micro_usd", 1_000_000),
 ]
 
 
@@ -101,6 +113,17 @@ def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
             return lambda row: figure(row.by_model[name]) if name in row.by_model else 0
 
         return {name: series(model_figure(name)) for name in models}
+
+    def tool_chart(title: str, unit: str, name: str, divisor: int) -> Chart:
+        # A day of an older version lacks the figures of tools.
+        values = by_model(lambda totals: totals.get(name, 0) / divisor)
+        return Chart(title, unit, "bars", days, values)
+
+    used_tools = [
+        chart
+        for chart in (tool_chart(*figure) for figure in TOOL_FIGURES)
+        if any(any(values) for values in chart.series.values())
+    ]
 
     def outcome(name: str) -> list[float | None]:
         return series(lambda row: row.outcomes.get(name, 0))
@@ -161,6 +184,7 @@ def charts(days: list[date], counted: dict[date, DailyMetrics]) -> list[Chart]:
             days,
             by_model(lambda totals: totals["cost_micro_usd"] / 1_000_000),
         ),
+        *used_tools,
         Chart("Pro users", "", "lines", days, {"Pro": series(lambda row: row.pro_users)}),
         Chart(
             "Revenue a month",

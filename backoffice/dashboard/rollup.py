@@ -17,6 +17,16 @@ from messaging.models import Message
 from messaging.replies.metrics import queue_lengths
 
 QUEUE = "gemini"
+# Figures of each model: DailyMetrics.by_model.
+SUMMED = (
+    "prompt_tokens",
+    "output_tokens",
+    "tool_prompt_tokens",
+    "audio_tokens",
+    "search_queries",
+    "cost_micro_usd",
+    "search_cost_micro_usd",
+)
 # Known only at the moment; a past day retains the last values.
 CURRENT_COLUMNS = ("pro_users", "revenue")
 
@@ -80,8 +90,8 @@ def count_by(records: Any, column: str) -> dict[str, int]:
 
 
 def by_model(records: Any) -> dict[str, dict[str, int]]:
-    """Return ended replies, and tokens and cost of all calls of Gemini, by model."""
-    sums = {name: Sum(name) for name in ("prompt_tokens", "output_tokens", "cost_micro_usd")}
+    """Return ended replies, and tokens, queries and cost of all calls of Gemini, by model."""
+    sums = {name: Sum(name) for name in SUMMED}
     replies = Count("pk", filter=ENDED)
     rows = records.values("model").annotate(replies=replies, **sums).order_by("model")
     return {row.pop("model"): row for row in rows}

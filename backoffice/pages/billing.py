@@ -232,7 +232,11 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         "error_code",
         "prompt_tokens",
         "output_tokens",
+        "tool_prompt_tokens",
+        "audio_tokens",
+        "search_queries",
         "cost_micro_usd",
+        "search_cost_micro_usd",
         "estimated",
     ]
     list_select_related = ["user"]

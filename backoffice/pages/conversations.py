@@ -168,6 +168,9 @@ class MessageAdmin(ContentAdmin):
             "out",
             "thinking",
             "cached",
+            "tools",
+            "audio",
+            "Queries",
             "Micro-USD",
         ]
         rows = (
@@ -185,6 +188,9 @@ class MessageAdmin(ContentAdmin):
                 "output_tokens",
                 "thinking_tokens",
                 "cached_tokens",
+                "tool_prompt_tokens",
+                "audio_tokens",
+                "search_queries",
                 "cost_micro_usd",
             )[:ATTEMPTS_SHOWN]
         )

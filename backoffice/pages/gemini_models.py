@@ -21,17 +21,24 @@ def today() -> date:
 
 
 class DollarField(forms.DecimalField):
-    """US dollars in the form, micro-USD in the row."""
+    """US dollars in the form, micro-USD in the row; the last decimal is one micro-USD.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(min_value=0, max_digits=12, decimal_places=6, **options)
+    So dollars for a million tokens have six decimals. Dollars for a thousand queries have three,
+    and the row has micro-USD for a single query.
+    """
+
+    def __init__(self, *, decimal_places: int = 6, **options: Any) -> None:
+        super().__init__(min_value=0, max_digits=12, decimal_places=decimal_places, **options)
+        self._micro_usd = 10**decimal_places
 
     def prepare_value(self, value: Any) -> Any:
-        return as_dollars(value) if isinstance(value, int) else value
+        if not isinstance(value, int):
+            return value
+        return as_dollars(value * (MICRO_USD // self._micro_usd))
 
     def clean(self, value: Any) -> int | None:
         dollars = super().clean(value)
-        return None if dollars is None else int(dollars * MICRO_USD)
+        return None if dollars is None else int(dollars * self._micro_usd)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
@@ -50,10 +57,18 @@ class PriceForm(forms.ModelForm):
     input = DollarField(help_text="US dollars for a million tokens.")
     cached = DollarField(help_text="US dollars for a million tokens in Gemini's cache.")
     output = DollarField(help_text="US dollars for a million tokens, thinking included.")
+    audio_input = DollarField(
+        required=False, help_text="US dollars for a million tokens; empty: audio costs as text."
+    )
+    search_query = DollarField(
+        label="1,000 searches",
+        decimal_places=3,
+        help_text="US dollars for a thousand queries, as in Google's price list.",
+    )
 
     class Meta:
         model = ModelPrice
-        fields = ("from_day", "input", "cached", "output")
+        fields = ("from_day", "input", "cached", "output", "audio_input", "search_query")
 
 
 class PriceInline(admin.TabularInline):

@@ -3,9 +3,12 @@
 import pytest
 
 from backoffice.models import BackofficeAction
-from messaging.models import GeminiModel
+from backoffice.pages.gemini_models import PriceForm
+from messaging.models import GeminiModel, ModelPrice
 from tests.support.backoffice.staff_client import events, url
 from tests.support.messaging.prices import set_price
+
+PRICE = {"audio_input": "", "search_query": "14"}
 
 
 def test_change_of_a_price_is_audited_with_both_values(staff_client):
@@ -18,7 +21,7 @@ def test_change_of_a_price_is_audited_with_both_values(staff_client):
     forms = {
         f"prices-{number}-{name}": value
         for number, row in enumerate(rows)
-        for name, value in {**row, "model": model.pk, "output": "3.75"}.items()
+        for name, value in {**row, **PRICE, "model": model.pk, "output": "3.75"}.items()
     }
     counts = {"prices-TOTAL_FORMS": 2, "prices-INITIAL_FORMS": 1}
     more = {"name": model.name, "tier": "pro", "is_enabled": "on", "reason": "new price list"}
@@ -51,7 +54,7 @@ def test_price_that_staff_remove_is_audited(staff_client):
     model = set_price("gemini-x", input=750_000, cached=75_000, output=3_750_000)
     [price] = model.prices.all()
     row = {"id": price.pk, "from_day": "2025-01-01", "input": "1", "cached": "1", "output": "1"}
-    forms = {f"prices-0-{name}": value for name, value in {**row, "DELETE": "on"}.items()}
+    forms = {f"prices-0-{name}": value for name, value in {**row, **PRICE, "DELETE": "on"}.items()}
     counts = {"prices-TOTAL_FORMS": 1, "prices-INITIAL_FORMS": 1, "prices-0-model": model.pk}
     more = {"name": model.name, "tier": "basic", "is_enabled": "on", "reason": "typo"}
 
@@ -65,7 +68,7 @@ def test_price_that_staff_remove_is_audited(staff_client):
 @pytest.mark.parametrize("amount", ["-1", "0.0000001", "a lot", ""])
 def test_price_that_is_no_amount_is_refused(staff_client, amount):
     model = GeminiModel.objects.create(name="gemini-x")
-    row = {"from_day": "2025-01-01", "input": amount, "cached": "1", "output": "1"}
+    row = {"from_day": "2025-01-01", "input": amount, "cached": "1", "output": "1", **PRICE}
     forms = {f"prices-0-{name}": value for name, value in row.items()}
     counts = {"prices-TOTAL_FORMS": 1, "prices-INITIAL_FORMS": 0, "prices-0-model": model.pk}
     more = {"name": model.name, "tier": "basic", "is_enabled": "on", "reason": "new"}
@@ -85,3 +88,56 @@ def test_list_of_models_shows_prices_and_models_without_a_price(staff_client):
     assert "0.30 / 2.50" in page
     assert page.count("No price") == 1
     assert page.count("Retired") == 2
+
+
+def price_form(price=None, **amounts):
+    row = {"from_day": "2025-01-01", "input": "1", "cached": "1", "output": "1", **PRICE}
+    return PriceForm({**row, **amounts}, instance=price or ModelPrice())
+
+
+@pytest.mark.parametrize(
+    ("amount", "audio_input"), [("", None), ("0", 0), ("0.5", 500_000), ("0.000001", 1)]
+)
+def test_price_of_audio_is_in_dollars_or_as_text(amount, audio_input):
+    form = price_form(audio_input=amount)
+
+    assert form.is_valid()
+    assert form.instance.audio_input == audio_input
+
+
+@pytest.mark.parametrize(("amount", "micro_usd"), [("14", 14_000), ("0.001", 1), ("0", 0)])
+def test_price_of_search_is_in_dollars_for_a_thousand_queries(amount, micro_usd):
+    form = price_form(search_query=amount)
+
+    assert form.is_valid()
+    assert form.instance.search_query == micro_usd
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"search_query": ""},
+        {"search_query": "14.0001"},
+        {"search_query": "-1"},
+        {"audio_input": "-1"},
+        {"audio_input": "0.0000001"},
+        {"audio_input": "free"},
+    ],
+    ids=str,
+)
+def test_price_of_a_tool_that_is_no_amount_is_refused(amounts):
+    form = price_form(**amounts)
+
+    assert form.errors.keys() == amounts.keys()
+
+
+def test_price_form_shows_dollars_and_sees_no_change_in_them():
+    price = ModelPrice(input=10**6, cached=10**6, output=10**6, audio_input=500_000)
+
+    form = price_form(price, audio_input="0.50", search_query="14.000")
+
+    assert form["audio_input"].value() == "0.50"
+    assert form["search_query"].value() == "14.000"
+    assert PriceForm(instance=price)["search_query"].value() == "14.00"
+    assert PriceForm(instance=ModelPrice())["search_query"].value() == "14.00"
+    assert form.changed_data == ["from_day"]

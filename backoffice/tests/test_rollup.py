@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from backoffice.dashboard.charts import Chart, format_number
+from backoffice.dashboard.overview import overview
 from backoffice.dashboard.rollup import update_daily_metrics, waiting
 from backoffice.models import DAYS, DailyMetrics
 from billing.models import UsageRecord
@@ -19,6 +20,13 @@ from tests.support.messaging.rooms import exchange, make_room
 from tests.support.messaging.worker import post
 
 pytestmark = pytest.mark.django_db
+
+TOOLS = {
+    "tool_prompt_tokens": 4,
+    "audio_tokens": 5,
+    "search_queries": 2,
+    "search_cost_micro_usd": 3,
+}
 
 
 def used(user: User, *, at: datetime, **fields: Any) -> UsageRecord:
@@ -50,7 +58,7 @@ def test_today_is_counted(alice: User, bob: User, carol: User) -> None:
     now = timezone.now()
     exchange(make_room(alice))
     for milliseconds in (100, 200, 300):
-        used(alice, at=now, first_token_ms=milliseconds, reply_ms=10 * milliseconds)
+        used(alice, at=now, first_token_ms=milliseconds, reply_ms=10 * milliseconds, **TOOLS)
     used(bob, at=now, outcome="failed", error_code="timeout", model="gemini-b")
 
     update_daily_metrics(now=now)
@@ -65,7 +73,11 @@ def test_today_is_counted(alice: User, bob: User, carol: User) -> None:
         "replies": 3,
         "prompt_tokens": 300,
         "output_tokens": 30,
+        "tool_prompt_tokens": 12,
+        "audio_tokens": 15,
+        "search_queries": 6,
         "cost_micro_usd": 21,
+        "search_cost_micro_usd": 9,
     }
     assert today.pro_users == 1
 
@@ -186,6 +198,30 @@ def test_first_page_draws_thirty_days(staff_client: Any, alice: User) -> None:
     assert "95th percentile 1.5 s" in page
     assert " style=" not in page
     assert "<style" not in page
+
+
+def test_first_page_has_queries_and_cost_of_tools_by_model(staff_client: Any, alice: User) -> None:
+    now = timezone.now()
+    cost = {"cost_micro_usd": 60_000, "search_cost_micro_usd": 42_000}
+    used(alice, at=now, **{**TOOLS, **cost, "search_queries": 3})
+    # A day that an older version has computed.
+    used(alice, at=now - timedelta(days=1))
+    update_daily_metrics(now=now)
+    old = counted(1)
+    old.by_model["gemini-a"] = dict.fromkeys(
+        ["replies", "prompt_tokens", "output_tokens", "cost_micro_usd"], 1
+    )
+    old.save()
+
+    page = staff_client.get("/admin/").content.decode()
+
+    assert page.count('role="img"') == 13
+    assert "Search queries by model" in page
+    cells = [f"<td>{text}</td>" for text in ("3", "0.04 USD", "0.06 USD", "4", "5")]
+    assert [cell for cell in cells if cell not in page] == []
+    figures = {row.name: (row.today, row.yesterday) for row in overview().comparisons}
+    assert figures["Search queries"] == ("3", "0")
+    assert figures["Cost of search"] == ("0.04 USD", "0 USD")
 
 
 def test_first_page_says_when_beat_has_stopped(staff_client: Any) -> None:
