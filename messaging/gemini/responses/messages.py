@@ -137,7 +137,7 @@ def _storable(text: str) -> str:
 
 
 def _audio_tokens(usage: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the sum of the prompt's audio tokens as a single entry, the form of both SDKs."""
+    """Sum the prompt's audio tokens into a single entry of the details."""
     details = usage.get("promptTokensDetails")
     if details is None:
         return {}
