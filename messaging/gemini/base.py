@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 
@@ -92,19 +92,27 @@ class Usage:
     search_queries: int = 0
     audio_tokens: int = 0
 
+    def plus(self, other: "Usage | None") -> "Usage":
+        """Add the usage of another request for the same answer."""
+        if other is None:
+            return self
+        sums = {name: figure + getattr(other, name) for name, figure in asdict(self).items()}
+        return Usage(**{**sums, "estimated": self.estimated or other.estimated})
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """The end of a whole answer.
 
     `finish_reason` is `stop`, `max_tokens` or `other`. `provider_code` is the provider's name for a
-    reason that is not `stop`.
+    reason that is not `stop`. `requests` is the number of requests that `usage` adds up.
     """
 
     finish_reason: str
     usage: Usage
     model_version: str
     provider_code: str = ""
+    requests: int = 1
 
 
 ErrorCode = Literal[

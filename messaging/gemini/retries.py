@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from time import monotonic
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from messaging.gemini.base import (
     NoSystemRole,
     OnDelta,
     Request,
+    Usage,
 )
 from messaging.gemini.deadlines import Deadline, Limits
 from messaging.gemini.process import PerProcess
@@ -86,8 +88,36 @@ def stream_reply(
     a system role gets the instructions as the first turn of the user.
 
     Raises `GeminiError`, and `Cancelled` once `cancelled` is set. A SIGN_OF_LIFE restarts the
-    first-byte and idle clocks, but nothing puts off the total clock.
+    first-byte and idle clocks, but nothing puts off the total clock. The usage includes failed
+    tries: Gemini bills the thoughts of a try that breaks off before the first text.
     """
+    failed: list[Usage] = []
+    try:
+        completion = _stream_with_retries(
+            request, cancelled, on_delta, on_wait, retries=retries, failed=failed
+        )
+    except (GeminiError, Cancelled) as ended:
+        ended.usage = _sum(ended.usage, *failed)
+        raise
+    usage = _sum(completion.usage, *failed) or completion.usage
+    return replace(completion, usage=usage, requests=completion.requests + len(failed))
+
+
+def _sum(*usages: Usage | None) -> Usage | None:
+    reported = [usage for usage in usages if usage is not None]
+    return reduce(Usage.plus, reported) if reported else None
+
+
+def _stream_with_retries(
+    request: Request,
+    cancelled: Cancellation,
+    on_delta: OnDelta,
+    on_wait: OnWait,
+    *,
+    retries: Retries,
+    failed: list[Usage],
+) -> Completion:
+    """Try until a try ends the reply; the usage of each earlier try goes to `failed`."""
     limits = Limits.from_settings()
     ends_at = monotonic() + limits.total
     waited = 0.0
@@ -115,6 +145,8 @@ def stream_reply(
             if has_begun or wait is None or monotonic() + wait >= ends_at:
                 raise
             failure = error
+            if error.usage is not None:
+                failed.append(error.usage)
         waited += wait
         on_wait(failure, wait)
         if cancelled.wait(wait):

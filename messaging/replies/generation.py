@@ -134,9 +134,10 @@ def strip_unstorable(text: str) -> str:
 
 def success(reply: Message, context: Context, completion: Completion) -> Ending:
     usage = completion.usage
+    # The tokens of several requests say nothing about the context of a single request.
     characters_per_token = (
         None
-        if usage.estimated
+        if usage.estimated or completion.requests > 1
         else calibrated(reply.chatroom, context, prompt_tokens=usage.prompt_tokens)
     )
     return Ending.complete(completion, characters_per_token=characters_per_token)
@@ -150,7 +151,11 @@ def failure(error: GeminiError, reply: Message, running: RunningReply) -> Ending
     has_time = error.retry_after is not None and not error.permanent
     if has_time and not running.content and reply.tries < MAX_ATTEMPTS:
         return Ending(
-            Message.Status.QUEUED, wait_seconds=error.retry_after or 0.0, wait_reason=error.code
+            Message.Status.QUEUED,
+            wait_seconds=error.retry_after or 0.0,
+            wait_reason=error.code,
+            usage=error.usage,
+            model_version=error.model_version,
         )
     logger.warning("Reply %s failed: %s", running.reply_id, error)
     return Ending.failed(error)

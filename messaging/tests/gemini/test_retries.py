@@ -36,6 +36,26 @@ def test_failure_after_the_first_thought_is_tried_again(gemini):
     assert outcome.deltas == ["Right."]
 
 
+@pytest.mark.parametrize(
+    "last", [Answer(chunks=["Right."]), Answer(chunks=["Right."], ending="drop"), Answer.bad_key()]
+)
+def test_usage_has_the_thoughts_of_failed_tries(gemini, last):
+    thoughts = Answer(thoughts=["12345678"], chunks=[], ending="drop", tool_tokens=5)
+    gemini.script(thoughts, Answer.unavailable(), thoughts, last)
+
+    outcome = ask()
+
+    usage = (outcome.completion or outcome.error).usage
+    assert (usage.thinking_tokens, usage.tool_prompt_tokens, usage.estimated) == (4, 10, False)
+    assert len(gemini.requests) == 4
+
+
+def test_usage_without_failed_tries_is_that_of_one_request(gemini):
+    gemini.script(Answer.unavailable(), Answer(chunks=["Right."]))
+
+    assert ask().completion.requests == 1
+
+
 def test_error_in_the_stream_before_any_text_is_tried_again(google):
     google.script(Answer(chunks=[], ending="error"), Answer(chunks=["Right."]))
 
