@@ -32,7 +32,8 @@ class Chunk:
 
     `finish_reason` and `block_reason` are Google's names, or empty. `usage` has figures by the
     field names of `Usage`, as Gemini sent the figures; None means not reported. `search_queries`
-    are texts: a chunk may repeat the queries of an earlier chunk.
+    are texts: a chunk may repeat the queries of an earlier chunk. With a `continuation_token`
+    another request continues the answer.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Chunk:
     usage: Mapping[str, object] | None = None
     search_queries: tuple[str, ...] = ()
     model_version: str = ""
+    continuation_token: bytes = b""
 
 
 class ReportedTokens:
@@ -104,19 +106,27 @@ def fitting_name(name: str) -> str:
 class StreamAccumulator:
     """An answer while chunks come in; the text of each chunk goes to `on_delta`.
 
-    An answer that `is_full` ends as the longest answer does. The backend then stops reading.
+    An answer that `is_full` ends as the longest answer does. The backend then stops reading. A
+    continuation counts the bytes of the text `before`.
     """
 
-    def __init__(self, request: Request, on_delta: OnDelta) -> None:
+    def __init__(self, request: Request, on_delta: OnDelta, *, bytes_before: int = 0) -> None:
         self._on_delta = on_delta
         self._request = request
         self._reported = ReportedTokens()
         self._is_geminis = False
-        self._text_bytes = 0
+        self._most_bytes = MOST_TEXT_BYTES - bytes_before
+        self.text_bytes = 0
         self.is_full = False
         self._finish_reason = ""
         self._block_reason = ""
         self._model_version = ""
+        self._continuation_token = b""
+
+    @property
+    def continuation_token(self) -> bytes:
+        """The token of an answer that Gemini can continue; else empty."""
+        return self._continuation_token if self._finish_reason == "CONTINUATION" else b""
 
     def add(self, chunk: Chunk) -> None:
         self._is_geminis = self._is_geminis or chunk != Chunk()
@@ -127,6 +137,7 @@ class StreamAccumulator:
             self._finish_reason = "MAX_TOKENS" if self.is_full else chunk.finish_reason
         self._block_reason = chunk.block_reason or self._block_reason
         self._model_version = fitting_name(chunk.model_version) or self._model_version
+        self._continuation_token = chunk.continuation_token or self._continuation_token
         self._reported.add(chunk.usage or {})
         if chunk.search_queries:
             self._reported.add_queries(chunk.search_queries)
@@ -135,11 +146,11 @@ class StreamAccumulator:
     def _cut(self, text: str) -> str:
         """Count a text, and cut the text that makes an answer too large."""
         encoded = text.encode(errors="replace")
-        left = MOST_TEXT_BYTES - self._text_bytes
+        left = self._most_bytes - self.text_bytes
         if len(encoded) > left:
             self.is_full = True
             text = encoded[:left].decode(errors="ignore")
-        self._text_bytes += min(len(encoded), left)
+        self.text_bytes += min(len(encoded), left)
         return text
 
     def end(self, failed: GeminiError | None, cancelled: Cancellation) -> Completion:
@@ -177,7 +188,7 @@ class StreamAccumulator:
                 "blocked",
                 "Gemini's safety filters ended the answer. Word the prompt differently.",
             )
-        if not self._text_bytes:
+        if not self.text_bytes:
             return self._failure_without_text(failed)
         if outcome not in (Outcome.UNFINISHED, Outcome.BROKEN):
             return None
@@ -206,5 +217,5 @@ class StreamAccumulator:
     def _usage(self) -> Usage:
         sent = [self._request.system, *(content.text for content in self._request.contents)]
         return self._reported.usage(
-            prompt_bytes=sum(len(text.encode()) for text in sent), text_bytes=self._text_bytes
+            prompt_bytes=sum(len(text.encode()) for text in sent), text_bytes=self.text_bytes
         )

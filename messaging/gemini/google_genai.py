@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from messaging.gemini.answer import Chunk, StreamAccumulator
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
+from messaging.gemini.base import (
+    Cancellation,
+    Cancelled,
+    Completion,
+    GeminiError,
+    OnDelta,
+    Request,
+)
 from messaging.gemini.deadlines import CONNECT_SECONDS
 from messaging.gemini.event_loop import run
 from messaging.gemini.failures import failure_for
@@ -32,6 +40,10 @@ _clients: PerProcess[genai.Client] = PerProcess()
 _opened: ContextVar[AsyncExitStack] = ContextVar("opened")
 
 
+# The models that continue an answer beyond the tokens of one request.
+CONTINUABLE_MODELS = frozenset({"gemini-4-argon", "gemini-4-hydrogen"})
+
+
 class Backend(BaseBackend):
     """A single try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
@@ -40,7 +52,38 @@ class Backend(BaseBackend):
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         answer = StreamAccumulator(request, on_delta)
         failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
-        return answer.end(failed, cancelled)
+        completion = answer.end(failed, cancelled)
+        can_continue = settings.GEMINI_CONTINUE and request.model in CONTINUABLE_MODELS
+        if not (can_continue and answer.continuation_token) or cancelled.is_set:
+            return completion
+        return _continue(request, answer, completion, cancelled=cancelled, on_delta=on_delta)
+
+
+def _continue(
+    request: Request,
+    first: StreamAccumulator,
+    completion: Completion,
+    *,
+    cancelled: Cancellation,
+    on_delta: OnDelta,
+) -> Completion:
+    """Continue an answer once; the first part stands if the second part has no text.
+
+    Gemini bills the input again, and the first part as input too.
+    """
+    second = StreamAccumulator(request, on_delta, bytes_before=first.text_bytes)
+    chunks = _chunks(_client(), request, continuation_token=first.continuation_token)
+    failed = run(_read(chunks, second), cancelled=cancelled)
+    try:
+        continued = second.end(failed, cancelled)
+    except (GeminiError, Cancelled) as ended:
+        usage = completion.usage.plus(ended.usage)
+        is_blocked = isinstance(ended, GeminiError) and ended.code == "blocked"
+        if not (second.text_bytes or is_blocked):
+            return replace(completion, usage=usage, requests=2)
+        ended.usage = usage
+        raise
+    return replace(continued, usage=completion.usage.plus(continued.usage), requests=2)
 
 
 async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> GeminiError | None:
@@ -62,7 +105,9 @@ async def _read(chunks: AsyncGenerator[Chunk], answer: StreamAccumulator) -> Gem
     return None
 
 
-async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chunk]:
+async def _chunks(
+    client: genai.Client, request: Request, *, continuation_token: bytes | None = None
+) -> AsyncGenerator[Chunk]:
     contents: list[Any] = [content.as_dict() for content in request.contents]
     async for response in await client.aio.models.generate_content_stream(
         model=request.model,
@@ -73,8 +118,9 @@ async def _chunks(client: genai.Client, request: Request) -> AsyncGenerator[Chun
             # A level alone: with a budget beside the level, Gemini refuses the request.
             "thinking_config": _thinking(request),
             "automatic_function_calling": {"disable": True},
-            # Off: a continuation would append a second generation to the first.
+            # Off: the SDK continues without a bound, and sends a broken stream again.
             "automatic_continuation": False,
+            "continuation_token": continuation_token,
         },
     ):
         yield _chunk(response)
@@ -96,6 +142,7 @@ def _chunk(response: types.GenerateContentResponse) -> Chunk:
         usage=_usage(response.usage_metadata),
         search_queries=tuple(grounding and grounding.web_search_queries or ()),
         model_version=response.model_version or "",
+        continuation_token=(candidate and candidate.continuation_token) or b"",
     )
 
 

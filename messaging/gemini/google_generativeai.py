@@ -4,7 +4,7 @@ The support ended on 2025-11-30; google_genai is the better choice. Limits of th
 
 - no count of thinking tokens, of tool-use tokens and of audio tokens: the SDK's messages lack the
   fields, and the figures are 0;
-- no option from Google after 2024;
+- no option from Google after 2024, and no continuation of an answer;
 - no gRPC: the SDK allows gRPC over TLS only, so not to a fake or a gateway on loopback.
 
 messaging.gemini.legacy.network corrects faults of the SDK: errors inside an array, errors in

@@ -4,6 +4,7 @@ An SDK raises an error for any value of an unexpected type, and the text of the 
 an SDK gets only the values for the program, each of the right type.
 """
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -76,8 +77,8 @@ class MessageReader:
             text = self._join(_text_of(candidate))
             content = {"role": "model", "parts": [{"text": text}] if text else []}
             named = _names(candidate, "finishReason")
-            grounding = _grounding(candidate)
-            readable["candidates"] = [{"content": content, "index": 0, **named, **grounding}]
+            more = _grounding(candidate) | _continuation_token(candidate)
+            readable["candidates"] = [{"content": content, "index": 0, **named, **more}]
         if feedback := _names(message.get("promptFeedback"), "blockReason"):
             readable["promptFeedback"] = feedback
         if isinstance(usage := message.get("usageMetadata"), dict):
@@ -130,6 +131,15 @@ def _grounding(candidate: dict[str, Any]) -> dict[str, Any]:
         cut = {_storable(query).strip()[:_QUERY_CHARACTERS] for query in queries} - {""}
         distinct = sorted(cut) if len(cut) <= MOST_QUERIES else distinct
     return {"groundingMetadata": {"webSearchQueries": distinct}}
+
+
+def _continuation_token(candidate: dict[str, Any]) -> dict[str, str]:
+    token = candidate.get("continuationToken")
+    try:
+        known = base64.b64decode(token, altchars="-_", validate=True)
+    except (TypeError, ValueError):
+        return {}
+    return {"continuationToken": base64.b64encode(known).decode()}
 
 
 def _storable(text: str) -> str:

@@ -56,6 +56,7 @@ class Answer:
     ending: Literal["end", "drop", "error", "hang", "trickle", "doomed"] = "end"
     streamed_status: int = 503
     finish_reason: str = "STOP"
+    continuation_token: Any = ""  # base64, with the finish reason
     block_reason: str = ""
     searches: list[Any] = field(default_factory=list)  # queries, with the last chunk
     tool_tokens: int = 0  # of pages that Gemini has read
@@ -250,6 +251,8 @@ def whole_answer(received: Received, answer: Answer) -> dict[str, Any]:
 
 def _finish(answer: Answer) -> dict[str, Any]:
     finish: dict[str, Any] = {"finishReason": answer.finish_reason} if answer.finish_reason else {}
+    if answer.continuation_token:
+        finish["continuationToken"] = answer.continuation_token
     if answer.searches:
         finish["groundingMetadata"] = {"webSearchQueries": answer.searches}
     return finish

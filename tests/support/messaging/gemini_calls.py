@@ -72,7 +72,7 @@ def ask(
 class Asking(threading.Thread):
     """One `ask` in another thread."""
 
-    def __init__(self, prompt: str = "Hello", *, retries: Retries = QUICK) -> None:
+    def __init__(self, prompt: str | Request = "Hello", *, retries: Retries = QUICK) -> None:
         super().__init__(daemon=True)
         self.cancelled = Cancellation()
         self.outcome = Outcome()
