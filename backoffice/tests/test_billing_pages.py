@@ -1,5 +1,7 @@
 """Stripe's mirror is read-only; actions of staff need a permission and leave a trace."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import NoReverseMatch, reverse
@@ -16,9 +18,11 @@ from djstripe.models import (
 
 from accounts.models import AuditEvent, User
 from billing.entitlement import grant_pro
-from billing.models import BillingAction, Flag, Grant
+from billing.models import BillingAction, Flag, Grant, UsageRecord
+from messaging.models import Message
 from tests.support.backoffice.staff_client import act, events, flash_messages, url
 from tests.support.backoffice.staff_rows import make_row
+from tests.support.messaging.rooms import exchange, make_room
 from tests.support.payments import deliver, pro, subscribe, tier_of
 
 MIRRORED = [Customer, Subscription, Session, Event, Charge, Dispute]
@@ -227,3 +231,21 @@ def test_flag_is_settled_once(staff_client):
     assert flag.resolved_at is not None
     assert "resolved already" in flash_messages(again)
     assert len(events(BillingAction.FLAG_SETTLED)) == 1
+
+
+def test_ledger_has_queries_and_tokens_of_tools_by_attempt(staff_client, alice):
+    reply = exchange(make_room(alice))
+    figures = {"tool_prompt_tokens": 4321, "audio_tokens": 765, "search_queries": 98}
+    make_row(UsageRecord, 0)
+    UsageRecord.objects.update(reply_id=reply.pk, search_cost_micro_usd=1372, **figures)
+
+    pages = [
+        staff_client.get(url(UsageRecord)),
+        staff_client.get(url(Message, "change", reply.pk)),
+        staff_client.post(url(UsageRecord, "export"), {"reason": "audit"}),
+    ]
+
+    texts = [b"".join(page).decode() for page in pages]
+    for text in texts:
+        assert {"4321", "765", "98"} <= set(re.findall(r"\d+", text.replace(",", "")))
+    assert ["1372" in text for text in texts] == [True, False, True]

@@ -189,6 +189,7 @@ def test_export_has_what_every_app_keeps(
     assert [room["title"] for room in files["chatrooms"]] == ["Old"]
     assert files["messages"][1]["feedback_comment"] == "Well said"
     assert files["usage"][0]["cost_micro_usd"] == 5
+    assert files["usage"][0]["search_queries"] == 3
     assert files["daily_quotas"][0]["used"] == 1
     assert files["grants"][0]["reason"] == "goodwill"
     assert files["flags"][0]["note"] == "100 inr"

@@ -73,6 +73,7 @@ def use(user: User, *, reply_id: uuid.UUID) -> None:
         output_tokens=2,
         cached_tokens=0,
         thinking_tokens=0,
+        search_queries=3,
         cost_micro_usd=5,
         estimated=False,
     )
