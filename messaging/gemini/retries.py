@@ -117,7 +117,7 @@ def _stream_with_retries(
     retries: Retries,
     failed: list[Usage],
 ) -> Completion:
-    """Try until a try ends the reply; the usage of each earlier try goes to `failed`."""
+    """Try until a try ends the reply; the usage of earlier tries goes to `failed`."""
     limits = Limits.from_settings()
     ends_at = monotonic() + limits.total
     waited = 0.0

@@ -134,7 +134,7 @@ def _grounding(candidate: dict[str, Any]) -> dict[str, Any]:
 
 
 def _continuation_token(candidate: dict[str, Any]) -> dict[str, str]:
-    token = candidate.get("continuationToken")
+    token: Any = candidate.get("continuationToken")
     try:
         known = base64.b64decode(token, altchars="-_", validate=True)
     except (TypeError, ValueError):
