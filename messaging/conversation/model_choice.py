@@ -69,9 +69,10 @@ def require_thinking(model: GeminiModel | None, level: str) -> str:
 
 
 def choose(*, user: User, chatroom_id: uuid.UUID, wanted: ModelChoice) -> ModelChoice:
-    """Check the choice of a send; a level without a model is checked with the room's model.
+    """Check the choice of a send.
 
-    Without both fields there is no query: the send itself takes the room's model.
+    A level without a model is checked with the room's model. Without both fields there is no query:
+    the send itself takes the room's model.
     """
     model = require_model(user, wanted.model) if wanted.model else None
     if wanted.thinking in ("", AUTO):
@@ -84,9 +85,9 @@ def choose(*, user: User, chatroom_id: uuid.UUID, wanted: ModelChoice) -> ModelC
 
 
 def choose_again(*, user: User, wanted: ModelChoice, former: ModelChoice) -> ModelChoice:
-    """Check the choice of a variant; a field left out is as in the former reply.
+    """Check the choice of a variant.
 
-    A former model that the plan or the table no longer offers becomes the server's default. A
+    A field left out is as in the former reply. A former model that the plan or the table no longer offers becomes the server's default. A
     former level that the model lacks is dropped.
     """
     model = require_model(user, wanted.model) if wanted.model else _offered(user, former.model)
@@ -98,7 +99,7 @@ def choose_again(*, user: User, wanted: ModelChoice, former: ModelChoice) -> Mod
 
 
 def default_model(*, user: User, chatroom_id: uuid.UUID) -> GeminiModel | None:
-    """Return the model of a send without a model, as the statement of the send chooses."""
+    """Return the model of a send without a model, as `accept_prompt` chooses."""
     rooms = Chatroom.objects.owned_by(user).filter(pk=chatroom_id)
     name = rooms.values_list("model", flat=True).first()
     return (_offered(user, name) if name else None) or _server_default()

@@ -106,8 +106,6 @@ MODELS = [
             **UNLISTED,
             "name": "gemini-3.1-flash-lite",
             "label": "Gemini 3.1 Flash-Lite",
-            "thinking_levels": ["minimal", "low", "medium", "high"],
-            "default_thinking": "minimal",
             "retires_on": date(2027, 5, 7),
         },
         {FIRST_DAY: (250_000, 25_000, 1_500_000, 500_000)},

@@ -52,9 +52,10 @@ class Context:
         return len(self.system) + sum(len(content.text) for content in self.contents)
 
     def request(self, reply: Message, model: GeminiModel | None) -> Request:
-        """Make the request; the model's limits apply, and a level that it lacks is left out.
+        """Make the request within the limits of the model.
 
-        The model may be another than the send's: the send's model may have retired.
+        A level that the model lacks is left out. The send's model may have retired, and the model
+        is then another.
         """
         most = settings.GEMINI_MAX_OUTPUT_TOKENS
         has_level = model is not None and reply.thinking in model.thinking_levels

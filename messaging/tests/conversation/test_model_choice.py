@@ -1,4 +1,4 @@
-"""The choice of a model and a thinking level: what is refused, and what Gemini is asked for."""
+"""The choice of a model and a thinking level."""
 
 import json
 import urllib.request
