@@ -86,9 +86,9 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
 
 
 def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -> Accepted:
-    """Add another reply to the same prompt, by the same model by default; activate the reply.
+    """Add another reply to the same prompt, and activate the reply.
 
-    Raises NotAReply for a prompt, and the errors of `choose_again` and `reserve`.
+    By default the model is the same. Raises NotAReply for a prompt, and the errors of `choose_again` and `reserve`.
     """
     if not reply.is_reply:
         raise NotAReply
@@ -113,9 +113,9 @@ def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -
 
 
 def edit(*, user: User, message: Message, prompt: str, wanted: ModelChoice = NO_CHOICE) -> Accepted:
-    """Add another wording of a prompt with a reply, by the first reply's model by default.
+    """Add another wording of a prompt with a reply, and activate the wording.
 
-    The wording becomes active, and the old branch stays. Raises NotAPrompt for a reply, and the
+    By default the model is that of the first reply. The old branch stays. Raises NotAPrompt for a reply, and the
     errors of `choose_again` and `reserve`.
     """
     if message.is_reply:

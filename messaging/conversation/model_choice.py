@@ -1,4 +1,4 @@
-"""The choice of a model and a thinking level for a reply, before the quota is used."""
+"""The choice of a model and a thinking level for a reply, before the quota."""
 
 import uuid
 from dataclasses import dataclass
