@@ -88,7 +88,8 @@ def reserve(*, user: User, prompt: str = "") -> Quota:
 def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -> Accepted:
     """Add another reply to the same prompt, and activate the reply.
 
-    By default the model is the same. Raises NotAReply for a prompt, and the errors of `choose_again` and `reserve`.
+    By default the model is the same. Raises NotAReply for a prompt, and the errors of
+    `choose_again` and `reserve`.
     """
     if not reply.is_reply:
         raise NotAReply
@@ -115,8 +116,8 @@ def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -
 def edit(*, user: User, message: Message, prompt: str, wanted: ModelChoice = NO_CHOICE) -> Accepted:
     """Add another wording of a prompt with a reply, and activate the wording.
 
-    By default the model is that of the first reply. The old branch stays. Raises NotAPrompt for a reply, and the
-    errors of `choose_again` and `reserve`.
+    By default the model is that of the first reply. The old branch stays. Raises NotAPrompt for a
+    reply, and the errors of `choose_again` and `reserve`.
     """
     if message.is_reply:
         raise NotAPrompt

@@ -87,8 +87,8 @@ def choose(*, user: User, chatroom_id: uuid.UUID, wanted: ModelChoice) -> ModelC
 def choose_again(*, user: User, wanted: ModelChoice, former: ModelChoice) -> ModelChoice:
     """Check the choice of a variant.
 
-    A field left out is as in the former reply. A former model that the plan or the table no longer offers becomes the server's default. A
-    former level that the model lacks is dropped.
+    A field left out is as in the former reply. A former model that the plan or the table no longer
+    offers becomes the server's default. A former level that the model lacks is dropped.
     """
     model = require_model(user, wanted.model) if wanted.model else _offered(user, former.model)
     name, model = model.name if model else "", model or _server_default()
