@@ -194,19 +194,6 @@ def test_thoughts_before_a_wait_in_the_queue_are_in_the_ledger(
     assert today(alice).cost_micro_usd == record.cost_micro_usd > 0
 
 
-def test_room_learns_nothing_from_the_tokens_of_two_requests(
-    alice: User, gemini: FakeGemini
-) -> None:
-    room = make_room(alice)
-    gemini.script(Answer(thoughts=["Hm."], chunks=[], ending="drop"), Answer(chunks=["Right."]))
-
-    reply = run(post(room, PROMPT))
-
-    room.refresh_from_db()
-    assert room.characters_per_token == Chatroom().characters_per_token
-    assert UsageRecord.objects.get().prompt_tokens == reply.prompt_tokens
-
-
 def test_usage_that_gemini_reported_wins_over_an_estimate(alice: User, gemini: FakeGemini) -> None:
     gemini.script(Answer(chunks=["Once"], ending="error"))
 

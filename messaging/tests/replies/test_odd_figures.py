@@ -70,7 +70,7 @@ def audio(count: Any) -> dict[str, Any]:
         audio("many"),
         {
             "promptTokensDetails": [
-                *audio(50)["promptTokensDetails"],
+                *audio(30)["promptTokensDetails"],
                 *audio(-20)["promptTokensDetails"],
             ]
         },
@@ -224,3 +224,16 @@ def test_room_learns_nothing_from_a_report_without_the_prompt(
     assert room.characters_per_token == Chatroom().characters_per_token
     assert reply.output_tokens == 2
     assert UsageRecord.objects.get().estimated
+
+
+def test_room_learns_nothing_from_the_tokens_of_two_requests(
+    alice: User, gemini: FakeGemini
+) -> None:
+    room = make_room(alice)
+    gemini.script(Answer(thoughts=["Hm."], chunks=[], ending="drop"), Answer(chunks=["Right."]))
+
+    reply = run(post(room, "A long prompt. " * 40))
+
+    room.refresh_from_db()
+    assert room.characters_per_token == Chatroom().characters_per_token
+    assert UsageRecord.objects.get().prompt_tokens == reply.prompt_tokens

@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
+from chatrooms.models import Chatroom
+from messaging.conversation import actions
 from messaging.conversation.titles import title_room
 from messaging.gemini import Completion, Usage
 from messaging.models import GeminiModel, Message
@@ -205,6 +207,32 @@ def test_reply_costs_tools_queries_and_audio(
     assert (record.search_cost_micro_usd, record.estimated) == (28_000, False)
     assert DailyQuota.objects.get().cost_micro_usd == record.cost_micro_usd
     assert reply.prompt_tokens == 1000
+
+
+@transactional
+def test_continued_reply_is_whole_and_costs_both_requests(
+    carol: User, gemini: FakeGemini, settings: Any
+) -> None:
+    settings.GEMINI_CONTINUE = True
+    set_price("gemini-4-argon", **PRICE, audio_input=0)
+    cut = {"finish_reason": "CONTINUATION", "continuation_token": "dG9rZW4="}
+    gemini.script(
+        Answer(chunks=["One "], usage_counts=USED, **cut),
+        Answer(chunks=["two."], usage_counts=USED),
+    )
+    room = make_room(carol)
+    accepted = actions.post_message(
+        user=carol, chatroom_id=room.pk, prompt="Hello", model="gemini-4-argon"
+    )
+
+    reply = run(accepted.reply)
+
+    assert (reply.status, reply.content, reply.finish_reason) == ("complete", "One two.", "stop")
+    assert reply.prompt_tokens == 2000
+    record = UsageRecord.objects.get()
+    assert record.cost_micro_usd == 2 * (500 + 20 + 4000 + 7 * 33)
+    room.refresh_from_db()
+    assert room.characters_per_token == Chatroom().characters_per_token
 
 
 @transactional
