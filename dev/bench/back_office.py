@@ -180,12 +180,11 @@ FROM numbered;
 
 INSERT INTO billing_usagerecord (user_id, purpose, reply_id, attempt, model, outcome, error_code,
     provider_code, started_at, first_token_ms, reply_ms, prompt_tokens, output_tokens,
-    cached_tokens, thinking_tokens, tool_prompt_tokens, search_queries, audio_tokens,
-    cost_micro_usd, search_cost_micro_usd, estimated, created_at)
+    cached_tokens, thinking_tokens, cost_micro_usd, estimated, created_at)
 SELECT pg_temp.key(0, (n / %(in_a_room)s) %% %(users)s, %(users)s), 'reply',
     pg_temp.key(0, n, %(messages)s), 1, 'gemini-3.5-flash-lite',
     CASE WHEN n %% 10 = 1 THEN 'failed' ELSE 'complete' END, '', '', now(), 200 + n %% 900,
-    900 + n %% 9000, 500, 100, 0, 0, 0, 0, 0, 400, 0, false, pg_temp.moment(n, %(messages)s)
+    900 + n %% 9000, 500, 100, 0, 0, 400, false, pg_temp.moment(n, %(messages)s)
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n WHERE n %% 2 = 1
 """
 STRAYS = """
