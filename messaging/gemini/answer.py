@@ -206,7 +206,10 @@ class StreamAccumulator:
                 "empty",
                 "Gemini used up its answer's length on thinking. Ask for something smaller.",
             )
-        return GeminiError("empty", "Gemini sent an answer without text. Try again.")
+        is_broken = outcome_for(self._finish_reason) is Outcome.BROKEN
+        return GeminiError(
+            "empty", "Gemini sent an answer without text. Try again.", permanent=not is_broken
+        )
 
     @property
     def _cost(self) -> Usage | None:

@@ -51,8 +51,12 @@ class Retries:
     budget: float = 45.0
 
     def wait_before_next(self, error: GeminiError, *, tried: int, waited: float) -> float | None:
-        """Return the seconds to wait after try number `tried`; None after the last try."""
-        if error.permanent or tried >= self.tries:
+        """Return the seconds to wait after try number `tried`; None after the last try.
+
+        A broken answer without text gets one more try, since Gemini bills such an answer.
+        """
+        most = min(self.tries, 2) if error.code == "empty" else self.tries
+        if error.permanent or tried >= most:
             return None
         bound = min(self.longest, self.shortest * 2 ** (tried + 1))
         wait = random.uniform(self.shortest, bound)  # noqa: S311 no secret

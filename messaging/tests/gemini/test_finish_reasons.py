@@ -61,11 +61,28 @@ def test_answer_with_text_ends_as_the_table_has_it(google, reason):
 
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_answer_without_text_is_empty_or_blocked(gemini, reason):
-    gemini.script(Answer(chunks=[], thoughts=["Hm."], finish_reason=reason))
+    gemini.script(*[Answer(chunks=[], thoughts=["Hm."], finish_reason=reason)] * 2)
 
     outcome = ask()
 
     assert end_of(outcome) == ("blocked" if OUTCOMES[reason] is Outcome.BLOCKED else "empty")
+
+
+def test_broken_answer_without_text_gets_one_more_try(google):
+    broken = Answer(chunks=[], finish_reason="MALFORMED_FUNCTION_CALL")
+    google.script(broken, Answer(chunks=["Right."]), broken, broken, broken)
+
+    assert ask().text == "Right."
+    assert end_of(ask()) == "empty"
+    assert len(google.requests) == 4
+
+
+@pytest.mark.parametrize("reason", ["OTHER", "STOP", "NO_IMAGE"])
+def test_answer_without_text_is_tried_once(gemini, reason):
+    gemini.script(*[Answer(chunks=[], finish_reason=reason)] * 2)
+
+    assert end_of(ask()) == "empty"
+    assert len(gemini.requests) == 1
 
 
 @pytest.mark.parametrize("reason", ["MODEL_ARMOR", "MALFORMED_RESPONSE"])
