@@ -15,6 +15,7 @@ from accounts import sms
 from accounts.models import User
 from backoffice.dashboard.overview import STALE_AFTER
 from backoffice.dashboard.rollup import QUEUE
+from backoffice.management.terms import touched_terms
 from backoffice.models import DailyMetrics
 from backoffice.roles import ROLES
 from billing.plans import plan_for_tier
@@ -181,6 +182,15 @@ def sms_can_be_sent() -> str:
         ) from error
 
 
+def terms_are_known() -> str:
+    """Name the terms of Google that settings touch; nobody but a person can judge them."""
+    touched = touched_terms()
+    if not touched:
+        return "No setting touches Google's terms."
+    named = "; ".join(f"{term.text} ({term.setting})" for term in touched)
+    return f"Google's terms apply: {named}. See docs/operations.md."
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "settings": settings_go_together,
     "database": database_answers,
@@ -194,6 +204,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "gemini": gemini_answers,
     "stripe": stripe_answers,
     "sms": sms_can_be_sent,
+    "terms": terms_are_known,
 }
 
 

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from backoffice.pages.audited_forms import AuditedForm
 from backoffice.pages.base import BackOfficeAdmin
 from messaging.models import GeminiModel, ModelPrice
 
@@ -71,6 +72,28 @@ class PriceForm(forms.ModelForm):
         fields = ("from_day", "input", "cached", "output", "audio_input", "search_query")
 
 
+class SeveralChoicesField(forms.MultipleChoiceField):
+    """Check boxes for a list of choices; the row has the choices in their order."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def clean(self, value: Any) -> list[str]:
+        chosen = super().clean(value)
+        return [choice for choice, _ in self.choices if choice in chosen]
+
+
+class ModelForm(AuditedForm):
+    modalities = SeveralChoicesField(
+        label="Reads", choices=GeminiModel.Modality.choices, help_text="Every model reads text."
+    )
+    thinking_levels = SeveralChoicesField(
+        choices=GeminiModel.Thinking.choices,
+        required=False,
+        help_text="Without a level here, no request names a level.",
+    )
+    tools = SeveralChoicesField(choices=GeminiModel.Tool.choices, required=False)
+
+
 class PriceInline(admin.TabularInline):
     model = ModelPrice
     form = PriceForm
@@ -82,9 +105,29 @@ class PriceInline(admin.TabularInline):
 class GeminiModelAdmin(BackOfficeAdmin):
     """Models; a model is disabled or retired, never deleted, since replies name it."""
 
-    list_display = ["name", "tier", "is_enabled", "price", "next_price", "state"]
-    ordering = ["name"]
+    form = ModelForm
+    list_display = [
+        *["name", "label", "tier", "is_enabled", "is_listed"],
+        *["price", "next_price", "state"],
+    ]
+    ordering = ["sort", "name"]
     search_fields = []
+    fieldsets = [
+        (None, {"fields": ["name", "label", "tier", "is_enabled", "is_listed", "sort"]}),
+        ("Retirement", {"fields": ["retires_on", "fallback"]}),
+        (
+            "Capabilities",
+            {
+                "description": "From Google's description of the model. Clients may ask for what is"
+                " here, and for nothing else.",
+                "fields": [
+                    *["input_limit", "output_limit", "modalities", "tools"],
+                    *["thinking_levels", "default_thinking", "takes_sampling"],
+                    *["image_tokens", "audio_tokens_per_second"],
+                ],
+            },
+        ),
+    ]
     inlines = (PriceInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GeminiModel]:

@@ -201,3 +201,24 @@ def test_doctor_finds_a_clock_that_differs(well: None, monkeypatch: pytest.Monke
 
     assert ill(findings) == {"clock"}
     assert "Synchronise the clocks" in findings["clock"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("key", "countries", "terms"),
+    [
+        ("", ["DE"], 0),
+        (KEY, ["IN"], 2),
+        (KEY, ["IN", "CH"], 3),
+        (KEY, ["*"], 3),
+    ],
+)
+def test_doctor_names_the_terms_that_settings_touch(
+    well: None, settings: Any, gemini: FakeGemini, key: str, countries: list[str], terms: int
+) -> None:
+    settings.GOOGLE_API_KEY, settings.SMS_ALLOWED_COUNTRIES = key, countries
+
+    finding = doctor()["terms"]
+
+    named = ["18 or older", "trains Google's models", "Switzerland"]
+    assert finding["ok"]
+    assert [text for text in named if text in finding["detail"]] == named[:terms]

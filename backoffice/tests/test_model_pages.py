@@ -9,6 +9,18 @@ from tests.support.backoffice.staff_client import events, url
 from tests.support.messaging.prices import set_price
 
 PRICE = {"audio_input": "", "search_query": "14"}
+MODEL = {
+    "tier": "basic",
+    "is_enabled": "on",
+    "is_listed": "on",
+    "sort": "100",
+    "input_limit": "1048576",
+    "output_limit": "65536",
+    "modalities": ["text"],
+    "image_tokens": "1120",
+    "audio_tokens_per_second": "32",
+}
+NO_PRICES = {"prices-TOTAL_FORMS": 0, "prices-INITIAL_FORMS": 0}
 
 
 def test_change_of_a_price_is_audited_with_both_values(staff_client):
@@ -24,7 +36,7 @@ def test_change_of_a_price_is_audited_with_both_values(staff_client):
         for name, value in {**row, **PRICE, "model": model.pk, "output": "3.75"}.items()
     }
     counts = {"prices-TOTAL_FORMS": 2, "prices-INITIAL_FORMS": 1}
-    more = {"name": model.name, "tier": "pro", "is_enabled": "on", "reason": "new price list"}
+    more = {**MODEL, "name": model.name, "tier": "pro", "reason": "new price list"}
 
     staff_client.post(url(GeminiModel, "change", model.pk), {**forms, **counts, **more})
 
@@ -45,6 +57,7 @@ def test_change_of_a_price_is_audited_with_both_values(staff_client):
                 "input": [None, 1_500_000],
                 "cached": [None, 150_000],
                 "output": [None, 3_750_000],
+                "search_query": [None, 14_000],
             },
         },
     }
@@ -56,7 +69,7 @@ def test_price_that_staff_remove_is_audited(staff_client):
     row = {"id": price.pk, "from_day": "2025-01-01", "input": "1", "cached": "1", "output": "1"}
     forms = {f"prices-0-{name}": value for name, value in {**row, **PRICE, "DELETE": "on"}.items()}
     counts = {"prices-TOTAL_FORMS": 1, "prices-INITIAL_FORMS": 1, "prices-0-model": model.pk}
-    more = {"name": model.name, "tier": "basic", "is_enabled": "on", "reason": "typo"}
+    more = {**MODEL, "name": model.name, "reason": "typo"}
 
     staff_client.post(url(GeminiModel, "change", model.pk), {**forms, **counts, **more})
 
@@ -71,7 +84,7 @@ def test_price_that_is_no_amount_is_refused(staff_client, amount):
     row = {"from_day": "2025-01-01", "input": amount, "cached": "1", "output": "1", **PRICE}
     forms = {f"prices-0-{name}": value for name, value in row.items()}
     counts = {"prices-TOTAL_FORMS": 1, "prices-INITIAL_FORMS": 0, "prices-0-model": model.pk}
-    more = {"name": model.name, "tier": "basic", "is_enabled": "on", "reason": "new"}
+    more = {**MODEL, "name": model.name, "reason": "new"}
 
     page = staff_client.post(url(GeminiModel, "change", model.pk), {**forms, **counts, **more})
 
@@ -88,6 +101,62 @@ def test_list_of_models_shows_prices_and_models_without_a_price(staff_client):
     assert "0.30 / 2.50" in page
     assert page.count("No price") == 1
     assert page.count("Retired") == 2
+
+
+def test_change_of_capabilities_is_audited_in_their_order(staff_client):
+    model = GeminiModel.objects.create(name="gemini-x", thinking_levels=["low"])
+    posted = {
+        **MODEL,
+        "name": model.name,
+        "label": "Gemini X",
+        "modalities": ["audio", "text"],
+        "thinking_levels": ["high", "low"],
+        "default_thinking": "high",
+        "reason": "new list",
+    }
+
+    staff_client.post(url(GeminiModel, "change", model.pk), {**posted, **NO_PRICES})
+
+    model.refresh_from_db()
+    assert (model.label, model.modalities) == ("Gemini X", ["text", "audio"])
+    assert (model.thinking_levels, model.default_thinking) == (["low", "high"], "high")
+    [event] = events(BackofficeAction.ROW_CHANGED)
+    assert event.details["changes"] == {
+        "label": ["", "Gemini X"],
+        "modalities": [["text"], ["audio", "text"]],
+        "thinking_levels": [["low"], ["high", "low"]],
+        "default_thinking": ["", "high"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"modalities": ["image"]}, "Every model reads text."),
+        ({"default_thinking": "high"}, "The model does not have this level."),
+        ({"retires_on": "2027-01-01"}, "A model that retires needs a fallback."),
+        ({"thinking_levels": ["deep"]}, "deep is not one of the available choices"),
+    ],
+    ids=str,
+)
+def test_capabilities_that_contradict_are_refused(staff_client, fields, text):
+    model = GeminiModel.objects.create(name="gemini-x")
+    posted = {**MODEL, "name": model.name, "reason": "new list", **fields}
+
+    page = staff_client.post(url(GeminiModel, "change", model.pk), {**posted, **NO_PRICES})
+
+    assert page.status_code == 200
+    assert text in page.content.decode()
+    assert not events(BackofficeAction.ROW_CHANGED)
+
+
+def test_list_of_models_takes_the_same_queries_at_any_length(
+    staff_client, django_assert_max_num_queries
+):
+    GeminiModel.objects.bulk_create([GeminiModel(name=f"gemini-{n}") for n in range(40)])
+
+    with django_assert_max_num_queries(10):
+        staff_client.get(url(GeminiModel))
 
 
 def price_form(price=None, **amounts):

@@ -127,8 +127,15 @@ class GeminiModel(models.Model):
         return self.name
 
     def clean(self) -> None:
+        faults = {}
         if self.retires_on and not self.fallback_id:
-            raise ValidationError({"fallback": "A model that retires needs a fallback."})
+            faults["fallback"] = "A model that retires needs a fallback."
+        if self.Modality.TEXT not in self.modalities:
+            faults["modalities"] = "Every model reads text."
+        if self.default_thinking and self.default_thinking not in self.thinking_levels:
+            faults["default_thinking"] = "The model does not have this level."
+        if faults:
+            raise ValidationError(faults)
 
     def has_retired(self, on: date) -> bool:
         return self.retires_on is not None and self.retires_on <= on
