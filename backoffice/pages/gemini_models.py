@@ -78,8 +78,8 @@ class SeveralChoicesField(forms.MultipleChoiceField):
     widget = forms.CheckboxSelectMultiple
 
     def clean(self, value: Any) -> list[str]:
-        chosen = super().clean(value)
-        return [choice for choice, _ in self.choices if choice in chosen]
+        chosen, choices = super().clean(value), list[Any](self.choices)  # type: ignore[arg-type]
+        return [choice for choice, _ in choices if choice in chosen]
 
 
 class ModelForm(AuditedForm):
