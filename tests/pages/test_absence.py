@@ -14,7 +14,7 @@ from tests.support.stack.api_client import ApiUser
 PASSWORD = "a long enough one"
 
 # One stack serves them all.
-pytestmark = [pytest.mark.xdist_group("pages-absence"), pytest.mark.usefixtures("size")]
+pytestmark = pytest.mark.xdist_group("pages-absence")
 
 
 @pytest.fixture(scope="module")

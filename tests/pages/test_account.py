@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dev.servers.stack import Stack
-from tests.support.browser.chromium import Browsing, once
+from tests.support.browser.chromium import Browsing
 from tests.support.browser.keys import Keys
 from tests.support.browser.pages import (
     ask_for_code,
@@ -21,7 +21,7 @@ from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 
 # One stack serves them all.
-pytestmark = [pytest.mark.xdist_group("pages-account"), pytest.mark.usefixtures("size")]
+pytestmark = pytest.mark.xdist_group("pages-account")
 
 USER = "SELECT id FROM accounts_user WHERE mobile = %s"
 SIGN_IN_IS_OLD = """UPDATE accounts_session
@@ -137,6 +137,7 @@ def test_export_with_an_old_sign_in_leads_to_a_new_one(
         page.get_by_role("button", name="Export everything").click()
 
 
+@pytest.mark.usefixtures("size")
 def test_account_is_deleted_after_a_question_and_a_new_sign_in(
     browse: Browsing, stack: Stack, stack_stores: dict[str, str]
 ) -> None:
@@ -171,7 +172,6 @@ def test_account_is_deleted_after_a_question_and_a_new_sign_in(
         eventually(lambda: not database.execute(USER, [person.mobile]).fetchall())
 
 
-@once
 def test_question_does_not_take_the_answer_of_the_one_before(
     browse: Browsing, stack: Stack
 ) -> None:

@@ -10,7 +10,7 @@ from tests.support.browser.chromium import Browsing
 from tests.support.browser.pages import picture, refused, visit
 from tests.support.stack.api_client import ApiUser
 
-pytestmark = [pytest.mark.xdist_group("pages-challenge"), pytest.mark.usefixtures("size")]
+pytestmark = pytest.mark.xdist_group("pages-challenge")
 
 
 @pytest.fixture(scope="module")

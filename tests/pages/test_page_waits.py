@@ -12,7 +12,7 @@ from tests.support.fakes.gemini import Answer, FakeGemini, directive
 from tests.support.stack.api_client import ApiUser
 from tests.support.stack.start import EVERY_PART
 
-pytestmark = [pytest.mark.xdist_group("pages-waits"), pytest.mark.usefixtures("size")]
+pytestmark = pytest.mark.xdist_group("pages-waits")
 
 
 @pytest.fixture(scope="module")

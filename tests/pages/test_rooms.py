@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from dev.environment import BASE_DIR
 from dev.servers.stack import Stack
-from tests.support.browser.chromium import DESKTOP, Browsing, once
+from tests.support.browser.chromium import Browsing
 from tests.support.browser.pages import (
     chats,
     is_answered,
@@ -27,7 +27,7 @@ from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.stack.api_client import ApiUser
 
 # One stack serves them all.
-pytestmark = [pytest.mark.xdist_group("pages-rooms"), pytest.mark.usefixtures("size")]
+pytestmark = pytest.mark.xdist_group("pages-rooms")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,6 @@ def test_list_and_conversation_go_on_page_by_page(
     expect(page.get_by_role("log")).to_be_focused()
 
 
-@once
 def test_version_far_up_is_switched_back(browse: Browsing, stack: Stack, reader: ApiUser) -> None:
     page, _ = chats(browse, stack, person=ApiUser(stack.url, reader.mobile).sign_in())
     rooms(page).last.get_by_role("link").click()
@@ -128,6 +127,7 @@ def test_search_shows_where_the_words_are(browse: Browsing, stack: Stack) -> Non
     expect(rooms(page)).to_have_count(2)
 
 
+@pytest.mark.usefixtures("size")
 def test_room_is_named_pinned_and_archived(browse: Browsing, stack: Stack) -> None:
     person = ApiUser(stack.url).sign_in()
     older, newer = person.open_room("Older"), person.open_room("Newer")
@@ -241,8 +241,7 @@ def test_upgrade_leads_over_payment_to_pro_and_back(
     page.get_by_role("button", name="Pay").click()
     expect(page.get_by_role("heading", name="You are on Pro")).to_be_visible()
     is_open_to_all(page)
-    if page.viewport_size == DESKTOP:
-        picture(page, "billing-success")
+    picture(page, "billing-success")
     page.get_by_role("link", name="Back to your chats").click()
 
     expect(page.locator("#pro-badge")).to_be_visible()

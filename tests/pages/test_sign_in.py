@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from dev.servers.stack import Stack
-from tests.support.browser.chromium import DESKTOP, Browsing, once
+from tests.support.browser.chromium import DESKTOP, Browsing
 from tests.support.browser.pages import (
     ask_for_code,
     chats,
@@ -23,7 +23,7 @@ from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
 
 # One stack serves them all.
-pytestmark = [pytest.mark.xdist_group("pages-sign-in"), pytest.mark.usefixtures("size")]
+pytestmark = pytest.mark.xdist_group("pages-sign-in")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def person(stack: Stack) -> ApiUser:
     return ApiUser(stack.url)
 
 
+@pytest.mark.usefixtures("size")
 def test_person_signs_up_and_is_answered(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     expect(page).to_have_title("GemChatRoom")
@@ -61,7 +62,6 @@ def test_person_signs_up_and_is_answered(browse: Browsing, person: ApiUser) -> N
     expect(page.get_by_text("4 of 5 answers left today")).to_be_visible()
 
 
-@once
 def test_number_is_shown_as_understood_before_the_code(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     mobile, understood = page.get_by_label("Mobile number"), page.locator("#mobile-understood")
@@ -82,7 +82,6 @@ def test_number_is_shown_as_understood_before_the_code(browse: Browsing, person:
     expect(page.locator("#code-mobile")).to_have_text(f"+91 {digits[:5]} {digits[5:]}")
 
 
-@once
 def test_form_waits_for_the_script(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person, java_script_enabled=False)
     mobile, button = page.get_by_label("Mobile number"), page.locator("#send-code")
@@ -100,7 +99,6 @@ def test_form_waits_for_the_script(browse: Browsing, person: ApiUser) -> None:
     assert page.url == address
 
 
-@once
 def test_fields_are_made_for_a_phone(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     mobile, code = page.locator("#mobile"), page.locator("#code")
@@ -140,7 +138,6 @@ def test_errors_are_words_at_their_field(browse: Browsing, person: ApiUser) -> N
     assert person.post("auth/verify-otp", {"mobile": person.mobile, "otp": right})
 
 
-@once
 def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person)
     ask_for_code(page, person.mobile)
@@ -155,7 +152,6 @@ def test_tokens_are_out_of_reach_of_scripts(browse: Browsing, person: ApiUser) -
     assert seen == '["",{},{},null]'
 
 
-@once
 def test_session_lasts_over_reloads_and_tabs(
     browse: Browsing, stack: Stack, person: ApiUser
 ) -> None:
@@ -178,7 +174,6 @@ def test_session_lasts_over_reloads_and_tabs(
     browse.complaints[:] = [line for line in browse.complaints if "status of 409" not in line]
 
 
-@once
 def test_landing_page_leads_on_whoever_is_signed_in(browse: Browsing, stack: Stack) -> None:
     page, _ = chats(browse, stack, path="/")
 
@@ -186,7 +181,6 @@ def test_landing_page_leads_on_whoever_is_signed_in(browse: Browsing, stack: Sta
     expect(page.get_by_text("answers left today")).to_be_visible()
 
 
-@once
 def test_chats_lead_to_signing_in_whoever_is_not(browse: Browsing, person: ApiUser) -> None:
     page = visit(browse, person, "/chat")
 
@@ -211,7 +205,6 @@ def test_sign_out_holds_in_every_tab(browse: Browsing, stack: Stack) -> None:
     expect(other_tab.get_by_role("heading", name="Sign in or sign up")).to_be_visible()
 
 
-@once
 def test_access_token_that_is_no_longer_good_is_renewed_unseen(
     browse: Browsing, stack: Stack
 ) -> None:
@@ -227,7 +220,6 @@ def test_access_token_that_is_no_longer_good_is_renewed_unseen(
     expect(is_answered(page)).to_contain_text("Are you there?")
 
 
-@once
 def test_server_that_is_short_of_something_is_asked_again(browse: Browsing, stack: Stack) -> None:
     page, _ = chats(browse, stack)
     expect(page.get_by_text("answers left today")).to_be_visible()

@@ -95,13 +95,16 @@ def refused(browse: Browsing, page: Page, status: int) -> Iterator[None]:
 
 
 def is_open_to_all(page: Page) -> None:
-    """Nothing shuts people out, in either colour scheme, and nothing runs off the side."""
+    """Nothing shuts people out, in either colour scheme, and nothing runs off a phone's side."""
     page.emulate_media(reduced_motion="reduce")  # Nothing is half faded while it is looked at.
     assert serious_barriers(page) == []
     page.emulate_media(color_scheme="dark")
     assert serious_barriers(page, rules=["color-contrast"]) == []
     page.emulate_media(color_scheme="light", reduced_motion="no-preference")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    size = page.viewport_size
+    for width in sorted({size["width"], PHONE["width"]}):
+        page.set_viewport_size({**size, "width": width})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
 
 
 def picture(page: Page, name: str) -> None:
