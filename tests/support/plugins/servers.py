@@ -6,6 +6,7 @@ workers inherit the addresses. DATABASE_URL, DB_HOST and REDIS_URL name other se
 meet: each works on a copy of a migrated cluster, which lasts until a migration changes.
 """
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -72,6 +73,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in FIXTURE_PLUGINS:
         config.pluginmanager.import_plugin(name)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage less often, and without the objects of modules and collected tests.
+
+    A full collection over half a million objects takes a third of a second.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def pytest_unconfigure() -> None:
