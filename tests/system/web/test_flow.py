@@ -1,4 +1,4 @@
-"""The documented flow over HTTP, on the processes that serve it, for each backend."""
+"""The documented flow over HTTP, on the processes that serve it, for two backends."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,8 @@ def gemini_environment(backend: str, gemini: FakeGemini) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("backend", ["offline", "google_genai", "google_generativeai"])
+# The tests of streams and pages use google_genai, the default with a key.
+@pytest.mark.parametrize("backend", ["offline", "google_generativeai"])
 def test_person_signs_up_and_is_answered(
     backend: str, gemini_server: FakeGemini, make_stack: Callable[..., Stack]
 ) -> None:
