@@ -111,8 +111,8 @@ def shared_stack(
 ) -> Iterator[Stack]:
     """A web process and a worker, for tests that change no setting and break nothing.
 
-    Each of xdist's workers starts a stack when its first such test asks for the stack. The stack
-    sells Pro, asks a fake Gemini, lets pages of `ORIGIN` read, and limits nobody.
+    Tests with this fixture are in the xdist group `shared_stack`: one stack serves all of them. The
+    stack sells Pro, asks a fake Gemini, lets pages of `ORIGIN` read, and limits nobody.
     """
     with ExitStack() as opened:
         gemini = opened.enter_context(FakeGemini())

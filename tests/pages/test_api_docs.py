@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from dev.openapi import PATH
 from dev.servers.stack import Stack
 
-pytestmark = pytest.mark.xdist_group("docs")
+pytestmark = pytest.mark.xdist_group("shared_stack")
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from tests.support.fakes.stripe_wire import signed
 from tests.support.payments import SECRET
 from tests.support.stack.api_client import ApiUser
 
-pytestmark = pytest.mark.xdist_group("contract")
+pytestmark = pytest.mark.xdist_group("shared_stack")
 
 FUZZ = os.environ.get("FUZZ_EXAMPLES")
 EXAMPLES = int(FUZZ or 5)

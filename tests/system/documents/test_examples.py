@@ -14,8 +14,7 @@ from dev.servers.stack import Stack
 from tests.support.fakes.gemini import Answer, directive
 from tests.support.stack.api_client import ApiUser
 
-# One stack serves them all.
-pytestmark = pytest.mark.xdist_group("examples")
+pytestmark = pytest.mark.xdist_group("shared_stack")
 
 TEXT = "Zwölf 👩‍👩‍👧‍👦 went out,\nand twelve came back. " * 6
 

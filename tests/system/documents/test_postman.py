@@ -46,6 +46,7 @@ def run_collection(stack: Stack) -> str:
     return run.stdout
 
 
+@pytest.mark.xdist_group("shared_stack")
 def test_collection_runs_where_stripe_is_set_up(shared_stack: Stack) -> None:
     assert "there is no Stripe behind this server" not in run_collection(shared_stack)
 

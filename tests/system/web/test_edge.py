@@ -12,7 +12,7 @@ from dev.servers.stack import Stack
 from tests.support.stack.api_client import ApiUser
 from tests.support.stack.start import ORIGIN
 
-pytestmark = pytest.mark.xdist_group("edge")
+pytestmark = pytest.mark.xdist_group("shared_stack")
 
 EVIL = "https://evil.example"
 NOBODY = uuid.UUID("01a20791-51b6-758c-a99f-add8631b2fd9")
