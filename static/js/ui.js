@@ -4,6 +4,13 @@ import { Problem } from "./api/problem.js";
 import { SignedOut } from "./api/session.js";
 import { formatTime } from "./time.js";
 
+// Words for people, where those of the server name fields of the API.
+const SENTENCES = {
+  unknown_model: "This model is not offered any more. Choose another, and send again.",
+  unsupported_by_model: "The model does not think at this level. Choose another level, and send again.",
+  unsupported_by_backend: "This server does not offer the chosen model or level now. Send again without.",
+};
+
 export const byId = (id) => document.getElementById(id);
 
 /** Make an element from the <template> of that id. */
@@ -20,13 +27,13 @@ export function showFailure(error) {
   if (error.name === "AbortError") return;
   if (!(error instanceof Problem)) console.error(error);
   byId("failure-text").textContent =
-    error instanceof Problem ? quotaMessage(error) : "Something went wrong in this page. Reload it.";
+    error instanceof Problem ? problemText(error) : "Something went wrong in this page. Reload it.";
   byId("failure").hidden = false;
 }
 
 /** The text of a problem, with the time of the next answers where the quota is used up. */
-export function quotaMessage({ message, quota }) {
-  if (!quota) return message;
+export function problemText({ message, code, quota }) {
+  if (!quota) return SENTENCES[code] ?? message;
   const [answers, reset] = [quota.limit === 1 ? "answer" : `${quota.limit} answers`, quota.resets_at];
   return `You have used today's ${answers}. The next ones are there at ${formatTime(reset)} your time.`;
 }

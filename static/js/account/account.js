@@ -17,24 +17,35 @@ import { DataControls } from "./data_controls.js";
 import { drawUsage } from "./usage_chart.js";
 
 export class Account {
-  constructor({ plan }) {
+  /** `onDelete` is called after the deletion of the account. */
+  constructor({ plan, onDelete }) {
     this.dialog = byId("account");
     this.name = byId("profile-name");
-    const dataControls = new DataControls({ leave: () => this.leave() });
-    byId("open-account").addEventListener("click", () => {
-      byId("account-error").textContent = "";
-      setFieldError(this.name);
-      dataControls.open();
-      this.name.disabled = true; // Or a late answer would overwrite the typed name.
-      this.dialog.showModal();
-      runSafely(() => Promise.all([this.load(), plan.reload()]));
-    });
+    const dataControls = new DataControls({ leave: () => this.leave(), onDelete });
+    Object.assign(this, { plan, dataControls });
+    byId("open-account").addEventListener("click", () => this.open());
     byId("profile-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.saveName();
     });
     byId("sign-out").addEventListener("click", () => runSafely(() => this.leave()));
     byId("sign-out-everywhere").addEventListener("click", () => runSafely(() => this.leaveEverywhere()));
+  }
+
+  open() {
+    byId("account-error").textContent = "";
+    setFieldError(this.name);
+    this.dataControls.open();
+    this.name.disabled = true; // Or a late answer would overwrite the typed name.
+    this.dialog.showModal();
+    runSafely(() => Promise.all([this.load(), this.plan.reload()]));
+  }
+
+  /** Open the dialog at the plan. */
+  openPlan() {
+    this.open();
+    const upgrade = byId("plan-upgrade");
+    (upgrade.hidden ? byId("plan-title") : upgrade).focus();
   }
 
   async load() {

@@ -10,9 +10,12 @@ const IN_PROGRESS = ["queued", "building"];
 const MAX_POLLS = 120;
 
 export class DataControls {
-  /** `leave` ends the session here and goes to the landing page. */
-  constructor({ leave }) {
-    this.leave = leave;
+  /**
+   * `leave` ends the session here and goes to the landing page. `onDelete` is called after the
+   * deletion of the account.
+   */
+  constructor({ leave, onDelete }) {
+    Object.assign(this, { leave, onDelete });
     this.state = byId("export-state");
     this.error = byId("own-data-error");
     byId("export-account").addEventListener("click", () => this.act(() => this.export()));
@@ -81,6 +84,7 @@ export class DataControls {
     });
     if (!isSure) return;
     await call("DELETE", "/user/me");
+    this.onDelete();
     await this.leave();
   }
 }

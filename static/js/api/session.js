@@ -7,6 +7,7 @@ import { problemFrom, retryAfter, unreachable } from "./problem.js";
 const TRIES = 9;
 
 let accessToken = null;
+let user = null;
 let refreshing = null;
 // Aborted by signing out: calls in progress would be refused.
 let calls = new AbortController();
@@ -15,6 +16,15 @@ export class SignedOut extends Error {}
 
 export const token = () => accessToken;
 export const sessionSignal = () => calls.signal;
+
+/** The id of the signed-in user: the subject of the access token, also while the token is renewed. */
+export function userId() {
+  if (accessToken) {
+    const [, payload] = accessToken.split(".");
+    user = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))).sub;
+  }
+  return user;
+}
 
 /** Sign in with the code; return the answer, also a refusal. */
 export async function signIn(mobile, otp) {

@@ -2,17 +2,18 @@
 
 import { RetryKey, call, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
-import { byId, quotaMessage, runSafely, showFailure } from "../ui.js";
+import { byId, isFocusLost, problemText, runSafely, showFailure } from "../ui.js";
+import { isRefusal, models } from "./model_list.js";
 
 const byTouch = matchMedia("(pointer: coarse)");
 
 export class Composer {
   /**
-   * `onNewRoom` takes a room that was made for the message. `onUpgrade` starts the upgrade and takes
-   * the element for a refusal.
+   * `choice` has the model. `onNewRoom` takes a room that was made for the message. `onUpgrade`
+   * starts the upgrade and takes the element for a refusal.
    */
-  constructor({ conversation, onNewRoom, onUpgrade }) {
-    Object.assign(this, { conversation, onNewRoom, onUpgrade });
+  constructor({ conversation, choice, onNewRoom, onUpgrade }) {
+    Object.assign(this, { conversation, choice, onNewRoom, onUpgrade });
     this.form = byId("composer");
     this.prompt = byId("prompt");
     this.error = byId("prompt-error");
@@ -67,31 +68,45 @@ export class Composer {
     this.prompt.style.height = `${this.prompt.scrollHeight}px`;
   }
 
-  async send(text) {
+  /** Ask for the rest of an answer; the unsent text stays. */
+  async continue() {
+    await this.send("Continue.", this.prompt.value);
+    if (isFocusLost()) byId("log").focus({ preventScroll: true });
+  }
+
+  /** Send a text. `draft` is the text in the field afterwards. */
+  async send(text, draft = "") {
     if (this.form.ariaBusy === "true") return;
     if (!text.trim()) return this.showError("Write something first.");
     if (this.conversation.isLoading) return this.showError("The conversation is still loading.");
     this.form.ariaBusy = "true";
     this.showError("");
     try {
-      await this.deliver(text);
+      await this.deliver(text, draft);
     } catch (error) {
       if (!(error instanceof Problem)) return showFailure(error);
-      this.fill(text);
-      this.showError(error.fieldError("prompt") ?? quotaMessage(error), error.code === "quota_exceeded");
+      this.fill(draft || text);
+      const isOfPlan = ["quota_exceeded", "model_not_in_plan"].includes(error.code);
+      this.showError(error.fieldError("prompt") ?? problemText(error), isOfPlan);
+      if (isRefusal(error)) runSafely(() => this.reloadAfter(error));
     } finally {
       this.form.ariaBusy = "false";
       this.focus();
     }
   }
 
-  async deliver(text) {
+  async deliver(text, draft) {
     const [before, draftKey] = [this.conversation.room, this.draftKey];
-    const room = before ?? (await this.newRoom());
+    const { model, thinking } = await this.choice.request(before);
+    const room = before ?? (await this.newRoom(model));
+    // The room of an earlier try may have another model.
+    if (!before && room.model !== model) this.choice.save(room, model);
+    if (!(await this.choice.settled(room))) return;
     const path = `/message/chatroom/${room.id}/message`;
+    const [inForce, body] = [room.model, { prompt: text, ...(thinking && { thinking }) }];
     let sent;
     try {
-      sent = await post(path, { prompt: text }, { key: this.retryKey.keyFor(room.id + text) });
+      sent = await post(path, body, { key: this.retryKey.keyFor(room.id + JSON.stringify(body)) });
     } catch (error) {
       if (!before && error.status) await this.discard(room);
       throw error;
@@ -101,14 +116,22 @@ export class Composer {
     sessionStorage.removeItem(draftKey);
     // A user who opened another room meanwhile stays there.
     if (this.conversation.room !== before) return this.conversation.notifyExchange();
-    this.fill("");
+    this.fill(draft);
     this.conversation.accepted(room, sent.data);
     if (!before) this.onNewRoom(room);
+    if (before) this.choice.accepted(room, sent.data.reply, inForce);
+    else this.choice.adopt(room, model);
+  }
+
+  /** Show what the server offers now, after it refused a model or a level. */
+  async reloadAfter(error) {
+    await Promise.all([models.reloadAfter(error), this.conversation.reload()]);
   }
 
   /** Make the room for a first message; reuse it if the network broke before the send. */
-  async newRoom() {
-    this.made ??= await post("/chatroom/", { temporary: byId("temporary").checked });
+  async newRoom(model) {
+    const temporary = byId("temporary").checked;
+    this.made ??= await post("/chatroom/", { temporary, ...(model && { model }) });
     return this.made;
   }
 

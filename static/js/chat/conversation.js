@@ -19,9 +19,12 @@ export class Conversation {
   following = new Map();
   sent = 0;
 
-  /** `onRoom` takes the shown room; `onExchange` is called after a send or an answer. */
-  constructor({ onRoom, onExchange }) {
-    Object.assign(this, { onRoom, onExchange });
+  /**
+   * `onRoom` takes the shown room; `onExchange` is called after a send or an answer. `onContinue`
+   * asks for the rest of an answer; `pickModel` takes a button and returns the picked model, or null.
+   */
+  constructor({ onRoom, onExchange, onContinue, pickModel }) {
+    Object.assign(this, { onRoom, onExchange, onContinue, pickModel });
     this.log = byId("log");
     this.list = byId("messages");
     const actions = new MessageActions(this);
@@ -57,6 +60,7 @@ export class Conversation {
 
   async load(roomId) {
     const { sent } = this;
+    const model = this.room?.model;
     let room;
     try {
       room = await get(`/chatroom/${roomId}`);
@@ -67,6 +71,8 @@ export class Conversation {
     if (this.opening !== roomId || this.sent !== sent) return;
     if (!room) return this.show({ gone: true });
     const isNew = this.room === null;
+    // A model that was saved meanwhile is newer than this answer.
+    if (!isNew && this.room.model !== model) room.model = this.room.model;
     this.room = room;
     this.showBranch(room.messages, room.previous_cursor);
     this.show({ welcome: room.messages.length === 0 });

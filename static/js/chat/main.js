@@ -5,6 +5,9 @@ import { Plan } from "../account/plan.js";
 import { byId, hideFailure, isFocusLost, runSafely, showFailure } from "../ui.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
+import { ModelChoice } from "./model_choice.js";
+import { models } from "./model_list.js";
+import { ModelPicker } from "./model_picker.js";
 import { RoomList } from "./room_list.js";
 import { RoomMenu } from "./room_menu.js";
 
@@ -26,9 +29,13 @@ const menu = new RoomMenu({
 const conversation = new Conversation({
   onRoom: showRoom,
   onExchange: () => runSafely(() => Promise.all([rooms.reload(), plan.reload()])),
+  onContinue: () => composer.continue(),
+  pickModel: (button) => picker.ask(button),
 });
+const choice = new ModelChoice({ conversation, onChange: () => picker.show() });
 const composer = new Composer({
   conversation,
+  choice,
   onNewRoom: (room) => {
     history.replaceState(null, "", `/chat/${room.id}`);
     showView(room.id);
@@ -36,13 +43,19 @@ const composer = new Composer({
   },
   onUpgrade: (refusal) => plan.upgrade(refusal),
 });
-new Account({ plan });
+const account = new Account({ plan, onDelete: () => models.erase() });
+const picker = new ModelPicker({ conversation, choice, onLocked: () => account.openPlan() });
+models.onLoad = () => {
+  picker.show();
+  for (const view of conversation.views) view.showAbout();
+};
 
 function showRoom(room) {
   const title = room?.title ?? document.body.dataset.defaultTitle;
   byId("room-title").textContent = title;
   document.title = `${title} · GemChatRoom`;
   menu.show(room);
+  picker.show();
 }
 
 /** Show what the path names: /chat, /chat/new or /chat/<id of a room>. */
@@ -51,6 +64,7 @@ async function route() {
   const roomId = name === "new" ? null : name;
   hideFailure();
   showView(name);
+  choice.open();
   const opened = conversation.open(roomId);
   composer.open();
   await opened;
@@ -112,12 +126,12 @@ window.addEventListener("offline", showNetwork);
 window.addEventListener("online", () => {
   showNetwork();
   hideFailure();
-  runSafely(() => Promise.all([conversation.reload(), rooms.reload(), plan.reload()]));
+  runSafely(() => Promise.all([conversation.reload(), rooms.reload(), plan.reload(), models.ready()]));
 });
 window.addEventListener("unhandledrejection", (event) => showFailure(event.reason));
 showNetwork();
 // Pages that are not served over TLS may not write to the clipboard.
 document.body.classList.toggle("no-clipboard", !navigator.clipboard);
 
-await runSafely(() => Promise.all([route(), rooms.reload(), plan.reload()]));
-if (!narrow.matches) byId("prompt").focus();
+await runSafely(() => Promise.all([route(), rooms.reload(), plan.reload(), models.ready()]));
+if (!narrow.matches && isFocusLost()) byId("prompt").focus();

@@ -3,7 +3,8 @@
 import { RetryKey, call, newKey, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
 import { sleep } from "../time.js";
-import { announce, ask, byId, quotaMessage, runSafely, setFieldError, showFailure } from "../ui.js";
+import { announce, ask, byId, problemText, runSafely, setFieldError, showFailure } from "../ui.js";
+import { models } from "./model_list.js";
 
 export class MessageActions {
   constructor(conversation) {
@@ -45,10 +46,30 @@ export class MessageActions {
     announce(rating ? "Thank you. Your rating is saved." : "Your rating is removed.");
   }
 
-  async regenerate(view) {
-    const { data } = await post(`/message/${view.id}/regenerate`, {}, { key: newKey() });
+  regenerate(view) {
+    return this.answerAgain(view, {});
+  }
+
+  /** Answer again by a model of the user's choice; the room's model stays. */
+  async regenerateBy(view, button) {
+    const model = await this.conversation.pickModel(button);
+    if (!model) return;
+    try {
+      await this.answerAgain(view, { model: model.name, thinking: models.levelOf(model) || "auto" });
+    } catch (error) {
+      showFailure(error);
+      await models.reloadAfter(error);
+    }
+  }
+
+  async answerAgain(view, body) {
+    const { data } = await post(`/message/${view.id}/regenerate`, body, { key: newKey() });
     await this.conversation.showVersion(data.reply.id);
     this.conversation.notifyExchange();
+  }
+
+  continue() {
+    return this.conversation.onContinue();
   }
 
   edit(view) {
@@ -64,7 +85,7 @@ export class MessageActions {
         this.conversation.notifyExchange();
       } catch (error) {
         if (!(error instanceof Problem)) return showFailure(error);
-        setFieldError(field, error.fieldError("prompt") ?? quotaMessage(error));
+        setFieldError(field, error.fieldError("prompt") ?? problemText(error));
       }
     });
   }

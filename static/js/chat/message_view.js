@@ -2,10 +2,11 @@
 
 import { fromTemplate } from "../ui.js";
 import { render } from "./markdown.js";
+import { models } from "./model_list.js";
 
 // A whole answer that did not stop by itself. A failed reply has the sentence of its error.
 const ENDINGS = {
-  max_tokens: "The answer is cut off, as it became too long. Ask for the rest.",
+  max_tokens: "The answer is cut off, as it became too long.",
   other: "Gemini ended the answer early, and gave no reason. You can ask again.",
 };
 
@@ -55,10 +56,17 @@ export class MessageView {
     }
     this.button("good").ariaPressed = String(message.feedback?.rating === 1);
     this.button("bad").ariaPressed = String(message.feedback?.rating === -1);
-    const tokens = message.usage?.output_tokens;
-    this.find(".about").textContent = inProgress
-      ? ""
-      : [message.model, tokens && `${tokens} tokens`].filter(Boolean).join(" · ");
+    this.button("regenerateBy").hidden = inProgress;
+    this.button("continue").hidden = inProgress || message.finish_reason !== "max_tokens";
+    this.showAbout();
+  }
+
+  /** Show the model and the tokens of an answer. */
+  showAbout() {
+    if (!this.isReply) return;
+    const { model, usage } = this.message;
+    const words = [models.label(model), usage?.output_tokens && `${usage.output_tokens} tokens`];
+    this.find(".about").textContent = isInProgress(this.message) ? "" : words.filter(Boolean).join(" · ");
   }
 
   button(name) {

@@ -39,10 +39,15 @@ def chats(
     """The page of chats of a signed-in person; by default a new person."""
     person = person or ApiUser(stack.url).sign_in()
     page = window(browse, person, **options)
+    enter(page, stack, person, path)
+    return page, person
+
+
+def enter(page: Page, stack: Stack, person: ApiUser, path: str) -> None:
+    """Continue the person's session in the browser of the page."""
     cookie = {"name": COOKIE, "value": person.refresh_token, "domain": stack.host, "path": "/"}
     page.context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])
     page.goto(stack.url + path)
-    return page, person
 
 
 def send(page: Page, prompt: str) -> None:
