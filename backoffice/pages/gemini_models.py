@@ -130,6 +130,12 @@ class GeminiModelAdmin(BackOfficeAdmin):
     ]
     inlines = (PriceInline,)
 
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: GeminiModel | None = None
+    ) -> list[str]:
+        # The key of the row: another name would store another model.
+        return ["name"] if obj else []
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[GeminiModel]:
         return super().get_queryset(request).prefetch_related("prices")
 

@@ -129,6 +129,17 @@ def test_change_of_capabilities_is_audited_in_their_order(staff_client):
     }
 
 
+def test_name_of_a_model_stays(staff_client):
+    model = GeminiModel.objects.create(name="gemini-x")
+    posted = {**MODEL, "name": "gemini-y", "label": "Y", "reason": "new name"}
+
+    staff_client.post(url(GeminiModel, "change", model.pk), {**posted, **NO_PRICES})
+
+    model.refresh_from_db()
+    assert model.label == "Y"
+    assert not GeminiModel.objects.filter(name="gemini-y").exists()
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
