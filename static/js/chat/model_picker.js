@@ -21,9 +21,6 @@ export class ModelPicker {
       if (newState === "open") this.prepare();
       else this.finish(null);
     });
-    this.panel.addEventListener("toggle", ({ newState }) => {
-      if (newState === "open" && this.entry) this.focus(this.entry);
-    });
     // Tab out of the panel closes it, or it would cover the next element.
     this.panel.addEventListener("focusout", ({ relatedTarget: next }) => {
       if (next && next !== this.anchor && !this.panel.contains(next)) this.panel.hidePopover();
@@ -77,7 +74,9 @@ export class ModelPicker {
     const items = models.entries.filter(({ name }) => name || !this.asked).map((model) => this.item(model));
     this.menu.replaceChildren(...items);
     if (focused !== null) this.focus(items.find((item) => item.value === focused) ?? items[0]);
-    else if (items.length) this.entry.tabIndex = 0;
+    // By autofocus the focus moves as the panel opens; the event after the opening comes later than a
+    // quick key.
+    else if (items.length) Object.assign(this.entry, { tabIndex: 0, autofocus: true });
     this.drawLevels();
   }
 
