@@ -214,10 +214,9 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-rooms": {"task": "messaging.tasks.sweep_rooms", "schedule": 60.0},
     "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
     "sweep-accounts": {"task": "privacy.tasks.sweep_accounts", "schedule": 15.0},
-    "purge-expired": {
-        "task": "privacy.tasks.purge_expired",
-        "schedule": crontab(hour="3", minute="17"),
-    },
+    # The minute and the hour, in UTC.
+    "purge-expired": {"task": "privacy.tasks.purge_expired", "schedule": crontab("17", "3")},
+    "sync-models": {"task": "messaging.tasks.sync_models", "schedule": crontab("5", "4")},
     "reconcile-subscriptions": {
         "task": "billing.tasks.reconcile_subscriptions",
         "schedule": crontab(hour="2", minute="41"),

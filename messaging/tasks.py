@@ -1,5 +1,6 @@
 """The tasks of workers. A task may run twice, late, or after the reply's end."""
 
+import logging
 import uuid
 from contextlib import suppress
 
@@ -11,10 +12,14 @@ from chatrooms.models import Chatroom
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.conversation.deletion import erase_room
 from messaging.conversation.titles import UNANSWERED, title_room, title_unanswered_room
-from messaging.models import Message
+from messaging.gemini import GeminiError
+from messaging.gemini.model_list import has_model_list, listed_models
+from messaging.models import Message, ModelFinding, compare
 from messaging.replies.generation import generate
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
 from messaging.replies.requeue import requeue_expired
+
+logger = logging.getLogger(__name__)
 
 # Per sweep, so a queue without workers does not fill up.
 SWEPT_ROOMS = 1_000
@@ -71,3 +76,17 @@ def sweep_rooms() -> None:
     Chatroom.objects.expired(now=now).mark_deleted(now=now)
     for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
         enqueue_room_erasure(chatroom_id)
+
+
+@shared_task(name="messaging.tasks.sync_models")
+def sync_models() -> None:
+    """Store the differences between the table of models and Google's list."""
+    if not has_model_list():
+        return
+    try:
+        listed = listed_models()
+    except GeminiError as error:
+        # The findings of an earlier night stay.
+        logger.warning("The models were not compared with Google's list: %s", error.detail)
+        return
+    ModelFinding.objects.replace(compare(listed, on=timezone.now().date()))

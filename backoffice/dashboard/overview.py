@@ -10,6 +10,7 @@ from django.utils import timezone
 from backoffice.dashboard.charts import Chart, format_number
 from backoffice.dashboard.rollup import Waiting, waiting
 from backoffice.models import DailyMetrics
+from messaging.models import ModelFinding
 
 CHART_DAYS = 30
 # Beat computes every minute; a few late runs are normal.
@@ -35,6 +36,8 @@ class Overview:
     waiting: Waiting
     comparisons: list[Comparison]
     charts: list[Chart]
+    # Names of models by the kind of a finding; empty without findings.
+    findings: dict[str, list[str]]
 
 
 def overview() -> Overview:
@@ -48,7 +51,15 @@ def overview() -> Overview:
         waiting=waiting(),
         comparisons=comparisons(counted.get(days[-1]), counted.get(days[-2])),
         charts=charts(days, counted),
+        findings=model_findings(),
     )
+
+
+def model_findings() -> dict[str, list[str]]:
+    named: dict[str, list[str]] = {}
+    for finding in ModelFinding.objects.order_by("kind", "name"):
+        named.setdefault(finding.get_kind_display(), []).append(finding.name)
+    return named
 
 
 FIGURES: list[tuple[str, Figure, str]] = [

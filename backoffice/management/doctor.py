@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import requests
 import stripe
 from django.conf import settings
 from django.core import checks
@@ -23,12 +22,10 @@ from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stri
 from gemchat.monitoring import health
 from gemchat.monitoring.clock import clock_skew
 from gemchat.stores.postgres import separate_connection
-from messaging.gemini.failures import failure_for, unreadable
-from messaging.gemini.responses.messages import Refusal, json_or_none
+from messaging.gemini import GeminiError
+from messaging.gemini.model_list import ask_google
 from messaging.replies.metrics import QUEUES, queue_lengths
 
-GEMINI_API = "https://generativelanguage.googleapis.com"
-ASK_SECONDS = (2, 5)
 # Access tokens and replies bear more; codes and limits are then off by as much.
 MOST_SKEW_SECONDS = 2.0
 
@@ -137,21 +134,10 @@ def gemini_answers() -> str:
     """Read the description of the default model, a call without cost."""
     if not settings.GOOGLE_API_KEY:
         return "No GOOGLE_API_KEY is set: replies state that they are no AI answers."
-    url = f"{settings.GEMINI_API_BASE or GEMINI_API}/v1beta/models/{settings.GEMINI_MODEL}"
     try:
-        response = requests.get(
-            url,
-            headers={"x-goog-api-key": settings.GOOGLE_API_KEY},
-            timeout=ASK_SECONDS,
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        raise CheckFailed(f"It cannot be reached: {type(error).__name__}.") from error
-    body = json_or_none(response.content)
-    if response.status_code != 200:
-        raise CheckFailed(failure_for(Refusal(response.status_code, body)).detail)
-    if not isinstance(body, dict):
-        raise CheckFailed(unreadable().detail)
+        ask_google(f"models/{settings.GEMINI_MODEL}")
+    except GeminiError as error:
+        raise CheckFailed(error.detail) from error
     return f"It answers and has {settings.GEMINI_MODEL}."
 
 

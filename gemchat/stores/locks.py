@@ -26,6 +26,8 @@ class Lock(StrEnum):
     STRIPE_CUSTOMER = "stripe"
     # The migration of a database (`backoffice.management.commands.migrate`).
     MIGRATION = "migration"
+    # The rows of findings about models (`messaging.models.model_findings`).
+    MODEL_FINDINGS = "findings"
 
 
 def lock_name(lock: Lock, key: str) -> str:

@@ -3,6 +3,7 @@
 from datetime import date
 
 import django.db.models.deletion
+import django.utils.timezone
 import uuid_utils.compat
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -314,6 +315,35 @@ class Migration(migrations.Migration):
                         name="model_price_is_one_a_day",
                         violation_error_message="There is a price from this day.",
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ModelFinding",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("new", "New at Google"),
+                            ("gone", "Not in Google's list"),
+                            ("unpriced", "Without a price"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("name", models.CharField(max_length=64)),
+                ("found_at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "name"), name="model_finding_is_unique")
                 ],
             },
         ),

@@ -11,16 +11,21 @@ from messaging.models.messages import (
     resend_after,
     waiting_of,
 )
+from messaging.models.model_findings import Findings, ModelFinding, compare, findings_by_name
 
 __all__ = [
     "ERROR_CODES",
     "INTERNAL",
     "ACTIVE_STATUSES",
+    "Findings",
     "GeminiModel",
     "Message",
     "MessageQuerySet",
+    "ModelFinding",
     "ModelPrice",
     "Waiting",
+    "compare",
+    "findings_by_name",
     "resend_after",
     "waiting_of",
 ]

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from gemchat.monitoring.single_flight import SingleFlight
 from gemchat.stores.redis import broker
-from messaging.models import Message, resend_after
+from messaging.models import Message, ModelFinding, resend_after
 
 QUEUES = ["gemini", "default"]
 # Several scrapers cost the stores a single read.
@@ -46,12 +46,16 @@ def count_end(reply: Message, *, status: str, error_code: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Active replies in the database."""
+    """Active replies in the database, and findings about models by kind.
+
+    One read for both: a second wait for a hanging database would take the whole time of a scrape.
+    """
 
     queued: int
     generating: int
     oldest_seconds: float
     stuck: int
+    findings: dict[str, int]
 
 
 def backlog() -> Backlog | None:
@@ -71,6 +75,7 @@ def backlog() -> Backlog | None:
             oldest_seconds=_seconds_since(waiting["oldest"], now),
             stuck=generating.filter(lease_expires_at__lt=overdue).count()
             + queued.filter(resend_at__lt=overdue).count(),
+            findings=ModelFinding.objects.counts(),
         )
     except Error:
         return None
@@ -115,6 +120,14 @@ class StoresCollector(Collector):
         yield answers
         if found is not None:
             yield from self._replies(found)
+            findings = GaugeMetricFamily(
+                "gemchat_model_findings",
+                "Models that differ from Google's list or lack a price, as models_sync found.",
+                labels=["kind"],
+            )
+            for kind, count in found.findings.items():
+                findings.add_metric([kind], count)
+            yield findings
         if lengths is not None:
             queues = GaugeMetricFamily(
                 "gemchat_queue_tasks", "Tasks that wait for a worker.", labels=["queue"]

@@ -37,7 +37,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.fakes.gemini_messages import (
     DIRECTIVE,
@@ -62,6 +62,7 @@ __all__ = ["Answer", "FakeGemini", "Received", "directive"]
 
 _WITHOUT_BODY = {204, 304}
 _DESCRIBED_PATH = re.compile(r"/v1beta/models/([^:/?]+)")
+_LIST_PATH = "/v1beta/models"
 
 
 class FakeGemini:
@@ -70,6 +71,9 @@ class FakeGemini:
     def __init__(self, *, port: int = 0, default: Answer | None = None) -> None:
         self.requests: list[Received] = []
         self.default = default or Answer()
+        # The list of models, with the fields of Google's.
+        self.models: list[dict[str, Any]] = []
+        self.models_a_page = 1_000
         self.cache_minimum: int | None = None
         self._prefixes = PrefixCache()
         self.open_connections = 0
@@ -141,6 +145,14 @@ class FakeGemini:
         number = min(self._directed[received.prompt], len(told) - 1)
         self._directed[received.prompt] += 1
         return Answer(**told[number])
+
+    def page_of_models(self, received: Received) -> dict[str, Any]:
+        """Return the page at the token, which is the number of the first model."""
+        asked = parse_qs(urlsplit(received.path).query)
+        first = int(asked.get("pageToken", ["0"])[0])
+        end = first + min(int(asked["pageSize"][0]), self.models_a_page)
+        more = {"nextPageToken": str(end)} if end < len(self.models) else {}
+        return {"models": self.models[first:end], **more}
 
     def note_prefix(self, received: Received) -> None:
         if self.cache_minimum is not None:
@@ -246,6 +258,11 @@ class _Connection(asyncio.Protocol):
             body = known if answer.status == 200 else error_body(answer)
             raw = answer.raw_body
             self._send_whole(answer.status, dump(body) if raw is None else raw)
+        elif urlsplit(received.path).path == _LIST_PATH:
+            answer = self._fake.answer_to(received)
+            body = self._fake.page_of_models(received)
+            raw = dump(body if answer.status == 200 else error_body(answer))
+            self._send_whole(answer.status, raw if answer.raw_body is None else answer.raw_body)
         elif not match:
             self._send_whole(404, dump(error_body(Answer(status=404))))
         elif match[3] == "countTokens":
