@@ -14,7 +14,7 @@ from backoffice.dashboard.rollup import update_daily_metrics, waiting
 from backoffice.models import DAYS, DailyMetrics
 from billing.models import UsageRecord
 from billing.stripe.revenue import monthly_revenue
-from messaging.models import Message
+from messaging.models import Findings, Message, ModelFinding
 from tests.support.backoffice.staff_rows import customer, failed_reply, make_user
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.messaging.worker import post
@@ -230,6 +230,20 @@ def test_first_page_says_when_beat_has_stopped(staff_client: Any) -> None:
     update_daily_metrics(now=timezone.now() - timedelta(minutes=20))
 
     assert "Is beat running?" in staff_client.get("/admin/").content.decode()
+
+
+def test_first_page_names_findings_about_models_only_if_any(staff_client: Any) -> None:
+    link = '<a href="/admin/messaging/geminimodel/">See the models</a>'
+    before = staff_client.get("/admin/").content.decode()
+    ModelFinding.objects.replace(Findings(["gemini-8", "gemini-9"], [], ["<b>gemini-x"]))
+
+    page = staff_client.get("/admin/").content.decode()
+
+    assert link not in before
+    assert link in page
+    assert "New at Google: gemini-8, gemini-9." in page
+    assert "Without a price: &lt;b&gt;gemini-x." in page
+    assert "Not in Google" not in page
 
 
 def test_names_of_models_are_inert_in_charts(staff_client: Any, alice: User) -> None:

@@ -1,4 +1,4 @@
-"""Google's list of models, and the description of a model, by plain REST: calls without cost."""
+"""Google's list of models and the description of a model, by plain REST."""
 
 import re
 from typing import Any

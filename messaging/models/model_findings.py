@@ -25,7 +25,7 @@ class ModelFindingQuerySet(models.QuerySet["ModelFinding"]):
     def replace(self, findings: Findings) -> None:
         """Replace all rows by these findings."""
         rows = [
-            ModelFinding(kind=kind, name=name)
+            self.model(kind=kind, name=name)
             for kind in ModelFinding.Kind.values
             for name in getattr(findings, kind)
         ]
