@@ -6,13 +6,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from backoffice.pages.audited_forms import AuditedForm
 from backoffice.pages.base import BackOfficeAdmin
-from messaging.models import GeminiModel, ModelPrice
+from messaging.models import GeminiModel, ModelFinding, ModelPrice
 
 MICRO_USD = 10**6
 
@@ -137,7 +137,9 @@ class GeminiModelAdmin(BackOfficeAdmin):
         return ["name"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GeminiModel]:
-        return super().get_queryset(request).prefetch_related("prices")
+        gone = ModelFinding.objects.filter(kind=ModelFinding.Kind.GONE, name=OuterRef("pk"))
+        models = super().get_queryset(request).annotate(is_unknown_to_gemini=Exists(gone))
+        return models.prefetch_related("prices")
 
     @admin.display(description="Input / output, $ a million")
     def price(self, model: GeminiModel) -> str:
@@ -152,7 +154,10 @@ class GeminiModelAdmin(BackOfficeAdmin):
     def state(self, model: GeminiModel) -> str:
         if model.has_retired(today()):
             return "Retired"
-        return "In service" if model.price_on(today()) else "No price: costs count as 0"
+        faults = [] if model.price_on(today()) else ["No price: costs count as 0"]
+        if model.is_unknown_to_gemini:  # type: ignore[attr-defined]  # of get_queryset
+            faults.append("Gemini does not list the model")
+        return ". ".join(faults) or "In service"
 
     def has_delete_permission(self, request: HttpRequest, obj: GeminiModel | None = None) -> bool:
         return False

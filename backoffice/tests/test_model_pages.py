@@ -4,7 +4,7 @@ import pytest
 
 from backoffice.models import BackofficeAction
 from backoffice.pages.gemini_models import PriceForm
-from messaging.models import GeminiModel, ModelPrice
+from messaging.models import GeminiModel, ModelFinding, ModelPrice
 from tests.support.backoffice.staff_client import events, url
 from tests.support.messaging.prices import set_price
 
@@ -159,6 +159,16 @@ def test_capabilities_that_contradict_are_refused(staff_client, fields, text):
     assert page.status_code == 200
     assert text in page.content.decode()
     assert not events(BackofficeAction.ROW_CHANGED)
+
+
+def test_list_of_models_marks_models_unknown_to_gemini(staff_client):
+    set_price("gemini-x", input=1, cached=1, output=1)
+    ModelFinding.objects.create(kind="gone", name="gemini-x")
+    ModelFinding.objects.create(kind="new", name="gemini-3.5-flash-lite")
+
+    page = staff_client.get(url(GeminiModel)).content.decode()
+
+    assert page.count("Gemini does not list the model") == 1
 
 
 def test_list_of_models_takes_the_same_queries_at_any_length(

@@ -11,7 +11,7 @@ from messaging.models.messages import (
     resend_after,
     waiting_of,
 )
-from messaging.models.model_findings import Findings, ModelFinding, compare, findings_by_name
+from messaging.models.model_findings import Findings, ModelFinding, compare
 
 __all__ = [
     "ERROR_CODES",
@@ -25,7 +25,6 @@ __all__ = [
     "ModelPrice",
     "Waiting",
     "compare",
-    "findings_by_name",
     "resend_after",
     "waiting_of",
 ]

@@ -80,11 +80,3 @@ def compare(listed: Mapping[str, bool], *, on: date) -> Findings:
         gone=sorted(set(in_service.values_list("name", flat=True)) - listed.keys()),
         unpriced=sorted(in_service.filter(~Exists(prices)).values_list("name", flat=True)),
     )
-
-
-def findings_by_name() -> dict[str, str]:
-    """Map each name to the labels of its findings, in one query."""
-    labels: dict[str, list[str]] = {}
-    for finding in ModelFinding.objects.order_by("name", "kind"):
-        labels.setdefault(finding.name, []).append(finding.get_kind_display())
-    return {name: ", ".join(found) for name, found in labels.items()}

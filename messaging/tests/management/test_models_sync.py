@@ -12,7 +12,7 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry
 
 from messaging.gemini.model_list import MOST_PAGES
-from messaging.models import Findings, GeminiModel, ModelFinding, findings_by_name
+from messaging.models import Findings, GeminiModel, ModelFinding
 from messaging.replies.metrics import StoresCollector
 from messaging.tasks import sync_models
 from tests.support.fakes.gemini import Answer, FakeGemini
@@ -247,18 +247,6 @@ def test_task_does_nothing_without_google(
 
     assert google_list.requests == []
     assert caplog.records == []
-
-
-def test_findings_of_a_name_are_read_in_one_query(django_assert_num_queries: Any) -> None:
-    ModelFinding.objects.replace(Findings(["gemini-7"], ["gemini-8"], ["gemini-8"]))
-
-    with django_assert_num_queries(1):
-        found = findings_by_name()
-
-    assert found == {
-        "gemini-7": "New at Google",
-        "gemini-8": "Not in Google's list, Without a price",
-    }
 
 
 @transactional
