@@ -162,7 +162,7 @@ def test_list_without_an_end_is_refused(google_list: FakeGemini) -> None:
         (Answer(status=400, error_reason="API_KEY_INVALID"), "did not accept the API key"),
         (Answer(status=404), "no list of models at this address"),
         (Answer(status=503), "overloaded"),
-        (Answer(status=302), "check the address"),
+        (Answer(status=302, headers={"Location": "models?pageSize=9"}), "check the address"),
         (Answer(raw_body="<html>Welcome to the hotel Wi-Fi</html>"), "not Gemini's"),
         (Answer(raw_body="[]"), "not Gemini's"),
         (Answer(raw_body="{}"), "list of models is empty"),

@@ -262,7 +262,8 @@ class _Connection(asyncio.Protocol):
             answer = self._fake.answer_to(received)
             body = self._fake.page_of_models(received)
             raw = dump(body if answer.status == 200 else error_body(answer))
-            self._send_whole(answer.status, raw if answer.raw_body is None else answer.raw_body)
+            raw = raw if answer.raw_body is None else answer.raw_body
+            self._send_whole(answer.status, raw, headers=answer.headers)
         elif not match:
             self._send_whole(404, dump(error_body(Answer(status=404))))
         elif match[3] == "countTokens":
