@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Session, User
 from chatrooms.models import Chatroom
 from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch, insert_into
-from messaging.models import GeminiModel, Message
+from messaging.models import GeminiModel, Message, ModelPrice
 
 ADDED = "SELECT %(one)s::bigint + %(other)s::bigint"
 NAME = "UPDATE accounts_user SET name = %(name)s WHERE id = %(user)s"
@@ -106,19 +106,21 @@ def test_compiled_query_refuses_a_field_that_converts_its_values() -> None:
         CompiledQuery(AuditEvent.objects.all())
 
 
-MODEL = {"name": "%(name)s"}
+PRICE = {"from_day": "%(day)s", "input": "1", "cached": "2", "output": "3", "model_id": "%(name)s"}
 
 
 def test_insert_has_the_default_of_each_column_that_is_not_given() -> None:
-    statement = insert_into(GeminiModel, MODEL, alias="made")
+    statement = insert_into(ModelPrice, PRICE, alias="made")
 
     assert statement == (
-        "INSERT INTO messaging_geminimodel AS made (name, tier, is_enabled, retires_on, "
-        "fallback_id)\nSELECT %(name)s, 'basic', true, NULL, NULL"
+        "INSERT INTO messaging_modelprice AS made (model_id, from_day, input, cached, output, "
+        "audio_input, search_query)\nSELECT %(name)s, %(day)s, 1, 2, 3, NULL, 14000"
     )
 
 
-@pytest.mark.parametrize("values", [{}, {**MODEL, "nickname": "1"}])
+@pytest.mark.parametrize(
+    "values", [{**PRICE, "from_day": ""}, {**PRICE, "day_name": "1"}], ids=["no value", "no column"]
+)
 def test_insert_without_a_value_or_without_a_column_is_refused(values: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="name"):
-        insert_into(GeminiModel, values)
+    with pytest.raises(ValueError, match="day"):
+        insert_into(ModelPrice, values)

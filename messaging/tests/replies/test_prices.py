@@ -11,6 +11,7 @@ from accounts.models import User
 from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from messaging.conversation import actions
+from messaging.conversation.model_choice import ModelChoice
 from messaging.conversation.titles import title_room
 from messaging.gemini import Completion, Usage
 from messaging.models import GeminiModel, Message
@@ -222,7 +223,7 @@ def test_continued_reply_is_whole_and_costs_both_requests(
     )
     room = make_room(carol)
     accepted = actions.post_message(
-        user=carol, chatroom_id=room.pk, prompt="Hello", model="gemini-4-argon"
+        user=carol, chatroom_id=room.pk, prompt="Hello", wanted=ModelChoice(model="gemini-4-argon")
     )
 
     reply = run(accepted.reply)

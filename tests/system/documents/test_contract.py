@@ -37,7 +37,7 @@ ENDING = {"logOut", "logOutEverywhere", "endSession", "changePassword"}
 # These calls may refuse a value of the right shape: an unknown cursor, an impossible number, a
 # common password, an unknown model, a used key.
 JUDGED_FURTHER = {
-    *["checkMobile", "confirmAccount"],
+    *["changeChatroom", "checkMobile", "confirmAccount", "openChatroom"],
     *["changePassword", "editPrompt", "forgotPassword", "listChatrooms", "listMessages", "refresh"],
     "listSessions",
     *["receiveStripeEvent", "regenerateReply", "sendCode", "sendMessage", "signInWithCode"],
