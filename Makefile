@@ -53,7 +53,7 @@ test: $(INSTALLED)
 	@dev/scripts/nginx.sh
 	@exec $(PYTEST) $(ARGS)
 
-APPS := accounts backoffice billing chatrooms gemchat messaging privacy
+APPS := accounts backoffice billing chatrooms files gemchat messaging privacy
 
 # schemathesis is imported for most of a second in each process; tests of the apps use none of it.
 .PHONY: test-fast
@@ -110,7 +110,7 @@ restore: $(INSTALLED)
 .PHONY: requirements
 requirements: $(INSTALLED)
 	$(PY) -m pip install --quiet --disable-pip-version-check uv
-	cd requirements && for set in base dev bench; do \
+	cd requirements && for set in base s3 dev bench; do \
 		../$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-header \
 			--no-annotate --no-emit-index-url --no-emit-find-links $$set.in -o $$set.txt || exit; \
 	done

@@ -4,7 +4,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Q
 
-OWN_APPS = ["accounts", "chatrooms", "messaging", "billing", "privacy", "backoffice"]
+OWN_APPS = ["accounts", "chatrooms", "messaging", "billing", "files", "privacy", "backoffice"]
 CONTENT = Q(content_type__app_label="chatrooms", codename="view_content")
 VIEW = Q(content_type__app_label__in=OWN_APPS, codename__startswith="view_") & ~CONTENT
 MIRROR = Q(content_type__app_label="djstripe", codename__startswith="view_")

@@ -27,6 +27,9 @@ LEAST = {
     "chatrooms": 1,
     "chatrooms_per_minute": 1,
     "retention_days": 0,
+    "file_max_bytes": 1,
+    "storage_mb": 0,
+    "uploads_per_hour": 0,
 }
 LEAST_GIVE_BACKS = 0
 

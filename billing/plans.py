@@ -22,6 +22,10 @@ class Plan:
     # Queued and generated replies at once; 0 for any number.
     waiting_replies: int
     sends_per_minute: int
+    # Uploads of files: bytes of one file, bytes of all files, and uploads in an hour.
+    file_max_bytes: int
+    storage_mb: int
+    uploads_per_hour: int
     # US dollars; 0 is no ceiling.
     daily_cost_usd: float
     minute_cost_usd: float
@@ -47,6 +51,10 @@ class Plan:
     @property
     def daily_text_bytes(self) -> int:
         return self.daily_text_mb * MB
+
+    @property
+    def storage_bytes(self) -> int:
+        return self.storage_mb * MB
 
 
 def plan_for_tier(tier: str) -> Plan:

@@ -19,7 +19,8 @@ DEVELOPMENT = {
 
 def development_environment(given: Mapping[str, str], *, var: Path) -> dict[str, str]:
     """Complete `given` with the variables for development; an empty value counts as unset."""
-    defaults = {**DEVELOPMENT, **_stored_secrets(var / "secrets")}
+    folders = {"FILES_ROOT": str(var / "files"), "FILES_TEMP_DIR": str(var / "uploads")}
+    defaults = {**DEVELOPMENT, **folders, **_stored_secrets(var / "secrets")}
     unset = {name: value for name, value in defaults.items() if not given.get(name)}
     # Buffered output would appear after the explained lines.
     return {**given, **unset, "PYTHONUNBUFFERED": "1"}

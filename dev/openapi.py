@@ -67,6 +67,7 @@ def add_plain_views(endpoints: list[Any]) -> list[Any]:
     # Importing a schema describes the app's views, before drf-spectacular reads the views.
     from accounts.api import schema as _accounts_schema  # noqa: F401
     from billing.api.schema import EXTRA_OPERATIONS as BILLING
+    from files.api.schema import EXTRA_OPERATIONS as FILES
     from gemchat.api.openapi import placeholder_view
     from gemchat.monitoring.schema import EXTRA_OPERATIONS as PROJECT
     from messaging.api.schema import EXTRA_OPERATIONS as MESSAGING
@@ -76,7 +77,7 @@ def add_plain_views(endpoints: list[Any]) -> list[Any]:
         (path if path in LISTS else path.rstrip("/"), pattern, method, view)
         for path, pattern, method, view in endpoints
     ]
-    for stand_ins in (BILLING, ACCOUNT, MESSAGING, PROJECT):
+    for stand_ins in (BILLING, ACCOUNT, FILES, MESSAGING, PROJECT):
         for (path, method), described in stand_ins.items():
             found.append((path, path, method.upper(), placeholder_view(method, described)))
     return found

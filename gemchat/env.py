@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -10,6 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from gemchat.stores.postgres import LimitedConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+MIB = 1024 * 1024
+# Parameters of FILES_STORAGE_URL, by the option of the storage.
+BUCKET_OPTIONS = ("endpoint_url", "region_name")
 FALSE_STRINGS = ("false", "off", "no", "n", "0", "")
 
 
@@ -115,6 +119,40 @@ def database(*, pool_size: int) -> dict[str, Any]:
     config["CONN_HEALTH_CHECKS"] = True
     config["TEST"] = {"TEMPLATE": env.str("TEST_DATABASE_TEMPLATE", default="") or None}
     return config
+
+
+def file_storage(url: str, *, root: str) -> dict[str, Any]:
+    """Return the storage of files: a bucket by `s3://BUCKET?endpoint_url=…`, or a folder."""
+    if not url:
+        options: dict[str, Any] = {"location": root, "allow_overwrite": True}
+        return {"BACKEND": "files.storage.local.FolderStorage", "OPTIONS": options}
+    bucket, parameters = _bucket(url)
+    return {
+        "BACKEND": "files.storage.s3.BucketStorage",
+        "OPTIONS": {"bucket_name": bucket, **parameters},
+    }
+
+
+def bucket_origins(url: str) -> list[str]:
+    """Return the origins of the bucket's signed URLs, for a page's policy."""
+    if not url:
+        return []
+    bucket, parameters = _bucket(url)
+    if endpoint := parameters.get("endpoint_url"):
+        return ["{0.scheme}://{0.netloc}".format(urlsplit(endpoint))]
+    region = parameters.get("region_name", "us-east-1")
+    return [f"https://{bucket}.s3.amazonaws.com", f"https://{bucket}.s3.{region}.amazonaws.com"]
+
+
+def _bucket(url: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(url)
+    parameters = dict(parse_qsl(parts.query))
+    is_known = parameters.keys() <= set(BUCKET_OPTIONS)
+    if parts.scheme != "s3" or not parts.netloc or parts.path not in ("", "/") or not is_known:
+        raise ImproperlyConfigured(
+            "FILES_STORAGE_URL is not of the form s3://BUCKET?endpoint_url=…&region_name=…."
+        )
+    return parts.netloc, parameters
 
 
 def redis_cache(*, url: str, lifetime_seconds: int) -> dict[str, Any]:

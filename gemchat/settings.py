@@ -6,7 +6,18 @@ from typing import Any
 from celery.schedules import crontab
 
 from billing.plans import Plan
-from gemchat.env import BASE_DIR, backend, database, env, logging_config, redis_cache, secret
+from gemchat.env import (
+    BASE_DIR,
+    MIB,
+    backend,
+    bucket_origins,
+    database,
+    env,
+    file_storage,
+    logging_config,
+    redis_cache,
+    secret,
+)
 
 # Server
 DEBUG = env.bool("DEBUG", default=False)
@@ -19,6 +30,7 @@ CORS_URLS_REGEX = r"^/(?:api/|openapi\.json)"
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
+    "content-disposition",
     "content-type",
     "idempotency-key",
     "last-event-id",
@@ -34,6 +46,8 @@ CORS_EXPOSE_HEADERS = [
     "X-Quota-Remaining",
     "X-Quota-Reset",
     "X-Request-ID",
+    "X-Storage-Limit",
+    "X-Storage-Used",
 ]
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
@@ -57,9 +71,12 @@ SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=0 if DEBUG else 365 * 24 *
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_SUBDOMAINS", default=False)
 SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=False)
 
+# Pages display pictures from the bucket, if there is a bucket.
+FILES_STORAGE_URL = env.str("FILES_STORAGE_URL", default="")
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
+        "img-src": ["'self'", *bucket_origins(FILES_STORAGE_URL)],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
         "frame-ancestors": ["'none'"],
@@ -94,6 +111,7 @@ INSTALLED_APPS = [
     "chatrooms",
     "messaging",
     "billing",
+    "files",
     "privacy",
     "backoffice.apps.BackofficeConfig",
 ]
@@ -190,6 +208,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "messaging.tasks.generate_reply": {"queue": "gemini"},
     "messaging.tasks.name_room": {"queue": "gemini"},
+    "files.tasks.*": {"queue": "files"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = WORKER_CONCURRENCY
@@ -207,6 +226,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 # The interval of the sweep for replies lost by the queue or a worker.
 REPLY_SWEEP_SECONDS = env.float("REPLY_SWEEP_SECONDS", default=15.0)
+# A process with a file renews its lease; after the lease the file is free for another process.
+FILE_LEASE_SECONDS = env.float("FILE_LEASE_SECONDS", default=30.0)
+# The interval of the sweeps for uploads and deletions of dead processes.
+FILE_SWEEP_SECONDS = env.float("FILE_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULER = "gemchat.celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
@@ -222,6 +245,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2", minute="41"),
     },
     "end-expired-grants": {"task": "billing.tasks.end_expired_grants", "schedule": 300.0},
+    "sweep-uploads": {"task": "files.tasks.sweep_uploads", "schedule": FILE_SWEEP_SECONDS},
+    "delete-blobs": {"task": "files.tasks.delete_blobs", "schedule": FILE_SWEEP_SECONDS},
+    "sweep-files": {"task": "files.tasks.sweep_files", "schedule": 60.0},
+    "delete-orphans": {
+        "task": "files.tasks.delete_orphans",
+        "schedule": crontab(day_of_week="0", hour="4", minute="23"),
+    },
     "mark-disagreements": {"task": "billing.tasks.mark_disagreements", "schedule": 60.0},
 }
 
@@ -327,6 +357,9 @@ PLANS = {
             chatrooms=200,
             chatrooms_per_minute=10,
             retention_days=0,
+            file_max_bytes=20 * MIB,
+            storage_mb=100,
+            uploads_per_hour=60,
         )
     ),
     "pro": Plan(
@@ -342,6 +375,9 @@ PLANS = {
             chatrooms=5_000,
             chatrooms_per_minute=60,
             retention_days=0,
+            file_max_bytes=50 * MIB,
+            storage_mb=10_000,
+            uploads_per_hour=600,
         ),
         stripe_price_ids=env.list("STRIPE_PRO_PRICE_ID", default=[]),
         is_granted_by_staff=True,
@@ -372,6 +408,20 @@ DJSTRIPE_SUBSCRIBER_MODEL = "accounts.User"
 # The link from user to customer is User.stripe_customer_id. dj-stripe's own link would follow the
 # metadata at Stripe.
 DJSTRIPE_SUBSCRIBER_CUSTOMER_KEY = None
+
+# Files
+FILES_ROOT = env.str("FILES_ROOT", default=str(BASE_DIR / "var" / "files"))
+# Uploads in progress; a folder on disk, since a folder in memory would hold them in memory.
+FILES_TEMP_DIR = env.str("FILES_TEMP_DIR", default=str(BASE_DIR / "var" / "uploads"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "files": file_storage(FILES_STORAGE_URL, root=FILES_ROOT),
+}
+FILE_SCANNERS = {"clamd": "files.scanners.Clamd"}
+# Empty for none.
+FILE_SCANNER = backend("FILE_SCANNER", {"": "", **FILE_SCANNERS}, default="")
+CLAMD_ADDRESS = env.str("CLAMD_ADDRESS", default="127.0.0.1:3310")
 
 # Language and static files
 LANGUAGE_CODE = "en"

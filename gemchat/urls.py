@@ -13,6 +13,7 @@ from messaging.api.urls import page_urlpatterns as messaging_pages
 # Django tries them in this order: the busiest come first.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("messaging.api.urls")),
+    path("api/v1/", include("files.api.urls")),
     path("api/v1/", include("privacy.api.urls")),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("billing.api.urls")),

@@ -22,6 +22,7 @@ from billing.stripe.checkout import cancel_for_erasure
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable
 from chatrooms import list_cache
 from chatrooms.models import Chatroom
+from files import personal_data as files
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.conversation.deletion import erase_batch, stop_replies
 from messaging.models import Message
@@ -71,13 +72,14 @@ def erase_user(*, erasure_id: uuid.UUID) -> bool:
 
 
 def erase_in_batches(user: User) -> Iterator[None]:
-    """Erase the user's rooms and detach the ledger; yields after each batch."""
+    """Erase the user's rooms and files, and detach the ledger; yields after each batch."""
     rooms = Chatroom.objects.filter(user=user)
     rooms.mark_deleted(now=timezone.now())
     for chatroom_id in rooms.values_list("pk", flat=True).iterator():
         while erase_batch(chatroom_id):
             yield
         yield
+    yield from files.erase(user)
     yield from billing.erase(user)
 
 

@@ -1,4 +1,4 @@
-"""The export of a user's data: one ZIP of JSON files, made part by part.
+"""The export of a user: a ZIP of JSON and of files, made part by part.
 
 Rows are read in batches and compressed into parts of a quarter of a mebibyte. So a user with a
 million messages takes no more memory than a user with ten.
@@ -9,6 +9,7 @@ Temporary chatrooms are excluded: they are erased after a day, and a copy would 
 import io
 import json
 import logging
+import shutil
 import uuid
 import zipfile
 from typing import IO, Any
@@ -21,6 +22,8 @@ from accounts.models import User
 from accounts.personal_data import ExportSection
 from billing import personal_data as billing
 from chatrooms import personal_data as chatrooms
+from files import personal_data as files
+from files.storage.blobs import StorageUnavailable
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging import personal_data as messaging
 from privacy.models import MOST_ATTEMPTS, AttemptSuperseded, DataExport
@@ -79,8 +82,8 @@ def build_export(*, export_id: uuid.UUID) -> None:
         export.finish(size=parts.size)
     except AttemptSuperseded:
         logger.warning("Export %s was claimed by another worker, or is gone", export.pk)
-    except DATABASE_ERRORS:
-        # The lease expires, and the sweep gives the export to a worker with a database.
+    except (*DATABASE_ERRORS, StorageUnavailable):
+        # The lease expires, and the sweep gives the export to a worker with the stores.
         raise
     except Exception:
         # The edge of the task: after any error, the user must not wait for ever.
@@ -99,6 +102,7 @@ def all_sections(user: User) -> list[ExportSection]:
         *accounts.export_sections(user),
         ExportSection("exports", DataExport.objects.filter(user=user)),
         *billing.export_sections(user),
+        *files.export_sections(user),
         *chatrooms.export_sections(user),
         *messaging.export_sections(user),
     ]
@@ -114,6 +118,11 @@ def write_archive(user: User, file: IO[bytes] | ExportPartWriter) -> dict[str, i
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as written:
                 rows[section.name] = write_section(section, written)
+        for name, stored in files.export_blobs(user):
+            # Stored as received: pictures and PDF files are compressed already.
+            entry = zipfile.ZipInfo(name, made_at.timetuple()[:6])
+            with archive.open(entry, "w", force_zip64=True) as written:
+                shutil.copyfileobj(stored, written, PART_BYTES)
         about = {"user_id": user.pk, "made_at": made_at, "rows": rows, "left_out": EXCLUDED_NOTE}
         archive.writestr("about.json", as_json(about))
     return rows

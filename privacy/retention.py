@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts import personal_data as accounts
 from billing import personal_data as billing
 from chatrooms.models import Chatroom, ChatroomQuerySet
+from files import personal_data as files
 from gemchat.stores.batches import in_key_order
 from privacy.models import DataExport
 
@@ -37,7 +38,9 @@ def purge_expired(*, dry_run: bool = False) -> dict[str, int]:
         },
         "exports": exports.count() if dry_run else exports.delete()[1].get(EXPORT, 0),
     }
-    return {**counts, **accounts.prune(dry_run=dry_run), **billing.prune(dry_run=dry_run)}
+    for app in (accounts, billing, files):
+        counts |= app.prune(dry_run=dry_run)
+    return counts
 
 
 def purge_rooms(rooms: ChatroomQuerySet, now: datetime, dry_run: bool) -> int:

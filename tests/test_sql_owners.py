@@ -9,7 +9,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 
-OWN_APPS = ["accounts", "backoffice", "billing", "chatrooms", "messaging", "privacy"]
+OWN_APPS = ["accounts", "backoffice", "billing", "chatrooms", "files", "messaging", "privacy"]
 SQL_WORD = re.compile(r"\b(SELECT|FROM|JOIN|INSERT INTO|UPDATE|DELETE|ANALYZE|TRUNCATE)\b")
 
 

@@ -258,15 +258,20 @@ def count_signup(*, client: Client) -> None:
         count(counters, now)
 
 
-def take(*, kind: LimitHit.Kind, subject: str, allowed: list[tuple[int, timedelta]]) -> None:
-    """Count one act of a subject. `allowed` is a list of (count, window). Raises RateLimited."""
+def take(
+    *, kind: LimitHit.Kind, subject: str, allowed: list[tuple[int, timedelta]]
+) -> list[LimitHit]:
+    """Count one act of a subject, and return the hits. Raises RateLimited.
+
+    `allowed` is a list of (count, window).
+    """
     with transaction.atomic():
         counter = Counter(kind, subject, allowed)
         advisory_lock(Lock.RATE_LIMIT, counter.lock_name)
         now = timezone.now()
         if (wait := counter.wait(now)) > 0:
             raise RateLimited(retry_after=wait)
-        count([counter], now)
+        return count([counter], now)
 
 
 def _record_reached(

@@ -259,6 +259,7 @@ class Migration(migrations.Migration):
                             ("signup", "Signup"),
                             ("stripe_call", "Stripe Call"),
                             ("room", "Room"),
+                            ("upload", "Upload"),
                         ],
                         max_length=16,
                     ),

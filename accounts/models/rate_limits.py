@@ -46,6 +46,7 @@ class LimitHit(models.Model):
         SIGNUP = "signup"
         STRIPE_CALL = "stripe_call"
         ROOM = "room"
+        UPLOAD = "upload"
 
     kind = models.CharField(max_length=16, choices=Kind)
     # A mobile number, or a digest after the user's erasure; a network; or the one name of a count

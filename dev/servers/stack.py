@@ -32,7 +32,11 @@ from dev.servers.processes import StartError, lock_folder, spawn, stop
 
 PARTS = ("setup", "web", "worker", "beat")
 WEB_START_SECONDS = 60
-EXPORTED_VARIABLES = [*SECRETS, *DEVELOPMENT, "DATABASE_URL", "DB_HOST", "REDIS_URL"]
+EXPORTED_VARIABLES = [
+    *SECRETS,
+    *DEVELOPMENT,
+    *("DATABASE_URL", "DB_HOST", "REDIS_URL", "FILES_ROOT", "FILES_TEMP_DIR"),
+]
 # A worker gives replies 30 s before the requeue; web ends all streams at once.
 STOP_SECONDS = {"web": 10, "worker": 45, "beat": 10}
 LEFTOVER_SECONDS = 15  # For the servers of a killed start to end.
@@ -248,7 +252,7 @@ class Stack:
                 *("--timeout-graceful-shutdown", "5"),
             ],
             "worker": [
-                *("celery", "--app=gemchat", "--quiet", "worker", "--queues=gemini,default"),
+                *("celery", "--app=gemchat", "--quiet", "worker", "--queues=gemini,default,files"),
                 # The only worker: waiting for answers of others takes a second.
                 *("--pool=threads", "--loglevel=INFO", "--without-gossip", "--without-mingle"),
             ],

@@ -23,6 +23,11 @@ threads = ThreadPoolExecutor(max_workers=ASYNC_VIEW_THREADS, thread_name_prefix=
 
 
 def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
+    """Do DRF's work for a native async view without a body."""
+    return async_view(*media_types, methods=methods)
+
+
+def async_view(*media_types: str, methods: Sequence[str]) -> Callable[[View], View]:
     """Do DRF's work for a native async view.
 
     Check the method, negotiate the media type, and answer handled exceptions with problem

@@ -110,13 +110,15 @@ HEADERS = {
     "X-Request-ID": "The caller's id if it was a valid one, else a new one.",
     "Retry-After": "Seconds to wait.",
     "WWW-Authenticate": "Bearer.",
-    "Location": "Where the reply is.",
+    "Location": "Where the reply or the file is.",
     "Link": 'The next page: `<…>; rel="next"`; left out on the last one.',
     "Content-Disposition": "The name of the file.",
     "Idempotent-Replayed": "`true` on an answer that was given before.",
     "X-Quota-Limit": "Replies a day.",
     "X-Quota-Remaining": "Replies left today.",
     "X-Quota-Reset": "When the day ends (UTC).",
+    "X-Storage-Limit": "Bytes that the user's files may have.",
+    "X-Storage-Used": "Bytes of the user's files, uploads in progress among them.",
 }
 HEADER_SCHEMAS: dict[str, Any] = {
     "X-Request-ID": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
@@ -125,6 +127,8 @@ HEADER_SCHEMAS: dict[str, Any] = {
     "X-Quota-Limit": {"type": "integer"},
     "X-Quota-Remaining": {"type": "integer"},
     "X-Quota-Reset": {"type": "string", "format": "date-time"},
+    "X-Storage-Limit": {"type": "integer"},
+    "X-Storage-Used": {"type": "integer"},
 }
 # Paths of the first GemChatRoom, by the present path.
 OTHER_PATHS = {"/api/v1/subscription/subscription/status": "/api/v1/subscription/status"}

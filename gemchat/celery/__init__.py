@@ -1,4 +1,4 @@
-"""The Celery application: `celery -A gemchat worker -Q gemini,default`."""
+"""The Celery application: `celery -A gemchat worker -Q gemini,default,files`."""
 
 import logging
 import os

@@ -13,11 +13,12 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.urls import get_resolver
 
+from gemchat.api.body import Receive
 from gemchat.celery import limit_broker_wait
 from gemchat.monitoring.metrics import serve_metrics
 from gemchat.monitoring.urls import PROBE_PATH
 from gemchat.process import tune_garbage_collector
-from gemchat.serving.async_views import Receive, Scope, Send
+from gemchat.serving.async_views import Scope, Send
 from gemchat.serving.request_body import App, refuse
 from gemchat.stores.postgres import limit_database_waits_for_web
 

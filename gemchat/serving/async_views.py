@@ -1,5 +1,7 @@
 """Serves native async views at the cost of a coroutine each, and no thread.
 
+A view with the attribute `reads_body` reads its body from `scope["state"]["body"]`, piece by piece.
+
 Written against Django 5.2, with private names: docs/upgrading.md.
 """
 
@@ -14,6 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
+from gemchat.api.body import Message, RequestBody
 from gemchat.api.middleware import (
     apply_header_middleware,
     as_problem,
@@ -25,9 +28,7 @@ from gemchat.monitoring.access_log import PROBES, record
 
 CANCEL_SECONDS = 1.0
 
-Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
@@ -65,8 +66,11 @@ class AsyncViewHandler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request, response = self.create_request(scope, BytesIO())
         began = scope["state"]["began"]
+        body = scope["state"]["body"] = RequestBody(receive)
+        reads_body = getattr(scope["state"]["resolver_match"].func, "reads_body", False)
+        wait = body.wait_for_disconnect if reads_body else body.drain
         serving = asyncio.create_task(self._serve(request, response, send, began))
-        leaving = asyncio.create_task(self._wait_for_disconnect(receive))
+        leaving = asyncio.create_task(wait())
         try:
             await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -86,10 +90,6 @@ class AsyncViewHandler(ASGIHandler):
             response.close()
             if request is not None:
                 record(request, response.status_code, began=began)
-
-    async def _wait_for_disconnect(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
 
     async def _with_request_id(self, request: HttpRequest) -> HttpResponseBase:
         begin_request(request.META.get("HTTP_X_REQUEST_ID", ""))

@@ -11,12 +11,13 @@ from io import BytesIO
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
+from gemchat.api.body import Message, Receive
 from gemchat.api.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.api.middleware import apply_header_middleware
 from gemchat.api.parsers import body_limit
 from gemchat.api.request_id import answer_id, begin_request, end_request
 from gemchat.monitoring.access_log import UNKNOWN, log
-from gemchat.serving.async_views import Message, Receive, Scope, Send
+from gemchat.serving.async_views import Scope, Send
 
 BODY_SECONDS = 15.0
 # A request with neither header has no body (RFC 9112, 6.3).

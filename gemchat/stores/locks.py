@@ -24,6 +24,8 @@ class Lock(StrEnum):
     IDEMPOTENCY_KEY = "idempotency"
     # The mirrored rows of one customer of Stripe's (`billing.stripe.sync`).
     STRIPE_CUSTOMER = "stripe"
+    # The stored bytes of one user (`files.statements`).
+    FILE_SPACE = "files"
     # The migration of a database (`backoffice.management.commands.migrate`).
     MIGRATION = "migration"
     # The rows of findings about models (`messaging.models.model_findings`).

@@ -17,7 +17,7 @@ from gemchat.monitoring.single_flight import SingleFlight
 from gemchat.stores.redis import broker
 from messaging.models import Message, ModelFinding, resend_after
 
-QUEUES = ["gemini", "default"]
+QUEUES = ["gemini", "default", "files"]
 # Several scrapers cost the stores a single read.
 CACHE_SECONDS = 5.0
 PATIENCE_SECONDS = 1.5

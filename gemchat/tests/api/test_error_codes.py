@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from dev.environment import BASE_DIR
 from dev.openapi import PATH
 
-APPS = ("accounts", "billing", "chatrooms", "gemchat", "messaging", "privacy")
+APPS = ("accounts", "billing", "chatrooms", "files", "gemchat", "messaging", "privacy")
 # Functions with a code as their argument of this number, and with `code=`.
 SENDERS = {"refuse": 3, "self._refuse": 1, "refusal": 1, "problem_response": None, "problem": None}
 # Of the base class, which is never raised; of staff's pages and commands, whose text is shown.

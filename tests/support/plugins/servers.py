@@ -31,7 +31,9 @@ TEMPLATES_KEPT = 3
 TEMPLATE_WAIT_SECONDS = 300  # Another run may be making the one that this run needs.
 
 # They import models, so they can load only after Django is set up: `-p` would be too early.
-FIXTURE_PLUGINS = [f"tests.support.plugins.{name}" for name in ("cast", "gemini", "stripe")]
+FIXTURE_PLUGINS = [
+    f"tests.support.plugins.{name}" for name in ("cast", "files", "gemini", "stripe")
+]
 
 SERVERS = ("DATABASE_URL", "REDIS_URL", "DB_")
 # What settings or a vendor's SDK would read behind a test's back; proxies would swallow loopback.

@@ -29,7 +29,7 @@ def let_pass(period: timedelta) -> None:
 def unzipped(content: bytes) -> dict[str, Any]:
     with zipfile.ZipFile(io.BytesIO(content)) as files:
         assert files.testzip() is None
-        names = files.namelist()
+        names = [name for name in files.namelist() if name.endswith(".json")]
         return {name.removesuffix(".json"): json.loads(files.read(name)) for name in names}
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.xdist_group("redis-tls")
 PASSWORD = "a-secret-of-redis"
 LOOPBACK = "127.0.0.1"
 CLIENT_HELLO = b"\x16\x03"
-WORKER = ["--app=gemchat", "--quiet", "worker", "--queues=gemini,default", "--pool=threads"]
+WORKER = ["--app=gemchat", "--quiet", "worker", "--queues=gemini,default,files", "--pool=threads"]
 
 
 @pytest.fixture(scope="module")

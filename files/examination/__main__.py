@@ -1,0 +1,72 @@
+"""Examine one file: `python -m files.examination KIND MEDIA_TYPE CONTENT THUMBNAIL < RECEIVED`.
+
+CONTENT and THUMBNAIL are inherited descriptors of empty files. One line of JSON is the answer: the
+findings, or `{"refused": CODE}`. Any other end of the process is a failed examination.
+"""
+
+import json
+import os
+import resource
+import sys
+from dataclasses import asdict
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from files.examination.findings import Findings
+
+MEMORY_BYTES = 1024**3
+CPU_SECONDS = 30
+
+
+def main(kind: str, media_type: str, content: str, thumbnail: str) -> None:
+    limit_resources()
+    # Under the limits, and only the decoder that the file needs.
+    from files.examination.findings import Unfit
+
+    with (
+        open(0, "rb", closefd=False) as received,
+        os.fdopen(int(content), "wb") as written,
+        os.fdopen(int(thumbnail), "wb") as small,
+    ):
+        try:
+            found = examine(kind, media_type, received, written, small)
+        except Unfit as error:
+            print(json.dumps({"refused": error.code}))
+            return
+        except MemoryError:
+            print(json.dumps({"refused": "file_unreadable"}))
+            return
+    print(json.dumps(asdict(found)))
+
+
+def examine(
+    kind: str, media_type: str, received: IO[bytes], content: IO[bytes], thumbnail: IO[bytes]
+) -> "Findings":
+    """Run the decoder of the kind. Raises Unfit."""
+    if kind == "image":
+        from files.examination.images import examine_image
+
+        return examine_image(received, media_type=media_type, content=content, thumbnail=thumbnail)
+    if kind == "audio":
+        from files.examination.audio import examine_audio
+
+        return examine_audio(received, media_type=media_type, content=content)
+    from files.examination import documents
+
+    if kind == "pdf":
+        return documents.examine_pdf(received, content=content)
+    return documents.examine_text(received, content=content)
+
+
+def limit_resources() -> None:
+    """Limit memory and CPU; macOS does not enforce the limit of memory."""
+    for name, most in (("AS", MEMORY_BYTES), ("CPU", CPU_SECONDS), ("CORE", 0)):
+        kind = getattr(resource, f"RLIMIT_{name}")
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(
+            kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
