@@ -19,6 +19,8 @@ from backoffice.models import DailyMetrics
 from backoffice.roles import ROLES
 from billing.plans import plan_for_tier
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
+from files.models import BlobDeletion
+from files.storage import blobs
 from gemchat.monitoring import health
 from gemchat.monitoring.clock import clock_skew
 from gemchat.stores.postgres import separate_connection
@@ -159,6 +161,23 @@ def stripe_answers() -> str:
     return f"It answers, and sells {price.id}."
 
 
+def storage_answers() -> str:
+    """Ask the storage of files, and find deletions that are late."""
+    try:
+        blobs.folders()
+    except blobs.StorageUnavailable as error:
+        raise CheckFailed(
+            f"It does not answer; see FILES_STORAGE_URL or FILES_ROOT: {error.__cause__}"
+        ) from error
+    try:
+        overdue = BlobDeletion.objects.overdue(now=timezone.now()).count()
+    except Error as error:
+        raise CheckFailed("Unknown, since the database does not answer.") from error
+    if overdue:
+        raise CheckFailed(f"Files not deleted within an hour: {overdue}. See the worker's log.")
+    return "It answers, and deletions are done."
+
+
 def sms_can_be_sent() -> str:
     try:
         return sms.backend().check()
@@ -189,6 +208,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "beat": beat_is_alive,
     "gemini": gemini_answers,
     "stripe": stripe_answers,
+    "files": storage_answers,
     "sms": sms_can_be_sent,
     "terms": terms_are_known,
 }

@@ -2,7 +2,7 @@
 
 import shutil
 from math import ceil
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from tinytag import TinyTag, TinyTagException
 
@@ -35,7 +35,7 @@ def examine_audio(received: IO[bytes], *, media_type: str, content: IO[bytes]) -
 def tagged_seconds(received: IO[bytes]) -> float:
     """Return the length by the headers and frames. Raises Unfit."""
     try:
-        tag = TinyTag.get(file_obj=received, tags=False, duration=True)
+        tag = TinyTag.get(file_obj=cast(BinaryIO, received), tags=False, duration=True)
     except BROKEN as error:
         raise Unfit("file_unreadable") from error
     return tag.duration or 0.0

@@ -1,7 +1,10 @@
 """Examinations: what is stored of a fit file, and what becomes of a hostile file."""
 
 import io
+import json
 import os
+import socket
+import struct
 import threading
 from typing import Any
 
@@ -9,10 +12,11 @@ import pytest
 from PIL import Image
 
 from accounts.models import User
+from billing.tests.plans import with_plan
 from files.deletions import delete_due
+from files.examination.run import examine_waiting
 from files.models import File
 from files.storage import blobs
-from files.tests.test_uploads import small_plan
 from tests.support.files import corpus
 from tests.support.files.uploads import examined, post, uploaded
 from tests.support.marks import transactional
@@ -185,8 +189,6 @@ def test_hostile_file_is_refused_and_its_bytes_go(
 
 
 def ask_file(user: User, file: File) -> tuple[int, dict[str, str], Any]:
-    import json
-
     status, headers, body = ask(f"/api/v1/file/{file.pk}", user)
     return status, headers, json.loads(body)
 
@@ -212,7 +214,7 @@ def test_polyglot_is_harmless(alice: User, content: bytes) -> None:
 def test_picture_that_grows_beyond_the_space_is_refused(alice: User, settings: Any) -> None:
     noise = Image.frombytes("RGB", (700, 700), os.urandom(700 * 700 * 3))
     content = corpus.encoded(noise, "WEBP", quality=10)
-    settings.PLANS = small_plan(settings, storage_mb=1)
+    with_plan(settings, "basic", storage_mb=1)
 
     file = examined(alice, content, name="noise.webp")
 
@@ -238,8 +240,6 @@ def test_storage_down_gives_the_attempt_back(alice: User, settings: Any, tmp_pat
     broken = {**working["files"], "OPTIONS": options}
 
     settings.STORAGES = {**working, "files": broken}
-    from files.examination.run import examine_waiting
-
     examine_waiting()
     file.refresh_from_db()
     waiting = (file.status, file.attempt, file.lease_expires_at)
@@ -256,15 +256,11 @@ class FakeClamd(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        import socket
-
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self.start()
 
     def run(self) -> None:
-        import struct
-
         while True:
             client, _ = self._socket.accept()
             with client, client.makefile("rb") as read:

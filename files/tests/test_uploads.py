@@ -1,13 +1,13 @@
 """Uploads: what is accepted and refused, and what a client reads of it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from accounts.models import LimitHit, User
+from billing.tests.plans import with_plan
 from files.deletions import delete_due
 from files.models import File
 from files.storage import blobs
@@ -117,15 +117,11 @@ def test_upload_without_a_length_is_refused(alice: User) -> None:
 
 
 def test_chunks_beyond_the_limit_are_refused(alice: User, settings: Any) -> None:
-    settings.PLANS = small_plan(settings, file_max_bytes=100)
+    with_plan(settings, "basic", file_max_bytes=100)
 
     status, _, body = post(alice, pieces=[b"a" * 60, b"b" * 60])
 
     assert (status, body["code"], body["limit"]) == (413, "file_too_large", 100)
-
-
-def small_plan(settings: Any, **limits: int) -> dict[str, Any]:
-    return {**settings.PLANS, "basic": replace(settings.PLANS["basic"], **limits)}
 
 
 @pytest.mark.parametrize(
@@ -213,7 +209,7 @@ def test_stranger_gets_404(alice: User, bob: User, path: str) -> None:
 
 
 def test_uploads_an_hour_are_limited(alice: User, settings: Any) -> None:
-    settings.PLANS = small_plan(settings, uploads_per_hour=1)
+    with_plan(settings, "basic", uploads_per_hour=1)
     uploaded(alice)
 
     status, headers, body = post(alice, b"another")
@@ -223,7 +219,7 @@ def test_uploads_an_hour_are_limited(alice: User, settings: Any) -> None:
 
 
 def test_space_of_the_plan_is_enough_for_its_last_byte(alice: User, settings: Any) -> None:
-    settings.PLANS = small_plan(settings, storage_mb=1)
+    with_plan(settings, "basic", storage_mb=1)
     uploaded(alice, b"a" * 600_000)
 
     full = post(alice, b"b" * 400_001)

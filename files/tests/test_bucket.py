@@ -1,0 +1,131 @@
+"""Files in a bucket of a real S3 server: the same as on disk, and a redirect for downloads."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from django.utils import timezone
+
+from accounts.models import User
+from files import deletions
+from files.models import BlobDeletion, File
+from files.personal_data import export_blobs
+from files.storage import blobs
+from tests.support.files import corpus
+from tests.support.files.bucket import Bucket, running_bucket
+from tests.support.files.uploads import HELLO, examined, post
+from tests.support.marks import transactional
+from tests.support.messaging.asgi import ask
+from tests.support.plugins.files import stored_names, use_storage
+
+pytestmark = transactional
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with running_bucket(tmp_path_factory.mktemp("bucket")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def files_in_bucket(bucket: Bucket, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    use_storage(settings, bucket.url)
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    session = requests.Session()
+    session.trust_env = False
+    return session.get(url, headers=headers, timeout=20)
+
+
+def test_picture_goes_through_the_bucket(alice: User, bucket: Bucket) -> None:
+    file = examined(alice, corpus.photo(), name="photo \u202e.jpg")
+
+    status, headers, _ = ask(f"/api/v1/file/{file.pk}/content", alice)
+    small = ask(f"/api/v1/file/{file.pk}/thumbnail", alice)
+    sent = get(headers["location"])
+
+    assert (file.status, status, small[0]) == ("ready", 302, 302)
+    assert (sent.status_code, len(sent.content)) == (200, file.size)
+    assert sent.headers["Content-Type"] == "image/jpeg"
+    assert b"Exif" not in sent.content
+    assert get(small[1]["location"]).content[8:12] == b"WEBP"
+    assert {str(file.pk), f"{file.pk}.thumbnail"} <= stored_names(bucket.folder)
+
+
+def test_bucket_is_closed_without_a_signature(alice: User) -> None:
+    file = examined(alice)
+    address = ask(f"/api/v1/file/{file.pk}/content", alice)[1]["location"]
+
+    plain = get(address.partition("?")[0])
+    forged = get(address[:-4] + "0000")
+
+    assert get(address).content == HELLO
+    assert plain.status_code in (400, 403)
+    assert forged.status_code == 403
+
+
+def test_deleted_file_leaves_the_bucket(alice: User, bucket: Bucket) -> None:
+    file = examined(alice, corpus.photo(), name="photo.jpg")
+
+    File.objects.filter(pk=file.pk).mark_deleted()
+    deleted = deletions.delete_due()
+
+    assert deleted == 1
+    assert not [name for name in stored_names(bucket.folder) if str(file.pk) in name]
+    assert not BlobDeletion.objects.exists()
+
+
+def test_bytes_without_a_row_leave_the_bucket(
+    alice: User, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, lost = examined(alice), examined(alice, b"lost")
+    File.objects.filter(pk=lost.pk).delete()
+    BlobDeletion.objects.all().delete()
+
+    young = deletions.delete_orphans()
+    monkeypatch.setattr(deletions, "LEAST_ORPHAN_AGE", timedelta(seconds=-5))
+    old = deletions.delete_orphans()
+    deletions.delete_due()
+
+    assert young == 0
+    assert old >= 1
+    assert str(lost.pk) not in stored_names(bucket.folder)
+    assert str(file.pk) in stored_names(bucket.folder)
+
+
+def test_export_reads_the_bucket(alice: User) -> None:
+    file = examined(alice)
+
+    found = {name: stored.read() for name, stored in export_blobs(alice)}
+
+    assert found == {f"files/{file.pk}/report.txt": HELLO}
+
+
+def test_bucket_down_answers_503_and_a_deletion_waits(alice: User, settings: Any) -> None:
+    file = examined(alice)
+    use_storage(settings, "s3://uploads?endpoint_url=http://127.0.0.1:1")
+
+    status, _, body = post(alice, b"another")
+    File.objects.filter(pk=file.pk).mark_deleted()
+    deletions.delete_due()
+    waiting = BlobDeletion.objects.get(file_id=file.pk)
+
+    assert (status, body["code"]) == (503, "storage_unavailable")
+    assert File.objects.filter(user=alice).count() == 1
+    assert waiting.tries == 1
+    assert waiting.due_at > timezone.now()
+
+
+def test_missing_bytes_are_missing(alice: User) -> None:
+    file = examined(alice)
+    blobs.delete(file.pk)
+
+    with pytest.raises(blobs.BlobMissing), blobs.opened(file.pk):
+        pass
+
+    assert not blobs.exists(file.pk)

@@ -1,0 +1,129 @@
+"""Files in the export, in the retention and in the erasure; and what staff see."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from accounts.auth.closing import close_account
+from accounts.models import User
+from backoffice.management.doctor import CheckFailed, storage_answers
+from files import deletions
+from files.models import BlobDeletion, File
+from files.storage import blobs
+from files.tasks import sweep_files, sweep_uploads
+from privacy.erasure import erase_user
+from privacy.models import ExportPart
+from privacy.retention import purge_expired
+from tests.support.files import corpus
+from tests.support.files.uploads import HELLO, examined, uploaded
+from tests.support.marks import transactional
+from tests.support.plugins.files import stored_names
+from tests.support.privacy.exports import make
+
+pytestmark = transactional
+
+
+def age(file: File, period: timedelta) -> None:
+    File.objects.filter(pk=file.pk).update(created_at=timezone.now() - period)
+
+
+def test_export_has_the_rows_and_the_bytes(alice: User, bob: User) -> None:
+    file = examined(alice, name="../notes.txt")
+    examined(bob, b"of another person")
+
+    export = make(alice)
+    parts = ExportPart.objects.filter(export=export).order_by("number")
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(bytes(part.content) for part in parts)))
+    [row] = json.loads(archive.read("files.json"))
+    entry = archive.getinfo(f"files/{file.pk}/notes.txt")
+
+    assert (row["name"], row["size"], row["status"]) == ("notes.txt", len(HELLO), "ready")
+    assert archive.read(entry) == HELLO
+    assert entry.compress_type == zipfile.ZIP_STORED
+    assert len([name for name in archive.namelist() if name.startswith("files/")]) == 1
+
+
+def test_erasure_deletes_rows_and_bytes(alice: User, bob: User, files_folder: Path) -> None:
+    own = [examined(alice, corpus.photo(), name="photo.jpg"), uploaded(alice)]
+    other = examined(bob)
+
+    erase_user(erasure_id=close_account(user=alice).pk)
+    deletions.delete_due()
+    names = stored_names(files_folder)
+
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert not File.objects.filter(pk__in=[file.pk for file in own]).exists()
+    assert not [name for name in names for file in own if str(file.pk) in name]
+    assert str(other.pk) in names
+
+
+@pytest.mark.parametrize("sweep", [sweep_files, purge_expired])
+def test_file_in_no_message_is_erased_after_a_day(alice: User, sweep: Callable[[], None]) -> None:
+    old, new = examined(alice), examined(alice, b"new")
+    age(old, timedelta(hours=24, minutes=1))
+    age(new, timedelta(hours=23, minutes=59))
+
+    sweep()
+
+    assert list(File.objects.values_list("pk", flat=True)) == [new.pk]
+    assert BlobDeletion.objects.get().file_id == old.pk
+
+
+def test_upload_of_a_dead_process_is_swept(alice: User) -> None:
+    fields = {"user": alice, "status": "receiving", "size": 5, "created_at": timezone.now()}
+    dead = File.objects.create(**fields, lease_expires_at=timezone.now())
+    live = File.objects.create(**fields, lease_expires_at=timezone.now() + timedelta(seconds=60))
+
+    sweep_uploads()
+
+    assert list(File.objects.values_list("pk", flat=True)) == [live.pk]
+    assert BlobDeletion.objects.get().file_id == dead.pk
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_files_check_finds_missing_bytes(alice: User, is_dry: bool) -> None:
+    lost, there = examined(alice), examined(alice, b"there")
+    blobs.delete(lost.pk)
+    out = io.StringIO()
+
+    call_command("files_check", "--json", *(["--dry-run"] if is_dry else []), stdout=out)
+    lost.refresh_from_db()
+    there.refresh_from_db()
+
+    assert json.loads(out.getvalue()) == [str(lost.pk)]
+    assert (lost.status, there.status) == ("ready" if is_dry else "deleted", "ready")
+
+
+def test_doctor_finds_a_late_deletion(alice: User) -> None:
+    assert "answers" in storage_answers()
+    BlobDeletion.objects.enqueue(file_id=examined(alice).pk)
+    BlobDeletion.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+
+    with pytest.raises(CheckFailed, match="hour: 1"):
+        storage_answers()
+
+
+@pytest.mark.parametrize("role", ["Support", "Read-only"])
+def test_staff_see_no_name(
+    alice: User, staff_client_for: Callable[[str], Client], role: str
+) -> None:
+    file = examined(alice, name="diagnosis.txt")
+    browser = staff_client_for(role)
+
+    pages = [
+        browser.get("/admin/files/file/"),
+        browser.get(f"/admin/files/file/{file.pk}/change/"),
+        browser.get(f"/admin/files/file/?q={file.pk}"),
+    ]
+
+    assert [page.status_code for page in pages] == [200, 200, 200]
+    assert all("text" in page.content.decode() for page in pages)
+    assert not any("diagnosis" in page.content.decode() for page in pages)
