@@ -1,4 +1,4 @@
-"""The export of a user: a ZIP of JSON and of files, made part by part.
+"""The export of a user: a ZIP of JSON and files, made part by part.
 
 Rows are read in batches and compressed into parts of a quarter of a mebibyte. So a user with a
 million messages takes no more memory than a user with ten.

@@ -1,4 +1,4 @@
-"""Files in a bucket of a real S3 server: the same as on disk, and a redirect for downloads."""
+"""Files in a bucket of a real S3 server, with redirects for downloads."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Find files whose bytes are not in the storage, as after the restore of an older storage."""
+"""Find files without their bytes, as after the restore of an older storage."""
 
 import json
 from typing import Any
