@@ -3,7 +3,7 @@
 from io import BytesIO
 from typing import IO
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from files.examination.findings import Findings, Unfit
 
@@ -18,6 +18,16 @@ FORMATS = {
     "image/png": "PNG",
     "image/webp": "WEBP",
     "image/gif": "GIF",
+}
+# How to make a picture upright, by its orientation in EXIF; 1 is upright.
+TRANSPOSITIONS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 SRGB = ImageCms.createProfile("sRGB")
 # Of a decoder, for bytes that are no picture.
@@ -98,8 +108,5 @@ def has_alpha(picture: Image.Image) -> bool:
 
 def upright(picture: Image.Image, orientation: object) -> Image.Image:
     """Turn and mirror a picture by the orientation of its EXIF."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    picture.info.clear()
-    picture.info["exif"] = exif.tobytes()
-    return ImageOps.exif_transpose(picture)
+    transposition = TRANSPOSITIONS.get(orientation)
+    return picture if transposition is None else picture.transpose(transposition)

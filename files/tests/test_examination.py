@@ -106,6 +106,7 @@ def test_picture_is_upright_in_each_orientation(alice: User, orientation: int) -
             "RGB",
         ),
     ],
+    ids=["rgb", "rgba", "palette", "grey", "16 bits", "webp", "gif", "animated gif"],
 )
 def test_other_pictures_become_png(alice: User, content: bytes, mode: str) -> None:
     file = examined(alice, content, name="picture")
@@ -145,6 +146,7 @@ def test_large_picture_is_made_smaller(alice: User) -> None:
         (corpus.mp3(100), "audio", {"media_type": "audio/mpeg"}),
         ("\ufefffür".encode("utf-16"), "text", {"size": 7, "media_type": "text/plain"}),
     ],
+    ids=["pdf", "pdf for reading", "wav", "aac", "mp3", "utf-16"],
 )
 def test_other_kinds_are_read(
     alice: User, content: bytes, kind: str, found: dict[str, Any]
@@ -170,6 +172,19 @@ def test_other_kinds_are_read(
         (b"\xff\xd8\xff\xe0" + b"x" * 100, "file_unreadable"),
         (b"GIF89a" + b"\xff" * 50, "file_unreadable"),
         (b"RIFF\0\0\0\0WAVE" + b"x" * 10, "file_unreadable"),
+    ],
+    ids=[
+        "password",
+        "pages",
+        "empty pdf",
+        "cut pdf",
+        "pixels",
+        "wrong size",
+        "text bomb",
+        "cut jpeg",
+        "no jpeg",
+        "no gif",
+        "no wav",
     ],
 )
 def test_hostile_file_is_refused_and_its_bytes_go(
@@ -201,6 +216,7 @@ def ask_file(user: User, file: File) -> tuple[int, dict[str, str], Any]:
         corpus.png_with(corpus.png_chunk(b"tEXt", b"a\0" + SCRIPT)),
         corpus.png_with(corpus.png_chunk(b"iCCP", b"a\0\0" + corpus.bomb())),
     ],
+    ids=["gif", "png", "text chunk", "profile bomb"],
 )
 def test_polyglot_is_harmless(alice: User, content: bytes) -> None:
     file = examined(alice, content, name="polyglot.html")

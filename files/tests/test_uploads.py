@@ -98,6 +98,20 @@ def test_same_bytes_again_answer_200_with_the_same_file(alice: User, bob: User) 
         (b"--B--", FORM_TYPE, 400, "parse_error"),
         (b"x", {"Content-Type": "multipart/form-data"}, 400, "parse_error"),
     ],
+    ids=[
+        "empty",
+        "no name",
+        "long name",
+        "zip",
+        "program",
+        "nul",
+        "latin-1",
+        "svg",
+        "long text",
+        "length",
+        "no part",
+        "no boundary",
+    ],
 )
 def test_unfit_upload_is_refused_and_takes_no_space(
     alice: User, content: bytes, headers: dict[str, str], status: int, code: str
