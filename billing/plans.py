@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     # The settings make the plans before there are models.
     from accounts.models import User
 
-MB = 1_000_000
+MB, MIB = 1_000_000, 1024**2
 # More than any sum in a column of PostgreSQL here.
 NO_CEILING = 2**62
 
@@ -55,6 +55,39 @@ class Plan:
     @property
     def storage_bytes(self) -> int:
         return self.storage_mb * MB
+
+
+# The limits of the two plans, unless the environment has others.
+BASIC: dict[str, Any] = {
+    "daily_limit": 5,
+    "concurrent_replies": 1,
+    "waiting_replies": 20,
+    "sends_per_minute": 10,
+    "daily_cost_usd": 1.0,
+    "minute_cost_usd": 0.5,
+    "daily_text_mb": 5,
+    "chatrooms": 200,
+    "chatrooms_per_minute": 10,
+    "retention_days": 0,
+    "file_max_bytes": 20 * MIB,
+    "storage_mb": 100,
+    "uploads_per_hour": 60,
+}
+PRO: dict[str, Any] = {
+    "daily_limit": 999_999,
+    "concurrent_replies": 5,
+    "waiting_replies": 50,
+    "sends_per_minute": 60,
+    "daily_cost_usd": 20.0,
+    "minute_cost_usd": 2.0,
+    "daily_text_mb": 100,
+    "chatrooms": 5_000,
+    "chatrooms_per_minute": 60,
+    "retention_days": 0,
+    "file_max_bytes": 50 * MIB,
+    "storage_mb": 10_000,
+    "uploads_per_hour": 600,
+}
 
 
 def plan_for_tier(tier: str) -> Plan:

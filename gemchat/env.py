@@ -11,10 +11,33 @@ from django.core.exceptions import ImproperlyConfigured
 from gemchat.stores.postgres import LimitedConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-MIB = 1024 * 1024
 # Parameters of FILES_STORAGE_URL, by the option of the storage.
 BUCKET_OPTIONS = ("endpoint_url", "region_name")
 FALSE_STRINGS = ("false", "off", "no", "n", "0", "")
+
+# Headers of the API for pages of other origins (CORS).
+ALLOWED_HEADERS = [
+    "accept",
+    "authorization",
+    "content-disposition",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "x-request-id",
+]
+EXPOSED_HEADERS = [
+    "Content-Disposition",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "Retry-After",
+    "X-Quota-Limit",
+    "X-Quota-Remaining",
+    "X-Quota-Reset",
+    "X-Request-ID",
+    "X-Storage-Limit",
+    "X-Storage-Used",
+]
 
 
 class Env(environ.Env):
@@ -196,4 +219,12 @@ def logging_config(*, is_development: bool) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
         },
+    }
+
+
+def beat_schedule(times: dict[str, Any]) -> dict[str, Any]:
+    """Return the schedule of beat; `times` has seconds or a crontab by task."""
+    return {
+        task.rpartition(".")[2].replace("_", "-"): {"task": task, "schedule": time}
+        for task, time in times.items()
     }

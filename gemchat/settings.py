@@ -5,11 +5,13 @@ from typing import Any
 
 from celery.schedules import crontab
 
-from billing.plans import Plan
+from billing.plans import BASIC, PRO, Plan
 from gemchat.env import (
+    ALLOWED_HEADERS,
     BASE_DIR,
-    MIB,
+    EXPOSED_HEADERS,
     backend,
+    beat_schedule,
     bucket_origins,
     database,
     env,
@@ -27,28 +29,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 # Only the API is for pages of other origins; no cookie is part of the API.
 CORS_URLS_REGEX = r"^/(?:api/|openapi\.json)"
-CORS_ALLOW_HEADERS = [
-    "accept",
-    "authorization",
-    "content-disposition",
-    "content-type",
-    "idempotency-key",
-    "last-event-id",
-    "x-request-id",
-]
-CORS_EXPOSE_HEADERS = [
-    "Content-Disposition",
-    "Idempotent-Replayed",
-    "Link",
-    "Location",
-    "Retry-After",
-    "X-Quota-Limit",
-    "X-Quota-Remaining",
-    "X-Quota-Reset",
-    "X-Request-ID",
-    "X-Storage-Limit",
-    "X-Storage-Used",
-]
+CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS = ALLOWED_HEADERS, EXPOSED_HEADERS
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 # Security of pages
@@ -231,29 +212,25 @@ FILE_LEASE_SECONDS = env.float("FILE_LEASE_SECONDS", default=30.0)
 # The interval of the sweeps for uploads and deletions of dead processes.
 FILE_SWEEP_SECONDS = env.float("FILE_SWEEP_SECONDS", default=15.0)
 CELERY_BEAT_SCHEDULER = "gemchat.celery.beat:Scheduler"
-CELERY_BEAT_SCHEDULE = {
-    "sweep-replies": {"task": "messaging.tasks.sweep_replies", "schedule": REPLY_SWEEP_SECONDS},
-    "count-days": {"task": "backoffice.tasks.count_days", "schedule": 60.0},
-    "sweep-rooms": {"task": "messaging.tasks.sweep_rooms", "schedule": 60.0},
-    "sweep-codes": {"task": "accounts.tasks.sweep_codes", "schedule": 15.0},
-    "sweep-accounts": {"task": "privacy.tasks.sweep_accounts", "schedule": 15.0},
-    # The minute and the hour, in UTC.
-    "purge-expired": {"task": "privacy.tasks.purge_expired", "schedule": crontab("17", "3")},
-    "sync-models": {"task": "messaging.tasks.sync_models", "schedule": crontab("5", "4")},
-    "reconcile-subscriptions": {
-        "task": "billing.tasks.reconcile_subscriptions",
-        "schedule": crontab(hour="2", minute="41"),
-    },
-    "end-expired-grants": {"task": "billing.tasks.end_expired_grants", "schedule": 300.0},
-    "sweep-uploads": {"task": "files.tasks.sweep_uploads", "schedule": FILE_SWEEP_SECONDS},
-    "delete-blobs": {"task": "files.tasks.delete_blobs", "schedule": FILE_SWEEP_SECONDS},
-    "sweep-files": {"task": "files.tasks.sweep_files", "schedule": 60.0},
-    "delete-orphans": {
-        "task": "files.tasks.delete_orphans",
-        "schedule": crontab(day_of_week="0", hour="4", minute="23"),
-    },
-    "mark-disagreements": {"task": "billing.tasks.mark_disagreements", "schedule": 60.0},
-}
+CELERY_BEAT_SCHEDULE = beat_schedule(
+    {
+        "messaging.tasks.sweep_replies": REPLY_SWEEP_SECONDS,
+        "backoffice.tasks.count_days": 60.0,
+        "messaging.tasks.sweep_rooms": 60.0,
+        "accounts.tasks.sweep_codes": 15.0,
+        "privacy.tasks.sweep_accounts": 15.0,
+        # The minute and the hour, in UTC.
+        "privacy.tasks.purge_expired": crontab("17", "3"),
+        "messaging.tasks.sync_models": crontab("5", "4"),
+        "billing.tasks.reconcile_subscriptions": crontab(hour="2", minute="41"),
+        "billing.tasks.end_expired_grants": 300.0,
+        "files.tasks.sweep_uploads": FILE_SWEEP_SECONDS,
+        "files.tasks.delete_blobs": FILE_SWEEP_SECONDS,
+        "files.tasks.sweep_files": 60.0,
+        "files.tasks.delete_orphans": crontab(day_of_week="0", hour="4", minute="23"),
+        "billing.tasks.mark_disagreements": 60.0,
+    }
+)
 
 # Signing in
 AUTH_USER_MODEL = "accounts.User"
@@ -344,41 +321,9 @@ REPLY_LEASE_SECONDS = env.float("REPLY_LEASE_SECONDS", default=30.0)
 # The plan of each tier, the lowest first. BASIC_DAILY_LIMIT sets `daily_limit` of "basic", and so
 # on. With a new plan, `makemigrations` writes the constraints for the new tier in rows.
 PLANS = {
-    "basic": Plan(
-        **env.numbers(
-            "BASIC",
-            daily_limit=5,
-            concurrent_replies=1,
-            waiting_replies=20,
-            sends_per_minute=10,
-            daily_cost_usd=1.0,
-            minute_cost_usd=0.5,
-            daily_text_mb=5,
-            chatrooms=200,
-            chatrooms_per_minute=10,
-            retention_days=0,
-            file_max_bytes=20 * MIB,
-            storage_mb=100,
-            uploads_per_hour=60,
-        )
-    ),
+    "basic": Plan(**env.numbers("BASIC", **BASIC)),
     "pro": Plan(
-        **env.numbers(
-            "PRO",
-            daily_limit=999_999,
-            concurrent_replies=5,
-            waiting_replies=50,
-            sends_per_minute=60,
-            daily_cost_usd=20.0,
-            minute_cost_usd=2.0,
-            daily_text_mb=100,
-            chatrooms=5_000,
-            chatrooms_per_minute=60,
-            retention_days=0,
-            file_max_bytes=50 * MIB,
-            storage_mb=10_000,
-            uploads_per_hour=600,
-        ),
+        **env.numbers("PRO", **PRO),
         stripe_price_ids=env.list("STRIPE_PRO_PRICE_ID", default=[]),
         is_granted_by_staff=True,
     ),
