@@ -14,6 +14,7 @@ from backoffice.dashboard.rollup import update_daily_metrics
 from backoffice.pages.paginator import MAX_PAGED_ROWS, EstimatingPaginator
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
+from files.models import File
 from messaging.models import GeminiModel, Message
 from tests.support.backoffice.staff_client import act, url
 from tests.support.backoffice.staff_rows import MAKERS, make_row
@@ -64,7 +65,7 @@ LIST_QUERIES = 4
 MODEL_LIST_QUERIES = 5
 PAGE_QUERIES = {
     User: 10,
-    **dict.fromkeys([Session, Chatroom, DailyQuota, UsageRecord, Flag], 4),
+    **dict.fromkeys([Session, Chatroom, DailyQuota, File, UsageRecord, Flag], 4),
     WebhookEventTrigger: 4,
     GeminiModel: 6,
     **dict.fromkeys([Grant, Message], 5),

@@ -23,6 +23,7 @@ from accounts.models import AuditEvent, OneTimeCode, Session, User
 from accounts.models.audit import AccountAction
 from billing.models import DailyQuota, Flag, Grant, UsageRecord
 from chatrooms.models import Chatroom
+from files.models import File
 from gemchat.api.client_address import Client
 from messaging.models import GeminiModel, Message
 from tests.support.messaging.rooms import make_room
@@ -153,6 +154,13 @@ def failed_task(user: User, number: int) -> TaskResult:
     )
 
 
+def uploading(user: User, number: int) -> File:
+    now = timezone.now()
+    return File.objects.create(
+        user=user, status="receiving", size=1, created_at=now, lease_expires_at=now
+    )
+
+
 MAKERS: dict[type[Model], Any] = {
     User: lambda user, number: user,
     OneTimeCode: code,
@@ -163,6 +171,7 @@ MAKERS: dict[type[Model], Any] = {
     Chatroom: lambda user, number: make_room(user, title=f"Room {number}"),
     Message: lambda user, number: failed_reply(user),
     GeminiModel: lambda user, number: GeminiModel.objects.create(name=f"model-{number}"),
+    File: uploading,
     DailyQuota: lambda user, number: DailyQuota.objects.create(
         user=user, day=timezone.now().date(), used=1
     ),

@@ -39,7 +39,7 @@ ENDING = {"logOut", "logOutEverywhere", "endSession", "changePassword"}
 JUDGED_FURTHER = {
     *["changeChatroom", "checkMobile", "confirmAccount", "openChatroom"],
     *["changePassword", "editPrompt", "forgotPassword", "listChatrooms", "listMessages", "refresh"],
-    "listSessions",
+    *["listFiles", "listSessions", "uploadFile"],
     *["receiveStripeEvent", "regenerateReply", "sendCode", "sendMessage", "signInWithCode"],
     *["signInWithPassword", "signUp", "subscribe"],
     # Schemathesis takes a Last-Event-ID for right that is not of its pattern.
