@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -94,12 +94,23 @@ def test_files_check_finds_missing_bytes(alice: User, is_dry: bool) -> None:
     blobs.delete(lost.pk)
     out = io.StringIO()
 
-    call_command("files_check", "--json", *(["--dry-run"] if is_dry else []), stdout=out)
+    call_command("files_check", "--json", "--dry-run" if is_dry else "--yes", stdout=out)
     lost.refresh_from_db()
     there.refresh_from_db()
 
-    assert json.loads(out.getvalue()) == [str(lost.pk)]
+    assert json.loads(out.getvalue()) == {"missing": [str(lost.pk)]}
     assert (lost.status, there.status) == ("ready" if is_dry else "deleted", "ready")
+
+
+def test_files_check_changes_nothing_without_a_confirmation(alice: User) -> None:
+    lost = examined(alice)
+    blobs.delete(lost.pk)
+
+    with pytest.raises(CommandError, match="Sets 1 files to deleted. Add --yes"):
+        call_command("files_check")
+
+    lost.refresh_from_db()
+    assert lost.status == "ready"
 
 
 def test_doctor_finds_a_late_deletion(alice: User) -> None:

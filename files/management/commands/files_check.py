@@ -1,10 +1,10 @@
 """Find files without their bytes, as after the restore of an older storage."""
 
-import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from accounts.cli import JsonCommand, add_yes, confirm
 from files.models import File
 from files.storage import blobs
 from gemchat.stores.batches import in_key_order
@@ -12,23 +12,21 @@ from gemchat.stores.batches import in_key_order
 BATCH = 500
 
 
-class Command(BaseCommand):
-    help = "Set files whose bytes are missing to deleted."
+class Command(JsonCommand):
+    help = "Set files whose bytes are missing to deleted. Asks, or needs --yes."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only list the files.")
-        parser.add_argument("--json", action="store_true", help="Print the ids as JSON.")
+        super().add_arguments(parser)
+        parser.add_argument("--dry-run", action="store_true", help="only list the files")
+        add_yes(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def report(self, **options: Any) -> dict[str, Any]:
         missing = []
         stored = File.objects.filter(status__in=[File.Status.RECEIVED, File.Status.READY])
         for batch in in_key_order(stored.values_list("pk", flat=True), BATCH):
             missing += [file_id for file_id in batch if not blobs.exists(file_id)]
-        if not options["dry_run"]:
+        if missing and not options["dry_run"]:
+            # With a wrong FILES_ROOT or bucket every file is missing.
+            confirm(f"Sets {len(missing)} files to deleted.", yes=options["yes"])
             File.objects.filter(pk__in=missing).mark_deleted()
-        if options["json"]:
-            self.stdout.write(json.dumps([str(file_id) for file_id in missing]))
-            return
-        for file_id in missing:
-            self.stdout.write(str(file_id))
-        self.stdout.write(f"Files without their bytes: {len(missing)}")
+        return {"missing": [str(file_id) for file_id in missing]}
