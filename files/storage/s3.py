@@ -7,8 +7,9 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from django.conf import settings
 from storages.backends.s3 import S3Storage
+
+from files.storage.blobs import make_temporary_folder
 
 # A link is used at once.
 ADDRESS_SECONDS = 60
@@ -55,7 +56,8 @@ class BucketStorage(S3Storage):
 
     def open_blob(self, name: str) -> IO[Any]:
         """Copy a blob to a temporary file. Raises FileNotFoundError."""
-        file = tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=settings.FILES_TEMP_DIR)  # noqa: SIM115
+        folder = make_temporary_folder()
+        file = tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=folder)  # noqa: SIM115
         try:
             self.bucket.Object(name).download_fileobj(file, Config=WHOLE)
         except ClientError as error:

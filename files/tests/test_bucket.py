@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from files.personal_data import export_blobs
 from files.storage import blobs
 from tests.support.files import corpus
 from tests.support.files.bucket import Bucket, running_bucket
-from tests.support.files.uploads import HELLO, examined, post
+from tests.support.files.uploads import HELLO, examined, post, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
 from tests.support.plugins.files import stored_names, use_storage
@@ -55,6 +56,17 @@ def test_picture_goes_through_the_bucket(alice: User, bucket: Bucket) -> None:
     assert b"Exif" not in sent.content
     assert get(small[1]["location"]).content[8:12] == b"WEBP"
     assert {str(file.pk), f"{file.pk}.thumbnail"} <= stored_names(bucket.folder)
+
+
+def test_large_file_is_read_by_a_process_that_received_none(
+    alice: User, settings: Any, tmp_path: Path
+) -> None:
+    # More than a blob in memory may have.
+    file = uploaded(alice, b"ID3\x03" + b"a" * 1_500_000, name="song.mp3")
+    settings.FILES_TEMP_DIR = str(tmp_path / "missing")
+
+    with blobs.opened(file.pk) as stored:
+        assert len(stored.read()) == file.size
 
 
 def test_bucket_is_closed_without_a_signature(alice: User) -> None:
