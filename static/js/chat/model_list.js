@@ -68,7 +68,12 @@ class ModelList {
   }
 
   get stored() {
-    return JSON.parse(localStorage.getItem(this.storageKey)) ?? {};
+    try {
+      return JSON.parse(localStorage.getItem(this.storageKey)) ?? {};
+    } catch {
+      // A browser may forbid the storage: a send must not fail for that.
+      return {};
+    }
   }
 
   /** The model of the last choice; empty for the server's default. */
@@ -91,11 +96,19 @@ class ModelList {
   }
 
   store(fields) {
-    localStorage.setItem(this.storageKey, JSON.stringify({ ...this.stored, ...fields }));
+    try {
+      localStorage.setItem(this.storageKey, JSON.stringify({ ...this.stored, ...fields }));
+    } catch {
+      // Forbidden or full: the choice holds for this page alone.
+    }
   }
 
   erase() {
-    localStorage.removeItem(this.storageKey);
+    try {
+      localStorage.removeItem(this.storageKey);
+    } catch {
+      // Forbidden, so nothing was stored.
+    }
   }
 }
 
