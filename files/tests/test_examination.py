@@ -3,9 +3,6 @@
 import io
 import json
 import os
-import socket
-import struct
-import threading
 from typing import Any
 
 import pytest
@@ -18,6 +15,7 @@ from files.examination.run import examine_waiting
 from files.models import File
 from files.storage import blobs
 from tests.support.files import corpus
+from tests.support.files.clamd import FakeClamd
 from tests.support.files.uploads import examined, post, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
@@ -265,27 +263,6 @@ def test_storage_down_gives_the_attempt_back(alice: User, settings: Any, tmp_pat
 
     assert waiting == ("received", 0, None)
     assert file.status == "ready"
-
-
-class FakeClamd(threading.Thread):
-    """clamd that finds the word `virus`."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            client, _ = self._socket.accept()
-            with client, client.makefile("rb") as read:
-                assert read.read(10) == b"zINSTREAM\0"
-                content = b""
-                while (length := struct.unpack("!I", read.read(4))[0]) > 0:
-                    content += read.read(length)
-                found = b"stream: Virus FOUND\0" if b"virus" in content else b"stream: OK\0"
-                client.sendall(found)
 
 
 def test_scanner_decides(alice: User, settings: Any) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 import requests
 
 from dev.servers.stack import Stack
+from tests.support.files.clamd import FakeClamd
 from tests.support.plugins.files import stored_names
 from tests.support.stack.api_client import ApiUser
 from tests.support.waiting import eventually
@@ -24,40 +24,13 @@ LEASE_SECONDS = 8
 MB = 1_000_000
 
 
-class Clamd(threading.Thread):
-    """clamd whose verdict waits while `is_free` is not set."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.is_free = threading.Event()
-        self.is_free.set()
-        self.scans = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            client, _ = self._socket.accept()
-            threading.Thread(target=self._scan, args=[client], daemon=True).start()
-
-    def _scan(self, client: socket.socket) -> None:
-        with client, client.makefile("rb") as read:
-            read.read(10)
-            while (length := struct.unpack("!I", read.read(4))[0]) > 0:
-                read.read(length)
-            self.scans += 1
-            self.is_free.wait(60)
-            client.sendall(b"stream: OK\0")
+@pytest.fixture(scope="module")
+def clamd() -> FakeClamd:
+    return FakeClamd()
 
 
 @pytest.fixture(scope="module")
-def clamd() -> Clamd:
-    return Clamd()
-
-
-@pytest.fixture(scope="module")
-def stack(make_stack: Callable[..., Stack], clamd: Clamd) -> Iterator[Stack]:
+def stack(make_stack: Callable[..., Stack], clamd: FakeClamd) -> Iterator[Stack]:
     with make_stack(
         parts=("web", "worker", "beat"),
         FILE_LEASE_SECONDS=str(LEASE_SECONDS),
@@ -136,7 +109,7 @@ def test_kill_of_web_in_an_upload_frees_the_space(stack: Stack) -> None:
     assert list((stack.var / "uploads").iterdir()) == []
 
 
-def test_kill_of_the_worker_in_an_examination_repeats_it(stack: Stack, clamd: Clamd) -> None:
+def test_kill_of_the_worker_in_an_examination_repeats_it(stack: Stack, clamd: FakeClamd) -> None:
     user = ApiUser(stack.url).sign_in()
     clamd.is_free.clear()
     before = clamd.scans
