@@ -32,8 +32,7 @@ from files.models import BlobDeletion, File
 from files.models.files import lease_end
 from files.statements import reserve_space
 from files.storage import blobs
-from gemchat.api.async_views import in_thread
-from gemchat.api.body import RequestBody
+from gemchat.api.async_views import RequestBody, in_thread
 from gemchat.api.errors import DomainError
 from gemchat.celery import enqueue
 from gemchat.stores.errors import STORE_ERRORS

@@ -1,7 +1,14 @@
-"""Shared parts of native async views: a guard around the view, threads for the database."""
+"""Shared parts of native async views: a guard, the body, and threads for the database."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    MutableMapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import wraps
@@ -17,17 +24,14 @@ from gemchat.api.errors import HANDLED_EXCEPTIONS, problem_response_for
 from gemchat.stores.postgres import ASYNC_VIEW_THREADS
 
 Result = TypeVar("Result")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 threads = ThreadPoolExecutor(max_workers=ASYNC_VIEW_THREADS, thread_name_prefix="live")
 
 
-def read_only(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
-    """Do DRF's work for a native async view without a body."""
-    return async_view(*media_types, methods=methods)
-
-
-def async_view(*media_types: str, methods: Sequence[str]) -> Callable[[View], View]:
+def async_view(*media_types: str, methods: Sequence[str] = ("GET",)) -> Callable[[View], View]:
     """Do DRF's work for a native async view.
 
     Check the method, negotiate the media type, and answer handled exceptions with problem
@@ -64,3 +68,39 @@ async def in_thread(function: Callable[..., Result], *args: Any) -> Result:
             connection.close()
 
     return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, run)
+
+
+class RequestBody:
+    """A body that stays with the client until its view asks for the next piece.
+
+    The server pauses the connection meanwhile, so an upload of any size takes little memory.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._has_ended = asyncio.Event()
+        self._is_gone = False
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Yield the body. After the departure of the client the handler cancels the view."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._is_gone = True
+                self._has_ended.set()
+                await asyncio.get_running_loop().create_future()
+            yield message.get("body", b"")
+            if not message.get("more_body", False):
+                self._has_ended.set()
+                return
+
+    async def wait_for_disconnect(self) -> None:
+        """Return after the departure of the client; the view alone reads the body."""
+        await self._has_ended.wait()
+        if not self._is_gone:
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Read and drop messages until the departure of the client."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

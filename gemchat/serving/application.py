@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.urls import get_resolver
 
-from gemchat.api.body import Receive
+from gemchat.api.async_views import Receive
 from gemchat.celery import limit_broker_wait
 from gemchat.monitoring.metrics import serve_metrics
 from gemchat.monitoring.urls import PROBE_PATH

@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from gemchat.api.body import Message, RequestBody
+from gemchat.api.async_views import Message, RequestBody
 from gemchat.api.middleware import (
     apply_header_middleware,
     as_problem,

@@ -11,7 +11,7 @@ from io import BytesIO
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
 
-from gemchat.api.body import Message, Receive
+from gemchat.api.async_views import Message, Receive
 from gemchat.api.errors import DEPENDENCY_RETRY_SECONDS, problem_response
 from gemchat.api.middleware import apply_header_middleware
 from gemchat.api.parsers import body_limit

@@ -19,7 +19,7 @@ from django.http import FileResponse, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, set_script_prefix
 
-from gemchat.api.body import Message
+from gemchat.api.async_views import Message
 from gemchat.serving.async_views import Scope, Send, use_resolver_match
 from gemchat.serving.request_body import refuse
 from gemchat.serving.threads import Threads

@@ -16,7 +16,7 @@ from accounts.api.authentication import session_for
 from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
-from gemchat.api.async_views import in_thread, read_only
+from gemchat.api.async_views import async_view, in_thread
 from gemchat.api.errors import DomainError
 from gemchat.stores.batches import in_key_order
 from messaging.api.serializers import MessageSerializer
@@ -38,7 +38,7 @@ class RoomGone(Exception):
     """The room was deleted during the export; the connection ends in mid-file."""
 
 
-@read_only("application/json", "text/markdown")
+@async_view("application/json", "text/markdown")
 async def export(request: HttpRequest, chatroom_id: str) -> HttpResponseBase:
     """Stream a room as a file.
 

@@ -17,7 +17,7 @@ from rest_framework.renderers import JSONRenderer
 
 from accounts.api.authentication import session_for
 from accounts.models import Session
-from gemchat.api.async_views import in_thread, read_only
+from gemchat.api.async_views import async_view, in_thread
 from gemchat.api.errors import DomainError
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
@@ -38,7 +38,7 @@ class InvalidEventId(DomainError):
     status = 400
 
 
-@read_only("text/event-stream")
+@async_view("text/event-stream")
 async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}/stream. `Last-Event-ID` (or `?last_event_id=`) resumes after the event."""
     hub = get_hub(request)
@@ -65,7 +65,7 @@ async def stream(request: HttpRequest, message_id: str) -> HttpResponseBase:
     return response
 
 
-@read_only("application/json", methods=("GET", "HEAD"))
+@async_view("application/json", methods=("GET", "HEAD"))
 async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
     """GET /message/{id}. With `?wait=` a wait of 0 to 30 seconds for the end."""
     if "wait" in request.GET:

@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 from accounts.api.authentication import AuthenticatedRequest
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
-from gemchat.api.async_views import in_thread, read_only
+from gemchat.api.async_views import async_view, in_thread
 from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
 from gemchat.celery import enqueue
@@ -75,7 +75,7 @@ def describe_export(export: DataExport, request: AuthenticatedRequest) -> dict[s
     return answer
 
 
-@read_only("application/zip")
+@async_view("application/zip")
 async def download(request: HttpRequest) -> HttpResponseBase:
     """Stream the file of an export by a link, valid for a few minutes.
 
