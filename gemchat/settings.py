@@ -219,9 +219,8 @@ CELERY_BEAT_SCHEDULE = beat_schedule(
         "messaging.tasks.sweep_rooms": 60.0,
         "accounts.tasks.sweep_codes": 15.0,
         "privacy.tasks.sweep_accounts": 15.0,
-        # The minute and the hour, in UTC.
-        "privacy.tasks.purge_expired": crontab("17", "3"),
-        "messaging.tasks.sync_models": crontab("5", "4"),
+        "privacy.tasks.purge_expired": crontab(hour="3", minute="17"),
+        "messaging.tasks.sync_models": crontab(hour="4", minute="5"),
         "billing.tasks.reconcile_subscriptions": crontab(hour="2", minute="41"),
         "billing.tasks.end_expired_grants": 300.0,
         "files.tasks.sweep_uploads": FILE_SWEEP_SECONDS,

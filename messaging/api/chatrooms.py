@@ -25,6 +25,7 @@ from chatrooms.serializers import (
 from gemchat.api.pagination import page_limit
 from gemchat.api.serializers import validated
 from gemchat.api.text import UUID
+from messaging.conversation.model_choice import require_model
 
 
 class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]):
@@ -52,15 +53,13 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         fields = validated(OpenChatroomSerializer, request.data)
+        check_model(authenticated_user(request), fields)
         room = self.open_room(user=authenticated_user(request), **fields)
         return Response(ChatroomSerializer.to_json(room), status=201)
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
         """Make a room; a subclass knows billing, and applies the limits of plans."""
         return Chatroom.objects.create_room(user=user, **fields)
-
-    def check_model(self, user: User, fields: dict[str, Any]) -> None:
-        """Check a room's model; a subclass knows the models."""
 
     def list(self, request: Request) -> HttpResponse:
         """Return a bare array; the `Link` header has the next page."""
@@ -77,6 +76,12 @@ class ChatroomViewSet(mixins.CreateModelMixin, viewsets.GenericViewSet[Chatroom]
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
         fields = validated(ChangeChatroomSerializer, request.data, partial=True)
-        self.check_model(authenticated_user(request), fields)
+        check_model(authenticated_user(request), fields)
         room.update_fields(**fields)
         return Response(ChatroomSerializer.to_json(room))
+
+
+def check_model(user: User, fields: dict[str, Any]) -> None:
+    """Check the model of a room, unless empty. Raises the errors of `require_model`."""
+    if fields.get("model"):
+        require_model(user, fields["model"])

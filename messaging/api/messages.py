@@ -34,7 +34,6 @@ from messaging.api.serializers import (
 )
 from messaging.conversation import actions
 from messaging.conversation.accept import Accepted
-from messaging.conversation.model_choice import require_model
 from messaging.history import branch
 from messaging.history.branch import MessageRow
 from messaging.history.search import find_rooms
@@ -64,7 +63,6 @@ class ConversationViewSet(ChatroomViewSet):
         return page_response(request, Page(render_json(hits.data), cursor))
 
     def open_room(self, *, user: User, **fields: Any) -> Chatroom:
-        self.check_model(user, fields)
         plan = plan_for_user(user)
         return Chatroom.objects.create_within_limits(
             user=user, most=plan.chatrooms, per_minute=plan.chatrooms_per_minute, **fields
@@ -78,10 +76,6 @@ class ConversationViewSet(ChatroomViewSet):
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
         return Response(ConversationSerializer.to_json(room))
-
-    def check_model(self, user: User, fields: dict[str, Any]) -> None:
-        if fields.get("model"):
-            require_model(user, fields["model"])
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from accounts.models import User
-from billing.plans import includes
 from chatrooms.models import Chatroom
 from gemchat.api.errors import DomainError
 from messaging.gemini import get_backend
 from messaging.models import GeminiModel
+from messaging.models.gemini_models import ModelNotInPlan, UnknownModel
 
 # A request with this level names no level to Gemini.
 AUTO = "auto"
@@ -106,8 +106,10 @@ def default_model(*, user: User, chatroom_id: uuid.UUID) -> GeminiModel | None:
 
 
 def _offered(user: User, name: str) -> GeminiModel | None:
-    model = GeminiModel.objects.filter(name=name, is_enabled=True).first()
-    return model if model and includes(user.tier, model.tier) else None
+    try:
+        return GeminiModel.objects.get_for_user(user, name)
+    except (UnknownModel, ModelNotInPlan):
+        return None
 
 
 def _server_default() -> GeminiModel | None:

@@ -14,7 +14,7 @@ from messaging.gemini.base import (
     Usage,
 )
 from messaging.gemini.failures import unreadable
-from messaging.gemini.finish_reasons import Outcome, outcome_for
+from messaging.gemini.responses.finish_reasons import Outcome, outcome_for
 from messaging.gemini.responses.messages import IMPOSSIBLE_QUERY, MOST_QUERIES
 
 BYTES_PER_TOKEN = 4

@@ -16,8 +16,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from messaging.gemini.deadlines import CONNECT_SECONDS
-from messaging.gemini.finish_reasons import OUTCOMES
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, close_socket_on_cancel
+from messaging.gemini.responses.finish_reasons import OUTCOMES
 from messaging.gemini.responses.messages import (
     MOST_ERROR_BYTES,
     ForeignAnswer,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from messaging.gemini.finish_reasons import OUTCOMES, Outcome
+from messaging.gemini.responses.finish_reasons import OUTCOMES, Outcome
 from tests.support.fakes.gemini import Answer
 from tests.support.messaging.gemini_calls import ask
 
