@@ -30,6 +30,8 @@ LEAST = {
     "file_max_bytes": 1,
     "storage_mb": 0,
     "uploads_per_hour": 0,
+    "files_per_message": 0,
+    "file_tokens": 0,
 }
 LEAST_GIVE_BACKS = 0
 

@@ -26,6 +26,9 @@ class Plan:
     file_max_bytes: int
     storage_mb: int
     uploads_per_hour: int
+    # Files of one message, and their estimated tokens.
+    files_per_message: int
+    file_tokens: int
     # US dollars; 0 is no ceiling.
     daily_cost_usd: float
     minute_cost_usd: float
@@ -72,6 +75,8 @@ BASIC: dict[str, Any] = {
     "file_max_bytes": 20 * MIB,
     "storage_mb": 100,
     "uploads_per_hour": 60,
+    "files_per_message": 10,
+    "file_tokens": 20_000,
 }
 PRO: dict[str, Any] = {
     "daily_limit": 999_999,
@@ -87,6 +92,8 @@ PRO: dict[str, Any] = {
     "file_max_bytes": 50 * MIB,
     "storage_mb": 10_000,
     "uploads_per_hour": 600,
+    "files_per_message": 10,
+    "file_tokens": 300_000,
 }
 
 

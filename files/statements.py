@@ -31,6 +31,7 @@ RESERVED_SQL = {
     "size": "%(size)s",
     "lease_expires_at": "%(lease)s",
     "created_at": "%(now)s",
+    "erase_at": "%(erase_at)s",
 }
 # A picture may grow by its new encoding, so the space is asked for again.
 FINISH_SQL = f"""
@@ -73,6 +74,7 @@ def reserve_space(
     limit: int,
     lease: datetime,
     now: datetime,
+    erase_at: datetime,
 ) -> bool:
     """Insert the row of an upload if the user has space; False without space."""
     values = {
@@ -83,6 +85,7 @@ def reserve_space(
         "limit": limit,
         "lease": lease,
         "now": now,
+        "erase_at": erase_at,
     }
     return _changed([LOCK_SQL, _reserve_sql()], values, user_id)
 

@@ -30,8 +30,9 @@ def sweep_uploads() -> None:
 
 @shared_task(name="files.tasks.sweep_files")
 def sweep_files() -> None:
-    """Erase the files that are in no message a day after their upload."""
-    File.objects.unattached(now=timezone.now()).delete()
+    """Erase the files that no message uses any more, or has used for a day."""
+    while File.objects.erase_due(now=timezone.now()):
+        pass
 
 
 @shared_task(name="files.tasks.delete_blobs")

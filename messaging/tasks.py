@@ -15,6 +15,7 @@ from messaging.conversation.titles import UNANSWERED, title_room, title_unanswer
 from messaging.gemini import GeminiError
 from messaging.gemini.model_list import has_model_list, listed_models
 from messaging.models import Message, ModelFinding, compare
+from messaging.replies.copies import delete_unused
 from messaging.replies.generation import generate
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
 from messaging.replies.requeue import requeue_expired
@@ -76,6 +77,12 @@ def sweep_rooms() -> None:
     Chatroom.objects.expired(now=now).mark_deleted(now=now)
     for chatroom_id in Chatroom.objects.deleted().values_list("pk", flat=True)[:SWEPT_ROOMS]:
         enqueue_room_erasure(chatroom_id)
+
+
+@shared_task(name="messaging.tasks.delete_uploads")
+def delete_uploads() -> None:
+    """Delete the copies at Google of files that are gone, and of failed uploads."""
+    delete_unused()
 
 
 @shared_task(name="messaging.tasks.sync_models")

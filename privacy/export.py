@@ -102,7 +102,7 @@ def all_sections(user: User) -> list[ExportSection]:
         *accounts.export_sections(user),
         ExportSection("exports", DataExport.objects.filter(user=user)),
         *billing.export_sections(user),
-        *files.export_sections(user),
+        *files.export_sections(user, left_out=messaging.temporary_files(user)),
         *chatrooms.export_sections(user),
         *messaging.export_sections(user),
     ]
@@ -118,7 +118,8 @@ def write_archive(user: User, file: IO[bytes] | ExportPartWriter) -> dict[str, i
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as written:
                 rows[section.name] = write_section(section, written)
-        for name, stored in files.export_blobs(user):
+        temporary = messaging.temporary_files(user)
+        for name, stored in files.export_blobs(user, left_out=temporary):
             # Stored as received: pictures and PDF files are compressed already.
             entry = zipfile.ZipInfo(name, made_at.timetuple()[:6])
             with archive.open(entry, "w", force_zip64=True) as written:

@@ -44,7 +44,10 @@ FILE = {
     "created_at": "2026-11-26T00:00:00Z",
 }
 RECEIVED = {**FILE, "tokens": None, "status": "received", "url": None}
-VISIBLE = [File.Status.RECEIVED.value, File.Status.READY.value, File.Status.REFUSED.value]
+SHOWN = [
+    *[File.Status.RECEIVED.value, File.Status.READY.value, File.Status.REFUSED.value],
+    File.Status.DELETED.value,
+]
 
 
 class FileRefusal(serializers.Serializer[Any]):
@@ -56,20 +59,24 @@ class StoredFile(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     kind = serializers.ChoiceField(File.Kind.values)
-    media_type = serializers.CharField(help_text="Of the stored bytes, found by their content.")
-    size = serializers.IntegerField(help_text="Bytes.")
+    media_type = serializers.CharField(
+        allow_null=True, help_text="Of the stored bytes, found by their content."
+    )
+    size = serializers.IntegerField(allow_null=True, help_text="Bytes.")
     width = serializers.IntegerField(allow_null=True)
     height = serializers.IntegerField(allow_null=True)
     pages = serializers.IntegerField(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
     tokens = serializers.IntegerField(allow_null=True, help_text="An estimate, once it is ready.")
-    status = serializers.ChoiceField(VISIBLE)
+    status = serializers.ChoiceField(
+        SHOWN, help_text="Only a message shows a `deleted` file: its id, name and kind."
+    )
     refusal = FileRefusal(allow_null=True)
     url = serializers.URLField(
         allow_null=True, help_text="Once it is ready: good for 15 minutes, without a token."
     )
     thumbnail_url = serializers.URLField(allow_null=True, help_text="Of a picture alone.")
-    created_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField(allow_null=True)
 
 
 class FilePage(serializers.Serializer[Any]):

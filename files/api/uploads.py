@@ -29,7 +29,7 @@ from files.api.multipart import MULTIPART_OVERHEAD, boundary_of, extract_part
 from files.api.names import name_of_header
 from files.examination.types import FileType, TextTooLong, UnknownType, detect_type
 from files.models import BlobDeletion, File
-from files.models.files import lease_end
+from files.models.files import UNUSED_LIFETIME, lease_end
 from files.statements import reserve_space
 from files.storage import blobs
 from gemchat.api.async_views import RequestBody, in_thread
@@ -193,6 +193,7 @@ def reserve(upload: Upload) -> None:
         subject=str(upload.user.pk),
         allowed=[(plan.uploads_per_hour, HOUR)],
     )
+    now = timezone.now()
     if not reserve_space(
         file_id=upload.file_id,
         user_id=upload.user.pk,
@@ -200,7 +201,8 @@ def reserve(upload: Upload) -> None:
         size=upload.reserved,
         limit=plan.storage_bytes,
         lease=lease_end(),
-        now=timezone.now(),
+        now=now,
+        erase_at=now + UNUSED_LIFETIME,
     ):
         raise StorageFull
 

@@ -25,6 +25,14 @@ DROP TRIGGER files_ended ON files_file;
 DROP TRIGGER files_deleted ON files_file;
 DROP FUNCTION files_queue_deletion();
 """
+# For the triggers of tables that use files: a file whose use goes is due for the sweep.
+RELEASE = """
+CREATE FUNCTION files_release(file_ids uuid[]) RETURNS void LANGUAGE sql AS $$
+UPDATE files_file SET erase_at = statement_timestamp() WHERE id IN (
+    SELECT id FROM files_file WHERE id = ANY (file_ids) ORDER BY id FOR NO KEY UPDATE
+)
+$$
+"""
 
 
 class Migration(migrations.Migration):
@@ -130,6 +138,7 @@ class Migration(migrations.Migration):
                 ("lease_expires_at", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField()),
                 ("examined_at", models.DateTimeField(null=True)),
+                ("erase_at", models.DateTimeField(null=True)),
                 (
                     "user",
                     models.ForeignKey(
@@ -158,7 +167,11 @@ class Migration(migrations.Migration):
                         condition=models.Q(("status", "received")),
                         name="file_waiting",
                     ),
-                    models.Index(models.F("created_at"), name="file_age"),
+                    models.Index(
+                        models.F("erase_at"),
+                        condition=models.Q(("erase_at__isnull", False)),
+                        name="file_unused",
+                    ),
                 ],
                 "constraints": [
                     models.CheckConstraint(
@@ -215,4 +228,5 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(TRIGGER, REMOVE_TRIGGER),
+        migrations.RunSQL(RELEASE, "DROP FUNCTION files_release(uuid[])"),
     ]

@@ -6,16 +6,18 @@ process that lost its lease changes nothing.
 
 import uuid
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 MOST_ATTEMPTS = 3
-# A file that is in no message is erased after this time.
-UNATTACHED_LIFETIME = timedelta(hours=24)
+# A file that no message takes is erased after this time.
+UNUSED_LIFETIME = timedelta(hours=24)
 
 
 def lease_end() -> datetime:
@@ -73,9 +75,12 @@ class FileQuerySet(models.QuerySet["File"]):
         return self.get(pk=file_id) if received else None
 
     def same_bytes(self, *, user_id: uuid.UUID, sha256: bytes) -> "File | None":
-        return self.filter(
+        """Return the user's file with these bytes; an unused file begins its day again."""
+        same = self.filter(
             user_id=user_id, sha256=sha256, status__in=[File.Status.RECEIVED, File.Status.READY]
-        ).first()
+        )
+        same.filter(erase_at__isnull=False).update(erase_at=timezone.now() + UNUSED_LIFETIME)
+        return same.first()
 
     def claim_next(self) -> "File | None":
         """Claim the oldest file that waits for its examination, or whose worker is dead."""
@@ -100,11 +105,35 @@ class FileQuerySet(models.QuerySet["File"]):
         dead = self.filter(status=File.Status.RECEIVING, lease_expires_at__lte=timezone.now())
         return dead.delete()[0]
 
-    def unattached(self, *, now: datetime) -> "FileQuerySet":
-        """Filter the files that are in no message since their upload a day ago."""
-        return self.filter(created_at__lt=now - UNATTACHED_LIFETIME).exclude(
-            status=File.Status.RECEIVING
-        )
+    def due(self, *, now: datetime) -> "FileQuerySet":
+        """Filter the files to erase, unless a row uses them."""
+        return self.filter(erase_at__lte=now).exclude(status=File.Status.RECEIVING)
+
+    def used(self) -> "FileQuerySet":
+        """Filter the files in use: a row of any table refers to the file."""
+        users = [
+            Exists(
+                relation.related_model._default_manager.filter(
+                    **{relation.field.name: OuterRef("pk")}
+                )
+            )
+            for relation in File._meta.related_objects
+        ]
+        return self.filter(reduce(or_, users)) if users else self.none()
+
+    def erase_due(self, *, now: datetime, limit: int = 500) -> int:
+        """Erase due files without a use, and return the count of the due files.
+
+        The lock comes first. So a message that takes a file, or a message that goes, is seen.
+        """
+        with transaction.atomic():
+            due = self.due(now=now).order_by("erase_at").select_for_update(skip_locked=True)
+            due_ids = set(due.values_list("pk", flat=True)[:limit])
+            held = self.filter(pk__in=due_ids)
+            used_ids = set(held.used().values_list("pk", flat=True))
+            held.filter(pk__in=used_ids).update(erase_at=None)
+            held.filter(pk__in=due_ids - used_ids).delete()
+        return len(due_ids)
 
     def mark_deleted(self) -> int:
         """Mark visible files deleted; a trigger queues the deletion of their bytes."""
@@ -163,6 +192,9 @@ class File(models.Model):
     lease_expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     examined_at = models.DateTimeField(null=True)
+    # The end of an unused file. Without a value a message has the file. A trigger sets the time
+    # when a message with the file goes.
+    erase_at = models.DateTimeField(null=True)
 
     objects = FileQuerySet.as_manager()
 
@@ -205,8 +237,8 @@ class File(models.Model):
             ),
             # The next file to examine.
             models.Index("id", name="file_waiting", condition=Q(status="received")),
-            # The sweep of files in no message.
-            models.Index("created_at", name="file_age"),
+            # The sweep of unused files.
+            models.Index("erase_at", name="file_unused", condition=Q(erase_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

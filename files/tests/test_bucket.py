@@ -14,11 +14,17 @@ from files import deletions
 from files.models import BlobDeletion, File
 from files.personal_data import export_blobs
 from files.storage import blobs
+from messaging.conversation import actions
+from messaging.models import GeminiModel
+from tests.support.fakes.gemini import FakeGemini
 from tests.support.files import corpus
 from tests.support.files.bucket import Bucket, running_bucket
+from tests.support.files.gemini_files import inline_in, uris_in
 from tests.support.files.uploads import HELLO, examined, post, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
+from tests.support.messaging.rooms import make_room
+from tests.support.messaging.worker import run
 from tests.support.plugins.files import stored_names, use_storage
 
 pytestmark = transactional
@@ -113,7 +119,9 @@ def test_bytes_without_a_row_leave_the_bucket(
 def test_export_reads_the_bucket(alice: User) -> None:
     file = examined(alice)
 
-    found = {name: stored.read() for name, stored in export_blobs(alice)}
+    found = {
+        name: stored.read() for name, stored in export_blobs(alice, left_out=File.objects.none())
+    }
 
     assert found == {f"files/{file.pk}/report.txt": HELLO}
 
@@ -141,3 +149,20 @@ def test_missing_bytes_are_missing(alice: User) -> None:
         pass
 
     assert not blobs.exists(file.pk)
+
+
+def test_files_in_a_bucket_reach_gemini(carol: User, gemini: FakeGemini, settings: Any) -> None:
+    fields = {"modalities": ["text", "image", "pdf"]}
+    GeminiModel.objects.update_or_create(name=settings.GEMINI_MODEL, defaults=fields)
+    small = examined(carol, corpus.photo(), name="photo.jpg")
+    large = examined(carol, corpus.pdf(attached_bytes=1_300_000), name="report.pdf")
+    room = make_room(carol)
+
+    def ask_about(file: File) -> Any:
+        sent = actions.post_message(user=carol, chatroom_id=room.pk, prompt="", files=[file.pk])
+        assert run(sent.reply).status == "complete"
+        return gemini.requests[-1].body
+
+    assert len(inline_in(ask_about(small))) == 1
+    [uri, _] = sorted(uris_in(ask_about(large)), key=lambda uri: -len(gemini.files.content_of(uri)))
+    assert len(gemini.files.content_of(uri)) == large.size

@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,16 +16,22 @@ from django.utils import timezone
 from accounts.auth.closing import close_account
 from accounts.models import User
 from backoffice.management.doctor import CheckFailed, storage_answers
+from chatrooms.models import Chatroom
 from files import deletions
 from files.models import BlobDeletion, File
+from files.models.files import UNUSED_LIFETIME
+from files.personal_data import export_blobs, export_sections
 from files.storage import blobs
 from files.tasks import sweep_files, sweep_uploads
+from messaging.conversation import actions
+from messaging.personal_data import temporary_files
 from privacy.erasure import erase_user
 from privacy.models import ExportPart
 from privacy.retention import purge_expired
 from tests.support.files import corpus
 from tests.support.files.uploads import HELLO, examined, uploaded
 from tests.support.marks import transactional
+from tests.support.messaging.rooms import make_room
 from tests.support.plugins.files import stored_names
 from tests.support.privacy.exports import make
 
@@ -32,7 +39,8 @@ pytestmark = transactional
 
 
 def age(file: File, period: timedelta) -> None:
-    File.objects.filter(pk=file.pk).update(created_at=timezone.now() - period)
+    erase_at = timezone.now() + UNUSED_LIFETIME - period
+    File.objects.filter(pk=file.pk).update(erase_at=erase_at)
 
 
 def test_export_has_the_rows_and_the_bytes(alice: User, bob: User) -> None:
@@ -49,6 +57,24 @@ def test_export_has_the_rows_and_the_bytes(alice: User, bob: User) -> None:
     assert archive.read(entry) == HELLO
     assert entry.compress_type == zipfile.ZIP_STORED
     assert len([name for name in archive.namelist() if name.startswith("files/")]) == 1
+
+
+def test_export_leaves_files_of_temporary_rooms_out(alice: User) -> None:
+    lasting, temporary, both = examined(alice), examined(alice, b"2"), examined(alice, b"3")
+    for is_temporary, files in [(False, [lasting, both]), (True, [temporary, both])]:
+        room = make_room(alice)
+        ids = [file.pk for file in files]
+        actions.post_message(user=alice, chatroom_id=room.pk, prompt="", files=ids)
+        if is_temporary:
+            Chatroom.objects.filter(pk=room.pk).update(expires_at=timezone.now())
+
+    left_out = temporary_files(alice)
+    [section] = export_sections(alice, left_out=left_out)
+    rows = [row for batch in section.batches() for row in batch]
+    names = [name for name, _ in export_blobs(alice, left_out=left_out)]
+
+    assert {row["id"] for row in rows} == {lasting.pk, both.pk}
+    assert {uuid.UUID(name.split("/")[1]) for name in names} == {lasting.pk, both.pk}
 
 
 def test_erasure_deletes_rows_and_bytes(alice: User, bob: User, files_folder: Path) -> None:

@@ -22,6 +22,7 @@ PROMPT = {
     "chatroom_id": ROOM_ID,
     "sender": "user",
     "content": "Why is the sky blue?",
+    "files": [],
     "created_at": "2026-11-23T08:41:33.909588Z",
     "status": "complete",
     "parent_id": None,

@@ -19,9 +19,10 @@ from chatrooms.serializers import ChatroomSerializer
 from gemchat.api.async_views import async_view, in_thread
 from gemchat.api.errors import DomainError
 from gemchat.stores.batches import in_key_order
+from messaging.api.message_files import with_files
 from messaging.api.serializers import MessageSerializer
 from messaging.history import branch
-from messaging.models import Message
+from messaging.models import Message, MessageFile
 from messaging.streaming.hub import get_hub
 from messaging.streaming.live_reads import LiveRead, SessionEnded
 
@@ -85,9 +86,9 @@ def json_parts(room: Chatroom) -> Iterator[str]:
     yield f'{{"chatroom":{render_json(ChatroomSerializer.to_json(room))},"messages":['
     comma = ""
     for batch in batches(room):
-        yield (
-            comma + render_json(MessageSerializer.list_to_json(branch.with_siblings(batch)))[1:-1]
-        )
+        messages = MessageSerializer.list_to_json(branch.with_siblings(batch))
+        # An address would end before anybody reads the file.
+        yield comma + render_json(with_files(messages, None))[1:-1]
         comma = ","
     yield "]}\n"
 
@@ -102,7 +103,8 @@ def markdown_parts(room: Chatroom) -> Iterator[str]:
     """Yield the title, then each message under a heading with sender and time."""
     yield f"# {room.title}\n"
     for batch in branch_batches(room):
-        yield "".join(map(format_markdown, batch))
+        names = MessageFile.objects.names(batch)
+        yield "".join(format_markdown(message, names[message.pk]) for message in batch)
 
 
 def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
@@ -117,11 +119,12 @@ def branch_batches(room: Chatroom) -> Iterator[list[Message]]:
     check_exists(room)
 
 
-def format_markdown(message: Message) -> str:
+def format_markdown(message: Message, files: list[str]) -> str:
     sender = "Gemini" if message.is_reply else "You"
     status = "" if message.status == Message.Status.COMPLETE else f" ({message.status})"
     at = f"{message.created_at:%Y-%m-%d %H:%M} UTC"
-    return f"\n## {sender}, {at}{status}\n\n{message.content}\n"
+    attached = f"\nFiles: {', '.join(files)}\n" if files else ""
+    return f"\n## {sender}, {at}{status}\n{attached}\n{message.content}\n"
 
 
 def render_json(value: Any) -> str:

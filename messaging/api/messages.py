@@ -24,6 +24,7 @@ from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_
 from gemchat.api.serializers import envelope, validated
 from gemchat.api.text import UUID
 from messaging.api.chatrooms import ChatroomViewSet
+from messaging.api.message_files import with_files
 from messaging.api.serializers import (
     ConversationSerializer,
     FeedbackSerializer,
@@ -75,7 +76,9 @@ class ConversationViewSet(ChatroomViewSet):
         )
         room.shown = messages
         room.previous_cursor = cursor_at(messages[0]) if has_more else None
-        return Response(ConversationSerializer.to_json(room))
+        body = ConversationSerializer.to_json(room)
+        with_files(body["messages"], request)
+        return Response(body)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         room = self.get_object()
@@ -102,7 +105,7 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
         messages, has_previous, has_next = self.page(request, chatroom_id)
         return Response(
             {
-                "results": MessageSerializer.list_to_json(messages),
+                "results": with_files(MessageSerializer.list_to_json(messages), request),
                 "previous": cursor_at(messages[0]) if messages and has_previous else None,
                 "next": cursor_at(messages[-1]) if messages and has_next else None,
             }
@@ -180,12 +183,14 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
 
     def render(self, message: Message) -> Any:
         [message] = branch.with_siblings([message])
-        return MessageSerializer.to_json(message)
+        [body] = with_files([MessageSerializer.to_json(message)], self.request)
+        return body
 
     def accepted(self, accepted: Accepted) -> Response:
         quota = accepted.quota
+        [message] = with_files([MessageSerializer.to_json(accepted.message)], self.request)
         body = {
-            "message": MessageSerializer.to_json(accepted.message),
+            "message": message,
             "reply": MessageSerializer.to_json(accepted.reply),
             "quota": quota.as_json(),
         }

@@ -14,6 +14,16 @@ from chatrooms.serializers import (
     ChatroomSerializer,
     OpenChatroomSerializer,
 )
+from files.api.schema import StoredFile
+from files.uses import (
+    FileDeleted,
+    FileNotReady,
+    FileRefused,
+    FileUnknown,
+    TooManyFiles,
+    TooManyFileTokens,
+)
+from gemchat.api.errors import DomainError
 from gemchat.api.openapi import DAY_AFTER, QUOTA_HEADERS, UUID_SCHEMA, action, call, describe, query
 from gemchat.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
 from messaging.api.examples import EVENTS, MARKDOWN, MODEL, PROMPT, QUEUED, REPLY, ROOM
@@ -67,6 +77,9 @@ extend_schema_field({"type": ["string", "null"], "format": "date-time"})(
 )
 
 
+extend_schema_field(StoredFile(many=True))(MessageSerializer.get_files)
+
+
 class Quota(serializers.Serializer[Any]):
     limit = serializers.IntegerField()
     used = serializers.IntegerField()
@@ -114,6 +127,10 @@ class Export(serializers.Serializer[Any]):
 
 MODEL_PROBLEMS = [UnknownModel, ModelNotInPlan, UnsupportedByModel, UnsupportedByBackend]
 ROOM_PROBLEMS = [UnknownModel, ModelNotInPlan, UnsupportedByBackend]
+FILE_PROBLEMS: list[type[DomainError]] = [
+    *[FileNotReady, FileDeleted, FileUnknown, FileRefused],
+    *[TooManyFiles, TooManyFileTokens],
+]
 SEND_PROBLEMS = [QuotaExceeded, SendsLimited, CostLimitReached, TextLimitReached, TooManyWaiting]
 
 
@@ -228,7 +245,9 @@ describe(
         "sendMessage",
         "Send a prompt; Gemini's reply is made in the background",
         parameters=[ROOM_PARAMETER],
+        description="With `files` the prompt may be empty. The files must be ready.",
         body=(PromptSerializer, {"prompt": "Why is the sky blue?"}),
+        problems=FILE_PROBLEMS,
     ),
     regenerate=accepting(
         "regenerateReply",
@@ -242,8 +261,9 @@ describe(
         "editPrompt",
         "Edit a prompt: a new version beside the old, with a new reply",
         parameters=[ID],
+        description="Without `files` the new version has the files of the old.",
         body=(PromptSerializer, {"prompt": "Why is the sky blue by day?"}),
-        problems=[NotAPrompt],
+        problems=[NotAPrompt, *FILE_PROBLEMS],
     ),
     stop=acting(
         "stopReply",

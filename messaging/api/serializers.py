@@ -15,6 +15,8 @@ from messaging.history.search import Hit
 from messaging.models import INTERNAL, GeminiModel, Message, Waiting, waiting_of
 
 PROMPT_MAX_CHARACTERS = 32_000
+# Far more than any plan has.
+MOST_FILES = 100
 
 
 class Failure(TypedDict):
@@ -60,6 +62,7 @@ class MessageSerializer(ReadSerializer[Message]):
             "chatroom_id",
             "sender",
             "content",
+            "files",
             "created_at",
             "status",
             "parent_id",
@@ -73,6 +76,10 @@ class MessageSerializer(ReadSerializer[Message]):
             "waiting",
             "feedback",
         ]
+
+    def get_files(self, message: Message) -> list[Any]:
+        """Return ids; `with_files` puts the files in their stead."""
+        return message.file_ids
 
     def get_model(self, message: Message) -> str | None:
         return message.model_version or message.model or None
@@ -159,9 +166,18 @@ class ModelChoiceSerializer(serializers.Serializer[Any]):
 
 
 class PromptSerializer(ModelChoiceSerializer):
-    """A prompt to send, or a new wording of a prompt."""
+    """A prompt to send, or a new wording. With files the text may be empty."""
 
-    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS)
+    prompt = TextField(max_length=PROMPT_MAX_CHARACTERS, allow_blank=True)
+    files = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=MOST_FILES
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        if not (attrs["prompt"] or attrs.get("files")):
+            detail = {"prompt": "Write a prompt, or attach a file."}
+            raise serializers.ValidationError(detail, "blank")
+        return super().validate(attrs)
 
 
 class FeedbackSerializer(serializers.Serializer[Any]):

@@ -5,6 +5,7 @@ room, then the day's quota, then messages.
 """
 
 import uuid
+from collections.abc import Sequence
 from functools import partial
 
 from django.db import transaction
@@ -15,6 +16,8 @@ from billing.models import DailyQuota
 from billing.plans import plan_for_user
 from billing.quota import Quota
 from chatrooms.models import Chatroom
+from files.models import File
+from files.uses import lock_files, take_files
 from gemchat.api.errors import DomainError
 from messaging.conversation.accept import (
     Accepted,
@@ -26,10 +29,16 @@ from messaging.conversation.accept import (
     new_reply,
     text_bytes,
 )
-from messaging.conversation.model_choice import NO_CHOICE, ModelChoice, choose, choose_again
+from messaging.conversation.model_choice import (
+    NO_CHOICE,
+    ModelChoice,
+    choose,
+    choose_again,
+    require_kinds,
+)
 from messaging.conversation.titles import title_unanswered_room
 from messaging.history import branch
-from messaging.models import Message
+from messaging.models import Message, MessageFile
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
 from messaging.streaming.buffer import Position, publish_end, publish_stop
 
@@ -47,14 +56,19 @@ class NotAPrompt(DomainError):
 
 
 def post_message(
-    *, user: User, chatroom_id: uuid.UUID, prompt: str, wanted: ModelChoice = NO_CHOICE
+    *,
+    user: User,
+    chatroom_id: uuid.UUID,
+    prompt: str,
+    wanted: ModelChoice = NO_CHOICE,
+    files: Sequence[uuid.UUID] = (),
 ) -> Accepted:
     """Store a prompt at the end of the active branch, and a reply as `queued`.
 
-    Raises Chatroom.DoesNotExist for another user's room, the errors of `choose`, TooManyWaiting,
-    and the error of a reached limit of the plan.
+    Raises Chatroom.DoesNotExist for another user's room, the errors of `choose`, those of
+    `lock_files`, TooManyWaiting, and the error of a reached limit of the plan.
     """
-    choice = choose(user=user, chatroom_id=chatroom_id, wanted=wanted)
+    choice = choose(user=user, chatroom_id=chatroom_id, wanted=wanted, has_files=bool(files))
     send = AcceptPrompt(
         user=user,
         chatroom_id=chatroom_id,
@@ -63,7 +77,7 @@ def post_message(
         thinking=choice.thinking,
     )
     try:
-        accepted = accept_prompt(send)
+        accepted = accept_with_files(send, files, choice) if files else accept_prompt(send)
     except NewerMessageExists:
         with transaction.atomic():
             # The lock keeps other messages out. The newer message may be of a machine whose clock
@@ -72,6 +86,26 @@ def post_message(
             accepted = accept_prompt(send, after=room.active_leaf)
     transaction.on_commit(partial(enqueue_reply, accepted.reply.pk))
     return accepted
+
+
+def accept_with_files(
+    send: AcceptPrompt, file_ids: Sequence[uuid.UUID], choice: ModelChoice
+) -> Accepted:
+    """Store a prompt with files. The files are checked before the quota."""
+    with transaction.atomic():
+        room = Chatroom.objects.locked(user=send.user, chatroom_id=send.chatroom_id)
+        files = lock_files(send.user, file_ids)
+        require_kinds(choice.model, {file.kind for file in files})
+        accepted = accept_prompt(send, after=room.active_leaf)
+        add_files(accepted.message, files)
+    return accepted
+
+
+def add_files(message: Message, files: Sequence[File]) -> None:
+    """Add locked files to a new message."""
+    MessageFile.objects.add_files(message, files)
+    take_files(files)
+    message.file_ids = [file.pk for file in files]
 
 
 def reserve(*, user: User, prompt: str = "") -> Quota:
@@ -113,11 +147,19 @@ def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -
     return Accepted(message, variant, quota)
 
 
-def edit(*, user: User, message: Message, prompt: str, wanted: ModelChoice = NO_CHOICE) -> Accepted:
+def edit(
+    *,
+    user: User,
+    message: Message,
+    prompt: str,
+    wanted: ModelChoice = NO_CHOICE,
+    files: Sequence[uuid.UUID] | None = None,
+) -> Accepted:
     """Add another wording of a prompt with a reply, and activate the wording.
 
-    By default the model is that of the first reply. The old branch stays. Raises NotAPrompt for a
-    reply, and the errors of `choose_again` and `reserve`.
+    By default the model is that of the first reply, and the files are those of the prompt. The old
+    branch stays. Raises NotAPrompt for a reply, and the errors of `choose_again`, `lock_files` and
+    `reserve`.
     """
     if message.is_reply:
         raise NotAPrompt
@@ -125,6 +167,9 @@ def edit(*, user: User, message: Message, prompt: str, wanted: ModelChoice = NO_
     choice = choose_again(user=user, wanted=wanted, former=choice_of(first) if first else NO_CHOICE)
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
+        file_ids = MessageFile.objects.kept_ids(message) if files is None else files
+        locked = lock_files(user, file_ids) if file_ids else []
+        require_kinds(choice.model, {file.kind for file in locked})
         quota = reserve(user=user, prompt=prompt)
         now = timezone.now()
         wording = new_prompt(
@@ -138,6 +183,7 @@ def edit(*, user: User, message: Message, prompt: str, wanted: ModelChoice = NO_
             message=wording, day=quota.day, at=now, model=choice.model, thinking=choice.thinking
         )
         Message.objects.bulk_create([wording, reply])
+        add_files(wording, locked)
         activate(room=room, variant=wording, leaf=reply, added=2)
         transaction.on_commit(partial(enqueue_reply, reply.pk))
     branch.with_siblings([wording, reply])

@@ -19,8 +19,12 @@ WITH RECURSIVE erased (id) AS (
     (SELECT id FROM messaging_message WHERE chatroom_id = %s ORDER BY id DESC LIMIT %s)
     UNION
     SELECT below.id FROM erased JOIN messaging_message below ON below.parent_id = erased.id
+), ids AS MATERIALIZED (
+    SELECT ARRAY(SELECT id FROM erased) AS found
+), without_files AS (
+    DELETE FROM messaging_messagefile WHERE message_id = ANY ((SELECT found FROM ids)::uuid[])
 )
-DELETE FROM messaging_message WHERE id = ANY (ARRAY(SELECT id FROM erased)) RETURNING id
+DELETE FROM messaging_message WHERE id = ANY ((SELECT found FROM ids)::uuid[]) RETURNING id
 """
 
 

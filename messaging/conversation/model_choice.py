@@ -1,6 +1,7 @@
 """The choice of a model and a thinking level for a reply, before the quota."""
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from messaging.gemini import get_backend
 from messaging.models import GeminiModel
 from messaging.models.gemini_models import ModelNotInPlan, UnknownModel
 
+NOUNS = {"image": "pictures", "pdf": "PDF files", "audio": "audio"}
 # A request with this level names no level to Gemini.
 AUTO = "auto"
 
@@ -68,14 +70,36 @@ def require_thinking(model: GeminiModel | None, level: str) -> str:
     return level
 
 
-def choose(*, user: User, chatroom_id: uuid.UUID, wanted: ModelChoice) -> ModelChoice:
+def require_kinds(name: str, kinds: Collection[str]) -> None:
+    """Check that a model and the backend read kinds of files.
+
+    An empty name is the server's default. Raises UnsupportedByModel and UnsupportedByBackend.
+    """
+    binary = sorted(set(kinds) - {GeminiModel.Modality.TEXT})
+    if not binary:
+        return
+    model = GeminiModel.objects.filter(name=name or settings.GEMINI_MODEL).first()
+    for kind in binary:
+        if kind not in get_backend().capabilities:
+            raise UnsupportedByBackend(
+                f"This server's connection to Gemini reads no {NOUNS[kind]}."
+            )
+        if model is None or kind not in model.modalities:
+            raise UnsupportedByModel(
+                f"The model reads no {NOUNS[kind]}. Remove the file, or choose another model."
+            )
+
+
+def choose(
+    *, user: User, chatroom_id: uuid.UUID, wanted: ModelChoice, has_files: bool = False
+) -> ModelChoice:
     """Check the choice of a send.
 
-    A level without a model is checked with the room's model. Without both fields there is no query:
-    the send itself takes the room's model.
+    A level or files without a model are for the room's model. Otherwise there is no query: the send
+    itself takes the room's model.
     """
     model = require_model(user, wanted.model) if wanted.model else None
-    if wanted.thinking in ("", AUTO):
+    if wanted.thinking in ("", AUTO) and not has_files:
         return ModelChoice(model=wanted.model)
     if model is None:
         model = default_model(user=user, chatroom_id=chatroom_id)

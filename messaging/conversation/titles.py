@@ -19,7 +19,7 @@ from messaging.gemini import (
 )
 from messaging.gemini.offline import MODEL_VERSION as OFFLINE
 from messaging.history import branch
-from messaging.models import Message
+from messaging.models import Message, MessageFile
 from messaging.models.gemini_models import model_in_service, priced_models
 from messaging.replies.ledger import record
 
@@ -45,7 +45,7 @@ def title_room(*, chatroom_id: uuid.UUID) -> None:
     prompt, reply = branch.ancestors(room.active_leaf, limit=2)
     if reply.status == Message.Status.COMPLETE:
         suggested = title_of_answer(suggest_title(prompt, reply))
-        set_title(chatroom_id, suggested or title_of_prompt(prompt.content))
+        set_title(chatroom_id, suggested or title_of_prompt(prompt_text(prompt)))
 
 
 def title_unanswered_room(*, reply_id: uuid.UUID) -> None:
@@ -53,7 +53,12 @@ def title_unanswered_room(*, reply_id: uuid.UUID) -> None:
     ended = Message.objects.filter(pk=reply_id, status__in=UNANSWERED)
     reply = ended.select_related("parent").first()
     if reply and reply.parent:
-        set_title(reply.chatroom_id, title_of_prompt(reply.parent.content))
+        set_title(reply.chatroom_id, title_of_prompt(prompt_text(reply.parent)))
+
+
+def prompt_text(prompt: Message) -> str:
+    """Return the text of a prompt, or the names of the files."""
+    return prompt.content or ", ".join(MessageFile.objects.names([prompt])[prompt.pk])
 
 
 def set_title(chatroom_id: uuid.UUID, title: str) -> None:
@@ -72,7 +77,7 @@ def suggest_title(prompt: Message, reply: Message) -> str:
     now = timezone.now()
     priced = model_in_service(priced_models(on=now.date()), reply.model, on=now.date())
     model = priced.name if priced else reply.model
-    said = f"{prompt.content[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
+    said = f"{prompt_text(prompt)[:READ_CHARACTERS]}\n\n{reply.content[:READ_CHARACTERS]}"
     request = Request(model, INSTRUCTION, (Content("user", (TextPart(said),)),), TITLE_TOKENS)
     deltas: list[Delta] = []
     outcome, usage, version = UsageRecord.Outcome.COMPLETE, None, ""

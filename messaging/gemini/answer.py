@@ -72,14 +72,14 @@ class ReportedTokens:
             self._queries = together
             self._largest["search_queries"] = len(together)
 
-    def usage(self, *, prompt_bytes: int, text_bytes: int) -> Usage:
+    def usage(self, *, prompt_bytes: int, text_bytes: int, file_tokens: int = 0) -> Usage:
         """Return the usage; a missing figure is estimated at four bytes a token."""
         tokens = self._largest
         prompt, output = tokens.get("prompt_tokens", 0), tokens.get("output_tokens", 0)
         cached, audio = tokens.get("cached_tokens", 0), tokens.get("audio_tokens", 0)
         is_estimated = bool(self._impossible - tokens.keys())
         if not prompt:
-            prompt, is_estimated = prompt_bytes // BYTES_PER_TOKEN, True
+            prompt, is_estimated = prompt_bytes // BYTES_PER_TOKEN + file_tokens, True
         if text_bytes and not output:
             output, is_estimated = -(-text_bytes // BYTES_PER_TOKEN), True
         if cached > prompt:
@@ -220,5 +220,7 @@ class StreamAccumulator:
     def _usage(self) -> Usage:
         sent = [self._request.system, *(content.text for content in self._request.contents)]
         return self._reported.usage(
-            prompt_bytes=sum(len(text.encode()) for text in sent), text_bytes=self.text_bytes
+            prompt_bytes=sum(len(text.encode()) for text in sent),
+            text_bytes=self.text_bytes,
+            file_tokens=self._request.file_tokens,
         )

@@ -15,8 +15,33 @@ class TextPart:
         return {"text": self.text}
 
 
-# A file or a function call will be a class beside TextPart.
-Part = TextPart
+@dataclass(frozen=True, slots=True)
+class InlineDataPart:
+    """The bytes of a file, in the request."""
+
+    media_type: str
+    data: bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"inline_data": {"mime_type": self.media_type, "data": self.data}}
+
+
+@dataclass(frozen=True, slots=True)
+class FileDataPart:
+    """A copy of a file at Google's Files API."""
+
+    media_type: str
+    uri: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"file_data": {"mime_type": self.media_type, "file_uri": self.uri}}
+
+
+# A function call will be a class beside the others.
+Part = TextPart | InlineDataPart | FileDataPart
+
+# The kinds of files that Google's backends send; a text goes as a TextPart.
+FILE_KINDS = frozenset({"image", "pdf", "audio"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +53,7 @@ class Content:
 
     @property
     def text(self) -> str:
-        return "".join(part.text for part in self.parts)
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the form for the REST API and both SDKs.
@@ -42,7 +67,8 @@ class Content:
 class Request:
     """A request for a reply. `contents` ends with the prompt; `system` may be empty.
 
-    `thinking` is a level; empty for a request without a level.
+    `thinking` is a level; empty for a request without a level. `file_tokens` estimates the tokens
+    of the files, for usage without a report.
     """
 
     model: str
@@ -50,6 +76,7 @@ class Request:
     contents: tuple[Content, ...]
     max_output_tokens: int
     thinking: str = ""
+    file_tokens: int = 0
 
     def without_system_role(self) -> "Request":
         """Return the request with the instructions as the first turn of the user."""
@@ -251,10 +278,12 @@ class Backend:
 
     A subclass takes no arguments. Each process has a single instance for many threads.
     `capabilities` names the abilities beyond a text: `models` for a choice of model, `thinking` for
-    levels, and the names of `GeminiModel.Tool` and `GeminiModel.Modality`.
+    levels, and the names of `GeminiModel.Tool` and `GeminiModel.Modality`. A backend that
+    `reads_files` gets the bytes of files, and others get the names.
     """
 
     capabilities: frozenset[str] = frozenset()
+    reads_files = False
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         """Pass each delta to `on_delta` at once, and return the end of the answer.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from messaging.gemini.answer import Chunk, StreamAccumulator
-from messaging.gemini.base import Backend as BaseBackend
 from messaging.gemini.base import (
+    FILE_KINDS,
     Cancellation,
     Cancelled,
     Completion,
@@ -24,10 +24,10 @@ from messaging.gemini.base import (
     OnDelta,
     Request,
 )
+from messaging.gemini.base import Backend as BaseBackend
 from messaging.gemini.deadlines import CONNECT_SECONDS
-from messaging.gemini.event_loop import run
 from messaging.gemini.failures import failure_for
-from messaging.gemini.process import PerProcess
+from messaging.gemini.process import PerProcess, run_in_loop
 from messaging.gemini.responses.messages import UNREADABLE, ForeignAnswer, Refusal
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ CONTINUABLE_MODELS = frozenset({"gemini-4-argon", "gemini-4-hydrogen"})
 class Backend(BaseBackend):
     """A single try by `aio.models.generate_content_stream`; the SDK's retries are off."""
 
-    capabilities = frozenset({"models", "thinking"})
+    capabilities = frozenset({"models", "thinking", *FILE_KINDS})
+    reads_files = True
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         answer = StreamAccumulator(request, on_delta)
-        failed = run(_read(_chunks(_client(), request), answer), cancelled=cancelled)
+        failed = run_in_loop(_read(_chunks(_client(), request), answer), cancelled=cancelled)
         completion = answer.end(failed, cancelled)
         can_continue = settings.GEMINI_CONTINUE and request.model in CONTINUABLE_MODELS
         if not (can_continue and answer.continuation_token) or cancelled.is_set:
@@ -73,7 +74,7 @@ def _continue(
     """
     second = StreamAccumulator(request, on_delta, bytes_before=first.text_bytes)
     chunks = _chunks(_client(), request, continuation_token=first.continuation_token)
-    failed = run(_read(chunks, second), cancelled=cancelled)
+    failed = run_in_loop(_read(chunks, second), cancelled=cancelled)
     try:
         continued = second.end(failed, cancelled)
     except (GeminiError, Cancelled) as ended:

@@ -22,8 +22,15 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from messaging.gemini.answer import Chunk, StreamAccumulator
+from messaging.gemini.base import (
+    FILE_KINDS,
+    Cancellation,
+    Completion,
+    GeminiError,
+    OnDelta,
+    Request,
+)
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Completion, GeminiError, OnDelta, Request
 from messaging.gemini.failures import failure_for
 from messaging.gemini.legacy.cancellation import BACKSTOP_SECONDS, cancellable
 from messaging.gemini.process import PerProcess
@@ -40,7 +47,8 @@ class Backend(BaseBackend):
     """A try by `GenerativeModel.generate_content(stream=True)`, without the SDK's retries."""
 
     # The SDK knows no levels of thinking.
-    capabilities = frozenset({"models"})
+    capabilities = frozenset({"models", *FILE_KINDS})
+    reads_files = True
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         client = _client()

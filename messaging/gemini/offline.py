@@ -2,8 +2,16 @@
 
 import re
 
+from messaging.gemini.base import (
+    FILE_KINDS,
+    Cancellation,
+    Completion,
+    OnDelta,
+    Request,
+    TextDelta,
+    Usage,
+)
 from messaging.gemini.base import Backend as BaseBackend
-from messaging.gemini.base import Cancellation, Completion, OnDelta, Request, TextDelta, Usage
 
 MODEL_VERSION = "offline"
 _ECHOED_CHARACTERS = 120
@@ -13,8 +21,10 @@ class Backend(BaseBackend):
     """Streams a fixed reply: no AI answer, and the way to a real answer.
 
     The backend needs no network and costs nothing. Only settings choose the offline backend: no
-    failure of another backend falls back to the fixed reply.
+    failure of another backend falls back to the fixed reply. The reply quotes the names of files.
     """
+
+    capabilities = FILE_KINDS
 
     def stream(self, request: Request, *, cancelled: Cancellation, on_delta: OnDelta) -> Completion:
         for piece in re.findall(r"\S+\s*|\s+", _reply_to(request.contents[-1].text)):

@@ -44,6 +44,15 @@ CASE WHEN messaging_message.parent_id IS NULL THEN ARRAY(
     WHERE variant.parent_id = messaging_message.parent_id
     ORDER BY variant.id
 ) END"""
+# The ids of a message's files, in order: an index scan for each prompt.
+FILES_SQL = """
+CASE WHEN messaging_message.sender = 'user' THEN ARRAY(
+    SELECT file_id FROM messaging_messagefile
+    WHERE message_id = messaging_message.id ORDER BY position
+) ELSE '{}' END"""
+SIBLINGS_SQL = f"""
+SELECT id, {VARIANTS_SQL}, {FILES_SQL} FROM messaging_message WHERE id = ANY(%s)
+"""  # noqa: S608 the values are parameters
 ACTIVE_LEAF_SQL = f"SELECT active_leaf FROM ({own_room_cte()}) AS room"  # noqa: S608
 
 
@@ -63,7 +72,7 @@ HIDDEN = {
     "provider_code",
 }
 VISIBLE = [field.attname for field in Message._meta.concrete_fields if field.attname not in HIDDEN]
-VISIBLE.append("sibling_ids")
+VISIBLE += ["sibling_ids", "file_ids"]
 Columns: Any = namedtuple("Columns", VISIBLE)  # type: ignore[misc]
 
 
@@ -86,15 +95,19 @@ class ContextRow(NamedTuple):
     id: uuid.UUID
     parent_id: uuid.UUID | None
     content: str
+    file_ids: list[uuid.UUID]
 
 
-CONTEXT_ROW_SQL = ", ".join(f"messaging_message.{name}" for name in ContextRow._fields)
+CONTEXT_ROW_SQL = ", ".join(
+    FILES_SQL if name == "file_ids" else f"messaging_message.{name}" for name in ContextRow._fields
+)
 AS_TEXT = {
     **{name: f"messaging_message.{name}::text" for name in ("id", "chatroom_id", "parent_id")},
     # In the format of `gemchat.api.text.rfc3339`.
     "created_at": """replace(to_char(messaging_message.created_at AT TIME ZONE 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')""",
     "sibling_ids": f"({VARIANTS_SQL})::text[]",
+    "file_ids": FILES_SQL,
 }
 MESSAGE_ROW_SQL = ", ".join(AS_TEXT.get(name, f"messaging_message.{name}") for name in VISIBLE)
 
@@ -264,14 +277,13 @@ def contiguous_branch(found: list[tuple[Any, ...]]) -> list[MessageRow] | None:
 
 
 def with_siblings(messages: Iterable[Message]) -> list[Message]:
-    """Set `sibling_ids` of each message: all variants of the turn, oldest first.
+    """Set `sibling_ids`, all variants of the turn, oldest first; and `file_ids`.
 
     Any number of messages takes a single query.
     """
     page = list(messages)
-    statement = f"SELECT id, {VARIANTS_SQL} FROM messaging_message WHERE id = ANY(%s)"  # noqa: S608
-    variants: dict[Any, Any] = dict(fetch(statement, [[message.pk for message in page]]))
+    found = {row[0]: row for row in fetch(SIBLINGS_SQL, [[message.pk for message in page]])}
     for message in page:
         # A message erased meanwhile has no other variant.
-        message.sibling_ids = variants.get(message.pk, [message.pk])
+        _, message.sibling_ids, message.file_ids = found.get(message.pk, (None, [message.pk], []))
     return page

@@ -19,6 +19,17 @@ CREATE INDEX message_search ON messaging_message USING gin (user_id, words)
     WITH (fastupdate = off) WHERE content <> ''
 """
 
+# However a message goes, the sweep of unused files sees the files.
+RELEASE_FILES = """
+CREATE FUNCTION messaging_release_files() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM files_release(ARRAY(SELECT file_id FROM gone));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER message_files_gone AFTER DELETE ON messaging_messagefile
+REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION messaging_release_files()
+"""
+
 LEVELS = [
     ("minimal", "Minimal"),
     ("low", "Low"),
@@ -149,6 +160,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("files", "0001_initial"),
         ("chatrooms", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -582,6 +594,88 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="MessageFile",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField()),
+                (
+                    "file",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="uses",
+                        to="files.file",
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="file_uses",
+                        to="messaging.message",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("message"), models.F("position"), name="message_file_position"
+                    ),
+                    models.UniqueConstraint(
+                        models.F("file"), models.F("message"), name="message_file_once"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="GeminiUpload",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("file_id", models.UUIDField()),
+                ("key", models.CharField(max_length=16)),
+                ("uri", models.CharField(blank=True, default="", max_length=300)),
+                ("lease_expires_at", models.DateTimeField(null=True)),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("discarded", models.BooleanField(default=False)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("file_id"),
+                        condition=models.Q(("discarded", False)),
+                        name="gemini_upload_one_a_file",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("expires_at", None), ("uri", "")),
+                            models.Q(
+                                models.Q(("uri", ""), _negated=True),
+                                ("expires_at__isnull", False),
+                                ("lease_expires_at", None),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="gemini_upload_expires_once_stored",
+                    ),
+                ],
+            },
+        ),
+        migrations.RunSQL(RELEASE_FILES, "DROP FUNCTION messaging_release_files() CASCADE"),
         migrations.RunSQL(SEARCH_INDEX, "ALTER TABLE messaging_message DROP COLUMN words"),
         migrations.RunPython(add_models, migrations.RunPython.noop),
     ]

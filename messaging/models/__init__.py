@@ -1,6 +1,7 @@
 """The tables of conversations: messages, and Gemini's models."""
 
 from messaging.models.gemini_models import GeminiModel, ModelPrice
+from messaging.models.gemini_uploads import GeminiUpload
 from messaging.models.messages import (
     ACTIVE_STATUSES,
     ERROR_CODES,
@@ -12,6 +13,7 @@ from messaging.models.messages import (
     waiting_of,
 )
 from messaging.models.model_findings import Findings, ModelFinding, compare
+from messaging.models.parts import MessageFile
 
 __all__ = [
     "ERROR_CODES",
@@ -19,7 +21,9 @@ __all__ = [
     "ACTIVE_STATUSES",
     "Findings",
     "GeminiModel",
+    "GeminiUpload",
     "Message",
+    "MessageFile",
     "MessageQuerySet",
     "ModelFinding",
     "ModelPrice",

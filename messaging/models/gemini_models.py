@@ -21,12 +21,22 @@ from gemchat.stores.statements import CompiledQuery, columns_of, fetch
 TOKENS_PRICED = 1_000_000
 # The price in force is the latest row on or before the day.
 PRICED_MODELS_SQL = """
-SELECT {columns} FROM messaging_geminimodel AS model
+SELECT {columns} FROM {models} AS model
 LEFT JOIN LATERAL (
     SELECT * FROM messaging_modelprice
     WHERE model_id = model.name AND from_day <= %(price_day)s ORDER BY from_day DESC LIMIT 1
 ) AS price ON true ORDER BY model.name
 """
+# A model, and the fallbacks of the retired models.
+IN_SERVICE_SQL = """(
+    WITH RECURSIVE chain AS (
+        SELECT * FROM messaging_geminimodel WHERE name = ({name})
+        UNION
+        SELECT fallback.* FROM chain JOIN messaging_geminimodel AS fallback
+            ON fallback.name = chain.fallback_id AND chain.retires_on <= %(price_day)s
+    )
+    SELECT * FROM chain
+)"""
 
 
 class ModelNotInPlan(DomainError):
@@ -238,10 +248,14 @@ def _prices() -> CompiledQuery[ModelPrice]:
 
 
 @cache
-def priced_models_sql() -> str:
-    """Return the SQL of every model with its price; `price_day` is the only value."""
+def priced_models_sql(*, name: str = "") -> str:
+    """Return the SQL of models with their prices on `price_day`.
+
+    By default of every model. With the SQL of a name, of the rows for `model_in_service`.
+    """
     columns = f"{columns_of(GeminiModel, 'model')}, {columns_of(ModelPrice, 'price')}"
-    return PRICED_MODELS_SQL.format(columns=columns)
+    models = IN_SERVICE_SQL.format(name=name) if name else "messaging_geminimodel"
+    return PRICED_MODELS_SQL.format(columns=columns, models=models)
 
 
 def priced_models(*, on: date) -> list[PricedModel]:

@@ -32,6 +32,7 @@ AND NOT EXISTS (
 )
 """
 OWNER_SQL = "SELECT user_id FROM messaging_message WHERE id = %(reply)s AND status = 'queued'"
+MODEL_SQL = "SELECT model FROM messaging_message WHERE id = %(reply)s"
 CLAIM_SQL = """
 UPDATE messaging_message AS reply SET status = 'generating', attempt = reply.attempt + 1,
     lease_expires_at = %(lease)s, started_at = %(now)s
@@ -77,7 +78,8 @@ def claim_reply(*, reply_id: uuid.UUID, now: datetime) -> ClaimedReply | None:
     }
     # The lock of the user keeps two workers from both taking the last slot: the second worker waits
     # for the lock, and then counts. The pipeline is a single transaction, and a single round trip.
-    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), priced_models_sql(), CONTEXT_SQL]
+    model = priced_models_sql(name=MODEL_SQL)
+    statements = [lock_user_sql(user_id=OWNER_SQL), claim_sql(), model, CONTEXT_SQL]
     _, claimed, models, newest = execute_pipeline(statements, values)
     row = claimed.fetchone()
     if row is None:

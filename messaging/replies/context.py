@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from django.conf import settings
-
 from chatrooms.models import Chatroom
-from messaging.gemini import Content, Request, TextPart
+from files.models import File
 from messaging.history import branch
 from messaging.history.branch import ContextRow
 from messaging.models import GeminiModel, Message
+from messaging.replies.file_parts import file_tokens
 
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of the messages before the prompt.
@@ -32,15 +31,26 @@ CALIBRATION_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
+class ContextMessage:
+    """A message of the context, with the files of a prompt."""
+
+    role: Literal["user", "model"]
+    text: str
+    files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """The contents within the budget, and figures for the reply. `tokens` is an estimate.
+    """The messages within the budget, and figures for the reply. Tokens are estimates.
 
     `start` is the id of the first message, or None where the branch is sent from the root.
+    `prompt_file_tokens` are those of the newest prompt's files: the budget does not count them.
     """
 
     system: str
-    contents: tuple[Content, ...]
+    messages: tuple[ContextMessage, ...]
     tokens: int
+    prompt_file_tokens: int
     start: uuid.UUID | None
 
     @property
@@ -49,55 +59,74 @@ class Context:
 
     @property
     def characters(self) -> int:
-        return len(self.system) + sum(len(content.text) for content in self.contents)
+        return len(self.system) + sum(len(message.text) for message in self.messages)
 
-    def request(self, reply: Message, model: GeminiModel | None) -> Request:
-        """Make the request within the limits of the model.
-
-        A level that the model lacks is left out. The send's model may have retired, and the model
-        is then another.
-        """
-        most = settings.GEMINI_MAX_OUTPUT_TOKENS
-        has_level = model is not None and reply.thinking in model.thinking_levels
-        return Request(
-            model=reply.model,
-            system=self.system,
-            contents=self.contents,
-            max_output_tokens=min(most, model.output_limit) if model else most,
-            thinking=reply.thinking if has_level else "",
-        )
+    @property
+    def files(self) -> list[File]:
+        return [file for message in self.messages for file in message.files]
 
 
-def build_context(reply: Message, newest: Sequence[ContextRow], *, budget_tokens: int) -> Context:
+def build_context(
+    reply: Message,
+    newest: Sequence[ContextRow],
+    *,
+    budget_tokens: int,
+    model: GeminiModel | None = None,
+) -> Context:
     """Build the context of a reply. `newest` holds the rows of CONTEXT_SQL.
 
-    The context always has the room's system prompt and the newest prompt. The turns before the
-    newest prompt start at `context_from` of the room, or at the root if `context_from` is not on
-    the branch. Turns over the budget cut the context to CUT_SHARE of the budget. A turn without
-    reply text (failed, or stopped at once) is left out: two prompts would follow each other.
+    The context always has the room's system prompt and the newest prompt with the files. The turns
+    before the newest prompt start at `context_from` of the room, or at the root if `context_from`
+    is not on the branch. Turns over the budget cut the context to CUT_SHARE of the budget. A turn
+    without reply text (failed, or stopped at once) is left out: two prompts would follow each
+    other.
     """
     room = reply.chatroom
     *page, start = newest
-    contents = [as_content("user", start)]  # newest first
+    files = FilesOfRows(model)
+    messages = [as_message("user", start, files)]  # newest first
     tokens = estimate_tokens(room.system_prompt, room) + estimate_tokens(start.content, room)
-    cut = start, len(contents), tokens
+    cut = start, len(messages), tokens
     for asked, answered in turns_before(start, page, first=room.context_from):
         if answered.content:
             tokens += estimate_tokens(asked.content, room) + estimate_tokens(answered.content, room)
+            tokens += files.tokens(asked)
             if tokens > budget_tokens:
                 start, count, tokens = cut
-                del contents[count:]
+                del messages[count:]
                 break
-            contents += [as_content("model", answered), as_content("user", asked)]
+            messages += [as_message("model", answered, files), as_message("user", asked, files)]
             if tokens <= CUT_SHARE * budget_tokens:
-                cut = asked, len(contents), tokens
+                cut = asked, len(messages), tokens
         start = asked
+    prompt_file_tokens = files.tokens(newest[-1])
     return Context(
         room.system_prompt,
-        tuple(reversed(contents)),
-        tokens,
+        tuple(reversed(messages)),
+        tokens + prompt_file_tokens,
+        prompt_file_tokens,
         start=start.id if start.parent_id else None,
     )
+
+
+class FilesOfRows:
+    """The files of context rows, read for the rows with files alone."""
+
+    def __init__(self, model: GeminiModel | None) -> None:
+        self._model = model
+        self._found: dict[uuid.UUID, File] = {}
+
+    def of(self, row: ContextRow) -> tuple[File, ...]:
+        """Return the files of a row, in order."""
+        if not row.file_ids:
+            return ()
+        if not self._found.keys() >= set(row.file_ids):
+            self._found |= File.objects.in_bulk(row.file_ids)
+        # A file erased meanwhile is in no table any more.
+        return tuple(self._found[pk] for pk in row.file_ids if pk in self._found)
+
+    def tokens(self, row: ContextRow) -> int:
+        return sum(file_tokens(file, self._model) for file in self.of(row))
 
 
 def turns_before(
@@ -117,9 +146,10 @@ def turns_before(
         yield start, answered
 
 
-def as_content(role: Literal["user", "model"], row: ContextRow) -> Content:
-    """Convert a row for Gemini. Files will be further parts."""
-    return Content(role, (TextPart(row.content),))
+def as_message(
+    role: Literal["user", "model"], row: ContextRow, files: FilesOfRows
+) -> ContextMessage:
+    return ContextMessage(role, row.content, files.of(row))
 
 
 def estimate_tokens(text: str, room: Chatroom) -> int:
@@ -128,7 +158,7 @@ def estimate_tokens(text: str, room: Chatroom) -> int:
 
 def calibrated(room: Chatroom, context: Context, *, prompt_tokens: int) -> float:
     """Compute the room's characters per token from Gemini's count of a context."""
-    counted = prompt_tokens - TOKENS_PER_MESSAGE * (len(context.contents) + bool(context.system))
+    counted = prompt_tokens - TOKENS_PER_MESSAGE * (len(context.messages) + bool(context.system))
     seen = context.characters / max(counted, 1)
     seen = min(max(seen, SMALLEST_CHARACTERS_PER_TOKEN), LARGEST_CHARACTERS_PER_TOKEN)
     return room.characters_per_token + CALIBRATION_WEIGHT * (seen - room.characters_per_token)

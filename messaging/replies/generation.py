@@ -10,13 +10,14 @@ from django.db import connection
 from django.utils import timezone
 
 from gemchat.stores.errors import DATABASE_ERRORS
-from messaging.gemini import Cancelled, Completion, Delta, GeminiError, stream_reply
+from messaging.gemini import Cancelled, Completion, Delta, GeminiError, Request, stream_reply
 from messaging.history.branch import ContextRow
 from messaging.models import INTERNAL, GeminiModel, Message
 from messaging.models.gemini_models import PricedModel, model_in_service
 from messaging.replies.claims import claim_reply
 from messaging.replies.context import Context, build_context, calibrated
 from messaging.replies.finish import INTERNAL_DETAIL, Ending, finish_surely
+from messaging.replies.requests import with_files
 from messaging.replies.running import RunningReply, running_replies
 from messaging.streaming.buffer import publish_wait
 
@@ -74,20 +75,20 @@ def _run_attempt(
     budget = settings.GEMINI_CONTEXT_TOKENS
     if model:
         budget = min(budget, model.input_limit)
-    ending = _call_gemini(reply, running, model, build_context(reply, newest, budget_tokens=budget))
-    if ending.error_code == "context_too_long" and (reply.context_messages or 0) > 1:
+    context = build_context(reply, newest, budget_tokens=budget, model=model)
+    ending = _call_gemini(reply, running, model, context)
+    if ending.error_code == "context_too_long" and len(context.messages) > 1:
         # Not half of the budget: a shorter context would be sent again unchanged.
-        half = (reply.context_tokens or budget) // 2
-        ending = _call_gemini(
-            reply, running, model, build_context(reply, newest, budget_tokens=half)
-        )
+        half = (context.tokens - context.prompt_file_tokens) // 2
+        context = build_context(reply, newest, budget_tokens=half, model=model)
+        ending = _call_gemini(reply, running, model, context)
     return replace(ending, priced=priced)
 
 
 def _call_gemini(
     reply: Message, running: RunningReply, model: GeminiModel | None, context: Context
 ) -> Ending:
-    reply.context_messages = len(context.contents)
+    reply.context_messages = len(context.messages)
     reply.context_tokens = context.tokens
     reply.context_truncated = context.truncated
     reply.chatroom.context_from = context.start
@@ -102,11 +103,13 @@ def _call_gemini(
         if seconds >= SHORTEST_SHOWN_WAIT_SECONDS:
             show_wait(reply, error, seconds)
 
-    try:
-        request = context.request(reply, model)
-        completion = stream_reply(
+    def stream(request: Request) -> Completion:
+        return stream_reply(
             request, cancelled=running.cancellation, on_delta=on_delta, on_wait=on_wait
         )
+
+    try:
+        completion = with_files(context, reply, model, running.cancellation, stream)
     except Cancelled as cancelled:
         return Ending.cancelled(cancelled)
     except GeminiError as error:
@@ -134,10 +137,11 @@ def strip_unstorable(text: str) -> str:
 
 def success(reply: Message, context: Context, completion: Completion) -> Ending:
     usage = completion.usage
-    # The tokens of several requests say nothing about the context of a single request.
+    # The tokens of several requests say nothing about the context of a single request. Nor do
+    # tokens of files say anything about text.
     characters_per_token = (
         None
-        if usage.estimated or completion.requests > 1
+        if usage.estimated or completion.requests > 1 or context.files
         else calibrated(reply.chatroom, context, prompt_tokens=usage.prompt_tokens)
     )
     return Ending.complete(completion, characters_per_token=characters_per_token)

@@ -123,7 +123,7 @@ def test_command_tells_what_it_has_erased(alice: User, settings: Any) -> None:
         "webhook_deliveries": 0,
         "webhook_events": 0,
         "erased_quotas": 0,
-        "unattached_files": 0,
+        "unused_files": 0,
     }
 
 

@@ -45,7 +45,7 @@ def test_list_has_each_model_in_order(alice_api: APIClient, gemini: FakeGemini) 
         "default": True,
         "context_window": 1_048_576,
         "max_output_tokens": 65_536,
-        "modalities": ["text"],
+        "modalities": ["text", "image", "pdf", "audio"],
         "tools": [],
         "thinking_levels": ["minimal", "low", "medium", "high"],
         "default_thinking": "minimal",

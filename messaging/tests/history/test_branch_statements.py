@@ -12,7 +12,8 @@ from messaging.conversation import actions
 from messaging.conversation.deletion import erase_batch
 from messaging.history import branch
 from messaging.history.search import find_rooms
-from messaging.models import Message
+from messaging.models import Message, MessageFile
+from tests.support.files.rows import ready_file
 from tests.support.messaging.rooms import complete, exchange, make_room
 
 pytestmark = pytest.mark.django_db
@@ -26,8 +27,13 @@ def room(carol: User) -> Chatroom:
     exchange(room, "Q2", "A2")
     complete(actions.regenerate(user=carol, reply=first).reply, "A1b")
     complete(actions.edit(user=carol, message=first.parent, prompt="Q1b").reply, "A1c")
+    MessageFile.objects.add_files(first.parent, [ready_file(carol), ready_file(carol)])
     room.refresh_from_db()
     return room
+
+
+def files_of(message: Message) -> list[uuid.UUID]:
+    return list(message.file_uses.order_by("position").values_list("file_id", flat=True))
 
 
 def ancestors(message: Message | None) -> list[Message]:
@@ -53,10 +59,11 @@ def test_walks_give_what_the_orm_gives(room: Chatroom) -> None:
         assert branch.leaf_below(message.pk) == [message, *below][-1].pk
         said = branch.context_rows(message.pk, limit=9)
         assert [tuple(row) for row in said] == [
-            (row.pk, row.parent_id, row.content) for row in above
+            (row.pk, row.parent_id, row.content, files_of(row)) for row in above
         ]
         shown = branch.ancestor_rows(message.pk, limit=9)
         assert [row.id for row in shown] == [str(row.pk) for row in above]
+        assert [row.file_ids for row in shown] == [files_of(row) for row in above]
 
 
 def test_root_is_the_first_of_the_active_branch(room: Chatroom) -> None:
@@ -69,6 +76,7 @@ def test_siblings_are_the_variants_of_a_turn(room: Chatroom) -> None:
     messages = branch.with_siblings(Message.objects.filter(chatroom=room).order_by("id"))
 
     for message in messages:
+        assert message.file_ids == files_of(message)
         variants = Message.objects.filter(chatroom=room, parent=message.parent_id)
         assert message.sibling_ids == list(variants.order_by("id").values_list("pk", flat=True))
 

@@ -85,4 +85,4 @@ def test_context_of_one_page_comes_with_the_claim(
     with django_assert_num_queries(0):
         context = build_context(claimed.reply, claimed.newest, budget_tokens=1000)
 
-    assert [content.text for content in context.contents] == ["One", "Fun", "Two"]
+    assert [message.text for message in context.messages] == ["One", "Fun", "Two"]

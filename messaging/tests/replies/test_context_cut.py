@@ -57,7 +57,7 @@ def claimed_context(reply: Message, *, budget: int) -> Context:
 
 
 def names(context: Context) -> list[str]:
-    return [content.text.rstrip(".") for content in context.contents]
+    return [message.text.rstrip(".") for message in context.messages]
 
 
 def turns(*numbers: int) -> list[str]:

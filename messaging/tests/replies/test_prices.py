@@ -67,6 +67,7 @@ def test_reply_a_second_around_an_announced_price_has_its_own_price(
 
 def end_at(reply: Message, at: datetime, *, model: str) -> UsageRecord:
     """Claim a reply at a time and store the end, as a worker does."""
+    Message.objects.filter(pk=reply.pk).update(model=model)
     claimed = claim_reply(reply_id=reply.pk, now=at)
     assert claimed is not None
     completion = Completion("stop", Usage(**TOKENS), model)

@@ -97,7 +97,7 @@ def test_claimed_reply_is_what_the_orm_updates_and_reads(alice: User) -> None:
     assert columns(claimed.reply) == columns(same)
     assert columns(claimed.reply.chatroom) == columns(same.chatroom)
     assert columns(claimed.reply.user) == columns(same.user)
-    by_name = GeminiModel.objects.order_by("name").prefetch_related("prices")
+    by_name = GeminiModel.objects.filter(name=reply.model).prefetch_related("prices")
     assert [(columns(priced.model), columns(priced.price)) for priced in claimed.models] == [
         (columns(model), columns(model.price_on(now.date()))) for model in by_name
     ]

@@ -57,6 +57,7 @@ from tests.support.fakes.gemini_messages import (
     whole_answer,
     with_enums,
 )
+from tests.support.files.gemini_files import GeminiFiles, Reply
 
 __all__ = ["Answer", "FakeGemini", "Received", "directive"]
 
@@ -75,6 +76,7 @@ class FakeGemini:
         self.models: list[dict[str, Any]] = []
         self.models_a_page = 1_000
         self.cache_minimum: int | None = None
+        self.files = GeminiFiles()
         self._prefixes = PrefixCache()
         self.open_connections = 0
         self.accepted_connections = 0
@@ -235,14 +237,24 @@ class _Connection(asyncio.Protocol):
             return
         self._buffer = rest[length:]
         method, path, _ = request_line.split(" ")
-        body = json.loads(rest[:length] or b"{}")
+        content = rest[:length]
+        body = {} if GeminiFiles.is_bytes(path) else json.loads(content or b"{}")
         received = Received(method, unquote(path), headers, body, time.monotonic())
-        self._task = asyncio.get_running_loop().create_task(self._serve_in_turn(received))
+        self._task = asyncio.get_running_loop().create_task(self._serve_in_turn(received, content))
 
-    async def _serve_in_turn(self, received: Received) -> None:
+    async def _serve_in_turn(self, received: Received, content: bytes) -> None:
         """Two requests at once come over one connection only if two processes share it."""
         async with self._turn:
-            await self._serve(received)
+            if self._fake.files.takes(received.path):
+                self._serve_file(received, content)
+            else:
+                await self._serve(received)
+
+    def _serve_file(self, received: Received, content: bytes) -> None:
+        reply = self._fake.files.answer(received, content, url=self._fake.url)
+        if isinstance(reply, Answer):
+            reply = Reply(reply.status, error_body(reply))
+        self._send_whole(reply.status, dump(reply.body), headers=reply.headers)
 
     async def _serve(self, received: Received) -> None:
         if received.path.startswith("/_control/"):
@@ -271,7 +283,8 @@ class _Connection(asyncio.Protocol):
         else:
             self._fake.note_prefix(received)
             streamed = match[3] == "streamGenerateContent"
-            answer = refusal_of(received) or self._fake.answer_to(received)
+            refusal = refusal_of(received) or self._fake.files.refusal_of(received.body)
+            answer = refusal or self._fake.answer_to(received)
             await self._answer(received, answer, streamed=streamed)
         received.ended_at = received.ended_at or time.monotonic()
 

@@ -264,7 +264,7 @@ def _usage(received: Received, answer: Answer) -> dict[str, Any]:
     if answer.usage_counts is not None:
         return {"usageMetadata": answer.usage_counts}
     chunks = _text_about(received.prompt) if answer.chunks is None else answer.chunks
-    prompt = sum(count_tokens(json.dumps(turn)) for turn in received.body.get("contents", []))
+    prompt = sum(count_tokens(_text_alone(turn)) for turn in received.body.get("contents", []))
     counts = {
         "promptTokenCount": prompt + answer.audio_tokens,
         "candidatesTokenCount": count_tokens("".join(chunks)),
@@ -277,6 +277,12 @@ def _usage(received: Received, answer: Answer) -> dict[str, Any]:
     modalities = {"TEXT": prompt, "AUDIO": answer.audio_tokens}
     details = [{"modality": name, "tokenCount": count} for name, count in modalities.items()]
     return {"usageMetadata": {**reported, "promptTokensDetails": details}}
+
+
+def _text_alone(turn: dict[str, Any]) -> str:
+    """The JSON of a turn without the bytes of files."""
+    parts = [part for part in turn.get("parts", []) if "text" in part]
+    return json.dumps({**turn, "parts": parts})
 
 
 def _text_about(prompt: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Files for examinations: fit ones of each kind, and hostile ones."""
 
 import io
+import random
 import struct
 import wave
 import zlib
@@ -53,10 +54,18 @@ def bomb(megabytes: int = 200) -> bytes:
     return zlib.compress(b"\0" * megabytes * 1_000_000, 9)
 
 
-def pdf(pages: int = 1, *, password: str = "", owner_password: str | None = None) -> bytes:
+def pdf(
+    pages: int = 1,
+    *,
+    password: str = "",
+    owner_password: str | None = None,
+    attached_bytes: int = 0,
+) -> bytes:
     writer = PdfWriter()
     for _ in range(pages):
         writer.add_blank_page(100, 100)
+    if attached_bytes:
+        writer.add_attachment("noise", random.Random(0).randbytes(attached_bytes))
     if password or owner_password:
         writer.encrypt(password, owner_password, algorithm="AES-256")
     file = io.BytesIO()

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_example_prints_the_whole_answer_over_a_broken_connection(
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/api.md"])
-def test_flow_of_a_document_runs_as_written(document: str, stack: Stack) -> None:
+def test_flow_of_a_document_runs_as_written(document: str, stack: Stack, tmp_path: Path) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", (BASE_DIR / document).read_text(), re.M | re.S)
     script = "".join(block for block in blocks if "curl " in block)
     assert script.count("http://127.0.0.1:8000") == 1
@@ -67,7 +68,13 @@ def test_flow_of_a_document_runs_as_written(document: str, stack: Stack) -> None
     script = script.replace("+919812345678", ApiUser(stack.url).mobile)
 
     ran = subprocess.run(
-        ["sh", "-eu"], input=script, capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-eu"],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
     )
 
     assert (ran.returncode, ran.stderr) == (0, "")
