@@ -13,10 +13,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 
+from accounts.api.live_reads import LiveRead, SessionEnded, live_reads_of
+from accounts.models import Session
 from files.api.serializers import CONTENT_VIEW, THUMBNAIL_VIEW
 from files.api.signatures import is_signed
 from files.api.uploads import on_storage
-from files.api.views import own_file_or_raise, signed_in_user
+from files.api.views import own_file_or_raise, signed_in
 from files.models import File
 from files.storage import blobs
 from gemchat.api.async_views import async_view, in_thread
@@ -41,21 +43,23 @@ class RangeNotSatisfiable(DomainError):
 @async_view(*ANY, methods=("GET", "HEAD"))
 async def content(request: HttpRequest, file_id: str) -> HttpResponseBase:
     """The bytes of a file."""
-    file = await in_thread(readable_file_or_raise, request, file_id, CONTENT_VIEW)
-    return await download(request, file, is_thumbnail=False)
+    file, session = await in_thread(readable_file_or_raise, request, file_id, CONTENT_VIEW)
+    return await download(request, file, session, is_thumbnail=False)
 
 
 @async_view(*ANY, methods=("GET", "HEAD"))
 async def thumbnail(request: HttpRequest, file_id: str) -> HttpResponseBase:
     """The small picture of a picture."""
-    file = await in_thread(readable_file_or_raise, request, file_id, THUMBNAIL_VIEW)
+    file, session = await in_thread(readable_file_or_raise, request, file_id, THUMBNAIL_VIEW)
     if file.kind != File.Kind.IMAGE:
         raise File.DoesNotExist
-    return await download(request, file, is_thumbnail=True)
+    return await download(request, file, session, is_thumbnail=True)
 
 
-def readable_file_or_raise(request: HttpRequest, file_id: str, name: str) -> File:
-    """Return a ready file, by the signature or the session of the request.
+def readable_file_or_raise(
+    request: HttpRequest, file_id: str, name: str
+) -> tuple[File, Session | None]:
+    """Return a ready file and the session; a signed address has no session.
 
     Raises AuthenticationFailed, and File.DoesNotExist for a wrong signature too.
     """
@@ -65,14 +69,18 @@ def readable_file_or_raise(request: HttpRequest, file_id: str, name: str) -> Fil
         expires = request.GET.get("expires", "")
         if not is_signed(file, name, expires=expires, signature=signature):
             raise File.DoesNotExist
-        return file
-    file = own_file_or_raise(signed_in_user(request), file_id)
+        return file, None
+    session = signed_in(request)
+    file = own_file_or_raise(session.user, file_id)
     if file.status != File.Status.READY:
         raise File.DoesNotExist
-    return file
+    return file, session
 
 
-async def download(request: HttpRequest, file: File, *, is_thumbnail: bool) -> HttpResponseBase:
+async def download(
+    request: HttpRequest, file: File, session: Session | None, *, is_thumbnail: bool
+) -> HttpResponseBase:
+    """Redirect to the bucket, or send the bytes. Raises TooManyLiveReads, TooManyClients."""
     key = blobs.key_of(file.pk, is_thumbnail=is_thumbnail)
     media_type = "image/webp" if is_thumbnail else file.media_type
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
@@ -87,8 +95,12 @@ async def download(request: HttpRequest, file: File, *, is_thumbnail: bool) -> H
     except blobs.BlobMissing as error:
         raise File.DoesNotExist from error
     first, last = requested_range(request, size)
+    reads = live_reads_of(request)
+    if session is None:
+        reads.open_without_session(file.user_id)
+    read = reads.open(session) if session else None
     response = StreamingHttpResponse(
-        pieces(file, is_thumbnail, first, last), content_type=content_type
+        pieces(file, is_thumbnail, first, last, read), content_type=content_type
     )
     if (first, last) != (0, size - 1):
         response.status_code = 206
@@ -139,9 +151,13 @@ def size_of(file: File, is_thumbnail: bool) -> int:
         return stored.seek(0, 2)
 
 
-async def pieces(file: File, is_thumbnail: bool, first: int, last: int) -> AsyncGenerator[bytes]:
-    """Yield the bytes of a range. Raises BlobGone."""
+async def pieces(
+    file: File, is_thumbnail: bool, first: int, last: int, read: LiveRead | None
+) -> AsyncGenerator[bytes]:
+    """Yield the bytes of a range. Raises BlobGone and SessionEnded."""
     while first <= last:
+        if read and read.has_ended:
+            raise SessionEnded
         size = min(PIECE_BYTES, last - first + 1)
         piece = await on_storage(read_piece, file, is_thumbnail, first, size)
         if not piece:

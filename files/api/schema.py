@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
+from accounts.api.live_reads import LIVE_PROBLEMS
 from accounts.auth.rate_limits import RateLimited
 from files.api.downloads import RangeNotSatisfiable
 from files.api.names import InvalidName
@@ -99,7 +100,7 @@ BYTES = {(200, "application/octet-stream"): ({"type": "string", "format": "binar
 DOWNLOAD: dict[str, Any] = {
     "parameters": SIGNATURE,
     "answers": {**BYTES, 302: None},
-    "problems": [RangeNotSatisfiable, StorageUnavailable],
+    "problems": [RangeNotSatisfiable, StorageUnavailable, *LIVE_PROBLEMS],
 }
 
 EXTRA_OPERATIONS = {
@@ -135,7 +136,7 @@ EXTRA_OPERATIONS = {
         headers=["Location"],
         problems=[
             *[FileTooLarge, LengthRequired, UnsupportedFileType, EmptyFile, InvalidName],
-            *[StorageFull, RateLimited, UploadEnded, StorageUnavailable],
+            *[StorageFull, RateLimited, UploadEnded, StorageUnavailable, *LIVE_PROBLEMS],
         ],
     ),
     ("/api/v1/file/", "get"): call(
@@ -159,7 +160,7 @@ EXTRA_OPERATIONS = {
         "A file",
         parameters=[ID, WAIT],
         answers={200: (StoredFile, FILE)},
-        problems=["validation_error"],
+        problems=["validation_error", *LIVE_PROBLEMS],
     ),
     ("/api/v1/file/{file_id}", "delete"): call(
         "deleteFile",

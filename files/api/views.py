@@ -10,7 +10,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 
 from accounts.api.authentication import session_for
-from accounts.models import User
+from accounts.api.live_reads import live_reads_of
+from accounts.models import Session, User
 from billing.plans import plan_for_user
 from files.api import serializers
 from files.api.uploads import receive_upload
@@ -27,12 +28,12 @@ JSON = "application/json"
 @async_view(JSON, methods=("GET", "HEAD", "POST"))
 async def collection(request: HttpRequest) -> HttpResponseBase:
     """GET /file/ lists files. POST /file/ uploads a file, `?wait=` waits for the examination."""
-    user = await in_thread(signed_in_user, request)
+    session = await in_thread(signed_in, request)
     if request.method != "POST":
-        return await in_thread(list_files, request, user)
+        return await in_thread(list_files, request, session.user)
     seconds = wait_seconds(request)
-    file, is_new = await receive_upload(request, user)
-    file = await wait_for_examination(request, file, seconds)
+    file, is_new = await receive_upload(request, session.user)
+    file = await wait_for_examination(request, session, file, seconds)
     response = json_response(serializers.to_json(file, request), status=201 if is_new else 200)
     response["Location"] = reverse("file-detail", kwargs={"file_id": file.pk})
     return response
@@ -45,21 +46,21 @@ collection.reads_body = True  # type: ignore[attr-defined]
 @async_view(JSON, methods=("GET", "HEAD", "DELETE"))
 async def detail(request: HttpRequest, file_id: str) -> HttpResponseBase:
     """GET and DELETE /file/{id}; GET waits by `?wait=` for the end of the examination."""
-    user = await in_thread(signed_in_user, request)
+    session = await in_thread(signed_in, request)
     if request.method == "DELETE":
-        await in_thread(delete_file, user, file_id)
+        await in_thread(delete_file, session.user, file_id)
         return HttpResponse(status=204)
     seconds = wait_seconds(request)
-    file = await in_thread(own_file_or_raise, user, file_id)
-    file = await wait_for_examination(request, file, seconds)
+    file = await in_thread(own_file_or_raise, session.user, file_id)
+    file = await wait_for_examination(request, session, file, seconds)
     return json_response(serializers.to_json(file, request))
 
 
-def signed_in_user(request: HttpRequest) -> User:
-    """Return the user of the request's session. Raises AuthenticationFailed."""
+def signed_in(request: HttpRequest) -> Session:
+    """Return the session of a request. Raises AuthenticationFailed."""
     session = session_for(request.headers.get("Authorization", ""))
     request.user = session.user
-    return session.user
+    return session
 
 
 def own_file_or_raise(user: User, file_id: str) -> File:
@@ -82,14 +83,20 @@ def wait_seconds(request: HttpRequest) -> int:
     return int(given)
 
 
-async def wait_for_examination(request: HttpRequest, file: File, seconds: int) -> File:
-    """Return the examined file, or the current file after `seconds`."""
+async def wait_for_examination(
+    request: HttpRequest, session: Session, file: File, seconds: int
+) -> File:
+    """Return the examined file, or the current file after `seconds`.
+
+    Raises TooManyLiveReads and TooManyClients.
+    """
     if not seconds or file.is_examined:
         return file
+    live_reads_of(request).open(session)
     await examination_waits.wait(file.pk, seconds=seconds)
     # The session may have ended meanwhile.
-    user = await in_thread(signed_in_user, request)
-    return await in_thread(own_file_or_raise, user, str(file.pk))
+    session = await in_thread(signed_in, request)
+    return await in_thread(own_file_or_raise, session.user, str(file.pk))
 
 
 def list_files(request: HttpRequest, user: User) -> HttpResponse:

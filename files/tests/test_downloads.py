@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -118,3 +119,33 @@ def test_address_is_valid_for_a_quarter_of_an_hour(alice: User) -> None:
     expires = int(address(alice, file).partition("expires=")[2].partition("&")[0])
 
     assert 880 < expires - time.time() <= 900
+
+
+@pytest.mark.parametrize("limit", ["LIVE_READS_PER_SESSION", "LIVE_READS_PER_USER"])
+def test_waits_and_downloads_are_live_reads(alice: User, settings: Any, limit: str) -> None:
+    ready, waiting = examined(alice), uploaded(alice, b"another")
+    setattr(settings, limit, 0)
+
+    answers = [
+        ask(f"/api/v1/file/{waiting.pk}?wait=1", alice),
+        ask(f"/api/v1/file/{ready.pk}/content", alice),
+    ]
+    allowed = [ask(f"/api/v1/file/{file.pk}?wait=0", alice) for file in (ready, waiting)]
+
+    assert [(status, json.loads(body)["code"]) for status, _, body in answers] == [
+        (429, "rate_limited")
+    ] * 2
+    assert [status for status, *_ in allowed] == [200, 200]
+
+
+def test_signed_downloads_of_a_user_are_limited(alice: User, settings: Any) -> None:
+    file = examined(alice)
+    _, _, body = ask(f"/api/v1/file/{file.pk}", alice)
+    url = json.loads(body)["url"].removeprefix("http://testserver")
+    sent = ask(url)
+    settings.LIVE_READS_PER_USER = 0
+
+    refused = ask(url)
+
+    assert (sent[0], sent[2]) == (200, HELLO)
+    assert (refused[0], json.loads(refused[2])["code"]) == (429, "rate_limited")

@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import JSONRenderer
 
 from accounts.api.authentication import session_for
+from accounts.api.live_reads import LiveRead, SessionEnded
 from accounts.models import Session
 from chatrooms.models import Chatroom
 from chatrooms.serializers import ChatroomSerializer
@@ -24,7 +25,6 @@ from messaging.api.serializers import MessageSerializer
 from messaging.history import branch
 from messaging.models import Message, MessageFile
 from messaging.streaming.hub import get_hub
-from messaging.streaming.live_reads import LiveRead, SessionEnded
 
 BATCH = 200
 

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.live_reads import LIVE_PROBLEMS
 from accounts.api.schema import KEY_PROBLEMS
 from accounts.auth.rate_limits import RateLimited
 from billing.quota import CostLimitReached, QuotaExceeded, SendsLimited, TextLimitReached
@@ -42,7 +43,6 @@ from messaging.conversation.accept import TooManyWaiting
 from messaging.conversation.actions import NotAPrompt, NotAReply
 from messaging.conversation.model_choice import UnsupportedByBackend, UnsupportedByModel
 from messaging.models.gemini_models import ModelNotInPlan, UnknownModel
-from messaging.streaming.live_reads import LIVE_PROBLEMS
 
 # Blanks alone are refused, since nothing could match. With an empty query there is no search.
 WORDS = r"^(?:[^\u0000]*[^\s\u0000\u001c-\u001f][^\u0000]*)?$"

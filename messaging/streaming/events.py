@@ -7,13 +7,13 @@ from typing import Any
 from redis.exceptions import RedisError
 from rest_framework.renderers import JSONRenderer
 
+from accounts.api.live_reads import LiveRead
 from gemchat.api.async_views import in_thread
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.models import Message, waiting_of
 from messaging.models.reads import message_or_raise
 from messaging.streaming.buffer import Entry, Position, parse_published, stream_key
 from messaging.streaming.hub import StreamHub, Subscriber
-from messaging.streaming.live_reads import LiveRead
 
 PING_SECONDS = 15.0
 LONGEST_STREAM_SECONDS = 600.0

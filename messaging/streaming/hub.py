@@ -18,9 +18,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from accounts.api.live_reads import LiveReads
 from gemchat.stores.redis import async_client
 from messaging.streaming.buffer import CHECK_BUFFER, CHECK_ROW, stream_key
-from messaging.streaming.live_reads import LiveReads
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.live_reads import LIVE_PROBLEMS
 from accounts.auth.sessions import RecentSignInRequired
 from gemchat.api.openapi import call, describe, query
-from messaging.streaming.live_reads import LIVE_PROBLEMS
 from privacy.api.views import ExportViewSet, LinkInvalid
 from privacy.models import DataExport
 

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from accounts.api.authentication import AuthenticatedRequest
+from accounts.api.live_reads import LiveRead, SessionEnded
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
 from gemchat.api.async_views import async_view, in_thread
@@ -20,7 +21,6 @@ from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
 from gemchat.celery import enqueue
 from messaging.streaming.hub import get_hub
-from messaging.streaming.live_reads import LiveRead, SessionEnded
 from privacy.models import DataExport, ExportPart, PrivacyAction
 
 LINK_SALT = "account-export"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db.backends.signals import connection_created
 
+from accounts.api.live_reads import SessionEnded
 from accounts.models import Session, User
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
@@ -18,7 +19,6 @@ from messaging.streaming import buffer
 from messaging.streaming.buffer import Position
 from messaging.streaming.events import events
 from messaging.streaming.hub import StreamHub
-from messaging.streaming.live_reads import SessionEnded
 from privacy.api import views
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room

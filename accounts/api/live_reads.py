@@ -1,8 +1,8 @@
 """Open live reads of a web process, counted by session and person.
 
-A live read is a stream, a `?wait=`, or a download of a room or of an account. A live read ends with
-the session. The registry is in memory: each web process has a count. A single query finds all ended
-sessions, so an idle stream costs neither a query nor a connection.
+A live read is a stream, a `?wait=`, or a download. A live read ends with the session, except for a
+download by a signed address. The registry is in memory: each web process has a count. A single
+query finds all ended sessions, so an idle stream costs neither a query nor a connection.
 """
 
 import asyncio
@@ -10,9 +10,11 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
+from typing import Any
 
 from django.conf import settings
 from django.db import Error
+from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
 from accounts.api.authentication import REFUSAL
@@ -86,32 +88,40 @@ class LiveReads:
 
         Raises TooManyLiveReads, and TooManyClients if the process has too many live reads.
         """
-        if self._count_by_user.total() >= settings.WEB_CONNECTIONS * LIVE_SHARE:
-            REFUSED_LIVE_READS.labels("process").inc()
-            raise TooManyClients(retry_after=RETRY_AFTER_SECONDS, headers=CLOSE)
         of_session = self._by_session.get(session.pk, ())
         if len(of_session) >= settings.LIVE_READS_PER_SESSION:
             raise _limit_error("session", settings.LIVE_READS_PER_SESSION)
-        if self._count_by_user[session.user_id] >= settings.LIVE_READS_PER_USER:
-            raise _limit_error("user", settings.LIVE_READS_PER_USER)
-        task = asyncio.current_task()
-        assert task is not None, "a live read is served by a task"  # noqa: S101
+        self.open_without_session(session.user_id)
         read = LiveRead(session_id=session.pk, user_id=session.user_id)
         self._by_session.setdefault(session.pk, set()).add(read)
-        self._count_by_user[session.user_id] += 1
-        LIVE_READS.inc()
-        task.add_done_callback(lambda _: self._close(read))
+        _current_task().add_done_callback(lambda _: self._close(read))
         return read
 
+    def open_without_session(self, user_id: uuid.UUID) -> None:
+        """Count a live read of the current task, as a download by a signed address.
+
+        Raises TooManyLiveReads and TooManyClients.
+        """
+        if self._count_by_user.total() >= settings.WEB_CONNECTIONS * LIVE_SHARE:
+            REFUSED_LIVE_READS.labels("process").inc()
+            raise TooManyClients(retry_after=RETRY_AFTER_SECONDS, headers=CLOSE)
+        if self._count_by_user[user_id] >= settings.LIVE_READS_PER_USER:
+            raise _limit_error("user", settings.LIVE_READS_PER_USER)
+        self._count_by_user[user_id] += 1
+        LIVE_READS.inc()
+        _current_task().add_done_callback(lambda _: self._uncount(user_id))
+
     def _close(self, read: LiveRead) -> None:
-        LIVE_READS.dec()
         of_session = self._by_session[read.session_id]
         of_session.discard(read)
         if not of_session:
             del self._by_session[read.session_id]
-        self._count_by_user[read.user_id] -= 1
-        if not self._count_by_user[read.user_id]:
-            del self._count_by_user[read.user_id]
+
+    def _uncount(self, user_id: uuid.UUID) -> None:
+        LIVE_READS.dec()
+        self._count_by_user[user_id] -= 1
+        if not self._count_by_user[user_id]:
+            del self._count_by_user[user_id]
 
     async def watch(self) -> None:
         """End the live reads of ended sessions, for as long as the process runs."""
@@ -133,6 +143,21 @@ class LiveReads:
         for session_id in known - await in_thread(active_session_ids, known):
             for read in list(self._by_session.get(session_id, ())):
                 read.end()
+
+
+def live_reads_of(request: HttpRequest) -> LiveReads:
+    """Return the registry of the web process.
+
+    Under another server, such as runserver, each request has a registry.
+    """
+    hub = getattr(request, "scope", {}).get("state", {}).get("hub")
+    return hub.reads if hub else LiveReads()
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None, "a live read is served by a task"  # noqa: S101
+    return task
 
 
 def active_session_ids(session_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
