@@ -313,6 +313,8 @@ GEMINI_CONTINUE = env.bool("GEMINI_CONTINUE", default=False)
 GEMINI_FIRST_BYTE_SECONDS = env.float("GEMINI_FIRST_BYTE_SECONDS", default=30.0)
 GEMINI_IDLE_SECONDS = env.float("GEMINI_IDLE_SECONDS", default=20.0)
 GEMINI_TOTAL_SECONDS = env.float("GEMINI_TOTAL_SECONDS", default=300.0)
+# The copy of a file to Google's Files API.
+GEMINI_UPLOAD_SECONDS = env.float("GEMINI_UPLOAD_SECONDS", default=60.0)
 # A running reply renews its lease; a reply past its lease is taken up again.
 REPLY_LEASE_SECONDS = env.float("REPLY_LEASE_SECONDS", default=30.0)
 

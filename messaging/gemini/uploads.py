@@ -23,7 +23,6 @@ from messaging.gemini.responses.messages import UNREADABLE, Refusal
 if TYPE_CHECKING:
     from google import genai
 
-UPLOAD_SECONDS = 60.0
 STATE_POLL_SECONDS = 0.5
 # Google's answer for a copy that has expired, or is of another project, or never was.
 GONE = frozenset({403, 404})
@@ -32,12 +31,12 @@ _clients: PerProcess[genai.Client] = PerProcess()
 
 
 class WatchedFile(io.RawIOBase):
-    """A file for the SDK; a read raises Cancelled, or GeminiError after UPLOAD_SECONDS."""
+    """A file for the SDK; a read raises Cancelled, or GeminiError after the time."""
 
     def __init__(self, file: IO[bytes], cancelled: Cancellation) -> None:
         self._file = file
         self._cancelled = cancelled
-        self._ends_at = monotonic() + UPLOAD_SECONDS
+        self._ends_at = monotonic() + settings.GEMINI_UPLOAD_SECONDS
 
     def read(self, size: int = -1) -> bytes:
         self.check()
@@ -66,9 +65,10 @@ def upload(file: IO[bytes], *, name: str, media_type: str, cancelled: Cancellati
 
     `name` is as "files/0194…". Raises GeminiError and Cancelled.
     """
-    watched = WatchedFile(file, cancelled)
     with _failures():
+        # First: the import of the SDK takes a second.
         files = _client().files
+        watched = WatchedFile(file, cancelled)
         copy = files.upload(file=watched, config={"name": name, "mime_type": media_type})
         while copy.state == "PROCESSING":
             cancelled.wait(STATE_POLL_SECONDS)
@@ -121,14 +121,15 @@ def _failures() -> Iterator[None]:
 
 def _client() -> genai.Client:
     key, base = settings.GOOGLE_API_KEY, settings.GEMINI_API_BASE
-    return _clients.get((key, base), lambda: _make_client(key, base))
+    milliseconds = int(settings.GEMINI_UPLOAD_SECONDS * 1000)
+    return _clients.get((key, base), lambda: _make_client(key, base, milliseconds))
 
 
-def _make_client(key: str, base: str) -> genai.Client:
+def _make_client(key: str, base: str, milliseconds: int) -> genai.Client:
     from google import genai
     from google.genai import types
 
     options: Any = types.HttpOptions(
-        base_url=base or None, api_version="v1beta", timeout=int(UPLOAD_SECONDS * 1000)
+        base_url=base or None, api_version="v1beta", timeout=milliseconds
     )
     return genai.Client(vertexai=False, api_key=key, http_options=options)

@@ -6,6 +6,7 @@ The row comes before the copy, and goes after the copy. So a crash leaves no unk
 import uuid
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -15,8 +16,11 @@ from files.models import File
 
 # Google deletes a copy after 48 hours; a reply may wait for hours.
 COPY_LIFETIME = timedelta(hours=46)
-# An upload takes at most a minute.
-LEASE = timedelta(seconds=90)
+
+
+def lease() -> timedelta:
+    """Return the time after which the worker of an upload counts as dead."""
+    return timedelta(seconds=1.5 * settings.GEMINI_UPLOAD_SECONDS)
 
 
 class GeminiUploadQuerySet(models.QuerySet["GeminiUpload"]):
@@ -36,7 +40,7 @@ class GeminiUploadQuerySet(models.QuerySet["GeminiUpload"]):
         self.filter(file_id=file_id, discarded=False).filter(
             Q(lease_expires_at__lte=now) | Q(expires_at__lte=now) | ~Q(key=key)
         ).update(discarded=True)
-        upload = GeminiUpload(file_id=file_id, key=key, lease_expires_at=now + LEASE)
+        upload = GeminiUpload(file_id=file_id, key=key, lease_expires_at=now + lease())
         GeminiUpload.objects.bulk_create([upload], ignore_conflicts=True)
         return self.filter(pk=upload.pk).first()
 

@@ -10,7 +10,7 @@ from files.models import File
 from files.storage import blobs
 from messaging.gemini import Cancellation, GeminiError, uploads
 from messaging.models import GeminiUpload
-from messaging.models.gemini_uploads import LEASE
+from messaging.models.gemini_uploads import lease
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def copied_uri(file: File, cancelled: Cancellation) -> str:
     others wait. Raises GeminiError, Cancelled and StorageUnavailable.
     """
     key = uploads.key_digest()
-    ends_at = monotonic() + LEASE.total_seconds()
+    ends_at = monotonic() + 2 * lease().total_seconds()
     while monotonic() < ends_at:
         if uri := GeminiUpload.objects.uri_of(file_id=file.pk, key=key):
             return uri
