@@ -123,11 +123,13 @@ def regenerate(*, user: User, reply: Message, wanted: ModelChoice = NO_CHOICE) -
     """Add another reply to the same prompt, and activate the reply.
 
     By default the model is the same. Raises NotAReply for a prompt, and the errors of
-    `choose_again` and `reserve`.
+    `choose_again`, `require_kinds` and `reserve`.
     """
     if not reply.is_reply:
         raise NotAReply
     choice = choose_again(user=user, wanted=wanted, former=choice_of(reply))
+    files = MessageFile.objects.ready_of(reply.parent_id)
+    require_kinds(choice.model, files.values_list("file__kind", flat=True))
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=reply.chatroom_id)
         quota = reserve(user=user)
@@ -167,7 +169,8 @@ def edit(
     choice = choose_again(user=user, wanted=wanted, former=choice_of(first) if first else NO_CHOICE)
     with transaction.atomic():
         room = Chatroom.objects.locked(user=user, chatroom_id=message.chatroom_id)
-        file_ids = MessageFile.objects.kept_ids(message) if files is None else files
+        kept = MessageFile.objects.ready_of(message.pk).values_list("file_id", flat=True)
+        file_ids = list(kept) if files is None else files
         locked = lock_files(user, file_ids) if file_ids else []
         require_kinds(choice.model, {file.kind for file in locked})
         quota = reserve(user=user, prompt=prompt)

@@ -1,7 +1,7 @@
 """The choice of a model and a thinking level for a reply, before the quota."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -70,7 +70,7 @@ def require_thinking(model: GeminiModel | None, level: str) -> str:
     return level
 
 
-def require_kinds(name: str, kinds: Collection[str]) -> None:
+def require_kinds(name: str, kinds: Iterable[str]) -> None:
     """Check that a model and the backend read kinds of files.
 
     An empty name is the server's default. Raises UnsupportedByModel and UnsupportedByBackend.

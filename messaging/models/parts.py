@@ -26,10 +26,10 @@ class MessageFileQuerySet(models.QuerySet["MessageFile"]):
             names[message_id].append(name)
         return names
 
-    def kept_ids(self, message: Message) -> list[uuid.UUID]:
-        """List the files of a message for another wording, without the deleted files."""
-        ready = self.filter(message=message, file__status=File.Status.READY)
-        return list(ready.order_by("position").values_list("file_id", flat=True))
+    def ready_of(self, message_id: uuid.UUID | None) -> "MessageFileQuerySet":
+        """Filter the files of a message that are not deleted, in order."""
+        ready = self.filter(message=message_id, file__status=File.Status.READY)
+        return ready.order_by("position")
 
 
 class MessageFile(models.Model):

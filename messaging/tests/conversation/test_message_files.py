@@ -150,6 +150,24 @@ def test_model_that_reads_no_pictures_gets_none(
 
 
 @pytest.mark.django_db
+def test_picture_is_not_regenerated_by_a_model_without_pictures(
+    carol: User, carol_api: APIClient, gemini: FakeGemini
+) -> None:
+    picture = ready_file(carol, kind="image")
+    reply = send(carol_api, make_room(carol), picture).json()["data"]["reply"]["id"]
+    complete(Message.objects.get(pk=reply))
+    GeminiModel.objects.filter(name="gemini-3.8-flash").update(modalities=["text"])
+
+    answers = [
+        carol_api.post(f"/api/v1/message/{reply}/regenerate", {"model": model})
+        for model in ("gemini-3.8-flash", "gemini-3.6-flash")
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 202]
+    assert answers[0].json()["code"] == "unsupported_by_model"
+
+
+@pytest.mark.django_db
 def test_edit_keeps_changes_or_drops_the_files(alice: User, alice_api: APIClient) -> None:
     first, second, gone = (ready_file(alice, name=f"{n}.txt") for n in range(3))
     sent = send(alice_api, make_room(alice), first, gone).json()["data"]

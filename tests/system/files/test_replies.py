@@ -77,8 +77,9 @@ def test_kill_of_the_worker_in_a_copy_leaves_one_copy(
     stack.restart("worker")
     gemini_server.files.processing_polls = 0
     ended = eventually(
-        lambda: (found := user.get(f"message/{reply['id']}?wait=10"))["status"] == "complete"
-        and found,
+        lambda: (
+            (found := user.get(f"message/{reply['id']}?wait=10"))["status"] == "complete" and found
+        ),
         seconds=60,
     )
     sweep = "from messaging.tasks import delete_uploads; delete_uploads()"
