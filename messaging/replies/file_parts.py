@@ -75,9 +75,9 @@ def _make(
     with_bytes: list[File] = []
     for file in files.values():
         if not is_sent(file, model):
-            parts[file.pk] = TextPart(f"({file.name} is not here.)")
+            parts[file.pk] = _lost_part(file)
         elif not get_backend().reads_files:
-            parts[file.pk] = TextPart(f"({file.name})")
+            parts[file.pk] = TextPart(f"({file.name})\n")
         elif file.kind == File.Kind.TEXT:
             parts[file.pk] = _text_part(file)
         else:
@@ -105,7 +105,7 @@ def _inline_part(file: File) -> Part:
 
 
 def _lost_part(file: File) -> Part:
-    return TextPart(f"({file.name} is not here.)")
+    return TextPart(f"({file.name} is not here.)\n")
 
 
 def _read(file: File) -> bytes | None:

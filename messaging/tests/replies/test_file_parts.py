@@ -220,7 +220,7 @@ def test_lost_bytes_leave_the_name(carol: User, gemini: FakeGemini) -> None:
 
     assert reply.status == "complete"
     assert texts(gemini.requests[-1].body) == [
-        *("(photo.jpg is not here.)", "(report.pdf is not here.)", "Read this."),
+        *("(photo.jpg is not here.)\n", "(report.pdf is not here.)\n", "Read this."),
     ]
     assert not GeminiUpload.objects.filter(discarded=False).exists()
 
@@ -233,7 +233,7 @@ def test_deleted_file_is_not_sent_again(carol: User, gemini: FakeGemini) -> None
     run(post(room, prompt="And now?"))
 
     assert inline_in(gemini.requests[-1].body) == []
-    assert "(photo.jpg is not here.)" in texts(gemini.requests[-1].body)
+    assert "(photo.jpg is not here.)\n" in texts(gemini.requests[-1].body)
 
 
 def test_model_without_pictures_gets_no_older_picture(
