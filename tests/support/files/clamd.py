@@ -25,8 +25,9 @@ class FakeClamd(threading.Thread):
     def _scan(self, client: socket.socket) -> None:
         with client, client.makefile("rb") as read:
             assert read.read(10) == b"zINSTREAM\0"
-            content = b""
-            while (length := struct.unpack("!I", read.read(4))[0]) > 0:
+            content = bytearray()
+            # A killed worker sends no end.
+            while (head := read.read(4)) and (length := struct.unpack("!I", head)[0]) > 0:
                 content += read.read(length)
             self.scans += 1
             self.is_free.wait(60)

@@ -51,7 +51,11 @@ def png_with(*chunks: bytes, size: tuple[int, int] = (1, 1)) -> bytes:
 
 
 def bomb(megabytes: int = 200) -> bytes:
-    return zlib.compress(b"\0" * megabytes * 1_000_000, 9)
+    """Zeros as a zlib stream, of equal blocks: zlib itself takes seconds for the zeros."""
+    deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    block = deflate.compress(b"\0" * 1_000_000) + deflate.flush(zlib.Z_FULL_FLUSH)
+    checksum = struct.pack(">HH", megabytes * 1_000_000 % 65_521, 1)
+    return b"\x78\xda" + block * megabytes + b"\x03\0" + checksum
 
 
 def pdf(
