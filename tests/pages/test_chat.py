@@ -148,6 +148,7 @@ def test_html_of_a_message_never_runs(browse: Browsing, stack: Stack) -> None:
     assert asked_elsewhere == []
 
 
+@once
 def test_code_is_copied(browse: Browsing, stack: Stack) -> None:
     page, _, _ = open_room(browse, stack)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -249,13 +250,13 @@ def test_going_offline_and_back_loses_nothing(
 
 
 @once
-@pytest.mark.parametrize("reason", SENTENCES)
-def test_early_end_has_a_sentence(browse: Browsing, stack: Stack, reason: str) -> None:
+def test_early_end_has_a_sentence(browse: Browsing, stack: Stack) -> None:
     page, _, _ = open_room(browse, stack)
 
-    send(page, directive(Answer(chunks=["Once"], finish_reason=reason)))
+    for number, (reason, sentence) in enumerate(SENTENCES.items(), start=1):
+        send(page, directive(Answer(chunks=["Once"], finish_reason=reason)))
 
-    expect(is_answered(page).locator(".state")).to_contain_text(SENTENCES[reason])
+        expect(is_answered(page, number).locator(".state")).to_contain_text(sentence)
 
 
 def test_failed_answer_says_why_and_is_asked_again(browse: Browsing, stack: Stack) -> None:

@@ -336,6 +336,7 @@ def test_cut_answer_is_continued(browse: Browsing, stack: Stack, gemini_server: 
     expect(page.get_by_role("button", name="Continue")).to_be_hidden()
 
 
+@once
 def test_offline_server_has_no_choice(
     browse: Browsing, make_stack: Callable[..., Stack], selling: dict[str, str]
 ) -> None:

@@ -31,7 +31,7 @@ from tests.support.stack.api_client import ApiUser
 pytestmark = pytest.mark.xdist_group("shared_stack")
 
 FUZZ = os.environ.get("FUZZ_EXAMPLES")
-EXAMPLES = int(FUZZ or 5)
+EXAMPLES = int(FUZZ or 3)
 # These end the session that calls them, or others.
 ENDING = {"logOut", "logOutEverywhere", "endSession", "changePassword"}
 # These calls may refuse a value of the right shape: an unknown cursor, an impossible number, a

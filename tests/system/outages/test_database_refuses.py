@@ -98,6 +98,8 @@ def test_web_and_worker_log_why_the_database_refuses(
     assert not any(PASSWORD in line for line in log)
 
 
+# The causes are those of web and worker, so one cause is enough.
+@pytest.mark.parametrize("refusing", ["pooler"], indirect=True)
 @pytest.mark.parametrize("command", ["migrate", "doctor"])
 def test_command_tells_why_the_database_refuses(refusing: tuple[str, str], command: str) -> None:
     url, cause = refusing
