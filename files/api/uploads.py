@@ -145,9 +145,10 @@ async def receive_upload(request: HttpRequest, user: User) -> tuple[File, bool]:
         try:
             async with renewed_lease(upload.file_id):
                 file, is_new = await receive(upload, body)
-        except blobs.StorageUnavailable:
+        except (blobs.StorageUnavailable, OSError) as error:
+            # An OSError is of a full disk under the temporary folder, also at a file's end.
             await in_thread(give_back, upload)
-            raise
+            raise blobs.StorageUnavailable from error
         except BaseException:
             await in_thread(drop, upload.file_id)
             raise
@@ -328,11 +329,8 @@ def give_back(upload: Upload) -> None:
 
 
 async def on_disk(function: Callable[..., Result], *args: Any) -> Result:
-    """Run a function with work on temporary files. Raises StorageUnavailable on a full disk."""
-    try:
-        return await asyncio.get_running_loop().run_in_executor(disk_threads, function, *args)
-    except OSError as error:
-        raise blobs.StorageUnavailable from error
+    """Run a function with work on temporary files. Raises OSError on a full disk."""
+    return await asyncio.get_running_loop().run_in_executor(disk_threads, function, *args)
 
 
 async def on_storage(function: Callable[..., Result], *args: Any) -> Result:

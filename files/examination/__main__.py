@@ -1,9 +1,11 @@
 """Examine one file: `python -m files.examination KIND MEDIA_TYPE CONTENT THUMBNAIL < RECEIVED`.
 
 CONTENT and THUMBNAIL are inherited descriptors of empty files. One line of JSON is the answer: the
-findings, or `{"refused": CODE}`. Any other end of the process is a failed examination.
+findings, `{"refused": CODE}`, or `{"full_disk": ERRNO}`, which is no fault of the file. Any other
+end of the process is a failed examination.
 """
 
+import errno
 import json
 import os
 import resource
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 1024**3
 CPU_SECONDS = 30
+# Of a write alone: a hostile file may provoke other errors of the system.
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def main(kind: str, media_type: str, content: str, thumbnail: str) -> None:
@@ -23,20 +27,24 @@ def main(kind: str, media_type: str, content: str, thumbnail: str) -> None:
     # Under the limits, and only the decoder that the file needs.
     from files.examination.findings import Unfit
 
-    with (
-        open(0, "rb", closefd=False) as received,
-        os.fdopen(int(content), "wb") as written,
-        os.fdopen(int(thumbnail), "wb") as small,
-    ):
-        try:
-            found = examine(kind, media_type, received, written, small)
-        except Unfit as error:
-            print(json.dumps({"refused": error.code}))
-            return
-        except MemoryError:
-            print(json.dumps({"refused": "file_unreadable"}))
-            return
-    print(json.dumps(asdict(found)))
+    try:
+        with (
+            open(0, "rb", closefd=False) as received,
+            os.fdopen(int(content), "wb") as written,
+            os.fdopen(int(thumbnail), "wb") as small,
+        ):
+            answer = asdict(examine(kind, media_type, received, written, small))
+    except (Unfit, OSError) as error:
+        cause = error.__cause__ if isinstance(error, Unfit) else error
+        if isinstance(cause, OSError) and cause.errno in FULL_DISK:
+            answer = {"full_disk": cause.errno}
+        elif isinstance(error, Unfit):
+            answer = {"refused": error.code}
+        else:
+            raise
+    except MemoryError:
+        answer = {"refused": "file_unreadable"}
+    print(json.dumps(answer))
 
 
 def examine(

@@ -17,7 +17,7 @@ PROCESS_SECONDS = 60.0
 def examine_in_process(
     received: IO[bytes], *, kind: str, media_type: str, content: IO[bytes], thumbnail: IO[bytes]
 ) -> Findings:
-    """Examine a file, and write what is to be stored. Raises Unfit.
+    """Examine a file, and write what is to be stored. Raises Unfit, OSError on a full disk.
 
     A crash of the decoder and a limit reached are Unfit too.
     """
@@ -42,6 +42,8 @@ def examine_in_process(
         answer = json.loads(ended.stdout)
     except (subprocess.SubprocessError, ValueError) as error:
         raise Unfit("file_unreadable") from error
+    if number := answer.get("full_disk"):
+        raise OSError(number, os.strerror(number))
     if refused := answer.get("refused"):
         raise Unfit(refused)
     return Findings(**answer)

@@ -51,13 +51,13 @@ def examine_waiting() -> bool:
 
 
 def examine(file: File) -> bool:
-    """Examine a claimed file; False if the storage or the scanner failed."""
+    """Examine a claimed file; False if the storage, a disk or the scanner failed."""
     if file.attempt > MOST_ATTEMPTS:
         logger.error("File %s is refused: no examination came to an end", file.pk)
         file.refuse(File.Refusal.FILE_UNREADABLE)
         return True
-    folder = blobs.make_temporary_folder()
     try:
+        folder = blobs.make_temporary_folder()
         with (
             renewed_lease(file),
             tempfile.TemporaryFile(dir=folder) as received,
@@ -69,7 +69,8 @@ def examine(file: File) -> bool:
             store(file, found, content, thumbnail)
     except Unfit as unfit:
         file.refuse(File.Refusal(unfit.code))
-    except (blobs.StorageUnavailable, scanners.ScannerUnavailable) as error:
+    except (blobs.StorageUnavailable, scanners.ScannerUnavailable, OSError) as error:
+        # An OSError is of a full disk under the temporary folder.
         logger.warning("The examination of %s waits: %s", file.pk, error)
         file.release()
         return False
@@ -86,7 +87,7 @@ def copy_received(file: File, received: IO[bytes]) -> None:
 
 
 def inspect(file: File, received: IO[bytes], content: IO[bytes], thumbnail: IO[bytes]) -> Findings:
-    """Raises Unfit, ScannerUnavailable."""
+    """Raises Unfit, ScannerUnavailable, OSError."""
     if scanners.is_infected(received):
         raise Unfit(File.Refusal.FILE_INFECTED)
     return examine_in_process(

@@ -20,6 +20,7 @@ from tests.support.files.uploads import examined, post, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
 from tests.support.plugins.files import stored_names
+from tests.support.stack.processes import short_files
 
 pytestmark = transactional
 
@@ -258,6 +259,30 @@ def test_storage_down_gives_the_attempt_back(alice: User, settings: Any, tmp_pat
     file.refresh_from_db()
     waiting = (file.status, file.attempt, file.lease_expires_at)
     settings.STORAGES = working
+    examine_waiting()
+    file.refresh_from_db()
+
+    assert waiting == ("received", 0, None)
+    assert file.status == "ready"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a" * 400_000,
+        corpus.encoded(
+            Image.frombytes("RGB", (300, 300), os.urandom(270_000)), "WEBP", quality=10
+        ),
+    ],
+    ids=["before the process", "in the process"],
+)
+def test_full_disk_gives_the_attempt_back(alice: User, content: bytes) -> None:
+    file = uploaded(alice, content)
+
+    with short_files(os.getpid(), 200_000):
+        examine_waiting()
+    file.refresh_from_db()
+    waiting = (file.status, file.attempt, file.lease_expires_at)
     examine_waiting()
     file.refresh_from_db()
 

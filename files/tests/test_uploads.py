@@ -1,6 +1,8 @@
 """Uploads: what is accepted and refused, and what a client reads of it."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from accounts.models import LimitHit, User
 from billing.tests.plans import with_plan
+from files.api import uploads
 from files.deletions import delete_due
 from files.models import File
 from files.storage import blobs
@@ -173,6 +176,36 @@ def test_storage_down_answers_503_and_counts_nothing(
     assert (status, body["code"], headers["retry-after"]) == (503, "storage_unavailable", "5")
     assert not File.objects.exists()
     assert not LimitHit.objects.exists()
+
+
+async def trickle(pieces: int, *, size: int = 1) -> AsyncIterator[bytes]:
+    """Send a piece each hundredth of a second."""
+    for _ in range(pieces):
+        yield b"a" * size
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("pieces", [0, 100_000], ids=["silent", "slow"])
+def test_slow_upload_ends_and_takes_no_space(
+    alice: User, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    monkeypatch.setattr(uploads, "FIRST_SECONDS", 0.3)
+
+    status, _, body = post(alice, pieces=[], slow_pieces=trickle(pieces))
+
+    assert (status, body["code"]) == (408, "request_timeout")
+    assert File.objects.used_bytes(user_id=alice.pk) == 0
+
+
+def test_upload_of_the_least_speed_takes_longer_than_the_first_seconds(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "FIRST_SECONDS", 0.5)
+
+    # Each piece pays for a second.
+    status, _, body = post(alice, pieces=[b"a"], slow_pieces=trickle(60, size=16 * 1024))
+
+    assert (status, body["size"]) == (201, 60 * 16 * 1024 + 1)
 
 
 def test_list_has_the_newest_first_and_the_space(alice: User, bob: User) -> None:

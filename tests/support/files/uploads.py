@@ -1,7 +1,7 @@
 """Upload files through the application, and examine them as a worker does."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from accounts.models import User
@@ -22,6 +22,7 @@ def post(
     *,
     name: str = "report.txt",
     pieces: Iterable[bytes] | None = None,
+    slow_pieces: AsyncIterator[bytes] | None = None,
     **headers: str,
 ) -> tuple[int, dict[str, str], Any]:
     """Upload bytes; return the status, headers and JSON of the answer."""
@@ -31,7 +32,12 @@ def post(
     else:
         given.setdefault("Transfer-Encoding", "chunked")
     status, answered, body = ask(
-        "/api/v1/file/", user, method="POST", headers=given, pieces=pieces or [content]
+        "/api/v1/file/",
+        user,
+        method="POST",
+        headers=given,
+        pieces=[content] if pieces is None else pieces,
+        slow_pieces=slow_pieces,
     )
     return status, answered, json.loads(body)
 

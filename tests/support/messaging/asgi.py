@@ -1,7 +1,7 @@
 """Call the whole ASGI application, with its async views, as a server does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from accounts.models import User
@@ -20,10 +20,12 @@ def ask(
     send: Send | None = None,
     headers: dict[str, str] | None = None,
     pieces: Iterable[bytes] = (),
+    slow_pieces: AsyncIterator[bytes] | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     """Return the status, headers and body of the application's answer.
 
-    The client sends `pieces` as the body, and waits after the last piece.
+    The client sends `pieces` as the body, and waits after the last piece. `slow_pieces` come in
+    their own time, before the others.
     """
     given = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
     path, _, query = path.partition("?")
@@ -46,6 +48,8 @@ def ask(
     unsent = [*parts[:-1], *({**part, "more_body": False} for part in parts[-1:])]
 
     async def receive() -> dict[str, Any]:
+        if slow_pieces is not None and (piece := await anext(slow_pieces, None)) is not None:
+            return {"type": "http.request", "body": piece, "more_body": True}
         return unsent.pop(0) if unsent else await asyncio.get_running_loop().create_future()
 
     async def kept(message: dict[str, Any]) -> None:

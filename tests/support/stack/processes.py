@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -69,6 +70,20 @@ def frozen(pid: int) -> Iterator[None]:
         for each in stopped:
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGCONT)
+
+
+@contextmanager
+def short_files(pid: int, most_bytes: int) -> Iterator[None]:
+    """Refuse the writes of a process beyond the size of a file, as a full disk does.
+
+    The kernel writes the first bytes, and then answers EFBIG in place of ENOSPC.
+    """
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def threads_of(pid: int) -> int:
