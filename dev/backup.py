@@ -3,7 +3,8 @@
 The file has pg_dump's custom format; pg_restore reads the file without the manifest. The manifest,
 FILE.json, lists rows of each table, migrations, versions and a checksum. Both are of one snapshot.
 Redis is not backed up: the program can make its content again. Nor are the secrets backed up:
-secrets do not belong beside the data.
+secrets do not belong beside the data. The storage of files is the second thing to back up; see
+docs/operations.md.
 """
 
 import argparse
@@ -61,6 +62,7 @@ def main() -> None:
                 file = options.file or default_file(options.var)
                 manifest = back_up(conninfo, file)
             print(f"{file}: {describe(manifest)}")
+            print("The storage of files is not in it: see docs/operations.md.")
         else:
             if options.file is None:
                 raise StartError("name the file: make restore FILE=var/backups/…")
@@ -269,7 +271,8 @@ def next_steps(manifest: Mapping[str, Any]) -> str:
     return (
         f"Start web, worker and beat again.{migrate} Empty your own Redis before that (FLUSHDB):"
         " its content is of another time. Workers get queued and unfinished replies again within"
-        " a minute. Sign-ins last if the secrets are the same."
+        " a minute. Sign-ins last if the secrets are the same. Then restore the storage of files,"
+        " and run manage.py files_check --dry-run."
     )
 
 

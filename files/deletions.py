@@ -1,12 +1,15 @@
-"""The deletion of bytes from the storage, after the end of their files."""
+"""The deletion of bytes from the storage, after the end of their rows."""
 
 import logging
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from files.models import BlobDeletion, File
+from files.models import BlobDeletion
+from files.models.keys import key_of
 from files.storage import blobs
 
 logger = logging.getLogger(__name__)
@@ -23,9 +26,9 @@ def delete_due() -> int:
         done = []
         for deletion in batch:
             try:
-                blobs.delete(deletion.file_id)
+                blobs.delete(deletion.key)
             except blobs.StorageUnavailable as error:
-                logger.warning("The bytes of %s wait for deletion: %s", deletion.file_id, error)
+                logger.warning("The bytes of %s wait for deletion: %s", deletion.key, error)
                 deletion.put_off()
             else:
                 done.append(deletion.pk)
@@ -36,18 +39,22 @@ def delete_due() -> int:
     return deleted
 
 
-def delete_orphans() -> int:
-    """Queue the deletion of bytes without a row, folder by folder; return their count."""
+def delete_orphans(root: str, rows: "QuerySet[Any]", field: str) -> int:
+    """Queue the deletion of bytes that no row names, folder by folder; return their count.
+
+    The field has the id of the bytes.
+    """
     before = timezone.now() - LEAST_ORPHAN_AGE
     count = 0
-    for folder in blobs.folders():
-        stored = blobs.file_ids_in(folder)
-        known = File.objects.filter(pk__in=stored).values_list("pk", flat=True)
-        for file_id in stored - set(known):
-            # A thumbnail alone has lost its picture.
+    for folder in blobs.folders(root):
+        stored = blobs.ids_in(folder)
+        known = rows.filter(**{f"{field}__in": stored}).values_list(field, flat=True)
+        for blob_id in stored - set(known):
+            key = key_of(blob_id, folder=root)
+            # A thumbnail alone has lost its picture, and an unfinished blob its writer.
             with suppress(blobs.BlobMissing):
-                if blobs.written_at(file_id) >= before:
+                if blobs.written_at(key) >= before:
                     continue
-            BlobDeletion.objects.enqueue(file_id=file_id)
+            BlobDeletion.objects.enqueue(key=key)
             count += 1
     return count

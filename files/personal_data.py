@@ -30,7 +30,7 @@ def export_blobs(user: User, *, left_out: QuerySet[Any]) -> Iterator[tuple[str, 
     for batch in in_key_order(ready, BATCH):
         for file in batch:
             try:
-                with blobs.opened(file.pk) as stored:
+                with blobs.opened(file.key) as stored:
                     yield f"files/{file.pk}/{file.name}", stored
             except blobs.BlobMissing:
                 # The user deleted the file during the export.

@@ -8,6 +8,7 @@ from django.utils import timezone
 from files import deletions
 from files.examination.run import examine_waiting
 from files.models import File
+from files.models.keys import FILES
 from gemchat.celery import enqueue
 
 logger = logging.getLogger(__name__)
@@ -37,11 +38,12 @@ def sweep_files() -> None:
 
 @shared_task(name="files.tasks.delete_blobs")
 def delete_blobs() -> int:
-    """Delete the bytes of ended files from the storage."""
+    """Delete the bytes of ended files and exports from the storage."""
     return deletions.delete_due()
 
 
 @shared_task(name="files.tasks.delete_orphans")
 def delete_orphans() -> None:
     """Delete bytes that no row names, each week."""
-    logger.info("Bytes without a row: %d", deletions.delete_orphans())
+    count = deletions.delete_orphans(FILES, File.objects.all(), "pk")
+    logger.info("Bytes without a file: %d", count)

@@ -228,6 +228,7 @@ CELERY_BEAT_SCHEDULE = beat_schedule(
         "files.tasks.delete_blobs": FILE_SWEEP_SECONDS,
         "files.tasks.sweep_files": 60.0,
         "files.tasks.delete_orphans": crontab(day_of_week="0", hour="4", minute="23"),
+        "privacy.tasks.delete_orphaned_exports": crontab(day_of_week="0", hour="4", minute="29"),
         "billing.tasks.mark_disagreements": 60.0,
     }
 )

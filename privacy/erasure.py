@@ -26,7 +26,6 @@ from files import personal_data as files
 from gemchat.stores.errors import DATABASE_ERRORS
 from messaging.conversation.deletion import erase_batch, stop_replies
 from messaging.models import Message
-from privacy.models import DataExport
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +93,6 @@ def erase_rest(erasure: Erasure) -> bool:
         if user.stripe_customer_id or Chatroom.objects.filter(user=user).exists():
             return False
         ErasedQuota.objects.carry(user=user)
-        # A worker that makes the user's export locks its row for each new part. Without this lock a
-        # part could be added after the deletion has read the parts, and the deletion would fail.
-        list(DataExport.objects.select_for_update().filter(user=user).values_list("pk"))
         accounts.erase(user, actor=erasure.actor)
     return True
 

@@ -1,11 +1,12 @@
-"""The export of a user's data: the request and the file.
+"""The export of a user's data: the request, and the id of the ZIP in the storage.
 
-The file is in the database, since web and worker share no disk. It is deleted with the user, and a
-backup contains it. It is stored in parts, so that no process has all of it in memory.
+A trigger queues the deletion of the ZIP, however the row ends. Each claim takes a new id, so a
+worker that lost its lease never writes over the ZIP of another worker.
 """
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
@@ -15,9 +16,13 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models.users import User
+from files.models.keys import key_of
 
+# The folder of exports in the storage.
+EXPORTS = "exports"
 EXPORT_LIFETIME = timedelta(days=7)
-# A worker that adds no part for this time is dead. A part takes a second or two at most.
+# A worker without a renewal of the lease is dead. While the storage is down, an export waits for
+# this time between two attempts.
 LEASE = timedelta(seconds=60)
 # A new request within this time gets the latest export.
 RECENT = timedelta(hours=1)
@@ -56,21 +61,15 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
         return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=Now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
-        """Claim an export without its parts; None when already ended or claimed."""
-        with transaction.atomic():
-            claimed = (
-                self.due()
-                .filter(pk=export_id)
-                .update(
-                    status=DataExport.Status.BUILDING,
-                    attempt=F("attempt") + 1,
-                    next_try_at=Now() + LEASE,
-                )
-            )
-            if not claimed:
-                return None
-            ExportPart.objects.filter(export=export_id).delete()
-            return self.select_related("user").get(pk=export_id)
+        """Claim an export with a new id of its bytes; None when already ended or claimed."""
+        blob_id = uuid7()
+        self.due().filter(pk=export_id).update(
+            status=DataExport.Status.BUILDING,
+            attempt=F("attempt") + 1,
+            next_try_at=Now() + LEASE,
+            blob_id=blob_id,
+        )
+        return self.select_related("user").filter(blob_id=blob_id).first()
 
     def expired(self) -> "DataExportQuerySet":
         return self.filter(expires_at__lte=timezone.now())
@@ -94,7 +93,9 @@ class DataExport(models.Model):
     next_try_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
-    size = models.PositiveBigIntegerField(null=True, help_text="Bytes of the file.")
+    # Of the attempt in progress, or of the ZIP.
+    blob_id = models.UUIDField(null=True, unique=True, editable=False)
+    size = models.PositiveBigIntegerField(null=True, help_text="Bytes of the ZIP.")
 
     objects = DataExportQuerySet.as_manager()
 
@@ -114,6 +115,7 @@ class DataExport(models.Model):
                     next_try_at=None,
                     ended_at__isnull=False,
                     expires_at__isnull=False,
+                    blob_id__isnull=False,
                     size__isnull=False,
                 )
                 | Q(
@@ -121,6 +123,7 @@ class DataExport(models.Model):
                     next_try_at=None,
                     ended_at__isnull=False,
                     expires_at__isnull=False,
+                    blob_id=None,
                     size=None,
                 ),
             ),
@@ -152,58 +155,51 @@ class DataExport(models.Model):
     def has_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
-    def add_part(self, number: int, content: bytes) -> None:
-        """Store the next part of the file and renew the lease. Raises AttemptSuperseded."""
-        with transaction.atomic():
-            if not self._own().update(next_try_at=Now() + LEASE):
-                raise AttemptSuperseded
-            ExportPart.objects.create(export=self, number=number, content=content)
+    @property
+    def key(self) -> str:
+        """Return the key of the ZIP in the storage."""
+        assert self.blob_id is not None, "the row names a ZIP"  # noqa: S101
+        return key_of(self.blob_id, folder=EXPORTS)
+
+    def renew_lease(self) -> bool:
+        """Renew the lease of this attempt; False if lost."""
+        return bool(self._own().update(next_try_at=Now() + LEASE))
 
     def finish(self, *, size: int) -> None:
-        """Mark the file complete. Raises AttemptSuperseded."""
+        """Mark the export ready, after its bytes are stored. Raises AttemptSuperseded."""
         self._end(self.Status.READY, size=size)
 
     def fail(self) -> None:
-        """Mark the export failed, and delete its parts. Raises AttemptSuperseded."""
-        with transaction.atomic():
-            self._end(self.Status.FAILED, size=None)
-            ExportPart.objects.filter(export=self).delete()
+        """Mark the export failed. Raises AttemptSuperseded."""
+        self._end(self.Status.FAILED, blob_id=None)
+
+    def release(self) -> None:
+        """Give this attempt back: the storage failed, not the export."""
+        self._own().update(
+            status=self.Status.QUEUED,
+            attempt=F("attempt") - 1,
+            next_try_at=Now() + LEASE,
+            blob_id=None,
+        )
 
     def _own(self) -> DataExportQuerySet:
         """Return the row while this attempt holds the lease."""
-        return DataExport.objects.filter(
-            pk=self.pk, status=self.Status.BUILDING, attempt=self.attempt
-        )
+        return DataExport.objects.filter(status=self.Status.BUILDING, blob_id=self.blob_id)
 
-    def _end(self, status: Status, *, size: int | None) -> None:
+    def _end(self, status: Status, **values: Any) -> None:
         now = timezone.now()
         ended = self._own().update(
             status=status,
             next_try_at=None,
             ended_at=now,
             expires_at=now + EXPORT_LIFETIME,
-            size=size,
+            **values,
         )
         if not ended:
             raise AttemptSuperseded
 
 
 ACTIVE_STATUSES = [DataExport.Status.QUEUED, DataExport.Status.BUILDING]
-
-
-class ExportPart(models.Model):
-    export = models.ForeignKey(DataExport, models.CASCADE, related_name="parts", db_index=False)
-    number = models.PositiveIntegerField()
-    content = models.BinaryField()
-
-    class Meta:
-        constraints = [
-            # The index serves the download: the parts are read in order.
-            models.UniqueConstraint(name="unique_export_part", fields=["export", "number"]),
-        ]
-
-    def __str__(self) -> str:
-        return f"part {self.number}"
 
 
 class PrivacyAction(models.TextChoices):

@@ -6,9 +6,10 @@ import uuid
 from celery import shared_task
 
 from accounts.models import Erasure
+from files.deletions import delete_orphans
 from gemchat.celery import enqueue
 from privacy import erasure, export, retention
-from privacy.models import DataExport
+from privacy.models import EXPORTS, DataExport
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +40,10 @@ def sweep_accounts() -> None:
 def purge_expired() -> None:
     """Erase rows past their retention, each night."""
     logger.info("Purged %s", retention.purge_expired())
+
+
+@shared_task(name="privacy.tasks.delete_orphaned_exports")
+def delete_orphaned_exports() -> None:
+    """Delete bytes that no export names, each week."""
+    count = delete_orphans(EXPORTS, DataExport.objects.all(), "blob_id")
+    logger.info("Bytes without an export: %d", count)

@@ -20,6 +20,7 @@ from backoffice.roles import ROLES
 from billing.plans import plan_for_tier
 from billing.stripe.client import BillingNotConfigured, PaymentUnavailable, stripe_calls
 from files.models import BlobDeletion
+from files.models.keys import FILES
 from files.storage import blobs
 from gemchat.monitoring import health
 from gemchat.monitoring.clock import clock_skew
@@ -164,7 +165,7 @@ def stripe_answers() -> str:
 def storage_answers() -> str:
     """Ask the storage of files, and find deletions that are late."""
     try:
-        blobs.folders()
+        blobs.folders(FILES)
     except blobs.StorageUnavailable as error:
         raise CheckFailed(
             f"It does not answer; see FILES_STORAGE_URL or FILES_ROOT: {error.__cause__}"
@@ -174,7 +175,9 @@ def storage_answers() -> str:
     except Error as error:
         raise CheckFailed("Unknown, since the database does not answer.") from error
     if overdue:
-        raise CheckFailed(f"Files not deleted within an hour: {overdue}. See the worker's log.")
+        raise CheckFailed(
+            f"Files and exports not deleted within an hour: {overdue}. See the worker's log."
+        )
     return "It answers, and deletions are done."
 
 

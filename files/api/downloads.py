@@ -31,7 +31,7 @@ ANY = ("*/*", "image/*", "audio/*", "text/*", "application/*")
 
 
 class BlobGone(Exception):
-    """The file was deleted during the download; the connection ends in mid-file."""
+    """The bytes were deleted during the download; the connection ends in mid-file."""
 
 
 class RangeNotSatisfiable(DomainError):
@@ -81,7 +81,7 @@ async def download(
     request: HttpRequest, file: File, session: Session | None, *, is_thumbnail: bool
 ) -> HttpResponseBase:
     """Redirect to the bucket, or send the bytes. Raises TooManyLiveReads, TooManyClients."""
-    key = blobs.key_of(file.pk, is_thumbnail=is_thumbnail)
+    key = blobs.thumbnail_key(file.key) if is_thumbnail else file.key
     media_type = "image/webp" if is_thumbnail else file.media_type
     content_type = f"{media_type}; charset=utf-8" if media_type == "text/plain" else media_type
     # Only a picture of this program's own encoding is displayed as a page.
@@ -91,7 +91,7 @@ async def download(
     if address is not None:
         return safe(HttpResponseRedirect(address))
     try:
-        size = await on_storage(size_of, file, is_thumbnail)
+        size = await on_storage(blobs.size, key)
     except blobs.BlobMissing as error:
         raise File.DoesNotExist from error
     first, last = requested_range(request, size)
@@ -99,9 +99,7 @@ async def download(
     if session is None:
         reads.open_without_session(file.user_id)
     read = reads.open(session) if session else None
-    response = StreamingHttpResponse(
-        pieces(file, is_thumbnail, first, last, read), content_type=content_type
-    )
+    response = StreamingHttpResponse(pieces(key, first, last, read), content_type=content_type)
     if (first, last) != (0, size - 1):
         response.status_code = 206
         response["Content-Range"] = f"bytes {first}-{last}/{size}"
@@ -146,29 +144,24 @@ def requested_range(request: HttpRequest, size: int) -> tuple[int, int]:
     return first, last
 
 
-def size_of(file: File, is_thumbnail: bool) -> int:
-    with blobs.opened(file.pk, is_thumbnail=is_thumbnail) as stored:
-        return stored.seek(0, 2)
-
-
 async def pieces(
-    file: File, is_thumbnail: bool, first: int, last: int, read: LiveRead | None
+    key: str, first: int, last: int, read: LiveRead | None = None
 ) -> AsyncGenerator[bytes]:
-    """Yield the bytes of a range. Raises BlobGone and SessionEnded."""
+    """Yield the bytes of a range of a blob in a folder. Raises BlobGone and SessionEnded."""
     while first <= last:
         if read and read.has_ended:
             raise SessionEnded
         size = min(PIECE_BYTES, last - first + 1)
-        piece = await on_storage(read_piece, file, is_thumbnail, first, size)
+        piece = await on_storage(read_piece, key, first, size)
         if not piece:
             raise BlobGone
         yield piece
         first += len(piece)
 
 
-def read_piece(file: File, is_thumbnail: bool, position: int, size: int) -> bytes:
+def read_piece(key: str, position: int, size: int) -> bytes:
     try:
-        with blobs.opened(file.pk, is_thumbnail=is_thumbnail) as stored:
+        with blobs.opened(key) as stored:
             stored.seek(position)
             return stored.read(size)
     except blobs.BlobMissing as error:

@@ -30,6 +30,7 @@ from files.api.names import name_of_header
 from files.examination.types import FileType, TextTooLong, UnknownType, detect_type
 from files.models import BlobDeletion, File
 from files.models.files import UNUSED_LIFETIME, lease_end
+from files.models.keys import key_of
 from files.statements import reserve_space
 from files.storage import blobs
 from gemchat.api.async_views import RequestBody, in_thread
@@ -236,7 +237,7 @@ async def receive(upload: Upload, body: RequestBody) -> tuple[File, bool]:
             user_id = upload.user.pk
             same = await in_thread(find_same_bytes, user_id, received.sha256)
             if same is None:
-                await on_storage(blobs.save, upload.file_id, received.file)
+                await on_storage(blobs.save, key_of(upload.file_id), received.file)
             return await in_thread(finish, upload, received, same)
 
 
@@ -305,7 +306,7 @@ def finish(upload: Upload, received: Received, same: File | None) -> tuple[File,
         if file is not None:
             return file, True
         # Another upload of the same bytes was faster, or the row is gone with its user.
-        BlobDeletion.objects.enqueue(file_id=upload.file_id)
+        BlobDeletion.objects.enqueue(key=key_of(upload.file_id))
         same = find_same_bytes(upload.user.pk, received.sha256)
     drop(upload.file_id)
     if same is None:

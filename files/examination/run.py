@@ -7,13 +7,10 @@ attempts the file is refused: no file kills workers for ever.
 import logging
 import shutil
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from functools import partial
 from typing import IO
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from billing.plans import plan_for_user
@@ -25,7 +22,7 @@ from files.models.files import MOST_ATTEMPTS
 from files.statements import Examined, finish
 from files.storage import blobs
 from gemchat.serving.permits import NoPermit, Permits
-from gemchat.stores.errors import DATABASE_ERRORS
+from gemchat.stores.leases import renewed_lease
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +53,16 @@ def examine(file: File) -> bool:
         logger.error("File %s is refused: no examination came to an end", file.pk)
         file.refuse(File.Refusal.FILE_UNREADABLE)
         return True
+    renew = partial(
+        File.objects.renew_lease,
+        file_id=file.pk,
+        status=File.Status.RECEIVED,
+        attempt=file.attempt,
+    )
     try:
         folder = blobs.make_temporary_folder()
         with (
-            renewed_lease(file),
+            renewed_lease(renew, every_seconds=settings.FILE_LEASE_SECONDS / 3),
             tempfile.TemporaryFile(dir=folder) as received,
             tempfile.TemporaryFile(dir=folder) as content,
             tempfile.TemporaryFile(dir=folder) as thumbnail,
@@ -80,7 +83,7 @@ def examine(file: File) -> bool:
 def copy_received(file: File, received: IO[bytes]) -> None:
     """Copy the bytes from the storage. Raises Unfit, StorageUnavailable."""
     try:
-        with blobs.opened(file.pk) as stored:
+        with blobs.opened(file.key) as stored:
             shutil.copyfileobj(stored, received)
     except blobs.BlobMissing as error:
         raise Unfit(File.Refusal.FILE_UNREADABLE) from error
@@ -98,9 +101,9 @@ def inspect(file: File, received: IO[bytes], content: IO[bytes], thumbnail: IO[b
 def store(file: File, found: Findings, content: IO[bytes], thumbnail: IO[bytes]) -> None:
     """Store the examined bytes, then make the file ready. Raises Unfit, StorageUnavailable."""
     size = content.seek(0, 2)
-    blobs.save(file.pk, content)
+    blobs.save(file.key, content)
     if file.kind == File.Kind.IMAGE:
-        blobs.save(file.pk, thumbnail, is_thumbnail=True)
+        blobs.save(blobs.thumbnail_key(file.key), thumbnail)
     examined = Examined(size=size, **vars(found))
     limit = plan_for_user(file.user).storage_bytes
     if finish(file=file, found=examined, limit=limit, now=timezone.now()):
@@ -108,30 +111,6 @@ def store(file: File, found: Findings, content: IO[bytes], thumbnail: IO[bytes])
     current = File.objects.filter(pk=file.pk).first()
     if current is None or current.status in (File.Status.DELETED, File.Status.REFUSED):
         # The bytes were written after the deletion of the file.
-        BlobDeletion.objects.enqueue(file_id=file.pk)
+        BlobDeletion.objects.enqueue(key=file.key)
     else:
         file.refuse(File.Refusal.STORAGE_FULL)
-
-
-@contextmanager
-def renewed_lease(file: File) -> Iterator[None]:
-    """Renew the lease of an attempt within the block, in a thread."""
-    has_ended = threading.Event()
-
-    def renew() -> None:
-        try:
-            while not has_ended.wait(settings.FILE_LEASE_SECONDS / 3):
-                with suppress(*DATABASE_ERRORS):
-                    File.objects.renew_lease(
-                        file_id=file.pk, status=File.Status.RECEIVED, attempt=file.attempt
-                    )
-        finally:
-            connection.close()
-
-    renewal = threading.Thread(target=renew, name="file-lease", daemon=True)
-    renewal.start()
-    try:
-        yield
-    finally:
-        has_ended.set()
-        renewal.join()

@@ -7,10 +7,16 @@ from django.db import migrations, models
 
 # A file disappears in many ways, some of them in raw SQL; the trigger sees each.
 TRIGGER = """
+CREATE FUNCTION files_delete_blob(folder text, blob_id uuid) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO files_blobdeletion (key, created_at, due_at, tries)
+    VALUES (
+        folder || '/' || right(blob_id::text, 2) || '/' || blob_id,
+        statement_timestamp(), statement_timestamp(), 0
+    )
+$$;
 CREATE FUNCTION files_queue_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO files_blobdeletion (file_id, created_at, due_at, tries)
-    VALUES (OLD.id, statement_timestamp(), statement_timestamp(), 0);
+    PERFORM files_delete_blob('files', OLD.id);
     RETURN NULL;
 END $$;
 CREATE TRIGGER files_deleted AFTER DELETE ON files_file FOR EACH ROW
@@ -24,6 +30,7 @@ REMOVE_TRIGGER = """
 DROP TRIGGER files_ended ON files_file;
 DROP TRIGGER files_deleted ON files_file;
 DROP FUNCTION files_queue_deletion();
+DROP FUNCTION files_delete_blob(text, uuid);
 """
 # For the triggers of tables that use files: a file whose use goes is due for the sweep.
 RELEASE = """
@@ -52,7 +59,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("file_id", models.UUIDField()),
+                ("key", models.CharField(max_length=64)),
                 ("created_at", models.DateTimeField()),
                 ("due_at", models.DateTimeField()),
                 ("tries", models.PositiveIntegerField(default=0)),

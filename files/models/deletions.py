@@ -1,9 +1,8 @@
 """Bytes to delete from the storage.
 
-A trigger on files_file adds a row for each ended file.
+Triggers on the tables that name bytes add a row for each ended file and export.
 """
 
-import uuid
 from datetime import datetime, timedelta
 
 from django.db import models, transaction
@@ -27,18 +26,18 @@ class BlobDeletionQuerySet(models.QuerySet["BlobDeletion"]):
             rows.update(due_at=now + CLAIM, tries=F("tries") + 1)
         return claimed
 
-    def enqueue(self, *, file_id: uuid.UUID) -> None:
+    def enqueue(self, *, key: str) -> None:
         """Delete bytes that a process wrote after the end of their row."""
         now = timezone.now()
-        self.create(file_id=file_id, created_at=now, due_at=now)
+        self.create(key=key, created_at=now, due_at=now)
 
     def overdue(self, *, now: datetime) -> "BlobDeletionQuerySet":
         return self.filter(created_at__lt=now - OVERDUE)
 
 
 class BlobDeletion(models.Model):
-    # The row of the file is gone, or is going.
-    file_id = models.UUIDField()
+    # The row that named the bytes is gone, or is going.
+    key = models.CharField(max_length=64)
     created_at = models.DateTimeField()
     due_at = models.DateTimeField()
     tries = models.PositiveIntegerField(default=0)
@@ -54,7 +53,7 @@ class BlobDeletion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"deletion of {self.file_id}"
+        return f"deletion of {self.key}"
 
     def put_off(self) -> None:
         """Try again after a backoff."""

@@ -15,6 +15,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from files.models.keys import key_of
+
 MOST_ATTEMPTS = 3
 # A file that no message takes is erased after this time.
 UNUSED_LIFETIME = timedelta(hours=24)
@@ -243,6 +245,11 @@ class File(models.Model):
 
     def __str__(self) -> str:
         return f"file {self.id}"
+
+    @property
+    def key(self) -> str:
+        """Return the key of the bytes in the storage."""
+        return key_of(self.pk)
 
     @property
     def is_examined(self) -> bool:

@@ -1,4 +1,4 @@
-"""The bytes of files in the storage, by the id of the file.
+"""Bytes in the storage, by key: files of users, and exports of accounts.
 
 Every failure of the storage is StorageUnavailable, whichever storage it is.
 """
@@ -16,9 +16,6 @@ from django.core.files.storage import storages
 
 from gemchat.api.errors import DEPENDENCY_RETRY_SECONDS, DomainError
 
-FOLDER = "files"
-THUMBNAIL = ".thumbnail"
-
 
 class StorageUnavailable(DomainError):
     code = "storage_unavailable"
@@ -33,13 +30,8 @@ class BlobMissing(Exception):
     """The storage has no such bytes."""
 
 
-def key_of(file_id: uuid.UUID, *, is_thumbnail: bool = False) -> str:
-    """Return the key of a file, never a name.
-
-    Ids begin with their time, so the last digits spread the files over 256 folders.
-    """
-    key = f"{FOLDER}/{str(file_id)[-2:]}/{file_id}"
-    return f"{key}{THUMBNAIL}" if is_thumbnail else key
+def thumbnail_key(key: str) -> str:
+    return f"{key}.thumbnail"
 
 
 def storage() -> Any:
@@ -57,65 +49,78 @@ def failures_as_unavailable() -> Iterator[None]:
         raise StorageUnavailable from error
 
 
-def save(file_id: uuid.UUID, file: IO[Any], *, is_thumbnail: bool = False) -> None:
+def save(key: str, file: IO[Any]) -> None:
     """Store bytes from a file, in place of earlier bytes. Raises StorageUnavailable."""
     file.seek(0)
-    with failures_as_unavailable():
-        storage().save(key_of(file_id, is_thumbnail=is_thumbnail), File(file))
+    try:
+        with failures_as_unavailable():
+            storage().save(key, File(file))
+    except BlobMissing as error:
+        # A deletion of the key took the unfinished bytes away.
+        raise StorageUnavailable from error
 
 
 @contextmanager
-def opened(file_id: uuid.UUID, *, is_thumbnail: bool = False) -> Iterator[IO[Any]]:
+def opened(key: str) -> Iterator[IO[Any]]:
     """Open bytes for reading. Raises BlobMissing, StorageUnavailable."""
     with failures_as_unavailable():
-        file = storage().open_blob(key_of(file_id, is_thumbnail=is_thumbnail))
+        file = storage().open_blob(key)
     with file:
         yield file
 
 
-def delete(file_id: uuid.UUID) -> None:
+def delete(key: str) -> None:
     """Delete the bytes and the thumbnail, if there are any. Raises StorageUnavailable."""
     with failures_as_unavailable():
-        for is_thumbnail in (False, True):
-            storage().delete(key_of(file_id, is_thumbnail=is_thumbnail))
+        for name in (key, thumbnail_key(key)):
+            storage().delete(name)
 
 
-def exists(file_id: uuid.UUID) -> bool:
-    """Check for the bytes. Raises StorageUnavailable."""
+def size(key: str) -> int:
+    """Return the count of bytes. Raises BlobMissing, StorageUnavailable."""
     with failures_as_unavailable():
-        return bool(storage().exists(key_of(file_id)))
+        return int(storage().size(key))
+
+
+def exists(key: str) -> bool:
+    """Check for the bytes. Raises StorageUnavailable."""
+    try:
+        size(key)
+    except BlobMissing:
+        return False
+    return True
 
 
 def make_temporary_folder() -> str:
-    """Return the folder of unfinished uploads; its files have no names."""
+    """Return the folder of unfinished uploads and exports; its files have no names."""
     os.makedirs(settings.FILES_TEMP_DIR, mode=0o700, exist_ok=True)
     return str(settings.FILES_TEMP_DIR)
 
 
-def folders() -> list[str]:
-    """List the folders with blobs. Raises StorageUnavailable."""
+def folders(root: str) -> list[str]:
+    """List the folders with blobs below a folder. Raises StorageUnavailable."""
     with failures_as_unavailable():
         try:
-            return list(storage().listdir(FOLDER)[0])
+            return [f"{root}/{name}" for name in storage().listdir(root)[0]]
         except FileNotFoundError:
-            # No file has been stored yet.
+            # Nothing has been stored yet.
             return []
 
 
-def file_ids_in(folder: str) -> set[uuid.UUID]:
-    """List the files with blobs in a folder. Raises StorageUnavailable."""
+def ids_in(folder: str) -> set[uuid.UUID]:
+    """List the ids of blobs in a folder, unfinished blobs too. Raises StorageUnavailable."""
     with failures_as_unavailable():
-        names = storage().listdir(f"{FOLDER}/{folder}")[1]
+        names = storage().listdir(folder)[1]
     found = set()
     for name in names:
-        # A name that is no id is of an unfinished write.
+        # After the id comes the suffix of a thumbnail or of an unfinished write.
         with suppress(ValueError):
-            found.add(uuid.UUID(name.removesuffix(THUMBNAIL)))
+            found.add(uuid.UUID(name.partition(".")[0]))
     return found
 
 
-def written_at(file_id: uuid.UUID) -> datetime:
+def written_at(key: str) -> datetime:
     """Return the time of the last write. Raises BlobMissing, StorageUnavailable."""
     with failures_as_unavailable():
-        modified: datetime = storage().get_modified_time(key_of(file_id))
+        modified: datetime = storage().get_modified_time(key)
     return modified

@@ -1,6 +1,8 @@
 """The storage of files on the local disk; web and worker share the folder."""
 
 import os
+from contextlib import suppress
+from glob import escape, glob
 from typing import IO, Any, ClassVar
 
 from django.core.files.base import File
@@ -15,7 +17,7 @@ class FolderStorage(FileSystemStorage):
     def _save(self, name: str, content: File) -> str:
         path = self.path(name)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        # One file has one writer at a time, and a second writer writes the same bytes.
+        # A key has one writer at a time, and a second writer writes the same bytes.
         unfinished = f"{path}.{os.getpid()}.unfinished"
         try:
             with open(unfinished, "wb") as file:
@@ -30,6 +32,13 @@ class FolderStorage(FileSystemStorage):
                 os.unlink(unfinished)
             raise
         return name
+
+    def delete(self, name: str) -> None:
+        """Delete a blob, with the unfinished blobs of dead writers."""
+        for unfinished in glob(f"{escape(self.path(name))}.*.unfinished"):
+            with suppress(FileNotFoundError):
+                os.unlink(unfinished)
+        super().delete(name)
 
     def address(self, name: str, **headers: str) -> str | None:
         """Return None: web sends the bytes itself."""

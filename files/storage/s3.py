@@ -1,6 +1,9 @@
 """The storage of files in a bucket of S3, or of a similar server."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import IO, Any, ClassVar
 
 from boto3.exceptions import Boto3Error
@@ -17,6 +20,16 @@ ADDRESS_SECONDS = 60
 SPOOLED_BYTES = 1024 * 1024
 # One PUT for each blob: no part of a blob is ever in the bucket, and memory stays flat.
 WHOLE = TransferConfig(multipart_threshold=5 * 1024**3, use_threads=False)
+
+
+@contextmanager
+def absence_as_not_found(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            raise FileNotFoundError(name) from error
+        raise
 
 
 class BucketStorage(S3Storage):
@@ -59,11 +72,16 @@ class BucketStorage(S3Storage):
         folder = make_temporary_folder()
         file = tempfile.SpooledTemporaryFile(SPOOLED_BYTES, dir=folder)  # noqa: SIM115
         try:
-            self.bucket.Object(name).download_fileobj(file, Config=WHOLE)
-        except ClientError as error:
+            with absence_as_not_found(name):
+                self.bucket.Object(name).download_fileobj(file, Config=WHOLE)
+        except BaseException:
             file.close()
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                raise FileNotFoundError(name) from error
             raise
         file.seek(0)
         return file
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Raises FileNotFoundError."""
+        with absence_as_not_found(name):
+            modified: datetime = super().get_modified_time(name)
+        return modified

@@ -1,24 +1,23 @@
 """Files in a bucket of a real S3 server, with redirects for downloads."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from django.utils import timezone
 
 from accounts.models import User
 from files import deletions
 from files.models import BlobDeletion, File
+from files.models.keys import FILES
 from files.personal_data import export_blobs
 from files.storage import blobs
 from messaging.conversation import actions
 from messaging.models import GeminiModel
 from tests.support.fakes.gemini import FakeGemini
 from tests.support.files import corpus
-from tests.support.files.bucket import Bucket, running_bucket
+from tests.support.files.bucket import Bucket, get
 from tests.support.files.gemini_files import inline_in, uris_in
 from tests.support.files.uploads import HELLO, examined, post, uploaded
 from tests.support.marks import transactional
@@ -27,26 +26,7 @@ from tests.support.messaging.rooms import make_room
 from tests.support.messaging.worker import run
 from tests.support.plugins.files import stored_names, use_storage
 
-pytestmark = transactional
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    with running_bucket(tmp_path_factory.mktemp("bucket")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def files_in_bucket(bucket: Bucket, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in bucket.environment.items():
-        monkeypatch.setenv(name, value)
-    use_storage(settings, bucket.url)
-
-
-def get(url: str, **headers: str) -> requests.Response:
-    session = requests.Session()
-    session.trust_env = False
-    return session.get(url, headers=headers, timeout=20)
+pytestmark = [transactional, pytest.mark.usefixtures("files_in_bucket")]
 
 
 def test_picture_goes_through_the_bucket(alice: User, bucket: Bucket) -> None:
@@ -71,7 +51,7 @@ def test_large_file_is_read_by_a_process_that_received_none(
     file = uploaded(alice, b"ID3\x03" + b"a" * 1_500_000, name="song.mp3")
     settings.FILES_TEMP_DIR = str(tmp_path / "missing")
 
-    with blobs.opened(file.pk) as stored:
+    with blobs.opened(file.key) as stored:
         assert len(stored.read()) == file.size
 
 
@@ -105,15 +85,27 @@ def test_bytes_without_a_row_leave_the_bucket(
     File.objects.filter(pk=lost.pk).delete()
     BlobDeletion.objects.all().delete()
 
-    young = deletions.delete_orphans()
+    young = deletions.delete_orphans(FILES, File.objects.all(), "pk")
     monkeypatch.setattr(deletions, "LEAST_ORPHAN_AGE", timedelta(seconds=-5))
-    old = deletions.delete_orphans()
+    old = deletions.delete_orphans(FILES, File.objects.all(), "pk")
     deletions.delete_due()
 
     assert young == 0
     assert old >= 1
     assert str(lost.pk) not in stored_names(bucket.folder)
     assert str(file.pk) in stored_names(bucket.folder)
+
+
+def test_thumbnail_without_its_picture_leaves_the_bucket(alice: User, bucket: Bucket) -> None:
+    lost = examined(alice, corpus.photo(), name="photo.jpg")
+    blobs.storage().delete(lost.key)
+    File.objects.filter(pk=lost.pk).delete()
+    BlobDeletion.objects.all().delete()
+
+    deletions.delete_orphans(FILES, File.objects.all(), "pk")
+    deletions.delete_due()
+
+    assert f"{lost.pk}.thumbnail" not in stored_names(bucket.folder)
 
 
 def test_export_reads_the_bucket(alice: User) -> None:
@@ -133,7 +125,7 @@ def test_bucket_down_answers_503_and_a_deletion_waits(alice: User, settings: Any
     status, _, body = post(alice, b"another")
     File.objects.filter(pk=file.pk).mark_deleted()
     deletions.delete_due()
-    waiting = BlobDeletion.objects.get(file_id=file.pk)
+    waiting = BlobDeletion.objects.get(key=file.key)
 
     assert (status, body["code"]) == (503, "storage_unavailable")
     assert File.objects.filter(user=alice).count() == 1
@@ -143,12 +135,12 @@ def test_bucket_down_answers_503_and_a_deletion_waits(alice: User, settings: Any
 
 def test_missing_bytes_are_missing(alice: User) -> None:
     file = examined(alice)
-    blobs.delete(file.pk)
+    blobs.delete(file.key)
 
-    with pytest.raises(blobs.BlobMissing), blobs.opened(file.pk):
+    with pytest.raises(blobs.BlobMissing), blobs.opened(file.key):
         pass
 
-    assert not blobs.exists(file.pk)
+    assert not blobs.exists(file.key)
 
 
 def test_files_in_a_bucket_reach_gemini(carol: User, gemini: FakeGemini, settings: Any) -> None:

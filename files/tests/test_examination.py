@@ -29,7 +29,7 @@ SCRIPT = b"<script>alert(1)</script>"
 
 
 def stored_bytes(file: File, *, is_thumbnail: bool = False) -> bytes:
-    with blobs.opened(file.pk, is_thumbnail=is_thumbnail) as stored:
+    with blobs.opened(blobs.thumbnail_key(file.key) if is_thumbnail else file.key) as stored:
         return stored.read()
 
 
@@ -270,9 +270,7 @@ def test_storage_down_gives_the_attempt_back(alice: User, settings: Any, tmp_pat
     "content",
     [
         b"a" * 400_000,
-        corpus.encoded(
-            Image.frombytes("RGB", (300, 300), os.urandom(270_000)), "WEBP", quality=10
-        ),
+        corpus.encoded(Image.frombytes("RGB", (300, 300), os.urandom(270_000)), "WEBP", quality=10),
     ],
     ids=["before the process", "in the process"],
 )

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -21,19 +20,17 @@ from files import deletions
 from files.models import BlobDeletion, File
 from files.models.files import UNUSED_LIFETIME
 from files.personal_data import export_blobs, export_sections
-from files.storage import blobs
 from files.tasks import sweep_files, sweep_uploads
 from messaging.conversation import actions
 from messaging.personal_data import temporary_files
 from privacy.erasure import erase_user
-from privacy.models import ExportPart
 from privacy.retention import purge_expired
 from tests.support.files import corpus
 from tests.support.files.uploads import HELLO, examined, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
 from tests.support.plugins.files import stored_names
-from tests.support.privacy.exports import make
+from tests.support.privacy.exports import make, stored_zip
 
 pytestmark = transactional
 
@@ -47,9 +44,7 @@ def test_export_has_the_rows_and_the_bytes(alice: User, bob: User) -> None:
     file = examined(alice, name="../notes.txt")
     examined(bob, b"of another person")
 
-    export = make(alice)
-    parts = ExportPart.objects.filter(export=export).order_by("number")
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(bytes(part.content) for part in parts)))
+    archive = zipfile.ZipFile(io.BytesIO(stored_zip(make(alice))))
     [row] = json.loads(archive.read("files.json"))
     entry = archive.getinfo(f"files/{file.pk}/notes.txt")
 
@@ -100,7 +95,7 @@ def test_file_in_no_message_is_erased_after_a_day(alice: User, sweep: Callable[[
     sweep()
 
     assert list(File.objects.values_list("pk", flat=True)) == [new.pk]
-    assert BlobDeletion.objects.get().file_id == old.pk
+    assert BlobDeletion.objects.get().key == old.key
 
 
 def test_upload_of_a_dead_process_is_swept(alice: User) -> None:
@@ -111,37 +106,12 @@ def test_upload_of_a_dead_process_is_swept(alice: User) -> None:
     sweep_uploads()
 
     assert list(File.objects.values_list("pk", flat=True)) == [live.pk]
-    assert BlobDeletion.objects.get().file_id == dead.pk
-
-
-@pytest.mark.parametrize("is_dry", [True, False])
-def test_files_check_finds_missing_bytes(alice: User, is_dry: bool) -> None:
-    lost, there = examined(alice), examined(alice, b"there")
-    blobs.delete(lost.pk)
-    out = io.StringIO()
-
-    call_command("files_check", "--json", "--dry-run" if is_dry else "--yes", stdout=out)
-    lost.refresh_from_db()
-    there.refresh_from_db()
-
-    assert json.loads(out.getvalue()) == {"missing": [str(lost.pk)]}
-    assert (lost.status, there.status) == ("ready" if is_dry else "deleted", "ready")
-
-
-def test_files_check_changes_nothing_without_a_confirmation(alice: User) -> None:
-    lost = examined(alice)
-    blobs.delete(lost.pk)
-
-    with pytest.raises(CommandError, match="Sets 1 files to deleted. Add --yes"):
-        call_command("files_check")
-
-    lost.refresh_from_db()
-    assert lost.status == "ready"
+    assert BlobDeletion.objects.get().key == dead.key
 
 
 def test_doctor_finds_a_late_deletion(alice: User) -> None:
     assert "answers" in storage_answers()
-    BlobDeletion.objects.enqueue(file_id=examined(alice).pk)
+    BlobDeletion.objects.enqueue(key=examined(alice).key)
     BlobDeletion.objects.update(created_at=timezone.now() - timedelta(minutes=61))
 
     with pytest.raises(CheckFailed, match="hour: 1"):

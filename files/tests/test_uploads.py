@@ -70,7 +70,7 @@ def test_large_form_is_received_whole(alice: User) -> None:
 
 
 def uploaded_bytes(file_id: str) -> bytes:
-    with blobs.opened(File.objects.get(pk=file_id).pk) as stored:
+    with blobs.opened(File.objects.get(pk=file_id).key) as stored:
         return stored.read()
 
 

@@ -42,7 +42,7 @@ def _copy(file: File, upload: GeminiUpload, cancelled: Cancellation) -> str:
     connection.close()
     uri = ""
     try:
-        with blobs.opened(file.pk) as stored:
+        with blobs.opened(file.key) as stored:
             uri = uploads.upload(
                 stored, name=upload.name, media_type=file.media_type, cancelled=cancelled
             )

@@ -111,7 +111,7 @@ def _lost_part(file: File) -> Part:
 def _read(file: File) -> bytes | None:
     """Return the bytes of a file; None for bytes that the storage has lost."""
     try:
-        with blobs.opened(file.pk) as stored:
+        with blobs.opened(file.key) as stored:
             content: bytes = stored.read()
     except blobs.BlobMissing:
         return None

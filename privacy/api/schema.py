@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.api.live_reads import LIVE_PROBLEMS
 from accounts.auth.sessions import RecentSignInRequired
+from files.storage.blobs import StorageUnavailable
 from gemchat.api.openapi import call, describe, query
 from privacy.api.views import ExportViewSet, LinkInvalid
 from privacy.models import DataExport
@@ -54,9 +55,13 @@ EXTRA_OPERATIONS = {
         "downloadExport",
         "The file of an export, by its `download_url`",
         parameters=[query("token", {"type": "string"}, "From `download_url`.")],
-        answers={(200, "application/zip"): ({"type": "string", "format": "binary"}, "PK…")},
+        description="From a bucket the answer is a redirect to an address for a minute.",
+        answers={
+            (200, "application/zip"): ({"type": "string", "format": "binary"}, "PK…"),
+            302: None,
+        },
         headers=["Content-Disposition"],
-        problems=[LinkInvalid, *LIVE_PROBLEMS],
+        problems=[LinkInvalid, "not_found", StorageUnavailable, *LIVE_PROBLEMS],
         is_public=True,
     ),
 }

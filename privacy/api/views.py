@@ -1,11 +1,9 @@
 """Views of the export of a user's data."""
 
-import uuid
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.core import signing
-from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from rest_framework.decorators import action
@@ -13,29 +11,28 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from accounts.api.authentication import AuthenticatedRequest
-from accounts.api.live_reads import LiveRead, SessionEnded
+from accounts.api.live_reads import live_reads_of
 from accounts.auth.sessions import require_recent_sign_in
 from accounts.models import AuditEvent, Session
+from files.api.downloads import address_of, pieces, safe
+from files.api.uploads import on_storage
+from files.storage import blobs
 from gemchat.api.async_views import async_view, in_thread
 from gemchat.api.client_address import Client, client_from_request
 from gemchat.api.errors import DomainError
 from gemchat.celery import enqueue
-from messaging.streaming.hub import get_hub
-from privacy.models import DataExport, ExportPart, PrivacyAction
+from privacy.models import DataExport, PrivacyAction
 
 LINK_SALT = "account-export"
 # Long enough for a click, too short for a use by a reader of a log.
 LINK_SECONDS = 300
+ZIP = "application/zip"
 
 
 class LinkInvalid(DomainError):
     code = "link_invalid"
     message = "This link has expired. GET /user/me/export gives a new one."
     status = 403
-
-
-class PartMissing(Exception):
-    """The export expired during a download; the connection ends before the end of the file."""
 
 
 class ExportViewSet(ViewSet):
@@ -75,27 +72,37 @@ def describe_export(export: DataExport, request: AuthenticatedRequest) -> dict[s
     return answer
 
 
-@async_view("application/zip")
+@async_view(ZIP)
 async def download(request: HttpRequest) -> HttpResponseBase:
-    """Stream the file of an export by a link, valid for a few minutes.
+    """Send the ZIP of an export by a link, valid for a few minutes.
 
     A browser sends no bearer token for a link, so the link itself is the permission. The link ends
-    with the session of the request. A part is read after the client has read the part before, so a
-    slow client holds neither the file in memory nor a thread.
+    with the session of the request. A bucket sends the ZIP itself. From a folder a piece is read
+    after the client has read the piece before, so a slow client holds neither the ZIP in memory
+    nor a thread.
     """
-    token = request.GET.get("token", "")
-    session, export = await in_thread(find_linked_export, token, client_from_request(request))
-    read = get_hub(request).reads.open(session)
-    response = StreamingHttpResponse(stream_parts(export, read), content_type="application/zip")
-    made_on = f"{export.requested_at:%Y-%m-%d}"
-    response["Content-Disposition"] = f'attachment; filename="gemchatroom-{made_on}.zip"'
+    session, export = await in_thread(find_linked_export, request.GET.get("token", ""))
+    try:
+        await on_storage(blobs.size, export.key)
+    except blobs.BlobMissing as error:
+        raise DataExport.DoesNotExist from error
+    disposition = f'attachment; filename="gemchatroom-{export.requested_at:%Y-%m-%d}.zip"'
+    address = await on_storage(address_of, export.key, ZIP, disposition)
+    if address is not None:
+        await in_thread(record_download, export, client_from_request(request))
+        return safe(HttpResponseRedirect(address))
+    read = live_reads_of(request).open(session)
+    await in_thread(record_download, export, client_from_request(request))
+    response = StreamingHttpResponse(
+        pieces(export.key, 0, (export.size or 0) - 1, read), content_type=ZIP
+    )
+    response["Content-Disposition"] = disposition
     response["Content-Length"] = str(export.size)
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    return safe(response)
 
 
-def find_linked_export(token: str, client: Client) -> tuple[Session, DataExport]:
-    """Find the session of a link, and the export. Record the download.
+def find_linked_export(token: str) -> tuple[Session, DataExport]:
+    """Find the session of a link, and the export.
 
     Raises LinkInvalid for a forged or expired token, or after the session's end.
     """
@@ -107,29 +114,13 @@ def find_linked_export(token: str, client: Client) -> tuple[Session, DataExport]
     export = DataExport.objects.filter(pk=export_id, status=DataExport.Status.READY).first()
     if session is None or export is None or export.has_expired:
         raise LinkInvalid
+    return session, export
+
+
+def record_download(export: DataExport, client: Client) -> None:
     AuditEvent.objects.record(
         PrivacyAction.EXPORT_DOWNLOADED,
         user_id=export.user_id,
         target=str(export.pk),
         client=client,
     )
-    return session, export
-
-
-async def stream_parts(export: DataExport, read: LiveRead) -> AsyncGenerator[bytes]:
-    """Raises SessionEnded."""
-    sent = number = 0
-    while sent < (export.size or 0):
-        content = await in_thread(read_part, export.pk, number)
-        if read.has_ended:
-            raise SessionEnded
-        yield content
-        sent += len(content)
-        number += 1
-
-
-def read_part(export_id: uuid.UUID, number: int) -> bytes:
-    try:
-        return bytes(ExportPart.objects.get(export=export_id, number=number).content)
-    except ExportPart.DoesNotExist as error:
-        raise PartMissing from error

@@ -18,19 +18,20 @@ from accounts.models import AuditEvent, Session, User
 from accounts.models.audit import AccountAction
 from billing.entitlement import grant_pro
 from billing.models import Flag
+from files.api import downloads
+from files.storage import blobs
 from gemchat.stores.redis import client
 from messaging.conversation import actions
 from messaging.models import Message
-from privacy.api.views import PartMissing
 from privacy.export import all_sections, build_export
-from privacy.models import EXPORT_LIFETIME, RECENT, DataExport, ExportPart
+from privacy.models import EXPORT_LIFETIME, RECENT, DataExport
 from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.payments import pro
 from tests.support.plugins.cast import api_for
-from tests.support.privacy.exports import let_pass, make, stored, unzipped
+from tests.support.privacy.exports import let_pass, make, stored, stored_zip, unzipped
 from tests.support.privacy.traces import use
 from tests.support.waiting import in_background, wait_until_blocked
 
@@ -124,7 +125,6 @@ def test_asking_again_gives_the_export_that_was_made_lately(
 
     assert (again["status"], later["status"]) == ("ready", "queued")
     assert DataExport.objects.get().pk != first.pk
-    assert not ExportPart.objects.exists()
 
 
 @transactional
@@ -271,26 +271,26 @@ def test_link_is_good_for_a_live_session_and_a_few_minutes(
 
 
 @transactional
-def test_download_reads_a_piece_when_the_one_before_is_taken(
+def test_download_reads_a_piece_when_the_piece_before_is_taken(
     carol: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("privacy.export.PART_BYTES", 500)
+    monkeypatch.setattr(downloads, "PIECE_BYTES", 500)
     exchange(make_room(carol))
     export = make(carol)
-    first, *others = (bytes(part.content) for part in export.parts.order_by("number"))
+    whole = stored_zip(export)
     link = urlsplit(api_for(carol).get(URL).json()["download_url"])
     sent: list[bytes] = []
 
     async def send(message: dict[str, Any]) -> None:
         if body := message.get("body"):
             sent.append(body)
-            await asyncio.to_thread(lambda: export.parts.filter(number__gt=1).delete())
+            await asyncio.to_thread(blobs.delete, export.key)
 
-    with pytest.raises(PartMissing):
+    with pytest.raises(downloads.BlobGone):
         ask(f"{link.path}?{link.query}", send=send)
 
-    assert sent[0] == first
-    assert len(sent) <= 2 < len(others)
+    assert sent[0] == whole[:500]
+    assert len(sent) <= 2 < len(whole) / 500
 
 
 def test_command_writes_the_same_into_a_file(carol: User, tmp_path: Any) -> None:

@@ -1,12 +1,13 @@
-"""The task of an export: in pieces, in flat memory, in spite of crashes."""
+"""The task of an export: in flat memory, in spite of crashes."""
 
 import random
+import tempfile
 import tracemalloc
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -14,11 +15,11 @@ from accounts.auth.closing import close_account
 from accounts.models import Erasure, User
 from accounts.personal_data import ExportSection
 from messaging.models import Message
-from privacy import export
 from privacy.export import build_export, write_archive
-from privacy.models import MOST_ATTEMPTS, AttemptSuperseded, DataExport, ExportPart
+from privacy.models import MOST_ATTEMPTS, DataExport
+from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
-from tests.support.privacy.exports import let_pass, make, stored
+from tests.support.waiting import eventually, in_background, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/user/me/export"
@@ -55,23 +56,11 @@ def test_batches_of_any_size_have_every_row_once(batch: int, carol: User) -> Non
     assert "content" not in rows[0]
 
 
-@pytest.mark.parametrize("size", [50, 500, 100_000])
-def test_pieces_of_any_size_join_to_the_whole(
-    size: int, carol: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("privacy.export.PART_BYTES", size)
-
-    export = make(carol)
-
-    assert stored(export)["account"][0]["name"] == "Carol"
-    sizes = [len(part.content) for part in export.parts.order_by("number")]
-    assert set(sizes[:-1]) <= {size}
-    assert export.size == sum(sizes)
-
-
 def peak_of_export(user: User) -> int:
     tracemalloc.start()
-    write_archive(user, export.ExportPartWriter(DataExport.objects.get(user=user)))
+    with tempfile.TemporaryFile() as file:
+        write_archive(user, file)
+        assert file.tell() > 500_000
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak
@@ -80,8 +69,6 @@ def peak_of_export(user: User) -> int:
 def test_memory_does_not_grow_with_the_export(carol: User) -> None:
     chance = random.Random(3)
     room = make_room(carol)
-    export, _ = DataExport.objects.get_or_start(carol)
-    DataExport.objects.claim(export.pk)
 
     def add(count: int) -> None:
         # Random, so that it cannot be compressed away.
@@ -97,32 +84,14 @@ def test_memory_does_not_grow_with_the_export(carol: User) -> None:
             for _ in range(count)
         )
 
-    add(200)
+    add(400)
     peak_of_export(carol)
-    ExportPart.objects.all().delete()
     few = peak_of_export(carol)
-    ExportPart.objects.all().delete()
-    add(1_400)
+    add(2_800)
 
     many = peak_of_export(carol)
 
-    assert ExportPart.objects.count() > 10
     assert many < 1.3 * few
-
-
-def test_worker_that_was_given_up_writes_nothing_more(alice: User) -> None:
-    export, _ = DataExport.objects.get_or_start(alice)
-    slow = DataExport.objects.claim(export.pk)
-    let_pass(timedelta(seconds=61))
-    build_export(export_id=export.pk)
-    whole = stored(export)
-
-    for late in (lambda: slow.add_part(9, b"x"), lambda: slow.finish(size=1), slow.fail):
-        with pytest.raises(AttemptSuperseded), transaction.atomic():
-            late()
-
-    assert stored(export) == whole
-    assert DataExport.objects.get().status == "ready"
 
 
 def test_export_that_no_attempt_finishes_fails_for_its_user_to_see(
@@ -142,3 +111,23 @@ def test_claim_of_an_unknown_export_does_nothing(db: None) -> None:
 
     assert not DataExport.objects.exists()
     assert not Erasure.objects.exists()
+
+
+@transactional
+def test_slow_export_renews_its_lease(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("privacy.export.LEASE", timedelta(seconds=0.03))
+    export, _ = DataExport.objects.get_or_start(carol)
+
+    def lease_end() -> datetime | None:
+        return DataExport.objects.get().next_try_at
+
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE messaging_message IN ACCESS EXCLUSIVE MODE")
+        building = in_background(lambda: build_export(export_id=export.pk))
+        wait_until_blocked()
+        first = lease_end()
+        eventually(lambda: lease_end() > first)
+
+    building.result(30)
+    assert DataExport.objects.get().status == "ready"

@@ -200,7 +200,7 @@ def test_deleted_file_leaves_its_name_in_the_message(alice: User, alice_api: API
         "kind": "text",
         "status": "deleted",
     }
-    assert BlobDeletion.objects.get().file_id == file.pk
+    assert BlobDeletion.objects.get().key == file.key
 
 
 @pytest.mark.django_db
@@ -225,7 +225,7 @@ def test_files_end_with_their_last_message(alice: User, end: str) -> None:
     sweep_files()
 
     assert list(File.objects.values_list("pk", flat=True)) == [shared.pk]
-    assert BlobDeletion.objects.get().file_id == alone.pk
+    assert BlobDeletion.objects.get().key == alone.key
     assert File.objects.get().erase_at is None
 
 

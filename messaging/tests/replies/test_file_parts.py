@@ -49,7 +49,7 @@ def post(room: Chatroom, *files: File, prompt: str = "Read this.") -> Message:
 
 
 def read(file: File) -> bytes:
-    with blobs.opened(file.pk) as stored:
+    with blobs.opened(file.key) as stored:
         content: bytes = stored.read()
     return content
 
@@ -214,7 +214,7 @@ def test_storage_that_is_down_gives_the_message_back(
 def test_lost_bytes_leave_the_name(carol: User, gemini: FakeGemini) -> None:
     files = [examined(carol, corpus.photo(), name="photo.jpg"), large_pdf(carol)]
     for file in files:
-        blobs.delete(file.pk)
+        blobs.delete(file.key)
 
     reply = run(post(make_room(carol), *files))
 

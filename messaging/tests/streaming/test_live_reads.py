@@ -178,7 +178,7 @@ def test_download_is_cut_when_its_session_has_ended(kind: str, alice: User) -> N
         read = StreamHub().reads.open(session)
         downloads: dict[str, AsyncGenerator[bytes]] = {
             "room": export.send_parts(iter(["one", "two"]), read),
-            "account": views.stream_parts(made, read),
+            "account": views.stream_zip(made, read),
         }
         read.end()
         with pytest.raises(SessionEnded):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
 from tests.support.stack.processes import free_port
 from tests.support.waiting import eventually
 
@@ -58,3 +60,10 @@ def running_bucket(folder: Path) -> Iterator[Bucket]:
 def answers(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    """Ask the bucket, as a browser without a proxy does."""
+    session = requests.Session()
+    session.trust_env = False
+    return session.get(url, headers=headers, timeout=20)

@@ -18,7 +18,7 @@ from gemchat.stores.redis import broker, client
 
 KEPT_TABLES = {"auth_permission", "django_content_type", "django_migrations"}
 UNDELETABLE = '"accounts_auditevent"'
-# A trigger fills this table while the table of files is emptied.
+# Triggers fill this table while the tables of files and exports are emptied.
 LAST = '"files_blobdeletion"'
 # PostgreSQL truncates a table only together with those that refer to it.
 TRUNCATE = f'TRUNCATE {UNDELETABLE}, "accounts_auditaddress"'

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from accounts.models import User
+from files.storage import blobs
 from privacy.export import build_export
-from privacy.models import DataExport, ExportPart
+from privacy.models import DataExport
 
 
 def make(user: User) -> DataExport:
@@ -33,6 +34,10 @@ def unzipped(content: bytes) -> dict[str, Any]:
         return {name.removesuffix(".json"): json.loads(files.read(name)) for name in names}
 
 
+def stored_zip(export: DataExport) -> bytes:
+    with blobs.opened(export.key) as file:
+        return bytes(file.read())
+
+
 def stored(export: DataExport) -> dict[str, Any]:
-    parts = ExportPart.objects.filter(export=export).order_by("number")
-    return unzipped(b"".join(bytes(part.content) for part in parts))
+    return unzipped(stored_zip(export))

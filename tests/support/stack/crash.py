@@ -30,6 +30,9 @@ def kill_in(function: str, keyword: dict[str, uuid.UUID], point: str, *, calls: 
         "STRIPE_API_BASE": settings.STRIPE_API_BASE,
         "STRIPE_SECRET_KEY": settings.STRIPE_SECRET_KEY,
         "STRIPE_PRO_PRICE_ID": ",".join(settings.PLANS["pro"].stripe_price_ids),
+        "FILES_STORAGE_URL": settings.FILES_STORAGE_URL,
+        "FILES_ROOT": settings.STORAGES["files"]["OPTIONS"].get("location", ""),
+        "FILES_TEMP_DIR": settings.FILES_TEMP_DIR,
     }
     command = [sys.executable, "-m", __name__, function, f"{name}={value}", point, str(calls)]
     ended = subprocess.run(command, env=environment, timeout=60)

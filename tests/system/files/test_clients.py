@@ -43,7 +43,7 @@ def through_curl(api: str, token: str, path: Path, *body: str) -> bytes:
 
 
 def through_curl_raw(api: str, token: str, path: Path) -> bytes:
-    name = f"Content-Disposition: attachment; filename=\"{path.name}\""
+    name = f'Content-Disposition: attachment; filename="{path.name}"'
     return through_curl(api, token, path, "-H", name, "--data-binary", f"@{path}")
 
 

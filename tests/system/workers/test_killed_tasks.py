@@ -1,7 +1,9 @@
 """Tasks of privacy that are killed in the middle, and continue in another worker."""
 
-import random
+import os
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -10,17 +12,19 @@ from djstripe.models import Customer
 from accounts.auth.closing import close_account
 from accounts.models import Erasure, User
 from chatrooms.models import Chatroom
+from files import deletions
 from gemchat.stores.redis import client
 from messaging.models import Message
 from privacy.erasure import erase_user
 from privacy.export import build_export
-from privacy.models import DataExport, ExportPart
+from privacy.models import DataExport
 from privacy.tasks import sweep_accounts
 from tests.support.accounts.sign_in import NUMBER, api_with, sign_in
 from tests.support.fakes.stripe_api import FakeStripe
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
 from tests.support.payments import pro
+from tests.support.plugins.files import stored_names
 from tests.support.privacy.exports import let_pass, stored
 from tests.support.privacy.traces import keys_that_tell
 from tests.support.stack.crash import kill_in
@@ -67,28 +71,38 @@ def test_erasure_killed_at_any_step_continues_in_another_worker(
     assert not keys_that_tell([str(user.pk)])
 
 
-def test_export_killed_in_the_middle_continues_in_another_worker(carol: User) -> None:
-    chance = random.Random(3)
+@pytest.mark.parametrize(
+    ("step", "calls", "left"),
+    [
+        ("privacy.export:write_section", 9, set()),
+        ("files.storage.local:os.replace", 0, {".unfinished"}),
+        ("privacy.models:DataExport.finish", 0, {""}),
+    ],
+)
+def test_export_killed_at_any_step_continues_in_another_worker(
+    carol: User, each_storage: Path, step: str, calls: int, left: set[str], settings: Any
+) -> None:
+    if "local" in step and settings.FILES_STORAGE_URL:
+        pytest.skip("a step of the folder")
+    before = stored_names(each_storage)
     room = make_room(carol)
     for _ in range(4):
-        exchange(room, chance.randbytes(15_000).hex(), chance.randbytes(400_000).hex())
+        exchange(room)
     export, _ = DataExport.objects.get_or_start(carol)
 
-    kill_in(
-        "privacy.export:build_export",
-        {"export_id": export.pk},
-        "privacy.models:DataExport.add_part",
-        calls=2,
-    )
-    died = ExportPart.objects.count()
+    kill_in("privacy.export:build_export", {"export_id": export.pk}, step, calls=calls)
+    suffixes = {Path(name).suffix for name in stored_names(each_storage) - before}
     build_export(export_id=export.pk)
     status_meanwhile = DataExport.objects.get().status
     let_pass(timedelta(seconds=61))
     sweep_accounts()
     queued = client().llen("default")
     build_export(export_id=export.pk)
+    deletions.delete_due()
 
-    assert (died, status_meanwhile, queued) == (2, "building", 1)
+    assert (suffixes, status_meanwhile, queued) == (left, "building", 1)
     ended = DataExport.objects.get()
     assert (ended.status, ended.attempt) == ("ready", 2)
     assert len(stored(ended)["messages"]) == 8
+    assert stored_names(each_storage) - before == {str(ended.blob_id)}
+    assert os.listdir(settings.FILES_TEMP_DIR) == []
