@@ -1,4 +1,4 @@
-"""The export of a user: a ZIP of JSON and files, in the storage of files.
+"""The export of a user: a ZIP of JSON and files, in the storage.
 
 Rows are read in batches, and the ZIP is written to a temporary file without a name. So a user with
 a million messages takes no more memory than a user with ten, and a dead worker leaves nothing.

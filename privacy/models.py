@@ -1,4 +1,4 @@
-"""The export of a user's data: the request, and the id of the ZIP in the storage.
+"""The export of a user's data: the request, and the id of the ZIP.
 
 A trigger queues the deletion of the ZIP, however the row ends. Each claim takes a new id, so a
 worker that lost its lease never writes over the ZIP of another worker.
@@ -61,7 +61,7 @@ class DataExportQuerySet(models.QuerySet["DataExport"]):
         return self.filter(status__in=ACTIVE_STATUSES, next_try_at__lte=Now())
 
     def claim(self, export_id: uuid.UUID) -> "DataExport | None":
-        """Claim an export with a new id of its bytes; None when already ended or claimed."""
+        """Claim an export with a new blob id; None when already ended or claimed."""
         blob_id = uuid7()
         self.due().filter(pk=export_id).update(
             status=DataExport.Status.BUILDING,

@@ -175,9 +175,7 @@ def storage_answers() -> str:
     except Error as error:
         raise CheckFailed("Unknown, since the database does not answer.") from error
     if overdue:
-        raise CheckFailed(
-            f"Files and exports not deleted within an hour: {overdue}. See the worker's log."
-        )
+        raise CheckFailed(f"Bytes not deleted within an hour: {overdue}. See the worker's log.")
     return "It answers, and deletions are done."
 
 

@@ -77,9 +77,8 @@ async def download(request: HttpRequest) -> HttpResponseBase:
     """Send the ZIP of an export by a link, valid for a few minutes.
 
     A browser sends no bearer token for a link, so the link itself is the permission. The link ends
-    with the session of the request. A bucket sends the ZIP itself. From a folder a piece is read
-    after the client has read the piece before, so a slow client holds neither the ZIP in memory
-    nor a thread.
+    with the session of the request. A bucket sends the ZIP itself. From a folder the ZIP is read
+    in pieces, at the speed of the client. So a slow client takes neither memory nor a thread.
     """
     session, export = await in_thread(find_linked_export, request.GET.get("token", ""))
     try:

@@ -1,4 +1,4 @@
-"""The ZIP of an export in the storage, a folder or a bucket, from the first byte to the last."""
+"""The ZIP of an export in the storage, a folder or a bucket."""
 
 import io
 from collections.abc import Callable

@@ -38,10 +38,7 @@ class Command(JsonCommand):
             )
             File.objects.filter(pk__in=files).mark_deleted()
             DataExport.objects.filter(pk__in=exports).delete()
-        return {
-            "missing": [str(pk) for pk in files],
-            "missing_exports": [str(pk) for pk in exports],
-        }
+        return {"missing": list(map(str, files)), "missing_exports": list(map(str, exports))}
 
 
 def missing(rows: "QuerySet[Any]") -> Iterator[Any]:

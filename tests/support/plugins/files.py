@@ -40,7 +40,7 @@ def files_in_bucket(bucket: Bucket, settings: Any, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(params=["folder", "bucket"])
 def each_storage(request: pytest.FixtureRequest) -> Path:
-    """Run the test with a folder and with a bucket; return the folder of the bytes."""
+    """Run the test with a folder and a bucket; return the folder of the bytes."""
     if request.param == "folder":
         folder: Path = request.getfixturevalue("files_folder")
         return folder
