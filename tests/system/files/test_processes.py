@@ -274,10 +274,15 @@ def test_memory_of_web_is_flat_in_uploads(stack: Stack) -> None:
 def test_erased_account_leaves_no_bytes(stack: Stack) -> None:
     user = ApiUser(stack.url).sign_in()
     file = send(user, b"personal", wait=30).json()
+    exports = stack.var / "files" / "exports"
+    user.session.post(f"{user.url}/user/me/export", timeout=20)
+    eventually(lambda: user.get("user/me/export")["status"] == "ready", seconds=30)
     folder = stack.var / "files"
     assert file["id"] in stored_names(folder)
+    assert len(stored_names(exports)) == 1
 
     answer = user.session.delete(f"{user.url}/user/me", timeout=20)
 
     assert answer.status_code == 202
     eventually(lambda: file["id"] not in stored_names(folder), seconds=60)
+    eventually(lambda: not stored_names(exports), seconds=60)
