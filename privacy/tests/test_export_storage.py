@@ -1,6 +1,7 @@
 """The ZIP of an export in the storage, a folder or a bucket."""
 
 import io
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.auth.closing import close_account
@@ -21,6 +23,7 @@ from privacy.models import EXPORT_LIFETIME, MOST_ATTEMPTS, RECENT, DataExport
 from privacy.retention import purge_expired
 from privacy.tasks import delete_orphaned_exports, sweep_accounts
 from tests.support.files.bucket import get
+from tests.support.files.uploads import examined
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
 from tests.support.messaging.rooms import exchange, make_room
@@ -168,6 +171,34 @@ def test_export_without_its_bytes_answers_404(carol: User, each_storage: Path) -
     blobs.delete(make(carol).key)
 
     assert ask(link_of(carol))[0] == 404
+
+
+def test_command_without_the_storage_leaves_no_file(
+    carol: User, each_storage: Path, settings: Any, tmp_path: Path
+) -> None:
+    examined(carol)
+    break_storage(settings, tmp_path)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+
+    with pytest.raises(CommandError, match="does not answer"):
+        call_command("user_export", "--mobile", carol.mobile, "--output", str(folder / "a.zip"))
+
+    assert list(folder.iterdir()) == []
+
+
+def test_large_export_is_stored_in_flat_memory(each_storage: Path, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("w+b") as file:
+        file.truncate(50_000_000)
+        # The first write loads the client of a bucket.
+        blobs.save("exports/00/first", io.BytesIO(b"first"))
+        tracemalloc.start()
+        blobs.save("exports/00/large", file)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert blobs.size("exports/00/large") == 50_000_000
+    assert peak < 5_000_000
 
 
 def test_bytes_that_no_export_names_are_deleted(

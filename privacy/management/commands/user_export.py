@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.cli import COMMAND, UserCommand
 from accounts.models import AuditEvent, User
+from files.storage.blobs import StorageUnavailable
 from privacy.export import write_archive
 from privacy.models import PrivacyAction
 
@@ -34,4 +35,9 @@ class Command(UserCommand):
             unfinished.replace(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+        except StorageUnavailable as error:
+            raise CommandError(error.message) from error
+        finally:
+            # An unfinished file has private messages too.
+            unfinished.unlink(missing_ok=True)
         return {"file": str(path), "bytes": path.stat().st_size, "rows": rows}
