@@ -41,12 +41,21 @@ class Subscription(serializers.Serializer[Any]):
     collection_resumes_at = serializers.DateTimeField(allow_null=True)
 
 
+class FileLimits(serializers.Serializer[Any]):
+    max_bytes = serializers.IntegerField(help_text="Of one file.")
+    max_per_message = serializers.IntegerField()
+    max_tokens_per_message = serializers.IntegerField(
+        help_text="The sum of the files' `tokens` in one message."
+    )
+
+
 class BillingStatus(serializers.Serializer[Any]):
     tier = serializers.ChoiceField(list(settings.PLANS))
     daily_limit = serializers.IntegerField()
     daily_usage = serializers.IntegerField()
     remaining_usage = serializers.IntegerField()
     resets_at = serializers.DateTimeField()
+    files = FileLimits()
     subscription = Subscription(allow_null=True)
 
 
@@ -73,6 +82,11 @@ STATUS = {
     "daily_usage": 12,
     "remaining_usage": 999987,
     "resets_at": DAY_AFTER,
+    "files": {
+        "max_bytes": 52_428_800,
+        "max_per_message": 10,
+        "max_tokens_per_message": 300_000,
+    },
     "subscription": {
         "status": "active",
         "count": 1,

@@ -13,6 +13,7 @@ from djstripe.models import Subscription
 from accounts.models import User
 from billing.entitlement import ENDED, has_price_of, paid_subscriptions
 from billing.models import DailyQuota
+from billing.plans import plan_for_user
 from billing.stripe import sync
 from billing.stripe.client import stripe_calls
 from gemchat.api.errors import DomainError
@@ -72,6 +73,7 @@ def resume(*, user: User) -> None:
 def billing_status(user: User) -> dict[str, Any]:
     """Return the answer of `subscription/status`, with and without Stripe."""
     user.refresh_from_db(fields=["tier", "stripe_customer_id"])
+    plan = plan_for_user(user)
     quota = DailyQuota.objects.usage(user=user)
     subscriptions = current_subscriptions(user)
     return {
@@ -80,6 +82,11 @@ def billing_status(user: User) -> dict[str, Any]:
         "daily_usage": quota.used,
         "remaining_usage": quota.remaining,
         "resets_at": quota.as_json()["resets_at"],
+        "files": {
+            "max_bytes": plan.file_max_bytes,
+            "max_per_message": plan.files_per_message,
+            "max_tokens_per_message": plan.file_tokens,
+        },
         "subscription": describe([each.stripe_data for each in subscriptions])
         if subscriptions
         else None,

@@ -25,6 +25,11 @@ def test_status_without_stripe(alice, alice_api, settings):
         "daily_limit": settings.PLANS["basic"].daily_limit,
         "daily_usage": 1,
         "remaining_usage": settings.PLANS["basic"].daily_limit - 1,
+        "files": {
+            "max_bytes": settings.PLANS["basic"].file_max_bytes,
+            "max_per_message": settings.PLANS["basic"].files_per_message,
+            "max_tokens_per_message": settings.PLANS["basic"].file_tokens,
+        },
         "subscription": None,
     }
 

@@ -8,6 +8,9 @@ import { formatTime } from "./time.js";
 const SENTENCES = {
   unknown_model: "This model is not offered any more. Choose another, and send again.",
   unsupported_by_model: "The model does not think at this level. Choose another level, and send again.",
+  file_not_ready: "A file is still being checked. Send again in a moment.",
+  file_deleted: "A file of this message was deleted. Remove it, and send again.",
+  file_unknown: "A file of this message was deleted. Remove it, and send again.",
   unsupported_by_backend: "This server does not offer the chosen model or level now. Send again without.",
 };
 

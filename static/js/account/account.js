@@ -1,4 +1,4 @@
-// The account dialog: profile, usage and sessions.
+// The account dialog: profile, usage, files and sessions.
 
 import { call, get } from "../api/client.js";
 import { Problem } from "../api/problem.js";
@@ -14,6 +14,7 @@ import {
   showFailure,
 } from "../ui.js";
 import { DataControls } from "./data_controls.js";
+import { FileList } from "./file_list.js";
 import { drawUsage } from "./usage_chart.js";
 
 export class Account {
@@ -22,7 +23,7 @@ export class Account {
     this.dialog = byId("account");
     this.name = byId("profile-name");
     const dataControls = new DataControls({ leave: () => this.leave(), onDelete });
-    Object.assign(this, { plan, dataControls });
+    Object.assign(this, { plan, dataControls, files: new FileList() });
     byId("open-account").addEventListener("click", () => this.open());
     byId("profile-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -38,7 +39,13 @@ export class Account {
     this.dataControls.open();
     this.name.disabled = true; // Or a late answer would overwrite the typed name.
     this.dialog.showModal();
-    runSafely(() => Promise.all([this.load(), this.plan.reload()]));
+    runSafely(() => Promise.all([this.load(), this.plan.reload(), this.files.reload()]));
+  }
+
+  /** Open the dialog at the list of files. */
+  openFiles() {
+    this.open();
+    byId("files-title").focus();
   }
 
   /** Open the dialog at the plan. */

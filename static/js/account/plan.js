@@ -8,6 +8,9 @@ import { announce, byId, confirmAction, runSafely, showFailure, toggle } from ".
 const STATUS = "/subscription/status";
 
 export class Plan {
+  // The last answer of the server; null before the first.
+  status = null;
+
   constructor() {
     for (const [button, refusal] of [["upgrade", "upgrade-error"], ["plan-upgrade", "account-error"]]) {
       byId(button).addEventListener("click", () => this.upgrade(byId(refusal)));
@@ -22,6 +25,7 @@ export class Plan {
   }
 
   show(status) {
+    this.status = status;
     // A higher plan has all that Pro has.
     const isPro = status.tier !== "basic";
     const { remaining_usage: left, daily_limit: limit, subscription } = status;

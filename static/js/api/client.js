@@ -4,7 +4,7 @@ import { sleep } from "../time.js";
 import { problemFrom, retryAfter, unreachable } from "./problem.js";
 import { SignedOut, refresh, token, sessionSignal } from "./session.js";
 
-const BASE = "/api/v1";
+export const BASE = "/api/v1";
 const TRIES = 3;
 const LONGEST_WAIT_SECONDS = 5;
 
@@ -18,7 +18,7 @@ export async function call(method, path, { body, key, headers = {}, signal } = {
     const last = tries === TRIES || !isSafe;
     let answer;
     try {
-      answer = await authorised(method, path, { body, key, headers, signal });
+      answer = await authorised(() => request(method, path, { body, key, headers, signal }));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       if (last || !navigator.onLine) throw unreachable();
@@ -32,19 +32,22 @@ export async function call(method, path, { body, key, headers = {}, signal } = {
   }
 }
 
-async function authorised(method, path, { body, key, headers, signal }) {
-  const send = () =>
-    fetch(BASE + path, {
-      method,
-      signal: AbortSignal.any([sessionSignal(), ...(signal ? [signal] : [])]),
-      body: body && JSON.stringify(body),
-      headers: {
-        Authorization: `Bearer ${token()}`,
-        ...(body && { "Content-Type": "application/json" }),
-        ...(key && { "Idempotency-Key": key }),
-        ...headers,
-      },
-    });
+function request(method, path, { body, key, headers, signal }) {
+  return fetch(BASE + path, {
+    method,
+    signal: AbortSignal.any([sessionSignal(), ...(signal ? [signal] : [])]),
+    body: body && JSON.stringify(body),
+    headers: {
+      Authorization: `Bearer ${token()}`,
+      ...(body && { "Content-Type": "application/json" }),
+      ...(key && { "Idempotency-Key": key }),
+      ...headers,
+    },
+  });
+}
+
+/** Send with a token, and once more with a new token after a 401. Throws SignedOut. */
+export async function authorised(send) {
   if (token()) {
     const answer = await send();
     if (answer.status !== 401) return answer;

@@ -1,28 +1,42 @@
-// The message form. The typed text stays until the server has the message.
+// The message form. Text and files stay until the server has the message.
 
 import { RetryKey, call, post } from "../api/client.js";
 import { Problem } from "../api/problem.js";
+import { Attachments } from "../files/attachments.js";
+import { takeFiles } from "../files/intake.js";
 import { byId, isFocusLost, problemText, runSafely, showFailure } from "../ui.js";
 import { isRefusal, models } from "./model_list.js";
+
+const NO_FILES = { key: null, ids: [] };
 
 const byTouch = matchMedia("(pointer: coarse)");
 
 export class Composer {
   /**
-   * `choice` has the model. `onNewRoom` takes a room that was made for the message. `onUpgrade`
-   * starts the upgrade and takes the element for a refusal.
+   * `choice` has the model, `plan` the limits of files. `onNewRoom` takes a room that was made for the
+   * message. `onUpgrade` starts the upgrade and takes the element for a refusal. `onFull` opens the
+   * list of all files.
    */
-  constructor({ conversation, choice, onNewRoom, onUpgrade }) {
+  constructor({ conversation, choice, plan, onNewRoom, onUpgrade, onFull }) {
     Object.assign(this, { conversation, choice, onNewRoom, onUpgrade });
     this.form = byId("composer");
     this.prompt = byId("prompt");
     this.error = byId("prompt-error");
+    this.button = byId("send");
     this.retryKey = new RetryKey();
+    this.attachments = new Attachments({
+      plan,
+      model: () => (models.isOffline ? null : choice.model),
+      onChange: () => this.showButton(),
+      onUpgrade,
+      onFull,
+    });
+    takeFiles({ onFiles: (files) => this.attach(files), isOpen: () => !this.form.hidden });
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.send(this.prompt.value);
+      this.send(this.prompt.value, { files: this.attachments.forSend });
     });
-    byId("send").disabled = false;
+    this.button.disabled = false;
     this.prompt.addEventListener("input", () => this.keepDraft());
     this.prompt.addEventListener("keydown", (event) => {
       const isSending = event.key === "Enter" && !event.shiftKey && !event.isComposing;
@@ -35,7 +49,9 @@ export class Composer {
       runSafely(() => conversation.stop());
     });
     for (const button of document.querySelectorAll(".suggestions button")) {
-      button.addEventListener("click", () => this.send(button.textContent));
+      button.addEventListener("click", () =>
+        this.send(button.textContent, { files: this.attachments.forSend }),
+      );
     }
   }
 
@@ -48,11 +64,26 @@ export class Composer {
     return `draft:${this.conversation.opening ?? "new"}`;
   }
 
-  /** Show the unsent text of this room. */
+  /** Show the unsent text and the unsent files of this room. */
   open() {
     this.made = null;
     this.showError("");
     this.fill(sessionStorage.getItem(this.draftKey) ?? "");
+    this.attachments.open(this.draftKey);
+  }
+
+  attach(files) {
+    this.showError(this.attachments.add(files));
+    this.focus();
+  }
+
+  /** Show on the button what the send waits for. */
+  showButton() {
+    const { obstacle } = this.attachments;
+    const label = obstacle ?? "Send";
+    this.button.ariaDisabled = obstacle ? "true" : null;
+    if (this.button.ariaLabel !== label) Object.assign(this.button, { ariaLabel: label, title: label });
+    if (this.isHeld && !obstacle) this.showError("");
   }
 
   fill(text) {
@@ -70,32 +101,40 @@ export class Composer {
 
   /** Ask for the rest of an answer; the unsent text stays. */
   async continue() {
-    await this.send("Continue.", this.prompt.value);
+    await this.send("Continue.", { draft: this.prompt.value });
     if (isFocusLost()) byId("log").focus({ preventScroll: true });
   }
 
-  /** Send a text. `draft` is the text in the field afterwards. */
-  async send(text, draft = "") {
+  /** Send a text with files. `draft` is the text in the field afterwards. */
+  async send(text, { draft = "", files = NO_FILES }) {
     if (this.form.ariaBusy === "true") return;
-    if (!text.trim()) return this.showError("Write something first.");
+    const obstacle = files.key && this.attachments.obstacle;
+    if (obstacle) {
+      this.showError(`${obstacle}.`);
+      this.isHeld = true;
+      return;
+    }
+    if (!text.trim() && !files.ids.length) return this.showError("Write something first.");
     if (this.conversation.isLoading) return this.showError("The conversation is still loading.");
     this.form.ariaBusy = "true";
     this.showError("");
     try {
-      await this.deliver(text, draft);
+      await this.deliver(text, draft, files);
     } catch (error) {
       if (!(error instanceof Problem)) return showFailure(error);
       this.fill(draft || text);
       const isOfPlan = ["quota_exceeded", "model_not_in_plan"].includes(error.code);
-      this.showError(error.fieldError("prompt") ?? problemText(error), isOfPlan);
+      const ofField = error.fieldError("prompt") ?? error.fieldError("files");
+      this.showError(ofField ?? problemText(error), isOfPlan);
       if (isRefusal(error)) runSafely(() => this.reloadAfter(error));
+      if (error.code.startsWith("file_")) runSafely(() => this.attachments.refresh());
     } finally {
       this.form.ariaBusy = "false";
       this.focus();
     }
   }
 
-  async deliver(text, draft) {
+  async deliver(text, draft, files) {
     const [before, draftKey] = [this.conversation.room, this.draftKey];
     const { model, thinking } = await this.choice.request(before);
     const room = before ?? (await this.newRoom(model));
@@ -104,6 +143,7 @@ export class Composer {
     if (!(await this.choice.settled(room))) return;
     const path = `/message/chatroom/${room.id}/message`;
     const [inForce, body] = [room.model, { prompt: text, ...(thinking && { thinking }) }];
+    if (files.ids.length) body.files = files.ids;
     let sent;
     try {
       sent = await post(path, body, { key: this.retryKey.keyFor(room.id + JSON.stringify(body)) });
@@ -115,9 +155,13 @@ export class Composer {
     this.made = null;
     sessionStorage.removeItem(draftKey);
     // A user who opened another room meanwhile stays there.
-    if (this.conversation.room !== before) return this.conversation.notifyExchange();
+    if (this.conversation.room !== before) {
+      if (files.key) this.attachments.sent(files);
+      return this.conversation.notifyExchange();
+    }
     this.fill(draft);
     this.conversation.accepted(room, sent.data);
+    if (files.key) this.attachments.sent(files, this.draftKey);
     if (!before) this.onNewRoom(room);
     if (before) this.choice.accepted(room, sent.data.reply, inForce);
     else this.choice.adopt(room, model);
@@ -142,6 +186,7 @@ export class Composer {
   }
 
   showError(text, offersUpgrade = false) {
+    this.isHeld = false;
     this.error.textContent = text;
     this.prompt.ariaInvalid = text ? "true" : null;
     if (!offersUpgrade) return;

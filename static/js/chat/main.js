@@ -32,21 +32,23 @@ const conversation = new Conversation({
   onContinue: () => composer.continue(),
   pickModel: (button) => picker.ask(button),
 });
-const choice = new ModelChoice({ conversation, onChange: () => picker.show() });
+const choice = new ModelChoice({ conversation, onChange: showModel });
 const composer = new Composer({
   conversation,
   choice,
+  plan,
   onNewRoom: (room) => {
     history.replaceState(null, "", `/chat/${room.id}`);
     showView(room.id);
     showRoom(room);
   },
   onUpgrade: (refusal) => plan.upgrade(refusal),
+  onFull: () => account.openFiles(),
 });
 const account = new Account({ plan, onDelete: () => models.erase() });
 const picker = new ModelPicker({ conversation, choice, onLocked: () => account.openPlan() });
 models.onLoad = () => {
-  picker.show();
+  showModel();
   for (const view of conversation.views) view.showAbout();
 };
 
@@ -55,7 +57,13 @@ function showRoom(room) {
   byId("room-title").textContent = title;
   document.title = `${title} · GemChatRoom`;
   menu.show(room);
+  showModel();
+}
+
+/** Show the model in force, and whether it reads the attached files. */
+function showModel() {
   picker.show();
+  composer.attachments.showState();
 }
 
 /** Show what the path names: /chat, /chat/new or /chat/<id of a room>. */

@@ -75,11 +75,11 @@ export class MessageActions {
   edit(view) {
     this.conversation.views.find((item) => item.isEdited)?.cancelEdit();
     const retryKey = new RetryKey();
-    view.edit(async (field) => {
-      const prompt = field.value;
+    view.edit(async (field, files) => {
+      const body = { prompt: field.value, ...(view.message.files?.length && { files }) };
       try {
-        const key = retryKey.keyFor(prompt);
-        const { data } = await post(`/message/${view.id}/edit`, { prompt }, { key });
+        const key = retryKey.keyFor(JSON.stringify(body));
+        const { data } = await post(`/message/${view.id}/edit`, body, { key });
         view.cancelEdit();
         await this.conversation.showVersion(data.message.id);
         this.conversation.notifyExchange();

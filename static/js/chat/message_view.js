@@ -1,5 +1,6 @@
 // One message on the page, updated in place, so that focus and selection stay.
 
+import { chooseFiles, showFiles } from "../files/message_files.js";
 import { fromTemplate } from "../ui.js";
 import { render } from "./markdown.js";
 import { models } from "./model_list.js";
@@ -42,8 +43,7 @@ export class MessageView {
     this.message = message;
     this.showVariants();
     if (!this.isReply) {
-      // A prompt is shown as typed.
-      if (!this.isEdited) this.content.textContent = message.content;
+      if (!this.isEdited) this.showPrompt();
       return;
     }
     const inProgress = isInProgress(message);
@@ -67,6 +67,14 @@ export class MessageView {
     const { model, usage } = this.message;
     const words = [models.label(model), usage?.output_tokens && `${usage.output_tokens} tokens`];
     this.find(".about").textContent = isInProgress(this.message) ? "" : words.filter(Boolean).join(" · ");
+  }
+
+  /** Show a prompt as typed, with its files; it may be files alone. */
+  showPrompt() {
+    const { content, files } = this.message;
+    this.content.textContent = content;
+    this.content.hidden = this.button("copy").hidden = !content;
+    showFiles(this.find(".message-files"), files ?? []);
   }
 
   button(name) {
@@ -149,12 +157,15 @@ export class MessageView {
     const form = fromTemplate("edit-template");
     this.content.replaceChildren(form);
     this.element.classList.add("editing");
+    this.content.hidden = false;
     const text = form.querySelector("textarea");
+    const list = form.querySelector(".chips");
+    const files = chooseFiles(list, this.message.files ?? [], { focusFallback: text });
     text.value = this.message.content;
     text.focus();
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      onSubmit(text);
+      onSubmit(text, files.map(({ id }) => id));
     });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.cancelEdit();
@@ -166,7 +177,7 @@ export class MessageView {
   }
 
   cancelEdit() {
-    this.content.textContent = this.message.content;
+    this.showPrompt();
     this.element.classList.remove("editing");
     this.button("edit").focus();
   }

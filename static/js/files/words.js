@@ -1,0 +1,66 @@
+// Files in words and icons for people.
+
+import { formatDate } from "../time.js";
+
+const UNITS = [
+  [1e9, "gigabyte"],
+  [1e6, "megabyte"],
+  [1e3, "kilobyte"],
+  [1, "byte"],
+];
+const KINDS = { image: "Picture", pdf: "PDF", audio: "Audio", text: "Text" };
+const LONGEST_NAME = 28;
+const END_OF_NAME = 10;
+
+/** A size such as "1.2 MB". */
+export function formatSize(bytes) {
+  const [size, unit] = UNITS.find(([least]) => bytes >= least) ?? UNITS.at(-1);
+  const unitDisplay = unit === "byte" ? "long" : "short";
+  const options = { style: "unit", unit, unitDisplay, maximumFractionDigits: unit === "kilobyte" ? 0 : 1 };
+  return new Intl.NumberFormat("en", options).format(bytes / size);
+}
+
+/** A limit as the server counts it, such as "20 MiB". */
+export const formatLimit = (bytes) => `${Math.round((bytes / 2 ** 20) * 100) / 100} MiB`;
+
+/** A name cut in the middle, so that its end with the type stays. */
+export function cutName(name) {
+  const letters = [...name];
+  if (letters.length <= LONGEST_NAME) return name;
+  const start = letters.slice(0, LONGEST_NAME - END_OF_NAME - 1).join("");
+  return `${start}…${letters.slice(-END_OF_NAME).join("")}`;
+}
+
+/** Show a name; a name that is cut has its whole text as the tooltip. */
+export function showName(element, name) {
+  element.textContent = cutName(name);
+  element.title = name;
+}
+
+/** Show the icon of a kind in an element with an icon. */
+export function showIcon(element, kind) {
+  const use = element.querySelector("use");
+  const file = use.getAttribute("href").split("#")[0];
+  use.setAttribute("href", `${file}#${kind}`);
+}
+
+/** Size, pages and length of a stored file. */
+export function describeFile({ size, pages, seconds }) {
+  const length = pages && (pages === 1 ? "1 page" : `${pages.toLocaleString("en")} pages`);
+  return [size && formatSize(size), length, seconds && formatLength(seconds)].filter(Boolean).join(" · ");
+}
+
+/** Kind, size, pages, length and date of a stored file. */
+export function describeStored(file) {
+  const parts = [KINDS[file.kind], describeFile(file), formatDate(file.created_at)];
+  if (file.status === "refused") parts.push("Refused");
+  return parts.join(" · ");
+}
+
+/** Minutes and seconds, such as "1:05". */
+function formatLength(seconds) {
+  const whole = Math.max(1, Math.round(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+export const count = (number, noun) => (number === 1 ? `1 ${noun}` : `${number} ${noun}s`);
