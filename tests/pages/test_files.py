@@ -168,7 +168,7 @@ def test_limits_are_checked_before_a_byte_is_sent(page: Page) -> None:
     film = given("film.mp4", b"film", "video/mp4")
     pick(page, large, film, given("empty.txt", b"", "text/plain"), NOTES)
 
-    expect(chip(page, "concert.wav")).to_contain_text("Refused: a file may have 1 MiB")
+    expect(chip(page, "concert.wav")).to_contain_text("Refused: a file may have at most 1 MiB")
     expect(chip(page, "film.mp4")).to_contain_text("Refused: only JPEG, PNG, WEBP and GIF")
     expect(chip(page, "empty.txt")).to_contain_text("Refused: the file is empty")
     expect(page.locator("#prompt-error")).to_have_text(

@@ -73,6 +73,7 @@ export class Attachments {
       this.insert(key, { blob }, refusalOf(blob, limits));
     }
     const uploading = this.shown.filter(({ blob, isWaiting }) => isWaiting && taken.includes(blob));
+    this.list.scrollLeft = this.list.scrollWidth;
     if (uploading.length) announce(`Uploading ${namesOf(uploading)}.`);
     const left = blobs.length - taken.length;
     if (!left) return "";

@@ -13,9 +13,9 @@ export function refusalOf(blob, limits) {
   if (!blob.size) return { code: "file_empty", detail: "the file is empty" };
   if (isUnsupported(blob)) return { code: "unsupported_file_type", detail: SUPPORTED };
   const most = limits?.max_bytes ?? Infinity;
-  if (blob.size > most) return tooLarge(`a file may have ${formatLimit(most)}`, "file_too_large");
+  if (blob.size > most) return tooLarge(`a file may have at most ${formatLimit(most)}`, "file_too_large");
   if (kindOf(blob) === "text" && blob.type && blob.size > MOST_TEXT_BYTES) {
-    return tooLarge(`a text may have ${formatLimit(MOST_TEXT_BYTES)}`, "text_too_large");
+    return tooLarge(`a text may have at most ${formatLimit(MOST_TEXT_BYTES)}`, "text_too_large");
   }
   return null;
 }

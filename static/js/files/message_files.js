@@ -10,8 +10,8 @@ const [WIDEST, HIGHEST] = [320, 256];
 /** Show files in a list. A list with the same files stays, or its pictures would load again. */
 export function showFiles(list, files) {
   const content = JSON.stringify(files.map(({ id, status }) => [id, status]));
-  if (list.content === content) return;
-  list.content = content;
+  if (list.drawn === content) return;
+  list.drawn = content;
   list.replaceChildren(...files.map(itemOf));
   list.hidden = !files.length;
 }

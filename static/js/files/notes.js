@@ -42,8 +42,8 @@ function unreadKinds(attachments, model) {
 /** Show notes, unless the same are there: a focused button stays. */
 export function showNotes(element, notes, { onUpgrade, onFull }) {
   const content = JSON.stringify(notes);
-  if (element.content === content) return;
-  element.content = content;
+  if (element.drawn === content) return;
+  element.drawn = content;
   element.replaceChildren(...notes.map((note) => noteElement(note, { onUpgrade, onFull })));
   if (notes.length) announce(notes.map(({ text }) => text).join(" "));
 }

@@ -9,8 +9,7 @@ const UNITS = [
   [1, "byte"],
 ];
 const KINDS = { image: "Picture", pdf: "PDF", audio: "Audio", text: "Text" };
-const LONGEST_NAME = 28;
-const END_OF_NAME = 10;
+const LETTERS_AT_END = 10;
 
 /** A size such as "1.2 MB". */
 export function formatSize(bytes) {
@@ -23,17 +22,15 @@ export function formatSize(bytes) {
 /** A limit as the server counts it, such as "20 MiB". */
 export const formatLimit = (bytes) => `${Math.round((bytes / 2 ** 20) * 100) / 100} MiB`;
 
-/** A name cut in the middle, so that its end with the type stays. */
-export function cutName(name) {
-  const letters = [...name];
-  if (letters.length <= LONGEST_NAME) return name;
-  const start = letters.slice(0, LONGEST_NAME - END_OF_NAME - 1).join("");
-  return `${start}…${letters.slice(-END_OF_NAME).join("")}`;
-}
-
-/** Show a name; a name that is cut has its whole text as the tooltip. */
+/** Show a name. Where it is too long, the style sheet cuts the middle, so that its type stays. */
 export function showName(element, name) {
-  element.textContent = cutName(name);
+  const letters = [...name];
+  const parts = [letters.slice(0, -LETTERS_AT_END), letters.slice(-LETTERS_AT_END)].map((part) => {
+    const span = document.createElement("span");
+    span.textContent = part.join("");
+    return span;
+  });
+  element.replaceChildren(...parts);
   element.title = name;
 }
 
