@@ -14,6 +14,9 @@ const SENTENCES = {
   unsupported_by_backend: "This server does not offer the chosen model or level now. Send again without.",
 };
 
+// The server's words for a model that does not read a file are for people.
+const ON_FILES = /^[^.]* reads no /;
+
 export const byId = (id) => document.getElementById(id);
 
 /** Make an element from the <template> of that id. */
@@ -36,7 +39,7 @@ export function showFailure(error) {
 
 /** The text of a problem, with the time of the next answers where the quota is used up. */
 export function problemText({ message, code, quota }) {
-  if (!quota) return SENTENCES[code] ?? message;
+  if (!quota) return ON_FILES.test(message) ? message : (SENTENCES[code] ?? message);
   const [answers, reset] = [quota.limit === 1 ? "answer" : `${quota.limit} answers`, quota.resets_at];
   return `You have used today's ${answers}. The next ones are there at ${formatTime(reset)} your time.`;
 }

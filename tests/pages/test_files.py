@@ -1,16 +1,24 @@
 """Files on the page of chats: three ways in, states in words, refusals, and the list of files."""
 
-import base64
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import psycopg
 import pytest
-from playwright.sync_api import FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from dev.servers.stack import Stack
 from tests.support.browser.chromium import PHONE, Browsing, once
+from tests.support.browser.files import chart, chip, drag, given, paste_picture, pick
 from tests.support.browser.keys import Keys
-from tests.support.browser.pages import chats, is_open_to_all, picture, refused
+from tests.support.browser.pages import (
+    chats,
+    is_answered,
+    is_open_to_all,
+    picture,
+    refused,
+)
 from tests.support.fakes.gemini import FakeGemini
 from tests.support.files.corpus import encoded, halves, pdf, wav
 from tests.support.stack.api_client import ApiUser
@@ -20,17 +28,6 @@ pytestmark = [pytest.mark.xdist_group("pages-files"), pytest.mark.usefixtures("s
 
 UPLOADS = "**/api/v1/file/"
 TEXT = b"Revenue 2025: 3.1 million. Revenue 2026: 4.2 million.\n"
-DRAG = """([name, type, content]) => {
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  const dragged = new DataTransfer();
-  dragged.items.add(new File([bytes], name, { type }));
-  return dragged;
-}"""
-COPY = """async (content) => {
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  const blob = new Blob([bytes], { type: "image/png" });
-  await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -40,50 +37,60 @@ def stack(make_stack: Callable[..., Stack], gemini_server: FakeGemini) -> Iterat
         GEMINI_API_BASE=gemini_server.url,
         BASIC_STORAGE_MB="1",
         BASIC_FILE_MAX_BYTES=str(1024**2),
-        BASIC_FILE_TOKENS="2000",
+        BASIC_FILE_TOKENS="5000",
         BASIC_FILES_PER_MESSAGE="3",
     ) as stack:
         yield stack
 
 
 @pytest.fixture
-def page(browse: Browsing, stack: Stack) -> Page:
-    """A room of a new person, once the limits are known."""
-    person = ApiUser(stack.url).sign_in()
-    page, _ = chats(browse, stack, f"/chat/{person.open_room('Kitchens')}", person)
+def alice(stack: Stack) -> ApiUser:
+    return ApiUser(stack.url).sign_in()
+
+
+@pytest.fixture
+def page(browse: Browsing, stack: Stack, alice: ApiUser) -> Page:
+    """A room of Alice's, once the limits are known."""
+    page, _ = chats(browse, stack, f"/chat/{alice.open_room('Kitchens')}", alice)
     expect(page.get_by_role("heading", name="Kitchens")).to_be_visible()
     expect(page.locator("#quota-left")).not_to_be_empty()
     return page
 
 
-def given(name: str, content: bytes, media_type: str = "") -> FilePayload:
-    return {"name": name, "mimeType": media_type, "buffer": content}
+@pytest.fixture
+def set_modalities(stack_stores: dict[str, str]) -> Callable[[str], None]:
+    """Set what the default model reads, as staff do."""
+
+    def change(kinds: str) -> None:
+        with psycopg.connect(stack_stores["DATABASE_URL"]) as connection:
+            connection.execute(
+                "UPDATE messaging_geminimodel SET modalities = %s"
+                " WHERE name = 'gemini-3.5-flash-lite'",
+                [kinds.split(",")],
+            )
+
+    return change
 
 
-PHOTO = given("kitchen.png", encoded(halves(640, 400), "PNG"), "image/png")
+PHOTO = given("revenue.png", chart(), "image/png")
 REPORT = given("report.pdf", pdf(3), "application/pdf")
 NOTES = given("notes.txt", TEXT, "text/plain")
 
 
-def pick(page: Page, *files: FilePayload) -> None:
-    with page.expect_file_chooser() as chosen:
-        page.get_by_role("button", name="Attach files").click()
-    chosen.value.set_files(list(files))
-
-
-def drag(page: Page, file: FilePayload, *events: str) -> None:
-    content = base64.b64encode(file["buffer"]).decode()
-    dragged = page.evaluate_handle(DRAG, [file["name"], file["mimeType"], content])
-    for event in events:
-        page.get_by_role("log").dispatch_event(event, {"dataTransfer": dragged})
-
-
-def chip(page: Page, name: str) -> Locator:
-    return page.locator("#chips li").filter(has_text=name)
-
-
 def send_button(page: Page) -> Locator:
     return page.locator("#send")
+
+
+def received(gemini_server: FakeGemini, text: str) -> list[dict[str, Any]]:
+    """The parts of the newest prompt at Gemini with this text, titles aside."""
+    request = gemini_server.wait_for(
+        lambda fake: next((each for each in reversed(fake.requests) if text in each.prompt), None)
+    )
+    return request.body["contents"][-1]["parts"]
+
+
+def newest(person: ApiUser) -> str:
+    return person.get("file/")["results"][0]["id"]
 
 
 def announced(page: Page, text: str) -> None:
@@ -91,23 +98,18 @@ def announced(page: Page, text: str) -> None:
 
 
 def test_files_come_by_button_drop_and_paste(page: Page) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-
     pick(page, REPORT)
     drag(page, PHOTO, "dragover")
     expect(page.get_by_text("Drop files to attach")).to_be_visible()
     is_open_to_all(page)
     drag(page, PHOTO, "drop")
     expect(page.get_by_text("Drop files to attach")).to_be_hidden()
-    pasted = base64.b64encode(encoded(halves(50, 50), "PNG")).decode()
-    page.evaluate(COPY, pasted)
-    page.get_by_label("Message to Gemini").focus()
-    page.keyboard.press("Control+v")
+    paste_picture(page, encoded(halves(50, 50), "PNG"))
 
     expect(chip(page, "report.pdf")).to_contain_text("Ready")
-    expect(chip(page, "kitchen.png")).to_contain_text("Ready")
+    expect(chip(page, "revenue.png")).to_contain_text("Ready")
     expect(chip(page, "image.png")).to_contain_text("Ready")
-    thumbnail = chip(page, "kitchen.png").get_by_role("img", name="kitchen.png")
+    thumbnail = chip(page, "revenue.png").get_by_role("img", name="revenue.png")
     expect(thumbnail).to_have_js_property("naturalWidth", 512)
     expect(send_button(page)).to_have_accessible_name("Send")
     is_open_to_all(page)
@@ -185,12 +187,12 @@ def test_limits_are_checked_before_a_byte_is_sent(page: Page) -> None:
 def test_too_many_tokens_are_named_at_once(page: Page) -> None:
     second = given("door.png", encoded(halves(300, 300), "PNG"), "image/png")
 
-    pick(page, PHOTO, second)
+    pick(page, PHOTO, REPORT, second)
 
     notes = page.locator("#chips-notes")
-    expect(notes).to_contain_text("about 2,240 tokens, and 2,000 is the limit")
+    expect(notes).to_contain_text("about 5,600 tokens, and 5,000 is the limit")
     chip(page, "door.png").get_by_role("button", name="Remove door.png").click()
-    expect(notes).not_to_contain_text("2,240")
+    expect(notes).to_be_empty()
 
 
 @once
@@ -273,7 +275,7 @@ def test_same_file_is_attached_once_and_survives_a_reload(page: Page, stack: Sta
 
 def test_account_lists_the_files(page: Page) -> None:
     pick(page, NOTES, REPORT, PHOTO)
-    for name in ("notes.txt", "report.pdf", "kitchen.png"):
+    for name in ("notes.txt", "report.pdf", "revenue.png"):
         expect(chip(page, name)).to_contain_text("Ready")
     if page.viewport_size == PHONE:
         page.get_by_role("link", name="All chats").click()
@@ -287,15 +289,99 @@ def test_account_lists_the_files(page: Page) -> None:
     is_open_to_all(page)
     page.get_by_label("Kind").select_option("Pictures")
     expect(files).to_have_count(1)
-    page.get_by_role("button", name="Delete kitchen.png").click()
+    page.get_by_role("button", name="Delete revenue.png").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_text("No files here.")).to_be_visible()
-    announced(page, "kitchen.png is deleted.")
+    announced(page, "revenue.png is deleted.")
     expect(page.get_by_role("heading", name="Files")).to_be_focused()
 
 
-def test_picture_of_the_composer(page: Page) -> None:
+def test_files_are_sent_with_the_message(
+    page: Page, alice: ApiUser, gemini_server: FakeGemini
+) -> None:
     pick(page, REPORT, PHOTO)
     expect(chip(page, "report.pdf")).to_contain_text("Ready")
-    expect(chip(page, "kitchen.png").get_by_role("img")).to_be_visible()
+    expect(chip(page, "revenue.png").get_by_role("img")).to_be_visible()
+    page.get_by_label("Message to Gemini").fill(f"Does the chart fit the report? {alice.mobile}")
     picture(page, "files-phone" if page.viewport_size == PHONE else "files")
+
+    send_button(page).click()
+
+    expect(page.locator("#chips li")).to_have_count(0)
+    is_answered(page)
+    files = page.locator(".message-files")
+    expect(files.get_by_role("link", name="report.pdf")).to_contain_text("3 pages")
+    expect(files.get_by_role("img", name="revenue.png")).to_have_js_property("naturalWidth", 512)
+    is_open_to_all(page)
+    parts = received(gemini_server, alice.mobile)
+    assert len([part for part in parts if "inlineData" in part]) == 2
+    with page.context.expect_page() as opened:
+        files.get_by_role("link", name="revenue.png").click()
+    expect(opened.value.locator("img")).to_have_js_property("naturalWidth", 640)
+
+
+@once
+def test_refused_send_keeps_the_files(
+    browse: Browsing, page: Page, alice: ApiUser, set_modalities: Callable[[str], None]
+) -> None:
+    set_modalities("text")
+    page.reload()
+    pick(page, PHOTO)
+    expect(chip(page, "revenue.png")).to_contain_text("Ready")
+    expect(page.locator("#chips-notes")).to_contain_text(
+        "Gemini 3.5 Flash-Lite does not read pictures. Choose another model, or remove the file."
+    )
+
+    with refused(browse, page, 422):
+        send_button(page).click()
+    expect(page.locator("#prompt-error")).to_contain_text("The model reads no pictures.")
+    expect(chip(page, "revenue.png")).to_contain_text("Ready")
+    set_modalities("text,image,pdf,audio")
+    send_button(page).click()
+
+    is_answered(page)
+    expect(page.locator(".message-files").get_by_role("img")).to_be_visible()
+    expect(page.locator(".message.user .content")).to_be_hidden()
+    alice.session.delete(f"{alice.url}/file/{newest(alice)}", timeout=40)
+    page.reload()
+    expect(page.get_by_text("revenue.png was deleted")).to_be_visible()
+
+
+def test_edit_keeps_or_removes_files(page: Page, alice: ApiUser, gemini_server: FakeGemini) -> None:
+    pick(page, NOTES, PHOTO)
+    expect(chip(page, "revenue.png")).to_contain_text("Ready")
+    page.get_by_label("Message to Gemini").fill(f"First {alice.mobile}")
+    send_button(page).click()
+    is_answered(page)
+    question = page.locator(".message.user")
+
+    question.get_by_role("button", name="Edit").click()
+    is_open_to_all(page)
+    question.get_by_role("button", name="Remove revenue.png").click()
+    expect(question.get_by_role("button", name="Remove notes.txt")).to_be_focused()
+    question.get_by_label("Your message").fill(f"Second {alice.mobile}")
+    question.get_by_role("button", name="Send").click()
+
+    expect(question.locator(".which")).to_have_text("2/2")
+    expect(question.locator(".message-files li")).to_have_count(1)
+    expect(question.get_by_role("link", name="notes.txt")).to_be_visible()
+    assert not [part for part in received(gemini_server, "Second") if "inlineData" in part]
+
+
+@once
+def test_address_that_has_ended_is_renewed(browse: Browsing, page: Page) -> None:
+    pick(page, PHOTO)
+    expect(chip(page, "revenue.png")).to_contain_text("Ready")
+    send_button(page).click()
+    is_answered(page)
+    page.route("**/thumbnail?*", lambda route: route.fulfill(status=404), times=1)
+
+    with refused(browse, page, 404):
+        page.reload()
+    shown = page.locator(".message-files").get_by_role("img", name="revenue.png")
+    expect(shown).to_have_js_property("naturalWidth", 512)
+    page.evaluate("() => { const now = Date.now; Date.now = () => now() + 16 * 60 * 1000; }")
+    with page.expect_request(re.compile(r"/file/[^/?]+$")), page.context.expect_page() as opened:
+        shown.click()
+
+    expect(opened.value.locator("img")).to_have_js_property("naturalWidth", 640)

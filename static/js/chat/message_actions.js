@@ -76,7 +76,7 @@ export class MessageActions {
     this.conversation.views.find((item) => item.isEdited)?.cancelEdit();
     const retryKey = new RetryKey();
     view.edit(async (field, files) => {
-      const body = { prompt: field.value, ...(view.message.files?.length && { files }) };
+      const body = { prompt: field.value, ...(view.message.files.length && { files }) };
       try {
         const key = retryKey.keyFor(JSON.stringify(body));
         const { data } = await post(`/message/${view.id}/edit`, body, { key });

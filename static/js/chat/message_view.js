@@ -74,7 +74,7 @@ export class MessageView {
     const { content, files } = this.message;
     this.content.textContent = content;
     this.content.hidden = this.button("copy").hidden = !content;
-    showFiles(this.find(".message-files"), files ?? []);
+    showFiles(this.find(".message-files"), files);
   }
 
   button(name) {
@@ -160,7 +160,7 @@ export class MessageView {
     this.content.hidden = false;
     const text = form.querySelector("textarea");
     const list = form.querySelector(".chips");
-    const files = chooseFiles(list, this.message.files ?? [], { focusFallback: text });
+    const files = chooseFiles(list, this.message.files, { focusFallback: text });
     text.value = this.message.content;
     text.focus();
     form.addEventListener("submit", (event) => {
