@@ -27,7 +27,10 @@ export class Composer {
     this.attachments = new Attachments({
       plan,
       model: () => (models.isOffline ? null : choice.model),
-      onChange: () => this.showButton(),
+      onChange: () => {
+        this.showButton();
+        conversation.keepAtEnd();
+      },
       onUpgrade,
       onFull,
     });
