@@ -1,4 +1,4 @@
-"""Files that a person brings to a page: by the button, by drop and by paste."""
+"""Attach files on a page, by the button, by drop and by paste."""
 
 import base64
 
