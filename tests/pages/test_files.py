@@ -73,7 +73,7 @@ def set_modalities(stack_stores: dict[str, str]) -> Callable[[str], None]:
 
 
 PHOTO = given("revenue.png", chart(), "image/png")
-REPORT = given("report.pdf", pdf(3), "application/pdf")
+REPORT = given("report for 2026.pdf", pdf(3), "application/pdf")
 NOTES = given("notes.txt", TEXT, "text/plain")
 
 
@@ -106,7 +106,7 @@ def test_files_come_by_button_drop_and_paste(page: Page) -> None:
     expect(page.get_by_text("Drop files to attach")).to_be_hidden()
     paste_picture(page, encoded(halves(50, 50), "PNG"))
 
-    expect(chip(page, "report.pdf")).to_contain_text("Ready")
+    expect(chip(page, "report for 2026.pdf")).to_contain_text("Ready")
     expect(chip(page, "revenue.png")).to_contain_text("Ready")
     expect(chip(page, "image.png")).to_contain_text("Ready")
     thumbnail = chip(page, "revenue.png").get_by_role("img", name="revenue.png")
@@ -245,11 +245,11 @@ def test_files_by_keyboard(page: Page) -> None:
         keys.use(page.get_by_role("button", name="Attach files"))
     chosen.value.set_files([NOTES, REPORT])
     expect(chip(page, "notes.txt")).to_contain_text("Ready")
-    expect(chip(page, "report.pdf")).to_contain_text("Ready")
+    expect(chip(page, "report for 2026.pdf")).to_contain_text("Ready")
 
     remove = page.get_by_role("button", name="Remove notes.txt")
     keys.use(remove, by="Shift+Tab")
-    keys.is_at(page.get_by_role("button", name="Remove report.pdf"))
+    keys.is_at(page.get_by_role("button", name="Remove report for 2026.pdf"))
     announced(page, "notes.txt is removed.")
     keys.press("Enter")
     keys.is_at(page.get_by_role("button", name="Attach files"))
@@ -275,7 +275,7 @@ def test_same_file_is_attached_once_and_survives_a_reload(page: Page, stack: Sta
 
 def test_account_lists_the_files(page: Page) -> None:
     pick(page, NOTES, REPORT, PHOTO)
-    for name in ("notes.txt", "report.pdf", "revenue.png"):
+    for name in ("notes.txt", "report for 2026.pdf", "revenue.png"):
         expect(chip(page, name)).to_contain_text("Ready")
     if page.viewport_size == PHONE:
         page.get_by_role("link", name="All chats").click()
@@ -284,8 +284,8 @@ def test_account_lists_the_files(page: Page) -> None:
 
     files = page.locator("#files li")
     expect(files).to_have_count(3)
-    expect(files.filter(has_text="report.pdf")).to_contain_text("PDF · ")
-    expect(files.filter(has_text="report.pdf")).to_contain_text("3 pages")
+    expect(files.filter(has_text="report for 2026.pdf")).to_contain_text("PDF · ")
+    expect(files.filter(has_text="report for 2026.pdf")).to_contain_text("3 pages")
     is_open_to_all(page)
     page.get_by_label("Kind").select_option("Pictures")
     expect(files).to_have_count(1)
@@ -300,7 +300,7 @@ def test_files_are_sent_with_the_message(
     page: Page, alice: ApiUser, gemini_server: FakeGemini
 ) -> None:
     pick(page, REPORT, PHOTO)
-    expect(chip(page, "report.pdf")).to_contain_text("Ready")
+    expect(chip(page, "report for 2026.pdf")).to_contain_text("Ready")
     expect(chip(page, "revenue.png").get_by_role("img")).to_be_visible()
     page.get_by_label("Message to Gemini").fill("Does the chart fit the report?")
     picture(page, "files-phone" if page.viewport_size == PHONE else "files")
@@ -311,7 +311,7 @@ def test_files_are_sent_with_the_message(
     expect(page.locator("#chips li")).to_have_count(0)
     is_answered(page)
     files = page.locator(".message-files")
-    expect(files.get_by_role("link", name="report.pdf")).to_contain_text("3 pages")
+    expect(files.get_by_role("link", name="report for 2026.pdf")).to_contain_text("3 pages")
     expect(files.get_by_role("img", name="revenue.png")).to_have_js_property("naturalWidth", 512)
     is_open_to_all(page)
     parts = received(gemini_server, alice.mobile)

@@ -9,7 +9,7 @@ const UNITS = [
   [1, "byte"],
 ];
 const KINDS = { image: "Picture", pdf: "PDF", audio: "Audio", text: "Text" };
-const LETTERS_AT_END = 10;
+const [UNCUT_LETTERS, LETTERS_AT_END] = [16, 10];
 
 /** A size such as "1.2 MB". */
 export function formatSize(bytes) {
@@ -22,16 +22,20 @@ export function formatSize(bytes) {
 /** A limit as the server counts it, such as "20 MiB". */
 export const formatLimit = (bytes) => `${Math.round((bytes / 2 ** 20) * 100) / 100} MiB`;
 
-/** Show a name. Where it is too long, the style sheet cuts the middle, so that its type stays. */
+/** Show a name. The style sheet cuts a long name before its end, so that the type stays. */
 export function showName(element, name) {
   const letters = [...name];
+  element.title = name;
+  if (letters.length <= UNCUT_LETTERS) return element.replaceChildren(name);
   const parts = [letters.slice(0, -LETTERS_AT_END), letters.slice(-LETTERS_AT_END)].map((part) => {
     const span = document.createElement("span");
+    span.ariaHidden = "true";
     span.textContent = part.join("");
     return span;
   });
-  element.replaceChildren(...parts);
-  element.title = name;
+  const whole = document.createElement("span");
+  Object.assign(whole, { className: "hidden", textContent: name });
+  element.replaceChildren(...parts, whole);
 }
 
 /** Show the icon of a kind in an element with an icon. */
