@@ -147,7 +147,7 @@ def requested_range(request: HttpRequest, size: int) -> tuple[int, int]:
 async def pieces(
     key: str, first: int, last: int, read: LiveRead | None = None
 ) -> AsyncGenerator[bytes]:
-    """Yield the bytes of a range of a blob in a folder. Raises BlobGone and SessionEnded."""
+    """Yield the bytes of a range of a blob. Raises BlobGone and SessionEnded."""
     while first <= last:
         if read and read.has_ended:
             raise SessionEnded

@@ -17,9 +17,10 @@ PROCESS_SECONDS = 60.0
 def examine_in_process(
     received: IO[bytes], *, kind: str, media_type: str, content: IO[bytes], thumbnail: IO[bytes]
 ) -> Findings:
-    """Examine a file, and write what is to be stored. Raises Unfit, OSError on a full disk.
+    """Examine a file, and write the bytes to store.
 
-    A crash of the decoder and a limit reached are Unfit too.
+    Raises Unfit, also for a crash of the decoder and a reached limit. Raises OSError on a full
+    disk.
     """
     received.seek(0)
     outputs = [content.fileno(), thumbnail.fileno()]

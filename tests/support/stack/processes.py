@@ -74,7 +74,7 @@ def frozen(pid: int) -> Iterator[None]:
 
 @contextmanager
 def short_files(pid: int, most_bytes: int) -> Iterator[None]:
-    """Refuse the writes of a process beyond the size of a file, as a full disk does.
+    """Refuse writes of a process beyond a size, as a full disk does.
 
     The kernel writes the first bytes, and then answers EFBIG in place of ENOSPC.
     """

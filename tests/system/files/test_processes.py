@@ -165,7 +165,7 @@ def test_full_disk_under_an_upload_counts_nothing(stack: Stack, size: int) -> No
 
 
 def test_full_disk_under_the_storage_leaves_no_half_file(stack: Stack) -> None:
-    """The disk is full after the last byte of the body, and before the first stored byte."""
+    """The disk is full between the last received and the first stored byte."""
     user = ApiUser(stack.url).sign_in()
     before = stored_names(stack.var / "files")
     web = stack.processes["web"].pid
@@ -241,7 +241,10 @@ def resident_bytes(pid: int) -> int:
 
 
 def large_body(size: int) -> Iterator[bytes]:
-    """A picture that its decoder refuses at once; a parser of PDF would search for a minute."""
+    """A picture that its decoder refuses at once.
+
+    A parser of PDF would search for a minute.
+    """
     piece = os.urandom(64 * 1024)
     yield b"GIF89a"
     for _ in range(size // len(piece)):
