@@ -41,8 +41,9 @@ export function showName(element, name) {
 /** Show the icon of a kind in an element with an icon. */
 export function showIcon(element, kind) {
   const use = element.querySelector("use");
-  const file = use.getAttribute("href").split("#")[0];
-  use.setAttribute("href", `${file}#${kind}`);
+  const href = use.getAttribute("href").replace(/#.*/, `#${kind}`);
+  // A browser loads the icons again at each change.
+  if (use.getAttribute("href") !== href) use.setAttribute("href", href);
 }
 
 /** Size, pages and length of a stored file. */
