@@ -6,7 +6,7 @@ import { upload } from "../api/upload.js";
 import { showFailure } from "../ui.js";
 import { kindOf } from "./limits.js";
 
-const WAIT_SECONDS = 30;
+const WAIT_SECONDS = 10;
 // A browser has six connections for a site, and a stream of an answer needs one.
 const UPLOADS_AT_ONCE = 3;
 // The server will refuse the same bytes again.
