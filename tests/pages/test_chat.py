@@ -302,7 +302,7 @@ def test_versions_are_made_and_switched(browse: Browsing, stack: Stack) -> None:
     with refused(browse, page, 422):
         field.fill(" ")
         prompt.get_by_role("button", name="Send").click()
-    expect(page.locator("#edit-text-error")).to_contain_text("may not be blank")
+    expect(page.locator("#edit-text-error")).to_contain_text("Write a prompt")
     field.fill("Another wording " + directive(Answer(chunks=["Third."])))
     prompt.get_by_role("button", name="Send").click()
     expect(is_answered(page).locator(".content")).to_have_text("Third.")
