@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 1024**3
 CPU_SECONDS = 30
+# A tenth of the weight of another process.
+NICENESS = 10
 # Of a write alone: a hostile file may provoke other errors of the system.
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -67,7 +69,11 @@ def examine(
 
 
 def limit_resources() -> None:
-    """Limit memory and CPU; macOS does not enforce the limit of memory."""
+    """Limit memory and CPU, and let the streams of the worker go first.
+
+    macOS does not enforce the limit of memory.
+    """
+    os.nice(NICENESS)
     for name, most in (("AS", MEMORY_BYTES), ("CPU", CPU_SECONDS), ("CORE", 0)):
         kind = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(kind)

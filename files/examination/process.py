@@ -11,7 +11,7 @@ from django.conf import settings
 from files.examination.findings import Findings, Unfit
 
 # A process takes less: it may use 30 s of CPU.
-PROCESS_SECONDS = 60.0
+PROCESS_SECONDS = 300
 
 
 def examine_in_process(

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -304,3 +306,14 @@ def test_wrong_declared_type_is_ignored(alice: User) -> None:
     _, _, body = post(alice, corpus.photo(), **{"Content-Type": "text/html"})
 
     assert (body["kind"], body["media_type"]) == ("image", "image/jpeg")
+
+
+def test_examination_lets_other_processes_go_first() -> None:
+    script = (
+        "import os; from files.examination.__main__ import limit_resources;"
+        "before = os.nice(0); limit_resources(); print(os.nice(0) - before)"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "10\n"
