@@ -153,7 +153,8 @@ async def receive_upload(request: HttpRequest, user: User) -> tuple[File, bool]:
         except BaseException:
             await in_thread(drop, upload.file_id)
             raise
-    if is_new:
+    if not file.is_examined:
+        # For the same bytes too: the first upload may have ended before its task was sent.
         await in_thread(enqueue, "files.tasks.examine")
     return file, is_new
 

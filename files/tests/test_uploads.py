@@ -12,8 +12,10 @@ from accounts.models import LimitHit, User
 from billing.tests.plans import with_plan
 from files.api import uploads
 from files.deletions import delete_due
+from files.examination.run import examine_waiting
 from files.models import File
 from files.storage import blobs
+from gemchat.stores.redis import broker
 from tests.support.files.uploads import HELLO, disposition, examined, post, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.asgi import ask
@@ -83,6 +85,18 @@ def test_same_bytes_again_answer_200_with_the_same_file(alice: User, bob: User) 
     assert (again[0], again[2]["id"], again[2]["name"]) == (200, str(first.pk), "report.txt")
     assert of_bob[0] == 201
     assert File.objects.filter(user=alice).count() == 1
+
+
+def test_same_bytes_again_are_examined_where_the_task_is_lost(alice: User) -> None:
+    uploaded(alice)
+    broker().delete("files")
+
+    post(alice)
+    waiting = broker().llen("files")
+    examine_waiting()
+    post(alice)
+
+    assert (waiting, broker().llen("files")) == (1, 1)
 
 
 @pytest.mark.parametrize(
