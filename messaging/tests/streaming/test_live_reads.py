@@ -10,6 +10,7 @@ from django.db.backends.signals import connection_created
 
 from accounts.api.live_reads import SessionEnded
 from accounts.models import Session, User
+from files.api.downloads import pieces
 from gemchat.serving.async_views import end_task
 from gemchat.stores.redis import client
 from messaging.api import export
@@ -19,7 +20,6 @@ from messaging.streaming import buffer
 from messaging.streaming.buffer import Position
 from messaging.streaming.events import events
 from messaging.streaming.hub import StreamHub
-from privacy.api import views
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
 from tests.support.messaging.worker import post
@@ -169,7 +169,7 @@ def test_read_whose_task_has_ended_counts_no_more(alice: User, settings: Any) ->
     asyncio.run(asyncio.wait_for(run(), 20))
 
 
-@pytest.mark.parametrize("kind", ["room", "account"])
+@pytest.mark.parametrize("kind", ["room", "account or file"])
 def test_download_is_cut_when_its_session_has_ended(kind: str, alice: User) -> None:
     session = session_of(alice)
     made = make(alice)
@@ -178,7 +178,7 @@ def test_download_is_cut_when_its_session_has_ended(kind: str, alice: User) -> N
         read = StreamHub().reads.open(session)
         downloads: dict[str, AsyncGenerator[bytes]] = {
             "room": export.send_parts(iter(["one", "two"]), read),
-            "account": views.stream_zip(made, read),
+            "account or file": pieces(made.key, 0, (made.size or 0) - 1, read),
         }
         read.end()
         with pytest.raises(SessionEnded):
