@@ -90,6 +90,15 @@ def validated(
     serializer: type[serializers.BaseSerializer[Any]], data: Any, **options: Any
 ) -> dict[str, Any]:
     """Check a client's input; raise ValidationError."""
-    fields = serializer(data=data, **options)
-    fields.is_valid(raise_exception=True)
-    return fields.validated_data
+    if data is None or options:
+        fields = serializer(data=data, **options)
+        fields.is_valid(raise_exception=True)
+        return fields.validated_data
+    checked: dict[str, Any] = form_of(serializer).run_validation(data)
+    return checked
+
+
+@cache
+def form_of(serializer: type[serializers.BaseSerializer[Any]]) -> serializers.BaseSerializer[Any]:
+    """Return an instance for all inputs: an instance copies each field, 0.1 ms for a prompt."""
+    return serializer()
