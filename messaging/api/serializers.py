@@ -79,7 +79,7 @@ class MessageSerializer(ReadSerializer[Message]):
 
     def get_files(self, message: Message) -> list[Any]:
         """Return ids; `with_files` puts the files in their stead."""
-        return message.file_ids
+        return message.file_ids or []
 
     def get_model(self, message: Message) -> str | None:
         return message.model_version or message.model or None

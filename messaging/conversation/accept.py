@@ -173,7 +173,7 @@ def accept_prompt(send: AcceptPrompt, *, after: uuid.UUID | None = None) -> Acce
     message._state.adding = reply._state.adding = False
     # At the end of a branch neither message has variants yet.
     message.sibling_ids, reply.sibling_ids = [message.pk], [reply.pk]
-    message.file_ids, reply.file_ids = [], []
+    message.file_ids = reply.file_ids = None
     return Accepted(message, reply, Quota(limit=plan.daily_limit, used=used, day=now.date()))
 
 

@@ -232,7 +232,7 @@ class Message(models.Model):
 
     # Set by `messaging.history.branch` on messages for clients.
     sibling_ids: list[uuid.UUID]
-    file_ids: list[uuid.UUID]
+    file_ids: list[uuid.UUID] | None
 
     objects = MessageQuerySet.as_manager()
 
