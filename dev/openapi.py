@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "PREPROCESSING_HOOKS": ["dev.openapi.add_plain_views"],
-    "POSTPROCESSING_HOOKS": ["gemchat.api.openapi_hooks.add_common_parts"],
+    "POSTPROCESSING_HOOKS": ["gemchat.api.openapi.hooks.add_common_parts"],
 }
 
 # Paths with the slash in the documented form.

@@ -33,7 +33,7 @@ QUOTA_HEADERS = ("X-Quota-Limit", "X-Quota-Remaining", "X-Quota-Reset")
 
 @dataclass(frozen=True)
 class Call:
-    """Additions of `gemchat.api.openapi_hooks` to an operation, stored in `x-call`."""
+    """Additions of `gemchat.api.openapi.hooks` to an operation, stored in `x-call`."""
 
     problems: list[Problem] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
