@@ -255,7 +255,6 @@ def test_early_end_has_a_sentence(browse: Browsing, stack: Stack) -> None:
 
     for number, (reason, sentence) in enumerate(SENTENCES.items(), start=1):
         send(page, directive(Answer(chunks=["Once"], finish_reason=reason)))
-
         expect(is_answered(page, number).locator(".state")).to_contain_text(sentence)
 
 

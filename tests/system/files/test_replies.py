@@ -82,7 +82,7 @@ def test_kill_of_the_worker_in_a_copy_leaves_one_copy(
         ),
         seconds=60,
     )
-    sweep = "from messaging.tasks import delete_uploads; delete_uploads()"
+    sweep = "from messaging.tasks import delete_copies; delete_copies()"
     command = [sys.executable, "manage.py", "shell", "-c", sweep]
     subprocess.run(command, env=stack.environ, cwd=BASE_DIR, check=True, timeout=60)
 

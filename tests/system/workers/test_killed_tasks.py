@@ -72,18 +72,19 @@ def test_erasure_killed_at_any_step_continues_in_another_worker(
 
 
 @pytest.mark.parametrize(
-    ("step", "calls", "left"),
+    ("each_storage", "step", "calls", "left"),
     [
-        ("privacy.export:write_section", 9, set()),
-        ("files.storage.local:os.replace", 0, {".unfinished"}),
-        ("privacy.models:DataExport.finish", 0, {""}),
+        ("folder", "privacy.export:write_section", 9, set()),
+        ("bucket", "privacy.export:write_section", 9, set()),
+        ("folder", "files.storage.local:os.replace", 0, {".unfinished"}),
+        ("folder", "privacy.models:DataExport.finish", 0, {""}),
+        ("bucket", "privacy.models:DataExport.finish", 0, {""}),
     ],
+    indirect=["each_storage"],
 )
 def test_export_killed_at_any_step_continues_in_another_worker(
     carol: User, each_storage: Path, step: str, calls: int, left: set[str], settings: Any
 ) -> None:
-    if "local" in step and settings.FILES_STORAGE_URL:
-        pytest.skip("a step of the folder")
     before = stored_names(each_storage)
     room = make_room(carol)
     for _ in range(4):
