@@ -217,7 +217,7 @@ CELERY_BEAT_SCHEDULE = beat_schedule(
         "messaging.tasks.sweep_replies": REPLY_SWEEP_SECONDS,
         "backoffice.tasks.count_days": 60.0,
         "messaging.tasks.sweep_rooms": 60.0,
-        "messaging.tasks.delete_uploads": 60.0,
+        "messaging.tasks.delete_copies": 60.0,
         "accounts.tasks.sweep_codes": 15.0,
         "privacy.tasks.sweep_accounts": 15.0,
         "privacy.tasks.purge_expired": crontab(hour="3", minute="17"),

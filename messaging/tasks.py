@@ -15,9 +15,9 @@ from messaging.conversation.titles import UNANSWERED, title_room, title_unanswer
 from messaging.gemini import GeminiError
 from messaging.gemini.model_list import has_model_list, listed_models
 from messaging.models import Message, ModelFinding, compare
-from messaging.replies.copies import delete_unused
 from messaging.replies.generation import generate
 from messaging.replies.queue import enqueue_next, enqueue_reply, enqueue_room_erasure
+from messaging.replies.request.copies import delete_unused
 from messaging.replies.requeue import requeue_expired
 
 logger = logging.getLogger(__name__)
@@ -79,9 +79,9 @@ def sweep_rooms() -> None:
         enqueue_room_erasure(chatroom_id)
 
 
-@shared_task(name="messaging.tasks.delete_uploads")
-def delete_uploads() -> None:
-    """Delete the copies at Google of files that are gone, and of failed uploads."""
+@shared_task(name="messaging.tasks.delete_copies")
+def delete_copies() -> None:
+    """Delete the copies at Google of files that are gone, and failed copies."""
     delete_unused()
 
 

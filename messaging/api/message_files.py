@@ -1,4 +1,4 @@
-"""The files of messages in JSON."""
+"""Messages in JSON, with their files."""
 
 from typing import Any
 
@@ -7,6 +7,16 @@ from rest_framework.request import Request
 
 from files.api import serializers
 from files.models import File
+from messaging.api.serializers import MessageSerializer
+from messaging.history import branch
+from messaging.models import Message
+
+
+def render_message(message: Message, request: HttpRequest | Request) -> dict[str, Any]:
+    """Return a message for its owner, with all variants of the turn and the files."""
+    [message] = branch.with_siblings([message])
+    [body] = with_files([MessageSerializer.to_json(message)], request)
+    return body
 
 
 def with_files(

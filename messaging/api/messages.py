@@ -24,7 +24,7 @@ from gemchat.api.pagination import DEFAULT_LIMIT, page_limit, read_cursor, sign_
 from gemchat.api.serializers import envelope, validated
 from gemchat.api.text import UUID
 from messaging.api.chatrooms import ChatroomViewSet
-from messaging.api.message_files import with_files
+from messaging.api.message_files import render_message, with_files
 from messaging.api.serializers import (
     ConversationSerializer,
     FeedbackSerializer,
@@ -168,23 +168,20 @@ class MessageViewSet(viewsets.GenericViewSet[Message]):
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         reply = actions.stop(reply=self.get_object())
-        return Response(envelope("The reply is being stopped.", self.render(reply)), status=202)
+        return Response(
+            envelope("The reply is being stopped.", render_message(reply, request)), status=202
+        )
 
     @action(detail=True, methods=["post"])
     def select(self, request: Request, pk: str) -> Response:
         message = actions.select(user=authenticated_user(request), message=self.get_object())
-        return Response(envelope("This branch is shown now.", self.render(message)))
+        return Response(envelope("This branch is shown now.", render_message(message, request)))
 
     @action(detail=True, methods=["put"])
     def feedback(self, request: Request, pk: str) -> Response:
         message = self.get_object()
         actions.rate(reply=message, **validated(FeedbackSerializer, request.data))
-        return Response(self.render(message))
-
-    def render(self, message: Message) -> Any:
-        [message] = branch.with_siblings([message])
-        [body] = with_files([MessageSerializer.to_json(message)], self.request)
-        return body
+        return Response(render_message(message, request))
 
     def accepted(self, accepted: Accepted) -> Response:
         quota = accepted.quota

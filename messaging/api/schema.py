@@ -75,8 +75,6 @@ extend_schema_field(
 extend_schema_field({"type": ["string", "null"], "format": "date-time"})(
     ChatroomSerializer.get_last_message_at
 )
-
-
 extend_schema_field(StoredFile(many=True))(MessageSerializer.get_files)
 
 

@@ -19,7 +19,7 @@ from accounts.api.authentication import session_for
 from accounts.models import Session
 from gemchat.api.async_views import async_view, in_thread
 from gemchat.api.errors import DomainError
-from messaging.api.message_files import with_files
+from messaging.api.message_files import render_message
 from messaging.api.serializers import MessageSerializer
 from messaging.conversation.actions import NotAReply
 from messaging.history import branch
@@ -73,7 +73,7 @@ async def message(request: HttpRequest, message_id: str) -> HttpResponseBase:
         found = await wait_for_end(request, message_id, request.GET["wait"])
     else:
         _, found = await in_thread(get_own_message, request, message_id)
-    body = await in_thread(render_with_files, found, request)
+    body = await in_thread(render_message, found, request)
     return HttpResponse(JSONRenderer().render(body), "application/json")
 
 
@@ -107,11 +107,7 @@ def get_own_message(request: HttpRequest, message_id: str) -> tuple[Session, Mes
     return session, own_message_or_raise(user_id=session.user_id, message_id=message_id)
 
 
-def render_with_files(message: Message, request: HttpRequest) -> dict[str, Any]:
-    [body] = with_files([render(message)], request)
-    return body
-
-
 def render(message: Message) -> dict[str, Any]:
+    """Return a reply for its owner; only a prompt has files."""
     [message] = branch.with_siblings([message])
     return MessageSerializer.to_json(message)

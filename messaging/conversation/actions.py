@@ -77,7 +77,7 @@ def post_message(
         thinking=choice.thinking,
     )
     try:
-        accepted = accept_with_files(send, files, choice) if files else accept_prompt(send)
+        accepted = accept_with_files(send, files) if files else accept_prompt(send)
     except NewerMessageExists:
         with transaction.atomic():
             # The lock keeps other messages out. The newer message may be of a machine whose clock
@@ -88,14 +88,12 @@ def post_message(
     return accepted
 
 
-def accept_with_files(
-    send: AcceptPrompt, file_ids: Sequence[uuid.UUID], choice: ModelChoice
-) -> Accepted:
+def accept_with_files(send: AcceptPrompt, file_ids: Sequence[uuid.UUID]) -> Accepted:
     """Store a prompt with files. The files are checked before the quota."""
     with transaction.atomic():
         room = Chatroom.objects.locked(user=send.user, chatroom_id=send.chatroom_id)
         files = lock_files(send.user, file_ids)
-        require_kinds(choice.model, {file.kind for file in files})
+        require_kinds(send.model, {file.kind for file in files})
         accepted = accept_prompt(send, after=room.active_leaf)
         add_files(accepted.message, files)
     return accepted

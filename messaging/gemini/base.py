@@ -68,7 +68,7 @@ class Request:
     """A request for a reply. `contents` ends with the prompt; `system` may be empty.
 
     `thinking` is a level; empty for a request without a level. `file_tokens` estimates the tokens
-    of the files, for usage without a report.
+    of files that are no text, for usage without a report.
     """
 
     model: str

@@ -635,7 +635,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="GeminiUpload",
+            name="GeminiCopy",
             fields=[
                 (
                     "id",
@@ -658,7 +658,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         models.F("file_id"),
                         condition=models.Q(("discarded", False)),
-                        name="gemini_upload_one_a_file",
+                        name="gemini_copy_one_a_file",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -670,7 +670,7 @@ class Migration(migrations.Migration):
                             ),
                             _connector="OR",
                         ),
-                        name="gemini_upload_expires_once_stored",
+                        name="gemini_copy_expires_once_stored",
                     ),
                 ],
             },

@@ -1,7 +1,8 @@
 """The tables of conversations: messages, and Gemini's models."""
 
+from messaging.models.gemini_copies import GeminiCopy
 from messaging.models.gemini_models import GeminiModel, ModelPrice
-from messaging.models.gemini_uploads import GeminiUpload
+from messaging.models.message_files import MessageFile
 from messaging.models.messages import (
     ACTIVE_STATUSES,
     ERROR_CODES,
@@ -13,7 +14,6 @@ from messaging.models.messages import (
     waiting_of,
 )
 from messaging.models.model_findings import Findings, ModelFinding, compare
-from messaging.models.parts import MessageFile
 
 __all__ = [
     "ERROR_CODES",
@@ -21,7 +21,7 @@ __all__ = [
     "ACTIVE_STATUSES",
     "Findings",
     "GeminiModel",
-    "GeminiUpload",
+    "GeminiCopy",
     "Message",
     "MessageFile",
     "MessageQuerySet",

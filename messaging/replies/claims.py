@@ -17,7 +17,7 @@ from gemchat.stores.statements import CompiledQuery, execute_pipeline, fetch
 from messaging.history.branch import ContextRow
 from messaging.models import Message
 from messaging.models.gemini_models import PricedModel, priced_models_sql
-from messaging.replies.context import CONTEXT_SQL
+from messaging.replies.request.context import CONTEXT_SQL
 
 # An unblocked reply: no reply of the room is in generation, and no reply sent earlier is queued.
 # Served by `message_under_way`.

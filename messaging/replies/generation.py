@@ -15,9 +15,9 @@ from messaging.history.branch import ContextRow
 from messaging.models import INTERNAL, GeminiModel, Message
 from messaging.models.gemini_models import PricedModel, model_in_service
 from messaging.replies.claims import claim_reply
-from messaging.replies.context import Context, build_context, calibrated
 from messaging.replies.finish import INTERNAL_DETAIL, Ending, finish_surely
-from messaging.replies.requests import with_files
+from messaging.replies.request.build import with_files
+from messaging.replies.request.context import Context, build_context, calibrated
 from messaging.replies.running import RunningReply, running_replies
 from messaging.streaming.buffer import publish_wait
 

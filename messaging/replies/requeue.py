@@ -13,10 +13,10 @@ from gemchat.stores.redis import client
 from gemchat.stores.statements import fetch
 from messaging.gemini import Usage
 from messaging.history.branch import ContextRow
-from messaging.models import Message
+from messaging.models import GeminiModel, Message
 from messaging.models.gemini_models import PricedModel, model_in_service, priced_models
-from messaging.replies.context import CONTEXT_SQL, build_context
 from messaging.replies.ledger import estimated_usage, lock_room, record
+from messaging.replies.request.context import CONTEXT_SQL, build_context
 from messaging.streaming.buffer import Position, publish_wait, stream_key
 
 
@@ -64,14 +64,16 @@ def _requeue_expired(reply: Message, models: list[PricedModel], *, now: datetime
         if not Message.objects.requeue(reply.pk, reply.attempt, expired_at=now):
             return False
         priced = model_in_service(models, reply.model, on=start_day(reply, now))
-        record(reply, outcome=UsageRecord.Outcome.LOST, usage=lost_usage(reply), priced=priced)
+        usage = lost_usage(reply, priced.model if priced else None)
+        record(reply, outcome=UsageRecord.Outcome.LOST, usage=usage, priced=priced)
     return True
 
 
-def lost_usage(reply: Message) -> Usage:
+def lost_usage(reply: Message, model: GeminiModel | None) -> Usage:
     """Estimate the usage from the context, and from the published text."""
     newest = [ContextRow._make(row) for row in fetch(CONTEXT_SQL, {"reply": reply.pk})]
-    context = build_context(reply, newest, budget_tokens=settings.GEMINI_CONTEXT_TOKENS)
+    budget = settings.GEMINI_CONTEXT_TOKENS
+    context = build_context(reply, newest, budget_tokens=budget, model=model)
     return estimated_usage(prompt_tokens=context.tokens, characters=published_characters(reply))
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing.tests.plans import with_plan
 from messaging.replies.claims import claim_reply
-from messaging.replies.context import build_context
+from messaging.replies.request.context import build_context
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
@@ -83,6 +83,6 @@ def test_context_of_one_page_comes_with_the_claim(
     claimed = claim_reply(reply_id=post(room, "Two").pk, now=timezone.now())
 
     with django_assert_num_queries(0):
-        context = build_context(claimed.reply, claimed.newest, budget_tokens=1000)
+        context = build_context(claimed.reply, claimed.newest, budget_tokens=1000, model=None)
 
     assert [message.text for message in context.messages] == ["One", "Fun", "Two"]

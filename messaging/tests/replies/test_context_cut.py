@@ -11,7 +11,7 @@ from chatrooms.models import Chatroom
 from messaging.conversation import actions
 from messaging.models import Message
 from messaging.replies.claims import claim_reply
-from messaging.replies.context import Context, build_context
+from messaging.replies.request.context import Context, build_context
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import exchange, make_room
@@ -53,7 +53,7 @@ def claimed_context(reply: Message, *, budget: int) -> Context:
     """Build the context of a reply as a worker does."""
     claimed = claim_reply(reply_id=reply.pk, now=timezone.now())
     assert claimed is not None
-    return build_context(claimed.reply, claimed.newest, budget_tokens=budget)
+    return build_context(claimed.reply, claimed.newest, budget_tokens=budget, model=None)
 
 
 def names(context: Context) -> list[str]:
@@ -151,15 +151,15 @@ def test_start_within_the_first_page_takes_no_further_read(
 
     # 32 turns are a page of 64 messages.
     with django_assert_num_queries(0):
-        context = build_context(claimed.reply, claimed.newest, budget_tokens=10_000)
+        context = build_context(claimed.reply, claimed.newest, budget_tokens=10_000, model=None)
 
     assert context.start == prompts[38].pk
     with django_assert_num_queries(0):
-        assert build_context(claimed.reply, claimed.newest, budget_tokens=500).truncated
+        assert build_context(claimed.reply, claimed.newest, budget_tokens=500, model=None).truncated
     Chatroom.objects.update(context_from=prompts[37].pk)
     claimed.reply.chatroom.refresh_from_db()
     with django_assert_num_queries(1):
-        context = build_context(claimed.reply, claimed.newest, budget_tokens=10_000)
+        context = build_context(claimed.reply, claimed.newest, budget_tokens=10_000, model=None)
     assert context.start == prompts[37].pk
 
 

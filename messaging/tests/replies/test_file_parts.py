@@ -9,17 +9,19 @@ from django.utils import timezone
 
 from accounts.auth.closing import close_account
 from accounts.models import User
-from billing.models import DailyQuota
+from billing.models import DailyQuota, UsageRecord
 from chatrooms.models import Chatroom
 from files.models import File
 from files.storage import blobs
 from files.tasks import sweep_files
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
-from messaging.gemini.uploads import key_digest
-from messaging.models import GeminiModel, GeminiUpload, Message
-from messaging.models.gemini_uploads import COPY_LIFETIME
-from messaging.tasks import delete_uploads, generate_reply
+from messaging.gemini.files_api import key_digest
+from messaging.models import GeminiCopy, GeminiModel, Message
+from messaging.models.gemini_copies import COPY_LIFETIME
+from messaging.replies.claims import claim_reply
+from messaging.replies.requeue import requeue_expired
+from messaging.tasks import delete_copies, generate_reply
 from privacy.erasure import erase_user
 from tests.support.fakes.gemini import Answer, FakeGemini
 from tests.support.files import corpus
@@ -117,17 +119,17 @@ def test_copy_of_two_days_ago_is_not_named(carol: User, gemini: FakeGemini) -> N
     room, file = make_room(carol), large_pdf(carol)
     run(post(room, file))
     [old] = gemini.files.copies
-    GeminiUpload.objects.update(expires_at=timezone.now())
+    GeminiCopy.objects.update(expires_at=timezone.now())
 
     reply = run(post(room, prompt="And now?"))
-    delete_uploads()
+    delete_copies()
 
     assert reply.status == "complete"
     assert uris_in(gemini.requests[-1].body) != []
     assert old not in gemini.files.copies
-    [upload] = GeminiUpload.objects.all()
-    assert upload.expires_at is not None
-    assert upload.expires_at - timezone.now() > COPY_LIFETIME - timedelta(minutes=1)
+    [copy] = GeminiCopy.objects.all()
+    assert copy.expires_at is not None
+    assert copy.expires_at - timezone.now() > COPY_LIFETIME - timedelta(minutes=1)
 
 
 def test_answer_that_refuses_the_model_is_no_lost_copy(carol: User, gemini: FakeGemini) -> None:
@@ -163,7 +165,7 @@ def test_stop_ends_an_upload(carol: User, gemini: FakeGemini) -> None:
     reply.refresh_from_db()
     actions.stop(reply=reply)
     thread.join(10)
-    delete_uploads()
+    delete_copies()
 
     reply.refresh_from_db()
     assert reply.status == "stopped"
@@ -222,7 +224,7 @@ def test_lost_bytes_leave_the_name(carol: User, gemini: FakeGemini) -> None:
     assert texts(gemini.requests[-1].body) == [
         *("(photo.jpg is not here.)\n", "(report.pdf is not here.)\n", "Read this."),
     ]
-    assert not GeminiUpload.objects.filter(discarded=False).exists()
+    assert not GeminiCopy.objects.filter(discarded=False).exists()
 
 
 def test_deleted_file_is_not_sent_again(carol: User, gemini: FakeGemini) -> None:
@@ -253,7 +255,7 @@ def test_model_without_pictures_gets_no_older_picture(
 def test_copy_at_google_ends_with_the_file(carol: User, gemini: FakeGemini, end: str) -> None:
     room, file = make_room(carol), large_pdf(carol)
     run(post(room, file))
-    delete_uploads()
+    delete_copies()
     before = len(gemini.files.copies)
 
     if end == "file":
@@ -264,10 +266,10 @@ def test_copy_at_google_ends_with_the_file(carol: User, gemini: FakeGemini, end:
         sweep_files()
     else:
         erase_user(erasure_id=close_account(user=carol).pk)
-    delete_uploads()
+    delete_copies()
 
     assert (before, len(gemini.files.copies)) == (1, 0)
-    assert not GeminiUpload.objects.exists()
+    assert not GeminiCopy.objects.exists()
 
 
 def test_copy_waits_for_a_google_that_answers(carol: User, gemini: FakeGemini) -> None:
@@ -276,27 +278,27 @@ def test_copy_waits_for_a_google_that_answers(carol: User, gemini: FakeGemini) -
     File.objects.filter(pk=file.pk).mark_deleted()
     gemini.files.refusal = Answer(status=503)
 
-    delete_uploads()
-    waiting = GeminiUpload.objects.count()
+    delete_copies()
+    waiting = GeminiCopy.objects.count()
     gemini.files.refusal = None
-    delete_uploads()
+    delete_copies()
 
     assert waiting == 1
-    assert not GeminiUpload.objects.exists()
+    assert not GeminiCopy.objects.exists()
 
 
 def test_copy_of_a_dead_worker_is_deleted_and_made_again(carol: User, gemini: FakeGemini) -> None:
     file = large_pdf(carol)
     key = key_digest()
-    dead = GeminiUpload.objects.claim(file_id=file.pk, key=key)
+    dead = GeminiCopy.objects.claim(file_id=file.pk, key=key)
     assert dead is not None
-    GeminiUpload.objects.update(lease_expires_at=timezone.now())
+    GeminiCopy.objects.update(lease_expires_at=timezone.now())
 
     reply = run(post(make_room(carol), file))
-    delete_uploads()
+    delete_copies()
 
     assert reply.status == "complete"
-    assert list(gemini.files.copies) == [GeminiUpload.objects.get().name]
+    assert list(gemini.files.copies) == [GeminiCopy.objects.get().name]
     assert dead.name not in gemini.files.copies
 
 
@@ -346,6 +348,26 @@ def test_usage_without_a_report_counts_the_files(carol: User, gemini: FakeGemini
 
     assert reply.prompt_tokens is not None
     assert 1_120 <= reply.prompt_tokens < 1_130
+
+
+def test_usage_without_a_report_counts_a_text_once(carol: User, gemini: FakeGemini) -> None:
+    gemini.script(Answer(chunks=["Growth."], usage=False))
+    content = b"river " * 2_000
+
+    reply = run(post(make_room(carol), examined(carol, content)))
+
+    assert reply.prompt_tokens is not None
+    assert 3_000 <= reply.prompt_tokens < 3_030
+
+
+def test_attempt_of_a_dead_worker_counts_the_pictures(carol: User, gemini: FakeGemini) -> None:
+    reply = post(make_room(carol), examined(carol, corpus.photo()))
+    assert claim_reply(reply_id=reply.pk, now=timezone.now())
+    Message.objects.filter(pk=reply.pk).update(lease_expires_at=timezone.now())
+
+    requeue_expired(now=timezone.now())
+
+    assert UsageRecord.objects.get().prompt_tokens > 1_120
 
 
 def test_offline_reply_names_the_files(carol: User, settings: Any) -> None:

@@ -23,7 +23,7 @@ def lease() -> timedelta:
     return timedelta(seconds=1.5 * settings.GEMINI_UPLOAD_SECONDS)
 
 
-class GeminiUploadQuerySet(models.QuerySet["GeminiUpload"]):
+class GeminiCopyQuerySet(models.QuerySet["GeminiCopy"]):
     def uri_of(self, *, file_id: uuid.UUID, key: str) -> str:
         """Return the address of a usable copy of a file; empty without a copy."""
         usable = self.filter(
@@ -31,7 +31,7 @@ class GeminiUploadQuerySet(models.QuerySet["GeminiUpload"]):
         )
         return usable.values_list("uri", flat=True).first() or ""
 
-    def claim(self, *, file_id: uuid.UUID, key: str) -> "GeminiUpload | None":
+    def claim(self, *, file_id: uuid.UUID, key: str) -> "GeminiCopy | None":
         """Claim the upload of a file; None while another reply uploads the file.
 
         An abandoned copy stays in the table for the sweep.
@@ -40,15 +40,15 @@ class GeminiUploadQuerySet(models.QuerySet["GeminiUpload"]):
         self.filter(file_id=file_id, discarded=False).filter(
             Q(lease_expires_at__lte=now) | Q(expires_at__lte=now) | ~Q(key=key)
         ).update(discarded=True)
-        upload = GeminiUpload(file_id=file_id, key=key, lease_expires_at=now + lease())
-        GeminiUpload.objects.bulk_create([upload], ignore_conflicts=True)
-        return self.filter(pk=upload.pk).first()
+        copy = GeminiCopy(file_id=file_id, key=key, lease_expires_at=now + lease())
+        GeminiCopy.objects.bulk_create([copy], ignore_conflicts=True)
+        return self.filter(pk=copy.pk).first()
 
     def discard(self, file_ids: list[uuid.UUID]) -> None:
         """Give copies up that Google does not serve."""
         self.filter(file_id__in=file_ids).exclude(uri="").update(discarded=True)
 
-    def deletable(self, *, now: datetime) -> "GeminiUploadQuerySet":
+    def deletable(self, *, now: datetime) -> "GeminiCopyQuerySet":
         """Filter the copies without a use: the file is gone, or another copy serves."""
         file = File.objects.filter(pk=OuterRef("file_id"), status=File.Status.READY)
         idle = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
@@ -60,7 +60,7 @@ class GeminiUploadQuerySet(models.QuerySet["GeminiUpload"]):
         )
 
 
-class GeminiUpload(models.Model):
+class GeminiCopy(models.Model):
     # Also the name of the copy at Google: known before the upload.
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # No foreign key: the copy outlives the file until Google has deleted the copy.
@@ -73,15 +73,15 @@ class GeminiUpload(models.Model):
     expires_at = models.DateTimeField(null=True)
     discarded = models.BooleanField(default=False)
 
-    objects = GeminiUploadQuerySet.as_manager()
+    objects = GeminiCopyQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                "file_id", name="gemini_upload_one_a_file", condition=Q(discarded=False)
+                "file_id", name="gemini_copy_one_a_file", condition=Q(discarded=False)
             ),
             models.CheckConstraint(
-                name="gemini_upload_expires_once_stored",
+                name="gemini_copy_expires_once_stored",
                 condition=Q(uri="", expires_at=None)
                 | (~Q(uri="") & Q(lease_expires_at=None, expires_at__isnull=False)),
             ),
@@ -96,12 +96,12 @@ class GeminiUpload(models.Model):
 
     def give_up(self) -> None:
         """Leave a failed upload to the sweep: Google may have the copy."""
-        claimed = GeminiUpload.objects.filter(pk=self.pk, uri="")
+        claimed = GeminiCopy.objects.filter(pk=self.pk, uri="")
         claimed.update(discarded=True, lease_expires_at=None)
 
     def finish(self, *, uri: str) -> bool:
         """Store the address of the copy; False if the file is gone with the row."""
-        claimed = GeminiUpload.objects.filter(pk=self.pk, lease_expires_at__isnull=False)
+        claimed = GeminiCopy.objects.filter(pk=self.pk, lease_expires_at__isnull=False)
         return bool(
             claimed.update(
                 uri=uri, lease_expires_at=None, expires_at=timezone.now() + COPY_LIFETIME

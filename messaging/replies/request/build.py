@@ -1,15 +1,16 @@
-"""The request of a reply: a context within the limits of the model."""
+"""Build the request of a reply: a context within the limits of the model."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from django.conf import settings
 
+from files.models import File
 from messaging.gemini import Cancellation, Content, GeminiError, Request, TextPart
-from messaging.gemini.uploads import GONE
-from messaging.models import GeminiModel, GeminiUpload, Message
-from messaging.replies.context import Context, ContextMessage
-from messaging.replies.file_parts import FileParts, file_tokens, make_file_parts
+from messaging.gemini.files_api import GONE
+from messaging.models import GeminiCopy, GeminiModel, Message
+from messaging.replies.request.context import Context, ContextMessage
+from messaging.replies.request.file_parts import FileParts, file_tokens, make_file_parts
 
 Answer = TypeVar("Answer")
 NO_FILES = FileParts({}, [])
@@ -31,7 +32,10 @@ def make_request(
         contents=tuple(as_content(message, made) for message in context.messages),
         max_output_tokens=min(most, model.output_limit) if model else most,
         thinking=reply.thinking if has_level else "",
-        file_tokens=sum(file_tokens(file, model) for file in context.files),
+        # The content of a text is in the parts.
+        file_tokens=sum(
+            file_tokens(file, model) for file in context.files if file.kind != File.Kind.TEXT
+        ),
     )
 
 
@@ -68,6 +72,6 @@ def with_files(
     except GeminiError as error:
         if not (made.copied and is_gone(error)):
             raise
-    GeminiUpload.objects.discard(made.copied)
+    GeminiCopy.objects.discard(made.copied)
     made = make_file_parts(context.files, model=model, cancelled=cancelled)
     return ask(make_request(context, reply, model, made))

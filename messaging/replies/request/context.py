@@ -15,7 +15,7 @@ from files.models import File
 from messaging.history import branch
 from messaging.history.branch import ContextRow
 from messaging.models import GeminiModel, Message
-from messaging.replies.file_parts import file_tokens
+from messaging.replies.request.file_parts import file_tokens
 
 PAGE = 64
 # The prompt of `%(reply)s`, and a page of the messages before the prompt.
@@ -71,7 +71,7 @@ def build_context(
     newest: Sequence[ContextRow],
     *,
     budget_tokens: int,
-    model: GeminiModel | None = None,
+    model: GeminiModel | None,
 ) -> Context:
     """Build the context of a reply. `newest` holds the rows of CONTEXT_SQL.
 

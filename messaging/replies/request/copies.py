@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from files.models import File
 from files.storage import blobs
-from messaging.gemini import Cancellation, GeminiError, uploads
-from messaging.models import GeminiUpload
-from messaging.models.gemini_uploads import lease
+from messaging.gemini import Cancellation, GeminiError, files_api
+from messaging.models import GeminiCopy
+from messaging.models.gemini_copies import lease
 
 logger = logging.getLogger(__name__)
 
@@ -25,34 +25,34 @@ def copied_uri(file: File, cancelled: Cancellation) -> str:
     The address of a file without bytes is empty. Of several replies one copies the file, and the
     others wait. Raises GeminiError, Cancelled and StorageUnavailable.
     """
-    key = uploads.key_digest()
+    key = files_api.key_digest()
     ends_at = monotonic() + 2 * lease().total_seconds()
     while monotonic() < ends_at:
-        if uri := GeminiUpload.objects.uri_of(file_id=file.pk, key=key):
+        if uri := GeminiCopy.objects.uri_of(file_id=file.pk, key=key):
             return uri
-        if upload := GeminiUpload.objects.claim(file_id=file.pk, key=key):
-            return _copy(file, upload, cancelled)
+        if copy := GeminiCopy.objects.claim(file_id=file.pk, key=key):
+            return _copy(file, copy, cancelled)
         connection.close()
         cancelled.wait(POLL_SECONDS)
         cancelled.raise_if_set()
-    raise uploads.refused_upload()
+    raise files_api.refused_upload()
 
 
-def _copy(file: File, upload: GeminiUpload, cancelled: Cancellation) -> str:
+def _copy(file: File, copy: GeminiCopy, cancelled: Cancellation) -> str:
     connection.close()
     uri = ""
     try:
         with blobs.opened(file.key) as stored:
-            uri = uploads.upload(
-                stored, name=upload.name, media_type=file.media_type, cancelled=cancelled
+            uri = files_api.upload(
+                stored, name=copy.name, media_type=file.media_type, cancelled=cancelled
             )
     except blobs.BlobMissing:
         return ""
     finally:
         if uri:
-            upload.finish(uri=uri)
+            copy.finish(uri=uri)
         else:
-            upload.give_up()
+            copy.give_up()
     return uri
 
 
@@ -61,13 +61,13 @@ def delete_unused() -> None:
 
     Google deletes a copy after 48 hours, so a copy of another key is left to Google.
     """
-    key = uploads.key_digest()
+    key = files_api.key_digest()
     now = timezone.now()
-    GeminiUpload.objects.deletable(now=now).exclude(key=key).delete()
-    for upload in GeminiUpload.objects.deletable(now=now).order_by("pk")[:BATCH]:
+    GeminiCopy.objects.deletable(now=now).exclude(key=key).delete()
+    for copy in GeminiCopy.objects.deletable(now=now).order_by("pk")[:BATCH]:
         try:
-            uploads.delete(upload.name)
+            files_api.delete(copy.name)
         except GeminiError as error:
             logger.warning("A copy at Google waits for deletion: %s", error)
             return
-        GeminiUpload.objects.filter(pk=upload.pk).delete()
+        GeminiCopy.objects.filter(pk=copy.pk).delete()

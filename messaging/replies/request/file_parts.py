@@ -19,7 +19,7 @@ from messaging.gemini import (
     get_backend,
 )
 from messaging.models import GeminiModel
-from messaging.replies.copies import copied_uri
+from messaging.replies.request.copies import copied_uri
 
 # The bytes of all files in a request without the Files API. More would stop the event loop for
 # longer than 17 ms (measured with google-genai 3.4).
