@@ -26,7 +26,7 @@ from messaging.personal_data import temporary_files
 from privacy.erasure import erase_user
 from privacy.retention import purge_expired
 from tests.support.files import corpus
-from tests.support.files.uploads import HELLO, examined, uploaded
+from tests.support.files.uploads import HELLO, examined, post, uploaded
 from tests.support.marks import transactional
 from tests.support.messaging.rooms import make_room
 from tests.support.plugins.files import stored_names
@@ -96,6 +96,18 @@ def test_file_in_no_message_is_erased_after_a_day(alice: User, sweep: Callable[[
 
     assert list(File.objects.values_list("pk", flat=True)) == [new.pk]
     assert BlobDeletion.objects.get().key == old.key
+
+
+def test_day_of_an_unused_file_begins_again_with_the_same_bytes(alice: User) -> None:
+    file = examined(alice)
+    age(file, timedelta(hours=23, minutes=59))
+    before = timezone.now()
+
+    post(alice)
+
+    file.refresh_from_db()
+    assert file.erase_at is not None
+    assert file.erase_at >= before + UNUSED_LIFETIME
 
 
 def test_upload_of_a_dead_process_is_swept(alice: User) -> None:

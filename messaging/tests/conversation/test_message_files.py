@@ -35,7 +35,8 @@ def send(api: APIClient, room: Chatroom, *files: File, prompt: str = "Read this.
 @pytest.mark.django_db
 def test_message_has_the_files_in_order(alice: User, alice_api: APIClient) -> None:
     room = make_room(alice)
-    files = [ready_file(alice, name=name) for name in ("b.txt", "a.txt")]
+    erase_at = timezone.now() + timedelta(hours=1)
+    files = [ready_file(alice, name=name, erase_at=erase_at) for name in ("b.txt", "a.txt")]
 
     answer = send(alice_api, room, *files)
     message_id = answer.json()["data"]["message"]["id"]
