@@ -9,9 +9,11 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
+from files.models import File
 from messaging.api import export
 from messaging.conversation import actions
 from messaging.conversation.deletion import erase_room
+from tests.support.files.rows import ready_file
 from tests.support.marks import transactional
 from tests.support.messaging import asgi
 from tests.support.messaging.rooms import complete, exchange, make_room
@@ -52,6 +54,25 @@ def test_json_has_the_room_and_every_message(
     assert contents == ['Q1 "quoted"', "A1 ✓\n", "Q2", "A2", "Q1 again", "A1b"]
     read = api_for(carol).get(f"/api/v1/message/{first.pk}").json()
     assert exported["messages"][1] == read
+
+
+def test_export_has_the_files_without_addresses(carol: User) -> None:
+    room = make_room(carol, title="Rivers")
+    files = [ready_file(carol, name=name) for name in ("Nile.txt", "Rhine.txt")]
+    ids = [file.pk for file in files]
+    sent = actions.post_message(user=carol, chatroom_id=room.pk, prompt="Longer?", files=ids)
+    complete(sent.reply, "The Nile.")
+    File.objects.filter(pk=ids[1]).mark_deleted()
+
+    exported = json.loads(ask(url_of(room), carol)[2])
+    markdown = ask(url_of(room, "?as=markdown"), carol)[2]
+
+    shown = [
+        [file["name"], file["status"], file["url"]] for file in exported["messages"][0]["files"]
+    ]
+    assert shown == [["Nile.txt", "ready", None], ["Rhine.txt", "deleted", None]]
+    assert exported["messages"][1]["files"] == []
+    assert "\nFiles: Nile.txt, Rhine.txt\n\nLonger?\n" in markdown
 
 
 @pytest.mark.parametrize("batch", [1, 2, 200])
